@@ -1,0 +1,83 @@
+# Every command a contributor needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+NOT_FAST := slow or kubo or js
+
+.PHONY: help
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/installed ## make .venv with everything and the `bftcluster` command (instant when nothing changed)
+
+$(VENV)/locked: requirements/dev.txt requirements/build.txt scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/locked pyproject.toml
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## run four peers on this machine: a pin from signature to disk
+	@$(BIN)/bftcluster demo
+
+.PHONY: test
+test: setup ## run the tests that finish within a minute or two
+	@$(PYTEST) -m "not ($(NOT_FAST))"
+
+.PHONY: test-slow
+test-slow: setup ## run the slow tests: processes, crashes, longer searches
+	@$(PYTEST) -m "slow and not kubo and not js"
+
+.PHONY: test-foreign
+test-foreign: setup ## run the tests against Kubo and the JavaScript importers (downloads them)
+	@PYTHON=$(BIN)/python tests/foreign/setup.sh
+	@$(PYTEST) -m "kubo or js"
+
+.PHONY: check
+check: setup ## formatting, lint, types, import contracts, house rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=.:cli:simulations $(BIN)/lint-imports
+	@$(BIN)/pytest -q tests/architecture
+
+.PHONY: fmt
+fmt: setup ## format, and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: cov
+cov: setup ## run the fast tests with branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) -m "not ($(NOT_FAST))"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: determinism
+determinism: setup ## run the deterministic scenarios twice: one trace whatever the hash seed
+	@$(BIN)/pytest -q tests/determinism
+
+.PHONY: bench
+bench: setup ## run the benchmarks; writes benchmarks/results.json
+	@$(BIN)/python -m benchmarks.run
+
+.PHONY: lock
+lock: setup ## resolve requirements/dev.txt anew
+	@scripts/lock $(BIN)/python
+
+.PHONY: ci
+ci: ## what .ci/run does
+	@.ci/run
+
+.PHONY: clean
+clean: ## remove the environment, the caches and what the builds left
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build .foreign
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
