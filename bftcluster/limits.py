@@ -1,0 +1,207 @@
+"""Every bound, with its unit last.
+
+What comes from a peer or a file is measured against these before it is parsed.
+"""
+
+from typing import Final
+
+DIGEST_SIZE_BYTES: Final = 32
+PUBLIC_KEY_SIZE_BYTES: Final = 32
+SIGNATURE_SIZE_BYTES: Final = 64
+
+TIME_MAX_MS: Final = 1 << 53
+"""Unix milliseconds: the year 287396, and what every JSON reader can hold."""
+
+# codec
+CBOR_DEPTH_MAX: Final = 16
+CBOR_SIZE_MAX_BYTES: Final = 4 << 20
+
+# cid
+CID_SIZE_MAX_BYTES: Final = 128
+CID_TEXT_SIZE_MAX_CHARS: Final = 256
+
+# membership
+REPLICAS_MAX: Final = 128
+MAINTAINERS_MAX: Final = 256
+
+# signing
+MAINTAINER_NAME_MAX_CHARS: Final = 100
+INTENT_NONCE_SIZE_BYTES: Final = 16
+INTENT_LIFETIME_MAX_MS: Final = 400 * 86_400_000
+"""An intent's digest is remembered until it expires, so that expiry must be in sight."""
+OPERATION_SIZE_MAX_BYTES: Final = 64 << 10
+INTENT_SIZE_MAX_BYTES: Final = OPERATION_SIZE_MAX_BYTES + 256
+KEY_FILE_SIZE_MAX_BYTES: Final = 64 << 10
+KEY_FILE_NOTE_MAX_CHARS: Final = 200
+KDF_PASSES_MAX: Final = 10
+KDF_MEMORY_MIN_BYTES: Final = 8 << 20
+KDF_MEMORY_MAX_BYTES: Final = 1 << 30
+
+# ledger
+PIN_NAME_MAX_CHARS: Final = 255
+PIN_METADATA_MAX: Final = 64
+PIN_METADATA_KEY_MAX_CHARS: Final = 128
+PIN_METADATA_VALUE_MAX_CHARS: Final = 1024
+PIN_ORIGINS_MAX: Final = 20
+PIN_REPLICATION_MAX: Final = 1000
+PIN_USER_ALLOCATIONS_MAX: Final = 1000
+MULTIADDR_MAX_CHARS: Final = 256
+PEER_NAME_MAX_CHARS: Final = 100
+PEER_ADDRESSES_MAX: Final = 16
+PEER_TAGS_MAX: Final = 16
+PEER_TAG_MAX_CHARS: Final = 64
+PEERS_MAX: Final = 10_000
+REPORT_ENTRIES_MAX: Final = 1000
+REPORT_ERROR_MAX_BYTES: Final = 128
+PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
+SWEEP_ROWS_MAX: Final = 1000
+"""Expired rows removed after one batch: more than a batch can add."""
+SWEEP_INTERVAL_MS: Final = 1000
+MOVED_ROWS_MAX: Final = 100
+"""Pins looked at after one batch for those that a removed peer held."""
+PROOF_SIZE_MAX_BYTES: Final = 64 << 10
+PROPOSALS_MEMORY_MAX_BYTES: Final = 16 << 20
+"""Proposals that are kept decoded while they collect approvals."""
+VERIFIED_MEMORY_MAX_BYTES: Final = 64 << 20
+"""Requests that are remembered as checked between arrival and execution."""
+
+# pbft
+REQUEST_SIZE_MAX_BYTES: Final = 256 << 10
+BATCH_REQUESTS_MAX: Final = 100
+BATCH_SIZE_MAX_BYTES: Final = 2 << 20
+SLOTS_IN_FLIGHT_MAX: Final = 8
+CHECKPOINT_INTERVAL_SEQS: Final = 128
+WINDOW_SIZE_SEQS: Final = 512
+POOL_REQUESTS_MAX: Final = 10_000
+POOL_SIZE_MAX_BYTES: Final = 64 << 20
+POOL_DECIDED_MAX: Final = 50_000
+"""Requests whose decision is remembered, so that a late copy is not proposed again."""
+CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
+"""Holds a signature of each of REPLICAS_MAX replicas."""
+SIGNATURE_CACHE_MAX: Final = 16_384
+STASH_FRAMES_MAX: Final = 2_048
+"""Frames of one sender kept for a view or window to come."""
+STASH_SIZE_MAX_BYTES: Final = 4 << 20
+"""Bytes of them."""
+EARLY_BODIES_MAX: Final = 64
+"""Batches kept before their PRE-PREPARE arrives."""
+EARLY_BODIES_SIZE_MAX_BYTES: Final = 32 << 20
+ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
+"""Log entries in one answer."""
+CLAIMS_MAX: Final = 4_096
+"""Slots one VIEW-CHANGE or NEW-VIEW speaks of: more than any window."""
+EVIDENCE_SIZE_MAX_BYTES: Final = 1_024
+VOTE_FRAME_MAX_BYTES: Final = 256
+FOLLOWERS_MAX: Final = 16_384
+"""Pairs of a peer and a kind of answer whose rate is remembered."""
+LOG_ENTRIES_MAX: Final = 256
+LOG_READS_MAX: Final = 64
+"""Peers whose log reads are under way at once."""
+TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
+COUNTER_MAX: Final = (1 << 63) - 1
+"""Largest epoch, view or sequence number."""
+
+# net
+FRAME_SIZE_MAX_BYTES: Final = 4 << 20
+WRITE_BATCH_SIZE_MAX_BYTES: Final = 256 << 10
+NOISE_PLAINTEXT_SIZE_MAX_BYTES: Final = 65535 - 16
+"""A Noise message has a 2-byte length and a 16-byte tag."""
+NOISE_MESSAGES_MAX: Final = (1 << 64) - 1
+"""Nonces of one direction of one session; the last is reserved (Noise specification, 5.1)."""
+YAMUX_WINDOW_INITIAL_BYTES: Final = 256 << 10
+"""What either side may send before the first window update (yamux specification)."""
+YAMUX_WINDOW_MAX_BYTES: Final = 4 << 20
+YAMUX_INBOUND_STREAMS_MAX: Final = 32
+YAMUX_LANE_SIZE_MAX_BYTES: Final = 1 << 20
+"""Bytes queued in a lane of a connection above which its writers wait."""
+YAMUX_CONTROL_SIZE_MAX_BYTES: Final = 1 << 20
+"""Replies queued for a peer that provokes them and does not read, above which it is cut off."""
+LINKS_MAX: Final = 1024
+CONNECTIONS_PER_PEER_MAX: Final = 4
+HANDSHAKES_PENDING_MAX: Final = 256
+HANDSHAKES_PENDING_PER_ADDRESS_MAX: Final = 64
+HANDSHAKE_BURST_PER_ADDRESS_MAX: Final = 128
+HANDSHAKES_PER_ADDRESS_PER_S: Final = 16
+HANDSHAKE_READ_SIZE_MAX_BYTES: Final = 65535
+"""The longest Noise message; nothing longer is read from a remote that has not proven itself."""
+NEGOTIATION_SIZE_MAX_BYTES: Final = 1024
+"""A multistream-select message: the name of a protocol."""
+RPC_METHOD_SIZE_MAX_CHARS: Final = 64
+RPC_CALLS_PENDING_MAX: Final = 4096
+RPC_SERVED_PER_PEER_MAX: Final = 64
+RPC_SERVED_MAX: Final = 256
+RPC_ERROR_SIZE_MAX_CHARS: Final = 1024
+
+# blocks
+BLOCK_SIZE_MAX_BYTES: Final = 2 << 20
+"""Largest block taken from a peer or a CAR; what bitswap peers accept as well."""
+
+# storage
+WAL_FRAME_SIZE_MAX_BYTES: Final = 64 << 20
+"""Most that one append may write: the records of one loop turn."""
+WAL_RECORD_SIZE_MAX_BYTES: Final = 16 << 20
+STATE_CACHE_ROWS_MAX: Final = 100_000
+STATE_CACHE_SIZE_MAX_BYTES: Final = 64 << 20
+STATE_PAGE_ROWS_MAX: Final = 10_000
+"""Most rows one scan of the ledger store answers with."""
+LOG_PAGE_SIZE_MAX_BYTES: Final = 4 << 20
+"""Log entries are read until this is passed, so at least one comes back."""
+# api
+HEADERS_SIZE_MAX_BYTES: Final = 64 << 10
+"""Request line and headers; ``/pins?cids=`` carries long URLs."""
+CONNECTIONS_MAX: Final = 1_000
+JSON_BODY_SIZE_MAX_BYTES: Final = 64 << 10
+PART_HEADERS_SIZE_MAX_BYTES: Final = 16 << 10
+LINES_PENDING_MAX: Final = 131_072
+"""Lines of an answer that wait for a client which sends everything before it reads."""
+ADD_EVENTS_BUFFERED_MAX: Final = 1_000_000
+"""Events of an upload with ``stream-channels=false``, which are answered at once."""
+SUBMIT_PAGE_REQUESTS: Final = 1_000
+"""Requests of a bulk submission that are handed over together."""
+SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000
+SUBMIT_TIMEOUT_MAX_MS: Final = 10 * 60 * 1000
+UNREAD_BODY_MAX_BYTES: Final = 64 << 20
+"""How much of a refused upload is read and thrown away, so that the client sees the answer."""
+METADATA_ENTRIES_MAX: Final = 64
+ORIGINS_MAX: Final = 10
+PIN_TEXT_SIZE_MAX_CHARS: Final = 1_024
+"""A pin's name, one metadata key or value, one origin."""
+CIDS_PER_QUERY_MAX: Final = 1_000
+CHUNK_SIZE_MAX_BYTES: Final = 1 << 20
+DAG_WIDTH_MAX: Final = 8192
+"""Links of a file node: 8192 of them are half a megabyte."""
+ENTRY_NAME_SIZE_MAX_BYTES: Final = 255
+"""A name in a directory; what file systems take."""
+DAG_BLOCKS_MAX: Final = 1 << 24
+"""Distinct blocks of one DAG: 4 TiB of 256 KiB leaves."""
+DAG_CBOR_DEPTH_MAX: Final = 1024
+FILE_DEPTH_MAX: Final = 64
+"""Levels of a file's DAG."""
+DIRECTORY_DEPTH_MAX: Final = 256
+"""Directories within directories, read or added."""
+SHARD_DEPTH_MAX: Final = 22
+"""Levels of a HAMT: 64 bits of hash, 3 at a time."""
+SYMLINK_TARGET_SIZE_MAX_BYTES: Final = 4096
+CAR_HEADER_SIZE_MAX_BYTES: Final = 64 << 10
+CAR_ROOTS_MAX: Final = 256
+INGEST_GROUP_SIZE_BYTES: Final = 32 << 20
+"""Blocks that an `add` or an import makes durable together, about."""
+INGEST_GROUP_BLOCKS_MAX: Final = 1024
+STORE_GROUP_SIZE_BYTES: Final = 32 << 20
+"""Blocks that the embedded store makes durable together, about."""
+STORE_GROUP_BLOCKS_MAX: Final = 1024
+STORE_OVERHEAD_BYTES: Final = 24 << 20
+"""Quota set aside for directories and the index's log: 4 MiB and, at worst, 16 MiB."""
+STORE_BLOCK_OVERHEAD_BYTES: Final = 320
+"""Quota charged for each block's index rows and directory entry, over its whole pages."""
+STORE_QUOTA_MIN_BYTES: Final = 32 << 20
+
+# block exchange
+WANT_CIDS_MAX: Final = 1024
+END_ABSENT_MAX: Final = 1024
+BLOCKS_FRAME_SIZE_BYTES: Final = 1 << 20
+"""A frame of blocks is sent when it holds this much; with one more block it stays a frame."""
+FRAME_BLOCKS_MAX: Final = 4096
+SERVED_REQUESTS_PER_PEER_MAX: Final = 64
+WINDOW_SIZE_MAX_BYTES: Final = 64 << 20
+"""What a provider sends ahead of credit, at most, whatever the requester grants."""

@@ -1,0 +1,4 @@
+"""How far to trust a peer.
+
+Its rules arrive with audits; until then every admitted peer weighs what its free space weighs.
+"""
