@@ -1,0 +1,1 @@
+"""Keys, envelopes, approvals and certificates: the only place that touches cryptography."""

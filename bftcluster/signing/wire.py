@@ -1,0 +1,42 @@
+"""Canonical arrays of known shape: how signed structures are read."""
+
+from typing import Any
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+
+
+def read_array(data: bytes, kinds: list[type], what: str, *, size_max_bytes: int) -> list[Any]:
+    """Return the items of the canonical array ``data``.
+
+    Args:
+        data: Untrusted bytes.
+        kinds: The exact type of each item. Ranges are the caller's business.
+        what: Named in the error.
+        size_max_bytes: Refuse anything longer.
+
+    Raises:
+        MalformedMessageError: Not canonical, or of another shape.
+    """
+    return check_array(codec.decode(data, size_max_bytes=size_max_bytes), kinds, what)
+
+
+def check_array(value: object, kinds: list[type], what: str) -> list[Any]:
+    """Return ``value`` if it is a decoded array of exactly these kinds.
+
+    Raises:
+        MalformedMessageError: It is not.
+    """
+    if type(value) is not list or list(map(type, value)) != kinds:
+        raise MalformedMessageError(f"{what} has another shape")
+    return value
+
+
+def check_size(data: bytes, size: int, what: str) -> None:
+    """Return if ``data`` has ``size`` bytes.
+
+    Raises:
+        MalformedMessageError: It has not.
+    """
+    if len(data) != size:
+        raise MalformedMessageError(f"{what} of {len(data)} bytes, not {size}")
