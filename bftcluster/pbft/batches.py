@@ -1,0 +1,66 @@
+"""The ordered unit: some requests, and the time they are judged by."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.limits import (
+    BATCH_REQUESTS_MAX,
+    BATCH_SIZE_MAX_BYTES,
+    FRAME_SIZE_MAX_BYTES,
+    REQUEST_SIZE_MAX_BYTES,
+    TIMESTAMP_MAX_MS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests in the order they will be executed."""
+
+    timestamp_ms: int
+    """Unix time the primary proposed; greater than that of any batch before. 0 in a null batch."""
+    requests: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes, whose SHA-256 is the batch's digest."""
+        return codec.encode([self.timestamp_ms, list(self.requests)])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Batch":
+        """Return the batch that ``data`` encodes.
+
+        Raises:
+            MalformedMessageError: Not canonical, too many or too large requests, the same request
+                twice, or requests without a time.
+        """
+        value = codec.decode(data, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+        if type(value) is not list or len(value) != 2:
+            raise MalformedMessageError("a batch is [timestamp, requests]")
+        timestamp_ms, requests = value
+        if type(timestamp_ms) is not int or not 0 <= timestamp_ms <= TIMESTAMP_MAX_MS:
+            raise MalformedMessageError("a batch's timestamp is unix milliseconds")
+        if type(requests) is not list or len(requests) > BATCH_REQUESTS_MAX:
+            raise MalformedMessageError(f"a batch has at most {BATCH_REQUESTS_MAX} requests")
+        if any(type(request) is not bytes for request in requests):
+            raise MalformedMessageError("a request is bytes")
+        _check_sizes(requests)
+        if (timestamp_ms == 0) != (not requests):
+            raise MalformedMessageError("only the null batch has no time")
+        return cls(timestamp_ms, tuple(requests))
+
+
+def _check_sizes(requests: list[bytes]) -> None:
+    sizes = [len(request) for request in requests]
+    if sizes and max(sizes) > REQUEST_SIZE_MAX_BYTES:
+        raise MalformedMessageError(f"a request has at most {REQUEST_SIZE_MAX_BYTES} bytes")
+    if sizes and min(sizes) == 0:
+        raise MalformedMessageError("a request is not empty")
+    if sum(sizes) > BATCH_SIZE_MAX_BYTES:
+        raise MalformedMessageError(f"a batch has at most {BATCH_SIZE_MAX_BYTES} bytes")
+    if len(set(requests)) != len(requests):
+        raise MalformedMessageError("a batch holds no request twice")
+
+
+NULL_BATCH: Final = Batch(0, ()).to_bytes()
+"""Fills a sequence number for which a new view knows no proposal; executing it changes nothing."""

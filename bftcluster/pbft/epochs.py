@@ -1,0 +1,64 @@
+"""Which membership owns which sequence numbers.
+
+A checkpoint's execution may name the next membership. It takes over one interval later, after the
+checkpoint there is stable: so everybody knows who votes on a slot before anybody works on it, and
+the last slot of an epoch is settled by the epoch itself.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bftcluster.ids import Epoch, ReplicaId, Seq
+from bftcluster.limits import COUNTER_MAX
+from bftcluster.membership import Membership
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStart:
+    """``membership`` votes on everything from ``first`` on, until the next epoch starts."""
+
+    first: Seq
+    membership: Membership
+
+
+class Epochs:
+    """The history of memberships, with those to come as far as they are known."""
+
+    __slots__ = ("_firsts", "_memberships", "horizon")
+
+    def __init__(self, starts: Sequence[EpochStart]) -> None:
+        assert starts, "there is a first epoch"
+        self._firsts: list[Seq] = []
+        self._memberships: list[Membership] = []
+        for start in starts:
+            self.add(start)
+        self.horizon = Seq(0)
+        """Up to here no membership can change any more without our knowledge."""
+
+    def add(self, start: EpochStart) -> None:
+        """Learn of the next epoch."""
+        if self._memberships:
+            assert start.membership.epoch == self._memberships[-1].epoch + 1, "epochs count up"
+            assert start.first > self._firsts[-1], "epochs follow one another"
+        self._firsts.append(start.first)
+        self._memberships.append(start.membership)
+
+    def of(self, seq: Seq) -> Membership:
+        """Return who votes on ``seq``; a guess beyond the horizon."""
+        return self._memberships[max(bisect_right(self._firsts, seq) - 1, 0)]
+
+    def last_of(self, epoch: Epoch) -> Seq:
+        """Return the last sequence number of ``epoch``, as far as is known."""
+        for first, membership in zip(self._firsts, self._memberships, strict=True):
+            if membership.epoch == epoch + 1:
+                return Seq(first - 1)
+        return Seq(COUNTER_MAX)
+
+    def knows(self, replica: ReplicaId) -> bool:
+        """Whether ``replica`` is a member of some epoch from the current one on, or was."""
+        return any(replica in membership.replicas for membership in self._memberships)
+
+    def latest(self) -> Membership:
+        """Return the last membership known."""
+        return self._memberships[-1]

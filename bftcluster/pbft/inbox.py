@@ -1,0 +1,172 @@
+"""From a frame to the part of the replica that judges it."""
+
+from typing import assert_never
+
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import Epoch, ReplicaId
+from bftcluster.pbft.catch_up import CatchUp
+from bftcluster.pbft.checkpoints import Checkpoints
+from bftcluster.pbft.core import Core
+from bftcluster.pbft.events import Lane
+from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.messages import (
+    Body,
+    Entries,
+    FetchBody,
+    FetchEntries,
+    Message,
+    Probe,
+    Requests,
+    StableCheckpoint,
+    Status,
+    Vouch,
+    parse_frame,
+)
+from bftcluster.pbft.normal_case import NormalCase
+from bftcluster.pbft.probation import Probation
+from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.verdicts import Verdict
+from bftcluster.pbft.view_change import ViewChanger
+from bftcluster.pbft.view_messages import NewView, ViewChange
+from bftcluster.pbft.votes import Vote, VoteKind
+
+
+class Inbox:
+    """Parses, checks who speaks, and hands on; keeps what comes too early."""
+
+    __slots__ = (
+        "_catch_up",
+        "_checkpoints",
+        "_core",
+        "_normal_case",
+        "_probation",
+        "_proposer",
+        "_stash",
+        "_view_changer",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        normal_case: NormalCase,
+        checkpoints: Checkpoints,
+        proposer: Proposer,
+        view_changer: ViewChanger,
+        catch_up: CatchUp,
+        probation: Probation,
+    ) -> None:
+        self._core = core
+        self._normal_case = normal_case
+        self._checkpoints = checkpoints
+        self._proposer = proposer
+        self._view_changer = view_changer
+        self._catch_up = catch_up
+        self._probation = probation
+        self._stash = Stash()
+
+    @property
+    def stashed(self) -> int:
+        """How many frames wait for a view or window to come."""
+        return len(self._stash)
+
+    def receive(self, sender: ReplicaId, frame: bytes) -> None:
+        """Take a frame from ``sender``, whom the transport has authenticated."""
+        core = self._core
+        if sender == core.me:
+            return
+        try:
+            message = parse_frame(sender, frame)
+        except MalformedMessageError as exc:
+            core.out.report(Verdict.MALFORMED, sender, str(exc))
+            return
+        if isinstance(message, Vote | ViewChange | NewView):
+            verdict = self._on_consensus(sender, message, frame)
+        else:
+            verdict = self._on_sync(sender, message)
+        if verdict is Verdict.STASHED:
+            verdict = self._stash.put(sender, frame)
+        if verdict.is_fault:
+            core.out.report(verdict, sender, type(message).__name__)
+
+    def look_again(self) -> None:
+        """Take the stashed frames again, after the window, view or epoch has moved."""
+        for sender, frame in self._stash.take_all():
+            self.receive(sender, frame)
+
+    def _on_consensus(
+        self, sender: ReplicaId, message: Vote | ViewChange | NewView, frame: bytes
+    ) -> Verdict:
+        """Judge what only members of its epoch may say."""
+        core = self._core
+        if message.epoch != core.epoch:
+            return self._of_another_epoch(sender, message.epoch)
+        if sender not in core.membership.replicas:
+            return Verdict.NOT_A_MEMBER
+        if isinstance(message, ViewChange):
+            return self._view_changer.on_view_change(sender, message)
+        if isinstance(message, NewView):
+            return self._view_changer.on_new_view(sender, message, frame)
+        if message.kind is VoteKind.CHECKPOINT:
+            return self._checkpoints.on_vote(message)
+        return self._normal_case.on_vote(message)
+
+    def _of_another_epoch(self, sender: ReplicaId, epoch: Epoch) -> Verdict:
+        """Keep the votes of an epoch to come, if we know that their sender is in it."""
+        core = self._core
+        if epoch < core.epoch:
+            return Verdict.LATE
+        return Verdict.STASHED if core.epochs.knows(sender) else Verdict.OUTSIDE_WATERMARKS
+
+    def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
+        """Judge what proves itself or is a mere hint: anybody whom the transport lets in."""
+        core = self._core
+        match message:
+            case Body(batch=batch):
+                return self._on_body(sender, batch)
+            case Requests(requests=requests, relayed=relayed):
+                return self._proposer.take_in(requests, relayed=relayed)
+            case Probe():
+                return self._probation.on_probe(sender, message)
+            case Vouch():
+                return self._on_vouch(sender, message)
+            case Status():
+                return self._catch_up.on_status(sender, message)
+            case FetchBody(digest=digest):
+                body = core.log.bodies.get(digest)
+                count_max = 2 * core.settings.slots_in_flight_max
+                if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
+                    core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
+                return Verdict.ACCEPTED
+            case FetchEntries():
+                return self._catch_up.on_fetch_entries(sender, message)
+            case Entries():
+                return self._catch_up.on_entries(sender, message)
+            case StableCheckpoint(certificate=certificate):
+                return self._checkpoints.on_certificate(certificate)
+            case Vote() | ViewChange() | NewView():
+                raise AssertionError("judged elsewhere")
+            case _:
+                assert_never(message)
+
+    def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
+        if sender not in self._core.membership.replicas:
+            return Verdict.NOT_A_MEMBER
+        verdict = self._probation.on_vouch(sender, message)
+        if verdict is Verdict.ACCEPTED and not self._core.is_silent:
+            self._normal_case.advance_all()
+        return verdict
+
+    def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:
+        """Take a batch that is wanted, or that comes ahead of the primary's proposal."""
+        core = self._core
+        digest = batch_digest(batch)
+        if digest in core.wanted:
+            self._normal_case.on_body(digest, batch)
+            return Verdict.ACCEPTED
+        if sender in (core.primary, core.membership.primary(core.target_view)):
+            core.log.bodies.offer(digest, batch)
+            return Verdict.WAITING
+        return Verdict.UNSOLICITED

@@ -1,0 +1,171 @@
+"""From the records of an earlier life to its state, and back."""
+
+from typing import assert_never
+
+from bftcluster.errors import CorruptRecordError
+from bftcluster.ids import Digest, Seq
+from bftcluster.pbft.batches import Batch
+from bftcluster.pbft.certificates import CheckpointCertificate, PreparedCertificate
+from bftcluster.pbft.checkpoints import Checkpoints
+from bftcluster.pbft.core import Core
+from bftcluster.pbft.events import Recovered
+from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.records import (
+    BodyKept,
+    Prepared,
+    ProposalAccepted,
+    Record,
+    Stable,
+    Started,
+    ViewChanged,
+    ViewEntered,
+    Voted,
+    parse_record,
+)
+from bftcluster.pbft.view_change import ViewChanger
+from bftcluster.pbft.view_messages import NewView
+from bftcluster.pbft.votes import Vote, VoteKind
+
+
+def restore(
+    core: Core, checkpoints: Checkpoints, view_changer: ViewChanger, recovered: Recovered
+) -> None:
+    """Rebuild window, P and Q, and the memory of our votes.
+
+    Raises:
+        CorruptRecordError: A record this version does not understand, or not our own.
+    """
+    restoring = _Restoring(core, checkpoints, view_changer)
+    for data in recovered.records:
+        restoring.take(parse_record(data))
+    if restoring.entered is not None:
+        view_changer.place(restoring.entered)
+    if recovered.checkpoint_root is not None:
+        interval = core.settings.checkpoint_interval_seqs
+        last = Seq(recovered.executed // interval * interval)
+        checkpoints.restore_root(last, recovered.checkpoint_root)
+    for slot in core.log.slots.values():
+        _rejoin_view(core, slot.seq)
+        if slot.seq <= core.executed and slot.prepared is not None:
+            _remember_requests(core, slot.prepared.digest)
+
+
+def _remember_requests(core: Core, digest: Digest) -> None:
+    """Know again what was ordered lately, so that a copy is not proposed after a restart."""
+    body = core.log.bodies.get(digest)
+    if body is not None:
+        core.pool.settle(Batch.from_bytes(body).requests)
+
+
+class _Restoring:
+    """Takes one record after the other, in the order they were written."""
+
+    def __init__(self, core: Core, checkpoints: Checkpoints, view_changer: ViewChanger) -> None:
+        self._core = core
+        self._checkpoints = checkpoints
+        self._view_changer = view_changer
+        self.entered: NewView | None = None
+        """The NEW-VIEW of the view we were in last."""
+
+    def take(self, record: Record) -> None:
+        core = self._core
+        match record:
+            case Started(cluster_id=cluster_id, replica=replica):
+                if (cluster_id, replica) != (core.cluster_id, core.me):
+                    raise CorruptRecordError("the write-ahead log is another replica's")
+            case Stable(certificate=certificate):
+                self._take_stable(certificate)
+            case ViewChanged(frame=frame):
+                self._view_changer.restore_view_change(frame)
+            case ViewEntered(frame=frame):
+                self.entered = self._view_changer.restore_entered(frame)
+            case Prepared(certificate=certificate):
+                if certificate.seq > core.log.low:
+                    _restore_prepared(core, certificate)
+            case Voted() | BodyKept() | ProposalAccepted():
+                if record.seq > core.log.low:
+                    _restore_slot(core, record)
+                if isinstance(record, Voted) and record.kind is VoteKind.CHECKPOINT:
+                    self._checkpoints.restore_root(record.seq, record.digest)
+            case _:
+                assert_never(record)
+
+    def _take_stable(self, certificate: CheckpointCertificate) -> None:
+        core = self._core
+        if certificate.seq <= core.log.low:
+            return
+        epoch_before = core.epoch
+        self._checkpoints.restore(certificate)
+        if core.epoch != epoch_before:
+            self._view_changer.reset()
+            self.entered = None
+
+
+def _restore_slot(core: Core, record: Voted | BodyKept | ProposalAccepted) -> None:
+    match record:
+        case Voted():
+            core.guard.restore(record)
+        case BodyKept(seq=seq, body=body):
+            core.log.bodies.keep(seq, batch_digest(body), body)
+        case ProposalAccepted():
+            _restore_proposal(core, record)
+        case _:
+            assert_never(record)
+
+
+def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
+    """Return the records that ``restore`` would rebuild the present state from."""
+    records = [Started(core.cluster_id, core.me).to_bytes()]
+    if core.stable is not None:
+        records.append(Stable(core.stable).to_bytes())
+    records.extend(view_changer.live_records())
+    records.extend(BodyKept(seq, body).to_bytes() for seq, body in core.log.bodies.kept())
+    for slot in core.log.slots.values():
+        accepted = slot.accepted_proposal
+        if accepted is not None:
+            records.append(
+                ProposalAccepted(
+                    accepted.epoch, accepted.view, accepted.seq, accepted.digest, accepted.signature
+                ).to_bytes()
+            )
+        if slot.prepared is not None:
+            records.append(Prepared(slot.prepared).to_bytes())
+    records.extend(core.guard.live_records())
+    return records
+
+
+def _restore_proposal(core: Core, record: ProposalAccepted) -> None:
+    slot = core.log.open(record.seq, record.view, now_ms=0)
+    slot.accepted_proposal = Vote(
+        VoteKind.PRE_PREPARE,
+        record.epoch,
+        record.view,
+        record.seq,
+        record.digest,
+        core.membership.primary(record.view),
+        record.signature,
+    )
+
+
+def _restore_prepared(core: Core, certificate: PreparedCertificate) -> None:
+    slot = core.log.open(certificate.seq, certificate.view, now_ms=0)
+    if slot.prepared is None or slot.prepared.view < certificate.view:
+        slot.prepared = certificate
+
+
+def _rejoin_view(core: Core, seq: Seq) -> None:
+    """Put our votes for the current view back where they were."""
+    slot = core.log.open(seq, core.view, now_ms=0)
+    accepted = slot.accepted_proposal
+    if accepted is None or accepted.view != core.view:
+        return
+    if slot.proposal is None:
+        slot.proposal = accepted
+        slot.prepares.add_known(accepted)
+    slot.accepted = True
+    body = core.log.bodies.get(accepted.digest)
+    assert body is not None, "a batch is durable before its proposal is accepted"
+    for kind, votes in ((VoteKind.PREPARE, slot.prepares), (VoteKind.COMMIT, slot.commits)):
+        vote = core.guard.past_vote(kind, core.epoch, core.view, seq)
+        if vote is not None:
+            votes.add_known(vote)

@@ -1,0 +1,297 @@
+"""The replica: one event in, one Ready out. No clock, disk, network or randomness inside."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from bftcluster.ids import ClusterId, ReplicaId, Seq, View
+from bftcluster.membership import Membership
+from bftcluster.pbft.catch_up import CatchUp
+from bftcluster.pbft.checkpoints import Checkpoints
+from bftcluster.pbft.core import Core, Outbox, Place
+from bftcluster.pbft.epochs import Epochs, EpochStart
+from bftcluster.pbft.events import (
+    Application,
+    Event,
+    Executed,
+    Lane,
+    LogRead,
+    MessageReceived,
+    Ready,
+    Recovered,
+    RequestSubmitted,
+    StateInstalled,
+    Tick,
+)
+from bftcluster.pbft.inbox import Inbox
+from bftcluster.pbft.log import Log
+from bftcluster.pbft.normal_case import NormalCase
+from bftcluster.pbft.pool import RequestPool
+from bftcluster.pbft.probation import Probation, is_older_than_ledger
+from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.records import Started
+from bftcluster.pbft.recovery import live_records, restore
+from bftcluster.pbft.settings import Settings
+from bftcluster.pbft.sign_guard import SignGuard
+from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.suspicion import Suspicion
+from bftcluster.pbft.throttle import Throttle
+from bftcluster.pbft.verdicts import Verdict
+from bftcluster.pbft.view_change import ViewChanger
+from bftcluster.signing.envelope import Signer, Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Numbers for a status page."""
+
+    pending_requests: int
+    open_slots: int
+    stashed_frames: int
+    signatures_verified: int
+    """Since the process started; cache hits are not counted."""
+
+
+class Replica:
+    """One replica of one cluster.
+
+    Call ``start`` once, then ``step`` for each event, from one task; carry out each ``Ready`` in
+    the order of its fields before the next step.
+    """
+
+    def __init__(
+        self,
+        *,
+        me: ReplicaId,
+        cluster_id: ClusterId,
+        membership: Membership,
+        signer: Signer,
+        verifier: Verifier,
+        application: Application,
+        settings: Settings,
+        recovered: Recovered,
+    ) -> None:
+        """Rebuild the state that ``recovered`` describes.
+
+        Raises:
+            CorruptRecordError: The write-ahead log holds what this version does not understand.
+        """
+        self._core = _new_core(
+            me, cluster_id, membership, signer, verifier, application, settings, recovered
+        )
+        self._normal_case = NormalCase(self._core)
+        self._checkpoints = Checkpoints(self._core)
+        self._proposer = Proposer(self._core, self._normal_case)
+        self._view_changer = ViewChanger(
+            self._core, self._normal_case, self._checkpoints, self._proposer
+        )
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
+        self._catch_up = CatchUp(
+            self._core, self._normal_case, self._checkpoints, self._view_changer
+        )
+        self._checkpoints.set_horizon()
+        restore(self._core, self._checkpoints, self._view_changer, recovered)
+        self._is_first_start = not recovered.records
+        forgot = recovered.executed > 0 and (
+            not recovered.records or is_older_than_ledger(self._core)
+        )
+        self._probation = Probation(self._core, self._checkpoints, forgot=forgot)
+        self._inbox = Inbox(
+            self._core,
+            normal_case=self._normal_case,
+            checkpoints=self._checkpoints,
+            proposer=self._proposer,
+            view_changer=self._view_changer,
+            catch_up=self._catch_up,
+            probation=self._probation,
+        )
+
+    @property
+    def me(self) -> ReplicaId:
+        """Who we are."""
+        return self._core.me
+
+    @property
+    def membership(self) -> Membership:
+        """Who votes now."""
+        return self._core.membership
+
+    @property
+    def view(self) -> View:
+        """The last view we entered."""
+        return self._core.view
+
+    @property
+    def is_active(self) -> bool:
+        """Whether we work in that view, rather than look for the next."""
+        return self._core.is_active
+
+    @property
+    def primary(self) -> ReplicaId:
+        """Who proposes in that view."""
+        return self._core.primary
+
+    @property
+    def last_decided(self) -> Seq:
+        """Everything up to here was handed out."""
+        return self._core.decided
+
+    @property
+    def last_executed(self) -> Seq:
+        """Everything up to here was executed."""
+        return self._core.executed
+
+    @property
+    def stable(self) -> Seq:
+        """The last stable checkpoint."""
+        return self._core.log.low
+
+    @property
+    def stats(self) -> Stats:
+        """Return the numbers of now."""
+        return Stats(
+            pending_requests=len(self._core.pool),
+            open_slots=len(self._core.log.slots),
+            stashed_frames=self._inbox.stashed,
+            signatures_verified=self._core.signatures.verified,
+        )
+
+    def live_records(self) -> list[bytes]:
+        """Return records that recover the present state: what a compacted log must hold."""
+        return live_records(self._core, self._view_changer)
+
+    def start(self, *, now_ms: int, wall_ms: int) -> Ready:
+        """Begin, after recovery: say where we are, and repeat the votes that may be lost."""
+        core = self._core
+        core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
+        core.wall_ms = wall_ms
+        if self._is_first_start:
+            core.out.persist(Started(core.cluster_id, core.me).to_bytes())
+        self._probation.begin()
+        for seq in sorted(core.log.slots):
+            self._normal_case.resume(core.log.slots[seq])
+            if seq > core.executed:
+                for vote in self._catch_up.votes_at(seq):
+                    core.out.broadcast(vote.frame(), Lane.SYNC)
+        self._view_changer.resume()
+        for vote in self._checkpoints.pending_votes(core.log.low):
+            core.out.broadcast(vote.frame(), Lane.SYNC)
+        return self._finish()
+
+    def step(self, event: Event, *, now_ms: int, wall_ms: int) -> Ready:
+        """Take one event.
+
+        What arrived is handled before what is due, so that a decision that came in time is never
+        overtaken by a timeout of the same instant.
+
+        Args:
+            event: What happened.
+            now_ms: A monotonic clock, for timers.
+            wall_ms: Unix time, only to stamp and to judge proposals.
+        """
+        core = self._core
+        assert now_ms >= core.now_ms, "the clock is monotonic"
+        if core.halt is not None:
+            return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
+        core.now_ms = now_ms
+        core.wall_ms = wall_ms
+        decided_before, place_before = core.decided, core.place
+        self._take(event)
+        if core.decided != decided_before and core.is_active:
+            self._view_changer.note_progress()
+        self._catch_up_with(place_before)
+        return self._finish()
+
+    def _take(self, event: Event) -> None:
+        core = self._core
+        match event:
+            case MessageReceived(sender=sender, frame=frame):
+                self._inbox.receive(sender, frame)
+            case RequestSubmitted(request=request):
+                verdict = self._proposer.submit(request)
+                if verdict in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
+                    core.out.report(verdict, None, "a request of our own client")
+            case Tick():
+                pass
+            case Executed(seq=seq, state_root=root, next_membership=next_membership):
+                self._checkpoints.on_executed(seq, root, next_membership)
+                self._catch_up.fetch_if_behind()
+            case StateInstalled():
+                if self._catch_up.on_installed(event):
+                    self._normal_case.advance_all()
+            case LogRead(to=to, entries=entries):
+                self._catch_up.on_log_read(to, entries)
+            case _:
+                assert_never(event)
+
+    def _catch_up_with(self, before: Place) -> None:
+        """Do what must follow when the epoch, the view or the window has moved."""
+        core = self._core
+        while (place := core.place) != before:
+            epoch_before, before = before[0], place
+            if core.epoch != epoch_before:
+                self._view_changer.reset()
+                core.pool.unpropose()
+                self._proposer.hand_over()
+            self._inbox.look_again()
+
+    def _finish(self) -> Ready:
+        """Do what is due, and what has become possible; then hand everything out."""
+        core = self._core
+        place_before = core.place
+        self._suspicion.on_time()
+        self._view_changer.on_time()
+        self._catch_up_with(place_before)
+        self._proposer.propose_what_fits()
+        if core.is_silent and self._catch_up.is_status_due:
+            self._probation.ask()
+        self._catch_up.on_time()
+        deadline_ms = min(self._catch_up.deadline_ms, self._suspicion.deadline_ms)
+        for due_ms in (self._proposer.deadline_ms, self._view_changer.deadline_ms):
+            if due_ms is not None and due_ms < deadline_ms:
+                deadline_ms = due_ms
+        if core.halt is not None:
+            core.out.keep_reports_only()
+        return core.out.flush(max(deadline_ms, core.now_ms + 1), core.halt)
+
+
+def _new_core(
+    me: ReplicaId,
+    cluster_id: ClusterId,
+    membership: Membership,
+    signer: Signer,
+    verifier: Verifier,
+    application: Application,
+    settings: Settings,
+    recovered: Recovered,
+) -> Core:
+    """Return the state that the parts of a replica share, as it is before its log is read."""
+    starts = recovered.epochs or (EpochStart(Seq(1), membership),)
+    epochs = Epochs(starts)
+    signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
+    out = Outbox()
+    return Core(
+        me=me,
+        cluster_id=cluster_id,
+        membership=epochs.of(Seq(1)),
+        epochs=epochs,
+        settings=settings,
+        application=application,
+        signatures=signatures,
+        guard=SignGuard(
+            me=me,
+            cluster_id=cluster_id,
+            signer=signer,
+            signatures=signatures,
+            persist=out.persist,
+        ),
+        out=out,
+        throttle=Throttle(period_ms=settings.status_interval_ms // 2),
+        log=Log(window_size_seqs=settings.window_size_seqs),
+        pool=RequestPool(
+            requests_max=settings.pool_requests_max,
+            size_max_bytes=settings.pool_size_max_bytes,
+        ),
+        executed=recovered.executed,
+        decided=recovered.executed,
+        timestamp_ms=recovered.timestamp_ms,
+    )

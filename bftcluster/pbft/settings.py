@@ -1,0 +1,73 @@
+"""What an operator may tune, and what all replicas of a cluster must agree on."""
+
+from dataclasses import dataclass
+
+from bftcluster.limits import (
+    BATCH_REQUESTS_MAX,
+    BATCH_SIZE_MAX_BYTES,
+    CHECKPOINT_INTERVAL_SEQS,
+    POOL_REQUESTS_MAX,
+    POOL_SIZE_MAX_BYTES,
+    SLOTS_IN_FLIGHT_MAX,
+    WINDOW_SIZE_SEQS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Sizes and times of one replica.
+
+    ``checkpoint_interval_seqs`` and ``window_size_seqs`` must be equal at all replicas (they come
+    from the genesis); the rest is local.
+    """
+
+    batch_requests_max: int = BATCH_REQUESTS_MAX
+    """Most requests a primary puts in one batch."""
+    batch_size_max_bytes: int = BATCH_SIZE_MAX_BYTES // 2
+    """Most bytes of requests a primary puts in one batch."""
+    batch_delay_ms: int = 0
+    """How long a batch that is not full waits while others are in flight. 0: not at all. An idle
+    primary never waits."""
+    slots_in_flight_max: int = SLOTS_IN_FLIGHT_MAX
+    """Proposals a primary has open at once."""
+    execution_backlog_max_seqs: int = 64
+    """A primary pauses when this many decided batches wait for its executor: back-pressure."""
+    checkpoint_interval_seqs: int = CHECKPOINT_INTERVAL_SEQS
+    """Every how many sequence numbers the state root is voted on."""
+    window_size_seqs: int = WINDOW_SIZE_SEQS
+    """Distance of the high watermark from the low one. A primary uses the lower half only, so
+    that a backup one checkpoint behind still accepts what it proposes."""
+    clock_skew_max_ms: int = 30_000
+    """A fresh proposal stamped further than this from our wall clock is refused."""
+
+    status_interval_ms: int = 500
+    """How often we say where we are. Drives retransmission and catch-up."""
+    fetch_timeout_ms: int = 400
+    """How long one source has to answer a fetch, before the next is asked."""
+    fetch_entries_max: int = 64
+    """Log entries asked for at once."""
+
+    request_timeout_ms: int = 2_000
+    """How long a request waits for its decision, before it is relayed to every replica."""
+    view_change_timeout_ms: int = 2_000
+    """How long a relayed request or open slot may wait for progress, before we ask for the next
+    view; and how long a new primary has, from a quorum of VIEW-CHANGEs. Doubles per failed view."""
+    view_change_timeout_max_ms: int = 60_000
+    """Where the doubling ends."""
+    view_change_resend_ms: int = 1_000
+    """How often an unanswered VIEW-CHANGE is repeated."""
+
+    pool_requests_max: int = POOL_REQUESTS_MAX
+    """Requests waiting for a decision; more are refused."""
+    pool_size_max_bytes: int = POOL_SIZE_MAX_BYTES
+    """Bytes of them."""
+
+    state_fetch_retry_ms: int = 30_000
+    """After this long a state transfer under way may be replaced by one of a later state."""
+
+    def __post_init__(self) -> None:
+        assert self.window_size_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"
+        assert self.slots_in_flight_max >= 1, "a primary needs a slot"
+        assert 1 <= self.batch_requests_max <= BATCH_REQUESTS_MAX, "others accept no more"
+        assert self.batch_size_max_bytes <= BATCH_SIZE_MAX_BYTES, "others accept no more"
+        assert 0 < self.view_change_timeout_ms <= self.view_change_timeout_max_ms, "time to change"

@@ -1,0 +1,131 @@
+"""When to stop believing in the primary (OSDI'99, section 4.4).
+
+Only for something it demonstrably should have done: a request that every replica was sent, or a
+proposal of its own that does not get decided. Never when it is us who lag behind.
+"""
+
+from bftcluster.ids import Seq, View
+from bftcluster.pbft.core import Core
+from bftcluster.pbft.pool import Pending
+from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.view_change import ViewChanger
+
+_RELAY_AGAIN_TIMEOUTS = 4
+"""A request of ours is relayed again after this many timeouts."""
+_PATIENCE_TIMEOUTS = 4
+"""A relayed request may wait this many timeouts while others are decided, if some of these came
+much later: a primary that censors one client is not excused by its service to the rest."""
+_PATIENCE_WITH_BACKLOG_TIMEOUTS = 16
+"""The same, if nothing shows that the primary is unfair: it may just have a backlog."""
+
+
+class Suspicion:
+    """Times requests and open slots, and asks for the next view when one is overdue."""
+
+    __slots__ = ("_alone_ms", "_check_ms", "_core", "_proposer", "_relay_ms", "_view_changer")
+
+    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
+        self._core = core
+        self._proposer = proposer
+        self._view_changer = view_changer
+        self._check_ms = 0
+        self._relay_ms = 0
+        """Before this we relay nothing more."""
+        self._alone_ms = 0
+        """When we last heard too few for any view: no primary can be blamed for that time."""
+
+    @property
+    def deadline_ms(self) -> int:
+        """When to look again."""
+        return self._check_ms
+
+    def on_time(self) -> None:
+        """Relay what waits too long; give up a primary that ignores what was relayed."""
+        core, settings = self._core, self._core.settings
+        if core.now_ms < self._check_ms:
+            return
+        rest_ms = min(settings.request_timeout_ms, settings.view_change_timeout_ms)
+        self._check_ms = core.now_ms + rest_ms
+        self._relay_overdue()
+        if not core.is_active or core.primary == core.me:
+            return
+        if self._is_alone():
+            self._alone_ms = core.now_ms
+            return
+        due_ms = self._due_ms()
+        if due_ms is None:
+            return
+        if core.now_ms < due_ms:
+            self._check_ms = min(self._check_ms, due_ms)
+        elif not self._lags():
+            self._view_changer.give_up(View(core.view + 1))
+
+    def _relay_overdue(self) -> None:
+        core, timeout_ms = self._core, self._core.settings.request_timeout_ms
+        if core.now_ms < self._relay_ms:
+            return
+        overdue: list[Pending] = []
+        for pending in core.pool.pending():
+            if pending.ours:
+                due_ms = pending.since_ms + timeout_ms
+                if pending.sent_ms is not None:
+                    due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
+                if core.now_ms >= due_ms:
+                    overdue.append(pending)
+                else:
+                    self._check_ms = min(self._check_ms, due_ms)
+            if len(overdue) == core.settings.batch_requests_max:
+                break
+        if overdue:
+            # A backlog is not relayed as a whole: the oldest put the primary to the test.
+            self._relay_ms = core.now_ms + timeout_ms // 4
+            self._check_ms = min(self._check_ms, self._relay_ms)
+            self._proposer.relay(overdue)
+
+    def _due_ms(self) -> int | None:
+        """Return when the primary is out of time, or None if it owes nothing."""
+        core = self._core
+        timeout_ms = self._view_changer.timeout_ms
+        base_ms = max(core.progress_ms, core.view_entered_ms, self._alone_ms)
+        due_ms = None
+        for pending in core.pool.pending():
+            if pending.relayed_ms is None:
+                continue
+            begun_ms = max(pending.relayed_ms, core.view_entered_ms, self._alone_ms)
+            one_ms = max(begun_ms, base_ms) + timeout_ms
+            is_overtaken = core.pool.newest_settled_ms > begun_ms + timeout_ms
+            patience = _PATIENCE_TIMEOUTS if is_overtaken else _PATIENCE_WITH_BACKLOG_TIMEOUTS
+            one_ms = min(one_ms, begun_ms + patience * timeout_ms)
+            due_ms = one_ms if due_ms is None else min(due_ms, one_ms)
+        opened_ms = self._opened_ms()
+        if opened_ms is not None:
+            one_ms = max(opened_ms, base_ms) + core.settings.request_timeout_ms + timeout_ms
+            due_ms = one_ms if due_ms is None else min(due_ms, one_ms)
+        return due_ms
+
+    def _opened_ms(self) -> int | None:
+        """Return since when the oldest proposal waits for its decision."""
+        core = self._core
+        reach = core.settings.slots_in_flight_max
+        for number in range(core.decided + 1, max(core.decided, core.view_floor) + reach + 1):
+            slot = core.log.slots.get(Seq(number))
+            if slot is not None and slot.proposal is not None:
+                return slot.opened_ms
+        return None
+
+    def _is_alone(self) -> bool:
+        """Whether we hear fewer than it takes to open another view."""
+        core = self._core
+        fresh_ms = core.now_ms - 3 * core.settings.status_interval_ms
+        heard = sum(heard_ms >= fresh_ms for heard_ms in core.heard_ms.values())
+        return heard + 1 < core.membership.quorum
+
+    def _lags(self) -> bool:
+        """Whether so many are ahead of us that it is our fault, and not the primary's."""
+        core = self._core
+        fresh_ms = core.now_ms - 3 * core.settings.status_interval_ms
+        ahead = sum(
+            status.decided > core.decided and core.heard_ms[replica] >= fresh_ms
+            for replica, status in core.peers.items()
+        )
+        return ahead >= core.membership.weak_quorum

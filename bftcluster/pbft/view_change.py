@@ -1,0 +1,407 @@
+"""Changing views (OSDI'99, section 4.4): giving one up, opening the next, entering it."""
+
+from dataclasses import replace
+
+from bftcluster.ids import ReplicaId, Seq, View
+from bftcluster.pbft.certificates import CommitCertificate
+from bftcluster.pbft.checkpoints import Checkpoints
+from bftcluster.pbft.core import Core
+from bftcluster.pbft.events import Lane
+from bftcluster.pbft.evidence import accuse
+from bftcluster.pbft.new_view import (
+    GENESIS_ROOT,
+    Plan,
+    ViewRules,
+    compute_new_view,
+    proposals_of,
+    voter_digests,
+)
+from bftcluster.pbft.normal_case import NormalCase
+from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.records import ViewChanged, ViewEntered
+from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.verdicts import Verdict
+from bftcluster.pbft.view_messages import (
+    Accepted,
+    Claim,
+    NewView,
+    Proof,
+    ViewChange,
+    parse_new_view_frame,
+    parse_view_change_frame,
+)
+from bftcluster.pbft.votes import VoteKind
+from bftcluster.signing.envelope import Domain
+
+_DOUBLINGS_MAX = 30
+
+
+class ViewChanger:
+    """Knows who wants which view, and when to want the next."""
+
+    __slots__ = (
+        "_checkpoints",
+        "_core",
+        "_entered_frame",
+        "_failures",
+        "_normal_case",
+        "_own",
+        "_proposer",
+        "_quorum_ms",
+        "_refused",
+        "_resend_ms",
+        "_wishes",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        normal_case: NormalCase,
+        checkpoints: Checkpoints,
+        proposer: Proposer,
+    ) -> None:
+        self._core = core
+        self._normal_case = normal_case
+        self._checkpoints = checkpoints
+        self._proposer = proposer
+        self._wishes: dict[ReplicaId, ViewChange] = {}
+        """The latest VIEW-CHANGE of each member: one each, of the highest view."""
+        self._refused: dict[ReplicaId, View] = {}
+        """The last view a member asked for without proof: asking again is not heard."""
+        self._own: bytes | None = None
+        """The frame of ours, while it is unanswered."""
+        self._entered_frame: bytes | None = None
+        """The NEW-VIEW of the current view; None in view 0."""
+        self._quorum_ms: int | None = None
+        """When a quorum was seen to want the target view or a later one: from then on it is timed,
+        so that replicas which want different views meet."""
+        self._resend_ms = 0
+        self._failures = 0
+        """Views given up since something was decided."""
+
+    @property
+    def timeout_ms(self) -> int:
+        """How long to wait for progress now: doubled per failed view but the first, capped."""
+        settings = self._core.settings
+        doublings = min(max(self._failures - 1, 0), _DOUBLINGS_MAX)
+        doubled = settings.view_change_timeout_ms << doublings
+        return min(doubled, settings.view_change_timeout_max_ms)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When something here is due; None while we work in a view."""
+        if self._core.is_active:
+            return None
+        if self._quorum_ms is None:
+            return self._resend_ms
+        return min(self._resend_ms, self._quorum_ms + self.timeout_ms)
+
+    def note_progress(self) -> None:
+        """Something was decided in the view: its primary works."""
+        self._failures = 0
+
+    def on_time(self) -> None:
+        """Give up on a primary that does not open the view, or repeat our wish for it."""
+        core = self._core
+        if core.is_active:
+            return
+        if self._quorum_ms is not None and core.now_ms >= self._quorum_ms + self.timeout_ms:
+            self.give_up(View(core.target_view + 1))
+        elif core.now_ms >= self._resend_ms and self._own is not None:
+            self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
+            core.out.broadcast(self._own)
+
+    def give_up(self, view: View) -> None:
+        """Stop working in the current view, and ask for ``view``."""
+        core = self._core
+        assert view > core.target_view, "views go up"
+        if not core.may_change_view:
+            return
+        core.target_view = view
+        self._failures += 1
+        self._quorum_ms = None
+        change = self._make_view_change(view)
+        self._own = change.frame()
+        core.out.persist(ViewChanged(self._own).to_bytes())
+        core.out.broadcast(self._own)
+        core.out.report(Verdict.VIEW_CHANGE, None, f"gave up view {core.view}, want {view}")
+        self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
+        self._wishes[core.me] = change
+        self._look_at_wishes()
+
+    def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
+        """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
+        core = self._core
+        if change.replica != sender:
+            return Verdict.BAD_VIEW_CHANGE
+        if change.view <= core.view:
+            self.send_new_view(sender)
+            return Verdict.LATE
+        before = self._wishes.get(sender)
+        if before is not None and before.view >= change.view:
+            self._look_at_wishes()
+            return Verdict.DUPLICATE if before.view == change.view else Verdict.LATE
+        if self._refused.get(sender) == change.view:
+            return Verdict.LATE
+        rejection = self._rules.reject_unproven(change)
+        if rejection is not None:
+            core.out.report(Verdict.BAD_VIEW_CHANGE, sender, rejection.value)
+            return Verdict.BAD_VIEW_CHANGE
+        self._wishes[sender] = change
+        self._look_at_wishes()
+        return Verdict.COUNTED
+
+    def on_new_view(self, sender: ReplicaId, new_view: NewView, frame: bytes) -> Verdict:
+        """Enter the view that its primary opened, if it did so rightly. Anybody may pass it on."""
+        core = self._core
+        if new_view.view == core.view and frame != self._entered_frame:
+            self._compare(new_view)
+        if new_view.view <= core.view or new_view.view < core.target_view:
+            return Verdict.LATE
+        rejection = self._rules.reject_new_view(new_view)
+        if rejection is not None:
+            core.out.report(Verdict.BAD_NEW_VIEW, sender, rejection.value)
+            if sender == core.membership.primary(core.target_view) and not core.is_active:
+                self.give_up(View(core.target_view + 1))
+            return Verdict.BAD_NEW_VIEW
+        self._enter(new_view, frame)
+        return Verdict.ACCEPTED
+
+    def _compare(self, other: NewView) -> None:
+        """Look for proposals in another NEW-VIEW of our view that differ from those we know."""
+        core = self._core
+        if len(other.proposals) != sum(not choice.is_committed for choice in other.choices):
+            return
+        for vote in proposals_of(other):
+            slot = core.log.slots.get(vote.seq)
+            known = slot.proposal if slot is not None and slot.view == core.view else None
+            if known is not None and known.digest != vote.digest and known.replica == vote.replica:
+                accuse(core, known, vote)
+
+    def send_new_view(self, to: ReplicaId) -> None:
+        """Show a laggard the view we are in."""
+        frame = self._entered_frame
+        if frame is not None and self._core.may_answer(to, Answer.NEW_VIEW):
+            self._core.out.send_early(to, frame, Lane.SYNC)
+
+    def live_records(self) -> list[bytes]:
+        """Return the records of the view we are in and of the one we want."""
+        records = []
+        if self._entered_frame is not None:
+            records.append(ViewEntered(self._entered_frame).to_bytes())
+        if self._own is not None:
+            records.append(ViewChanged(self._own).to_bytes())
+        return records
+
+    def restore_view_change(self, frame: bytes) -> None:
+        """Want again what we wanted in an earlier life."""
+        core = self._core
+        change = parse_view_change_frame(frame)
+        if change.view > core.target_view:
+            core.target_view = change.view
+            core.guard.promise(change.epoch, change.view)
+            self._own = frame
+            self._wishes[core.me] = change
+
+    def restore_entered(self, frame: bytes) -> NewView:
+        """Be again in the view that an earlier life entered; its proposals come later."""
+        core = self._core
+        new_view = parse_new_view_frame(frame)
+        core.view = new_view.view
+        core.target_view = max(core.target_view, new_view.view)
+        core.guard.promise(new_view.epoch, new_view.view)
+        self._entered_frame = frame
+        if core.is_active:
+            self._own = None
+            self._wishes.pop(core.me, None)
+        return new_view
+
+    def reset(self) -> None:
+        """Forget the views of the epoch before."""
+        self._wishes.clear()
+        self._refused.clear()
+        self._own = None
+        self._entered_frame = None
+        self._quorum_ms = None
+        self._failures = 0
+
+    def resume(self) -> None:
+        """Repeat, after a restart, what may have been lost."""
+        core = self._core
+        if self._own is not None:
+            self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
+            core.out.broadcast(self._own)
+
+    @property
+    def _rules(self) -> ViewRules:
+        core = self._core
+        return ViewRules(
+            core.cluster_id,
+            core.membership,
+            core.epochs,
+            core.signatures,
+            core.log.window_size_seqs,
+        )
+
+    def _make_view_change(self, view: View) -> ViewChange:
+        core = self._core
+        proofs: list[Proof] = []
+        accepted: list[Accepted] = []
+        for seq in sorted(core.log.slots):
+            slot = core.log.slots[seq]
+            proof: Proof | None = slot.decided or slot.prepared
+            if proof is not None:
+                proofs.append(proof)
+            voted = slot.accepted_proposal
+            if voted is not None and (proof is None or proof.digest != voted.digest):
+                accepted.append(Accepted(seq, voted.view, voted.digest))
+        stable = core.stable
+        unsigned = ViewChange(
+            epoch=core.epoch,
+            view=view,
+            replica=core.me,
+            stable=core.log.low,
+            state_root=stable.state_root if stable is not None else GENESIS_ROOT,
+            claims=tuple(Claim.of(proof) for proof in proofs),
+            accepted=tuple(accepted),
+            signature=b"",
+            checkpoint=stable,
+            proofs=tuple(proofs),
+        )
+        payload = unsigned.payload(core.cluster_id)
+        signature = core.guard.sign_view_message(Domain.VIEW_CHANGE, core.epoch, view, payload)
+        return replace(unsigned, signature=signature)
+
+    def _look_at_wishes(self) -> None:
+        """Join a view that a correct replica wants, time its primary, or open it ourselves."""
+        core = self._core
+        wanted = sorted((change.view for change in self._wishes.values()), reverse=True)
+        if len(wanted) >= core.membership.weak_quorum:
+            joined = wanted[core.membership.weak_quorum - 1]
+            if joined > core.target_view:
+                self.give_up(joined)
+                return
+        if core.is_active:
+            return
+        at_least = [w for w in self._wishes.values() if w.view >= core.target_view]
+        if len(at_least) < core.membership.quorum:
+            return
+        if self._quorum_ms is None:
+            self._quorum_ms = core.now_ms
+        wishes = [w for w in at_least if w.view == core.target_view]
+        if len(wishes) < core.membership.quorum:
+            return
+        if core.membership.primary(core.target_view) == core.me:
+            self._open(wishes)
+
+    def _open(self, wishes: list[ViewChange]) -> None:
+        """Send NEW-VIEW, once a quorum of the VIEW-CHANGEs is fully proven."""
+        core = self._core
+        proven = []
+        for change in wishes:
+            rejection = self._rules.reject_view_change(change)
+            if rejection is None:
+                proven.append(change)
+            else:
+                core.out.report(Verdict.BAD_VIEW_CHANGE, change.replica, rejection.value)
+                del self._wishes[change.replica]
+                self._refused[change.replica] = change.view
+        if len(proven) < core.membership.quorum or self._wishes[core.me] not in proven:
+            return
+        plan = compute_new_view(proven, core.membership)
+        if not self._may_open(plan):
+            self.give_up(View(core.target_view + 1))
+            return
+        frame, new_view = self._make_new_view(plan, proven)
+        core.out.broadcast(frame)
+        self._enter(new_view, frame)
+
+    def _may_open(self, plan: Plan) -> bool:
+        """Whether we can sign every proposal of ``plan``.
+
+        Not if our window has moved above its start since we gave up the view before, nor if a
+        torn log makes us forget the plan of an earlier life.
+        """
+        core = self._core
+        return plan.stable >= core.log.low and all(
+            choice.is_committed
+            or core.guard.may_vote(
+                VoteKind.PRE_PREPARE, core.epoch, plan.view, choice.seq, choice.digest
+            )
+            for choice in plan.choices
+        )
+
+    def _make_new_view(self, plan: Plan, changes: list[ViewChange]) -> tuple[bytes, NewView]:
+        core = self._core
+        changes = sorted(changes, key=lambda change: change.replica)
+        proofs: dict[Claim, Proof] = {}
+        checkpoint = None
+        for change in changes:
+            proofs.update(zip(change.claims, change.proofs, strict=True))
+            if (change.stable, change.state_root) == (plan.stable, plan.state_root):
+                checkpoint = change.checkpoint
+        proposals = tuple(
+            core.guard.vote(
+                VoteKind.PRE_PREPARE, core.epoch, plan.view, choice.seq, choice.digest
+            ).signature
+            for choice in plan.choices
+            if not choice.is_committed
+        )
+        unsigned = NewView(
+            epoch=core.epoch,
+            view=plan.view,
+            replica=core.me,
+            stable=plan.stable,
+            state_root=plan.state_root,
+            choices=plan.choices,
+            voters=voter_digests(changes, core.cluster_id),
+            signature=b"",
+            view_changes=tuple(replace(c, checkpoint=None, proofs=()) for c in changes),
+            checkpoint=checkpoint,
+            proofs=tuple(proofs[claim] for claim in plan.claims),
+            proposals=proposals,
+        )
+        payload = unsigned.payload(core.cluster_id)
+        signature = core.guard.sign_view_message(Domain.NEW_VIEW, core.epoch, plan.view, payload)
+        new_view = replace(unsigned, signature=signature)
+        return new_view.frame(), new_view
+
+    def _enter(self, new_view: NewView, frame: bytes) -> None:
+        core = self._core
+        core.out.persist(ViewEntered(frame).to_bytes())
+        core.out.truncate_to = core.log.low
+        core.guard.promise(new_view.epoch, new_view.view)
+        core.view = core.target_view = new_view.view
+        core.view_entered_ms = core.now_ms
+        self._entered_frame = frame
+        self._own = None
+        self._quorum_ms = None
+        self._wishes = {r: w for r, w in self._wishes.items() if w.view > new_view.view}
+        core.out.report(Verdict.NEW_VIEW, new_view.replica, f"entered view {new_view.view}")
+        core.pool.unpropose()
+        if new_view.checkpoint is not None:
+            self._checkpoints.on_certificate(new_view.checkpoint)
+        self.place(new_view)
+        self._normal_case.claim_decided()
+        self._normal_case.advance_all()
+        self._proposer.hand_over()
+
+    def place(self, new_view: NewView) -> None:
+        """Put the proposals of ``new_view`` where PRE-PREPAREs would have put them."""
+        core = self._core
+        core.view_floor = Seq(new_view.stable + len(new_view.choices))
+        core.wanted.clear()
+        for slot in core.log.slots.values():
+            slot.enter(core.view, now_ms=core.now_ms)
+        commits = {p.seq: p for p in new_view.proofs if isinstance(p, CommitCertificate)}
+        proposals = {vote.seq: vote for vote in proposals_of(new_view)}
+        for choice in new_view.choices:
+            if not core.log.low < choice.seq <= core.log.high:
+                continue
+            slot = core.log.open(choice.seq, core.view, now_ms=core.now_ms)
+            if choice.is_committed:
+                self._normal_case.decide(slot, commits[choice.seq])
+            else:
+                slot.proposal = proposals[choice.seq]
+                slot.reproposed = True
+                slot.prepares.add_known(slot.proposal)

@@ -1,0 +1,140 @@
+"""Plays a conversation of replicas from commands, and writes down what was said."""
+
+from bftcluster import codec
+from bftcluster.ids import Digest
+from bftcluster.pbft import Settings
+from bftcluster.pbft.log import NULL_DIGEST
+from bftcluster.pbft.messages import parse_frame
+from bftcluster.pbft.view_messages import NewView, ViewChange
+from bftcluster.pbft.votes import Vote
+from bftcluster_sim.cluster.cluster import Cluster
+
+KINDS = {
+    "pre-prepare": 1,
+    "prepare": 2,
+    "commit": 3,
+    "checkpoint": 4,
+    "view-change": 5,
+    "new-view": 6,
+    "body": 10,
+    "entries": 15,
+}
+SETTINGS = Settings(
+    checkpoint_interval_seqs=4,
+    window_size_seqs=16,
+    request_timeout_ms=400,
+    view_change_timeout_ms=1_000,
+)
+
+
+class Stage:
+    """A cluster whose talk is heard. Time starts when the replicas may vote."""
+
+    def __init__(self) -> None:
+        self._cluster = Cluster(4, settings=SETTINGS)
+        self._cluster.start()
+        self._cluster.run(10)
+        self._begin_ms = self._cluster.clock.now_ms
+        self._names: dict[Digest, str] = {NULL_DIGEST: "null"}
+        self._cuts: list[tuple[set[int], set[int], set[int], set[int]]] = []
+        self._cluster.network.sent.clear()
+        self._cluster.network.cut = self._is_cut
+
+    def obey(self, line: str) -> str:
+        """Carry out one command and return what to write down."""
+        command, *words = line.split()
+        options = dict(word.split("=", 1) for word in words)
+        match command:
+            case "submit":
+                self._cluster.submit(options["request"].encode(), to=int(options["to"]))
+            case "run":
+                self._cluster.run(int(options["ms"]))
+            case "stop":
+                self._cluster.hosts[int(options["host"])].stop()
+            case "start":
+                self._cluster.hosts[int(options["host"])].start()
+            case "cut":
+                self._cuts.append(
+                    (
+                        self._hosts(options.get("from", "0,1,2,3")),
+                        self._hosts(options.get("to", "0,1,2,3")),
+                        {KINDS[kind] for kind in options.get("kind", "").split(",") if kind},
+                        {int(seq) for seq in options.get("seq", "").split(",") if seq},
+                    )
+                )
+            case "heal":
+                self._cuts.clear()
+            case "where":
+                return self._where()
+            case _:
+                raise ValueError(f"unknown command {command!r}")
+        return self._heard()
+
+    @staticmethod
+    def _hosts(text: str) -> set[int]:
+        return {int(index) for index in text.split(",")}
+
+    def _is_cut(self, source: int, target: int, frame: bytes) -> bool:
+        kind, *rest = codec.decode(frame)
+        seq = rest[2] if kind <= 4 else None
+        return any(
+            source in sources
+            and target in targets
+            and (not kinds or kind in kinds)
+            and (not seqs or seq in seqs)
+            for sources, targets, kinds, seqs in self._cuts
+        )
+
+    def _heard(self) -> str:
+        """Return one line per frame and instant: time, sender, receivers, words."""
+        lines: dict[tuple[int, int, str], list[str]] = {}
+        for at_ms, source, target, frame in self._cluster.network.sent:
+            words = self._words(source, frame)
+            if words:
+                mark = "!" if self._is_cut(source, target, frame) else ""
+                key = (at_ms - self._begin_ms, source, words)
+                lines.setdefault(key, []).append(f"{target}{mark}")
+        self._cluster.network.sent.clear()
+        said = [
+            f"{at_ms:>5} {source}->{','.join(targets)} {words}"
+            for (at_ms, source, words), targets in lines.items()
+        ]
+        return "\n".join(said) or "silence"
+
+    def _words(self, source: int, frame: bytes) -> str:
+        message = parse_frame(self._cluster.hosts[source].me, frame)
+        match message:
+            case Vote():
+                kind = message.kind.name.lower().replace("_", "-")
+                return f"{kind} v{message.view} s{message.seq} {self._name(message.digest)}"
+            case ViewChange():
+                claims = [
+                    f"s{c.seq}:{self._name(c.digest)}@v{c.view}{'*' if c.is_committed else ''}"
+                    for c in message.claims
+                ]
+                return " ".join([f"view-change v{message.view} stable={message.stable}", *claims])
+            case NewView():
+                choices = [
+                    f"s{c.seq}:{self._name(c.digest)}{'*' if c.is_committed else ''}"
+                    for c in message.choices
+                ]
+                return " ".join([f"new-view v{message.view} stable={message.stable}", *choices])
+            case _:
+                return ""
+
+    def _name(self, digest: Digest) -> str:
+        """Return a letter for each digest, in order of appearance."""
+        return self._names.setdefault(digest, chr(ord("a") + len(self._names) - 1))
+
+    def _where(self) -> str:
+        lines = []
+        for host in self._cluster.hosts:
+            if not host.is_up:
+                lines.append(f"{host.index}: down")
+                continue
+            replica = host.replica
+            mode = "" if replica.is_active else " changing"
+            requests = " ".join(request.decode() for request in host.requests)
+            place = f"v{replica.view}{mode} s{replica.last_executed} stable={replica.stable}"
+            lines.append(f"{host.index}: {place} [{requests}]")
+        return "\n".join(lines)

@@ -1,0 +1,131 @@
+"""More than f faults are shouted, not hidden; and a state too old for any log is fetched."""
+
+from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.pbft import (
+    Executed,
+    HaltReason,
+    MessageReceived,
+    Settings,
+    StateInstalled,
+    Tick,
+)
+from bftcluster.pbft.votes import VoteKind
+from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.signatures import sim_key
+from tests.unit.pbft.builders import B, vote
+
+SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8)
+
+
+def running() -> Cluster:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    return cluster
+
+
+def test_a_second_certified_decision_for_a_slot_stops_the_replica() -> None:
+    cluster = running()
+    cluster.submit(b"request")
+    cluster.run(10)
+    replica = cluster.hosts[3].replica
+    now_ms = cluster.clock.now_ms
+    slot = replica._core.log.slots[Seq(1)]
+    slot.commits.votes.clear()
+
+    for liar in (0, 1, 2):
+        frame = vote(VoteKind.COMMIT, liar, seq=1, digest=B).frame()
+        event = MessageReceived(ReplicaId(sim_key(liar)), frame)
+        ready = replica.step(event, now_ms=now_ms, wall_ms=0)
+
+    assert ready.halt is not None
+    assert ready.halt.reason is HaltReason.CONFLICTING_DECISIONS
+    assert len(ready.halt.exhibits) == 2
+    again = replica.step(Tick(), now_ms=now_ms + 10_000, wall_ms=0)
+    assert again.halt == ready.halt
+    assert (again.messages, again.early, again.records, again.decided) == ((), (), (), ())
+
+
+def test_a_state_that_a_quorum_disagrees_with_stops_the_replica() -> None:
+    cluster = running()
+    cluster.hosts[3].disk.root = Digest(b"x" * 32)
+
+    for number in range(5):
+        cluster.submit(b"request %d" % number)
+        cluster.run(10)
+
+    assert [host.replica.stable for host in cluster.hosts] == [4, 4, 4, 0]
+    assert any("diverged" in r or "another state" in r for r in cluster.hosts[3].reports)
+    cluster.submit(b"one more")
+    cluster.run(10)
+    assert [host.replica.last_executed for host in cluster.hosts[:3]] == [6, 6, 6]
+
+
+def test_a_replica_too_far_behind_for_every_log_asks_for_the_state() -> None:
+    cluster = running()
+    cluster.hosts[3].stop()
+    for number in range(30):
+        cluster.submit(b"request %d" % number)
+        cluster.run(10)
+    late = cluster.hosts[3]
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+
+    fetch = late.state_fetches[0]
+    assert fetch.seq == 28
+    assert set(fetch.sources) == {host.me for host in cluster.hosts[:3]}
+    assert len(late.state_fetches) == 1
+
+    source = cluster.hosts[0]
+    late.disk.entries = list(source.disk.entries[: fetch.seq])
+    late.disk.root = fetch.state_root
+    late.disk.timestamp_ms = source.disk.timestamp_ms
+    late.step(StateInstalled(fetch.seq, fetch.state_root, late.disk.timestamp_ms))
+    cluster.run(2_000)
+    cluster.submit(b"afterwards")
+    cluster.run(10)
+
+    assert late.replica.stable == 28
+    assert late.replica.last_executed == 31
+    assert late.requests == source.requests
+
+
+def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
+    """A timer that fires with the last commit must not overtake it (besu#1734)."""
+    for commit_first in (True, False):
+        cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+        cluster.start()
+        cluster.run(10)
+        held: list[bytes] = []
+        cluster.network.cut = lambda source, target, frame, held=held: (
+            (target == 1 and source == 2 and frame[1] == VoteKind.COMMIT and not held.append(frame))
+            or (target == 1 and source == 3 and frame[1] == VoteKind.COMMIT)
+        )
+        cluster.submit(b"request", to=1)
+        cluster.run(5)
+        replica = cluster.hosts[1].replica
+        due_ms = replica._core.log.slots[Seq(1)].opened_ms + 300
+        commit = MessageReceived(cluster.hosts[2].me, held[0])
+        events = [commit, Tick()] if commit_first else [Tick(), commit]
+
+        decided = []
+        for event in events:
+            ready = replica.step(event, now_ms=due_ms, wall_ms=0)
+            decided += ready.decided
+
+        assert [one.seq for one in decided] == [1]
+        assert replica.is_active is commit_first
+
+
+def test_executing_past_a_checkpoint_without_its_root_is_our_bug() -> None:
+    import pytest
+
+    cluster = running()
+    host = cluster.hosts[0]
+    replica = host.replica
+    replica._core.decided = Seq(9)
+
+    with pytest.raises(AssertionError, match="every checkpoint"):
+        replica.step(Executed(Seq(5)), now_ms=cluster.clock.now_ms, wall_ms=0)

@@ -1,0 +1,178 @@
+"""Crashes at every effect boundary: no vote is ever contradicted, and the cluster goes on."""
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.pbft import Settings
+from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import CrashedError, Effect
+
+SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
+DECISIONS = 6
+
+
+def run_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
+    """Kill ``victim`` before its effect number ``boundary``; restart it; let all settle."""
+    cluster = Cluster(4, settings=SETTINGS)
+    count = 0
+    crashed = False
+
+    def before_effect(_effect: Effect) -> None:
+        nonlocal count, crashed
+        count += 1
+        if count == boundary:
+            crashed = True
+            raise CrashedError
+
+    host = cluster.hosts[victim]
+    host.before_effect = before_effect
+    cluster.start()
+    for number in range(DECISIONS):
+        if host.is_up:
+            cluster.submit(b"request %d" % number, to=victim)
+        else:
+            cluster.submit(b"request %d" % number, to=(victim + 1) % 4)
+        cluster.run(5)
+    if not host.is_up:
+        host.start()
+    cluster.run(2_000)
+    host.before_effect = lambda _effect: None
+    cluster.submit(b"one more", to=victim)
+    cluster.run(2_500)
+    return cluster, crashed
+
+
+def votes_signed(cluster: Cluster) -> dict[tuple[int, ...], set[bytes]]:
+    """Return the digests each replica ever sent for one (replica, kind, epoch, view, seq)."""
+    signed: dict[tuple[int, ...], set[bytes]] = {}
+    for _, source, _, frame in cluster.network.sent:
+        kind, *rest = codec.decode(frame)
+        if kind <= 4:
+            epoch, view, seq, digest, _ = rest
+            signed.setdefault((source, kind, epoch, view, seq), set()).add(digest)
+    return signed
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_crash_at_any_effect_boundary_contradicts_no_vote(victim: int) -> None:
+    boundary, crashed = 1, True
+    while crashed:
+        cluster, crashed = run_with_crash(victim, boundary)
+
+        assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
+        cluster.check_agreement()
+        logs = {len(host.log) for host in cluster.hosts}
+        assert len(logs) == 1, f"boundary {boundary}: everybody caught up, {logs}"
+        boundary += 1
+
+    assert boundary > 40
+
+
+def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    cluster.submit(b"request")
+    cluster.run(2)
+
+    for host in cluster.hosts:
+        host.stop()
+    for host in cluster.hosts:
+        host.start()
+    cluster.run(100)
+
+    assert [host.replica.last_executed for host in cluster.hosts] == [1, 1, 1, 1]
+    assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
+
+
+def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everybody() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == 4
+    for number in range(4):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+    assert [host.replica.stable for host in cluster.hosts] == [0, 0, 0, 0]
+
+    for host in cluster.hosts:
+        host.stop()
+        host.disk.checkpoint_root = None
+    cluster.network.cut = lambda _source, _target, _frame: False
+    for host in cluster.hosts:
+        host.start()
+    cluster.run(10)
+
+    assert [host.replica.stable for host in cluster.hosts] == [4, 4, 4, 4]
+
+
+def test_live_records_rebuild_the_same_state() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    for number in range(7):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+
+    host = cluster.hosts[0]
+    before = host.replica.live_records()
+    host.disk.records = before
+    host.stop()
+    host.start()
+
+    assert sorted(host.replica.live_records()) == sorted(before)
+
+
+def run_view_change_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
+    """Have the primary die in the middle of things, and ``victim`` crash during what follows."""
+    settings = Settings(
+        checkpoint_interval_seqs=4,
+        window_size_seqs=16,
+        request_timeout_ms=100,
+        view_change_timeout_ms=200,
+        status_interval_ms=80,
+    )
+    cluster = Cluster(4, settings=settings)
+    cluster.start()
+    for number in range(3):
+        cluster.submit(b"request %d" % number, to=3)
+        cluster.run(5)
+    cluster.submit(b"in flight", to=3)
+    cluster.run(3)
+    cluster.hosts[0].stop()
+    count = 0
+
+    def before_effect(_effect: Effect) -> None:
+        nonlocal count
+        count += 1
+        if count == boundary:
+            raise CrashedError
+
+    host = cluster.hosts[victim]
+    host.before_effect = before_effect
+    cluster.submit(b"waiting", to=3)
+    cluster.run(400)
+    crashed = not host.is_up
+    host.before_effect = lambda _effect: None
+    if crashed:
+        host.start()
+    cluster.run(2_500)
+    cluster.hosts[0].start()
+    cluster.submit(b"one more", to=2)
+    cluster.run(1_500)
+    return cluster, crashed
+
+
+@pytest.mark.parametrize("victim", [1, 2])
+def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(victim: int) -> None:
+    boundary, crashed = 1, True
+    while crashed:
+        cluster, crashed = run_view_change_with_crash(victim, boundary)
+
+        assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
+        cluster.check_agreement()
+        for host in cluster.hosts:
+            assert {b"in flight", b"waiting", b"one more"} <= set(host.requests), boundary
+            assert len(set(host.requests)) == len(host.requests)
+        boundary += 1
+
+    assert boundary > 20

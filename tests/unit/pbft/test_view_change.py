@@ -1,0 +1,267 @@
+"""What happens when the primary does not do its work."""
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.pbft import Settings
+from bftcluster_sim.cluster.cluster import Cluster
+
+TIMEOUT_MS = 1_000
+PRE_PREPARE, PREPARE, COMMIT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 5, 6
+
+
+def running(n: int = 4, *, seed: int = 0, **settings: int) -> Cluster:
+    """Return a started cluster whose replicas may vote."""
+    times = {"request_timeout_ms": 500, "view_change_timeout_ms": TIMEOUT_MS}
+    cluster = Cluster(n, seed=seed, settings=Settings(**{**times, **settings}))
+    cluster.start()
+    cluster.run(10)
+    return cluster
+
+
+def views(cluster: Cluster) -> list[int]:
+    return [host.replica.view for host in cluster.hosts if host.is_up]
+
+
+def no_vote_was_contradicted(cluster: Cluster) -> bool:
+    signed: dict[tuple[int, ...], set[bytes]] = {}
+    for _, source, _, frame in cluster.network.sent:
+        kind, *rest = codec.decode(frame)
+        if kind <= 4:
+            signed.setdefault((source, kind, *rest[:3]), set()).add(rest[3])
+    return all(len(digests) == 1 for digests in signed.values())
+
+
+def test_a_crashed_primary_is_replaced_after_the_timeout_and_four_delays() -> None:
+    cluster = running()
+    cluster.hosts[0].stop()
+    begin_ms = cluster.clock.now_ms
+
+    cluster.submit(b"request", to=1)
+    # The request is relayed at 500; the others hear of it 1 later and wait from then on.
+    cluster.run_until(lambda: cluster.hosts[2].replica.last_executed == 1, limit_ms=5_000)
+
+    relayed_ms, delays = 500 + 1, 4
+    assert cluster.clock.now_ms - begin_ms == relayed_ms + TIMEOUT_MS + delays
+    cluster.run(2)
+    assert views(cluster) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 10])
+def test_f_crashed_primaries_in_a_row_are_passed_over(n: int) -> None:
+    cluster = running(n)
+    f = cluster.membership.f
+    for host in cluster.hosts[:f]:
+        host.stop()
+
+    cluster.submit(b"request", to=n - 1)
+    cluster.run(500 + 20 + TIMEOUT_MS * (2**f))
+
+    assert views(cluster) == [f] * (n - f)
+    assert [host.requests for host in cluster.hosts[f:]] == [[b"request"]] * (n - f)
+
+
+@pytest.mark.parametrize("delays", range(1, 6))
+def test_what_was_in_flight_when_the_primary_died_is_decided_once(delays: int) -> None:
+    cluster = running()
+    cluster.submit(b"request", to=1)
+    cluster.run(delays)
+    cluster.hosts[0].stop()
+
+    cluster.run(3_000)
+    cluster.submit(b"another", to=2)
+    cluster.run(3_000)
+
+    for host in cluster.hosts[1:]:
+        assert host.requests == [b"request", b"another"]
+    assert no_vote_was_contradicted(cluster)
+
+
+def test_what_only_one_replica_decided_is_kept_by_the_next_view() -> None:
+    cluster = running()
+    cluster.network.cut = lambda _source, target, frame: (
+        target != 3 and codec.decode(frame)[0] == COMMIT
+    )
+    cluster.submit(b"request", to=1)
+    cluster.run(10)
+    assert [len(host.requests) for host in cluster.hosts] == [0, 0, 0, 1]
+
+    cluster.hosts[3].stop()
+    cluster.heal()
+    cluster.run(5_000)
+
+    assert cluster.hosts[1].requests == [b"request"]
+    cluster.check_agreement()
+
+
+def test_a_prepared_batch_survives_two_view_changes_and_a_restart_of_everybody() -> None:
+    cluster = running()
+    cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == COMMIT
+    cluster.submit(b"request", to=2)
+    cluster.run(4_500)
+    assert min(views(cluster)) >= 1
+    digests = set()
+    for host in cluster.hosts:
+        digests.add(host.replica._core.log.slots[1].prepared.digest)
+    assert len(digests) == 1
+
+    for host in cluster.hosts:
+        host.stop()
+    cluster.heal()
+    for host in cluster.hosts:
+        host.start()
+    cluster.run(8_000)
+
+    assert [host.requests for host in cluster.hosts] == [[b"request"]] * 4
+    assert no_vote_was_contradicted(cluster)
+
+
+def test_a_lost_view_change_or_new_view_is_repeated() -> None:
+    for lost_kind in (VIEW_CHANGE, NEW_VIEW):
+        cluster = running()
+        cluster.network.cut = lambda _s, _t, frame, kind=lost_kind, c=cluster: (
+            c.clock.now_ms < 2_600 and codec.decode(frame)[0] == kind
+        )
+        cluster.hosts[0].stop()
+        cluster.submit(b"request", to=1)
+        cluster.run(9_000)
+
+        assert [host.requests for host in cluster.hosts[1:]] == [[b"request"]] * 3
+
+
+def test_an_idle_healed_primary_learns_the_view_it_missed() -> None:
+    cluster = running()
+    cluster.partition({0}, {1, 2, 3})
+    cluster.submit(b"request", to=1)
+    cluster.run(4_000)
+    assert views(cluster) == [0, 1, 1, 1]
+
+    cluster.heal()
+    cluster.run(2_000)
+
+    assert views(cluster) == [1, 1, 1, 1]
+    assert cluster.hosts[0].requests == [b"request"]
+
+
+def test_a_replica_without_peers_blames_no_primary() -> None:
+    cluster = running()
+    cluster.partition({0, 1, 2}, {3})
+    cluster.submit(b"lonely", to=3)
+    cluster.submit(b"request", to=0)
+    cluster.run(120_000)
+
+    cluster.heal()
+    cluster.run(3_000)
+
+    assert set(views(cluster)) == {0}
+    assert all(host.replica.is_active for host in cluster.hosts)
+    assert all(b"lonely" in host.requests for host in cluster.hosts[:3])
+    cluster.check_agreement()
+
+
+def test_two_of_four_down_for_hours_and_back_decide_within_the_capped_timeout() -> None:
+    cluster = running(view_change_timeout_max_ms=8_000)
+    for host in cluster.hosts[2:]:
+        host.stop()
+    cluster.submit(b"request", to=1)
+    cluster.run(10_000_000)
+    assert all(len(host.requests) == 0 for host in cluster.hosts[:2])
+
+    for host in cluster.hosts[2:]:
+        host.start()
+    cluster.run(20_000)
+
+    assert [host.requests for host in cluster.hosts] == [[b"request"]] * 4
+    assert max(views(cluster)) <= 1
+
+
+def test_a_censored_request_costs_the_primary_its_view_though_it_serves_others() -> None:
+    cluster = running()
+    primary = cluster.hosts[0]
+    primary.replica._core.pool = Censor(primary.replica._core.pool)
+
+    cluster.submit(b"censored", to=2)
+    for number in range(100):
+        cluster.submit(b"request %d" % number, to=number % 4)
+        cluster.run(100)
+
+    assert all(b"censored" in host.requests for host in cluster.hosts[1:])
+    assert min(views(cluster)[1:]) >= 1
+
+
+class Censor:
+    """A pool that loses one client's requests: what a censoring primary looks like outside."""
+
+    def __init__(self, pool: object) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._pool, name)
+
+    def __len__(self) -> int:
+        return len(self._pool)
+
+    def add(self, request: bytes, **rest: object) -> object:
+        from bftcluster.pbft import Verdict
+
+        return Verdict.DUPLICATE if request == b"censored" else self._pool.add(request, **rest)
+
+
+def test_a_slow_replica_that_complains_alone_changes_nothing() -> None:
+    cluster = running()
+    cluster.network.cut = lambda source, target, frame: (
+        target == 3 and source == 0 and codec.decode(frame)[0] in {1, 2, 3, 10}
+    )
+
+    for number in range(100):
+        cluster.submit(b"request %d" % number, to=number % 4)
+        cluster.run(100)
+    cluster.run(2_000)
+
+    assert views(cluster)[:3] == [0, 0, 0]
+    assert cluster.hosts[3].requests == cluster.hosts[0].requests
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_loss_and_crashes_never_split_the_log(seed: int) -> None:
+    cluster = running(
+        seed=seed, checkpoint_interval_seqs=8, window_size_seqs=32, view_change_timeout_max_ms=4_000
+    )
+    random = cluster.network._random
+    cluster.network.faults.latency_ms_max = 40
+    cluster.network.faults.loss_percent = random.choice([0, 5, 20])
+    for number in range(60):
+        up = [host for host in cluster.hosts if host.is_up]
+        cluster.submit(b"request %d" % number, to=random.choice(up).index)
+        cluster.run(random.choice([5, 50, 300]))
+        if len(up) == 4 and random.random() < 0.15:
+            random.choice(up).stop()
+        elif len(up) < 4 and random.random() < 0.2:
+            next(host for host in cluster.hosts if not host.is_up).start()
+    for host in cluster.hosts:
+        if not host.is_up:
+            host.start()
+    cluster.network.faults.loss_percent = 0
+    cluster.submit(b"the end", to=1)
+    cluster.run(40_000)
+
+    cluster.check_agreement()
+    assert all(
+        host.requests[-1] == b"the end" or b"the end" in host.requests for host in cluster.hosts
+    )
+    assert len({len(host.log) for host in cluster.hosts}) == 1
+    assert no_vote_was_contradicted(cluster)
+
+
+def test_a_backlog_is_no_reason_to_blame_a_fair_primary() -> None:
+    cluster = running(execution_backlog_max_seqs=1, slots_in_flight_max=1, batch_requests_max=1)
+
+    for number in range(900):
+        cluster.submit(b"request %d" % number, to=1)
+    cluster.network.sent.clear()
+    cluster.run(12_000)
+
+    assert set(views(cluster)) == {0}
+    assert len(cluster.hosts[0].requests) == 900
+    relayed = sum(codec.decode(frame)[0] == 11 for *_, frame in cluster.network.sent)
+    assert relayed < 100
