@@ -1,0 +1,1 @@
+"""What an ordered operation means: deterministic execution over authenticated state."""

@@ -1,0 +1,153 @@
+"""Lets peers in and out. Who does not vote comes and goes at once; voters change by epoch."""
+
+from dataclasses import replace
+
+from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ledger.execution import Approved, Execution
+from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.members import (
+    Change,
+    Move,
+    next_membership,
+    taken_up,
+    voters_min,
+    voters_to_be,
+)
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, PeerRemoved
+from bftcluster.ledger.records import PeerRecord
+from bftcluster.limits import PEERS_MAX, REPLICAS_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft.epochs import EpochStart
+
+
+def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Outcome:
+    """Take a peer in, or change whether one that is in votes."""
+    state, peer = execution.state, operation.peer
+    refusal = _refusal(execution, peer)
+    if refusal:
+        return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, refusal)
+    latest = state.epochs[-1].membership
+    is_voter = ReplicaId(peer) in latest.replicas
+    is_new = peer not in state.peers
+    if not is_new and is_voter == operation.votes:
+        detail = "the peer is admitted already, and " + ("votes" if is_voter else "does not vote")
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
+    if is_new and len(state.peers) >= PEERS_MAX:
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, f"{PEERS_MAX} peers are admitted")
+    if operation.votes and voters_to_be(latest, state.changes) >= REPLICAS_MAX:
+        detail = f"at most {REPLICAS_MAX} replicas vote"
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
+    if not is_new and not operation.votes:
+        too_few = _too_few(execution, latest)
+        if too_few:
+            return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
+    if is_new:
+        state.put_peer(
+            PeerRecord(
+                peer=peer,
+                name=operation.name,
+                addresses=operation.addresses,
+                is_replica=False,
+            )
+        )
+        _stop_move(execution, peer)
+        execution.effects.append(PeerChanged(peer))
+    if is_voter == operation.votes:
+        return approved.outcome(OutcomeCode.COMMITTED, "admitted")
+    state.set_changes([*state.changes, Change(peer=peer, votes=operation.votes)])
+    return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=operation.votes))
+
+
+def remove(execution: Execution, approved: Approved, operation: RemovePeer) -> Outcome:
+    """Let a peer go: at once if it does not vote, else when an epoch without it is under way."""
+    state, peer = execution.state, operation.peer
+    if peer not in state.peers:
+        return approved.outcome(OutcomeCode.UNKNOWN_PEER, "no such peer is admitted")
+    refusal = _refusal(execution, peer)
+    if refusal:
+        return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, refusal)
+    latest = state.epochs[-1].membership
+    if ReplicaId(peer) not in latest.replicas:
+        _drop(execution, peer)
+        return approved.outcome(OutcomeCode.COMMITTED, "removed")
+    too_few = _too_few(execution, latest)
+    if too_few:
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
+    state.set_changes([*state.changes, Change(peer=peer, votes=False, leaves=True)])
+    state.put_peer(state.peers[peer])
+    return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=False))
+
+
+def turn(execution: Execution) -> Membership | None:
+    """Do what is due at a checkpoint; return the next epoch's voters if it names any."""
+    state, interval = execution.state, execution.genesis.checkpoint_interval
+    next_seq = Seq(execution.seq + 1)
+    for start in state.epochs[1:][-2:]:
+        if start.first == next_seq:
+            _take_over(execution, start.membership)
+        elif start.first + interval == next_seq:
+            _let_go(execution, start.membership)
+    latest = state.epochs[-1].membership
+    named = next_membership(latest, state.changes)
+    if named is None:
+        return None
+    state.add_epoch(EpochStart(Seq(execution.seq + interval + 1), named))
+    state.set_changes(taken_up(state.changes, latest, named))
+    return named
+
+
+def _take_over(execution: Execution, membership: Membership) -> None:
+    """Note who votes from the next batch on; changes without a removal have come to their end."""
+    state = execution.state
+    for change in state.changes:
+        if change.epoch == membership.epoch:
+            state.put_peer(replace(state.peers[change.peer], is_replica=change.votes))
+            execution.effects.append(PeerChanged(change.peer))
+    state.set_changes(
+        [change for change in state.changes if change.epoch != membership.epoch or change.leaves]
+    )
+
+
+def _let_go(execution: Execution, membership: Membership) -> None:
+    """Remove the voters that left with an epoch which has been under way for an interval."""
+    state = execution.state
+    leaving = [change for change in state.changes if change.epoch == membership.epoch]
+    state.set_changes([change for change in state.changes if change not in leaving])
+    for change in leaving:
+        _drop(execution, change.peer)
+
+
+def _drop(execution: Execution, peer: PeerId) -> None:
+    state = execution.state
+    state.remove_peer(peer)
+    state.set_moves([*state.moves, Move(peer=peer, after=b"")])
+    execution.effects.append(PeerRemoved(peer))
+
+
+def _stop_move(execution: Execution, peer: PeerId) -> None:
+    """Leave the pins of a peer that has come back where they are."""
+    state = execution.state
+    if any(move.peer == peer for move in state.moves):
+        state.set_moves([move for move in state.moves if move.peer != peer])
+
+
+def _refusal(execution: Execution, peer: PeerId) -> str:
+    """Return why nothing can be changed about a peer now, or nothing."""
+    if any(change.peer == peer for change in execution.state.changes):
+        return "an earlier change of this peer has not taken effect yet"
+    return ""
+
+
+def _too_few(execution: Execution, latest: Membership) -> str:
+    """Return why one voter less would be too few, or nothing."""
+    remaining = voters_to_be(latest, execution.state.changes) - 1
+    if remaining >= voters_min(latest.n):
+        return ""
+    return f"{remaining} replicas would vote, fewer than {voters_min(latest.n)}"
+
+
+def _when(execution: Execution, *, votes: bool) -> str:
+    interval = execution.genesis.checkpoint_interval
+    checkpoint = -(-execution.seq // interval) * interval
+    verb = "votes" if votes else "votes no more"
+    return f"{verb} from batch {checkpoint + interval + 1} on, or an epoch later if others wait"

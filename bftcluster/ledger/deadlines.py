@@ -1,0 +1,35 @@
+"""Keys of what happens at a time: pins and proposals that expire, the earliest first."""
+
+from typing import Final
+
+from bftcluster.ids import Digest
+from bftcluster.ledger.records import PinRecord
+
+TIME_SIZE_BYTES: Final = 8
+PIN_KIND: Final = 1
+PROPOSAL_KIND: Final = 2
+
+
+def pin_deadline(record: PinRecord) -> bytes:
+    """Return the deadline of a pin that expires."""
+    assert record.options.expire_at_ms, "the pin expires"
+    return _key(record.options.expire_at_ms, PIN_KIND, record.cid)
+
+
+def proposal_deadline(intent_digest: Digest, expires_ms: int) -> bytes:
+    """Return the deadline of an intent on the log."""
+    return _key(expires_ms, PROPOSAL_KIND, intent_digest)
+
+
+def parse_deadline(key: bytes) -> tuple[int, bytes]:
+    """Return the kind and the key of what happens."""
+    return key[TIME_SIZE_BYTES], key[TIME_SIZE_BYTES + 1 :]
+
+
+def end_of(now_ms: int) -> bytes:
+    """Return the first key that is not due: what is due at ``now_ms`` sorts before it."""
+    return (now_ms + 1).to_bytes(TIME_SIZE_BYTES, "big")
+
+
+def _key(time_ms: int, kind: int, subject: bytes) -> bytes:
+    return time_ms.to_bytes(TIME_SIZE_BYTES, "big") + bytes((kind,)) + subject

@@ -1,0 +1,74 @@
+"""What the parts of the machine pass to each other while one batch is executed."""
+
+from dataclasses import dataclass, field
+
+from bftcluster.ids import MaintainerId, Seq
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.operations import Operation
+from bftcluster.ledger.outcomes import Effect, Outcome, OutcomeCode
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import State
+from bftcluster.signing.approvals import Intent
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """One batch on its way through the machine."""
+
+    genesis: Genesis
+    state: State
+    seq: Seq
+    now_ms: int
+    """The batch's timestamp: the only clock there is."""
+    pins: int
+    """How many there are now."""
+    proposals_open: int
+    effects: list[Effect] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """An operation that enough maintainers agreed to, ready to execute."""
+
+    intent: Intent
+    operation: Operation
+    approvers: tuple[MaintainerId, ...]
+
+    def outcome(self, code: OutcomeCode, detail: str = "") -> Outcome:
+        """Return how executing it ended."""
+        return Outcome(code, detail, self.intent.digest, self.operation.cid)
+
+
+def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
+    """Return why ``intent`` does not count now, or ``None`` if it does.
+
+    The guards run in a fixed order, so that all replicas give the same reason.
+    """
+    state, now_ms, digest = execution.state, execution.now_ms, intent.digest
+    if intent.cluster_id != execution.genesis.cluster_id:
+        return Outcome(OutcomeCode.WRONG_CLUSTER, "approved for another cluster", digest)
+    policy = state.policy
+    if (intent.policy_version, intent.policy_hash) != (policy.version, policy.hash):
+        detail = f"approved under another policy than the current version {policy.version}"
+        return Outcome(OutcomeCode.WRONG_POLICY, detail, digest)
+    if now_ms < intent.not_before_ms:
+        detail = f"valid from {intent.not_before_ms} ms, it is {now_ms} ms"
+        return Outcome(OutcomeCode.NOT_YET_VALID, detail, digest)
+    if now_ms >= intent.expires_ms:
+        detail = f"expired at {intent.expires_ms} ms, it is {now_ms} ms"
+        return Outcome(OutcomeCode.EXPIRED, detail, digest)
+    used = state.get(Space.NONCE, nonce_key(intent))
+    if used is not None:
+        detail = f"this intent was used or rejected in batch {int.from_bytes(used, 'big')}"
+        return Outcome(OutcomeCode.REPLAYED, detail, digest)
+    return None
+
+
+def burn(execution: Execution, intent: Intent) -> None:
+    """Remember until its expiry that ``intent`` cannot be used any more."""
+    execution.state.put(Space.NONCE, nonce_key(intent), execution.seq.to_bytes(8, "big"))
+
+
+def nonce_key(intent: Intent) -> bytes:
+    """Return the key that remembers a used intent; those that expire first sort first."""
+    return intent.expires_ms.to_bytes(8, "big") + intent.digest

@@ -1,0 +1,132 @@
+"""How a cluster begins. The hash of these bytes is its id: two clusters never share one."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
+from bftcluster.ledger.operations import EVERYWHERE
+from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.limits import (
+    CBOR_SIZE_MAX_BYTES,
+    CHECKPOINT_INTERVAL_SEQS,
+    DIGEST_SIZE_BYTES,
+    PEER_NAME_MAX_CHARS,
+    PIN_REPLICATION_MAX,
+    PUBLIC_KEY_SIZE_BYTES,
+    REPLICAS_MAX,
+    WINDOW_SIZE_SEQS,
+)
+from bftcluster.membership import Membership
+from bftcluster.signing.policies import Policy
+from bftcluster.signing.wire import check_array, check_size, read_array
+
+_VERSION: Final = 1
+_ID_TAG: Final = b"bftcluster/genesis/v1\x00"
+_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisPeer:
+    """A peer of the first epoch: it votes, and it may store."""
+
+    peer: PeerId
+    name: str
+    addresses: tuple[str, ...]
+    """Multiaddrs to reach it at first; may be empty."""
+
+    def __post_init__(self) -> None:
+        check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+        check_peer_texts(self.name, self.addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Genesis:
+    """Everything that all peers of a cluster must agree on before its first batch."""
+
+    name: str
+    created_ms: int
+    """Unix milliseconds; no batch is older."""
+    peers: tuple[GenesisPeer, ...]
+    """In primary-rotation order."""
+    policy: Policy
+    replication_min: int = EVERYWHERE
+    """For pins that do not say."""
+    replication_max: int = EVERYWHERE
+    checkpoint_interval: int = CHECKPOINT_INTERVAL_SEQS
+    """A state root is made every so many sequence numbers."""
+    nonce: bytes
+    """32 random bytes."""
+    version: int = _VERSION
+    cluster_id: ClusterId = field(init=False)
+    """The name that every signature binds: SHA-256 of the canonical encoding."""
+
+    def __post_init__(self) -> None:
+        if self.version != _VERSION:
+            raise MalformedMessageError(f"genesis version {self.version}")
+        if not 1 <= len(self.name) <= PEER_NAME_MAX_CHARS:
+            raise MalformedMessageError(
+                f"a cluster's name has 1 to {PEER_NAME_MAX_CHARS} characters"
+            )
+        if not 1 <= len(self.peers) <= REPLICAS_MAX:
+            raise MalformedMessageError(f"a cluster starts with 1 to {REPLICAS_MAX} peers")
+        if len({peer.peer for peer in self.peers}) != len(self.peers):
+            raise MalformedMessageError("the peers of a genesis must be distinct")
+        if not 0 <= self.created_ms < 1 << 53:
+            raise MalformedMessageError(f"a cluster cannot begin at {self.created_ms} ms")
+        least, most = self.replication_min, self.replication_max
+        if not (least == most == EVERYWHERE or 1 <= least <= most <= PIN_REPLICATION_MAX):
+            raise MalformedMessageError("default replication is -1 for both, or 1 <= min <= max")
+        if not 1 <= self.checkpoint_interval <= WINDOW_SIZE_SEQS:
+            raise MalformedMessageError(f"a checkpoint every 1 to {WINDOW_SIZE_SEQS} batches")
+        check_size(self.nonce, DIGEST_SIZE_BYTES, "a genesis nonce")
+        digest = hashlib.sha256(_ID_TAG + self.to_bytes()).digest()
+        object.__setattr__(self, "cluster_id", ClusterId(digest))
+
+    def membership(self) -> Membership:
+        """Return who votes in epoch 0."""
+        return Membership(Epoch(0), tuple(ReplicaId(peer.peer) for peer in self.peers))
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode(
+            [
+                self.version,
+                self.name,
+                self.created_ms,
+                [[peer.peer, peer.name, peer.addresses] for peer in self.peers],
+                self.policy.to_wire(),
+                self.replication_min,
+                self.replication_max,
+                self.checkpoint_interval,
+                self.nonce,
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Genesis":
+        """Return the genesis that ``data`` encodes.
+
+        Raises:
+            MalformedMessageError: It encodes none.
+        """
+        version, name, created_ms, peers, policy, least, most, interval, nonce = read_array(
+            data, _SHAPE, "genesis", size_max_bytes=CBOR_SIZE_MAX_BYTES
+        )
+        items = [check_array(item, [bytes, str, list], "genesis peer") for item in peers]
+        return cls(
+            version=version,
+            name=name,
+            created_ms=created_ms,
+            peers=tuple(
+                GenesisPeer(peer=PeerId(peer), name=text, addresses=tuple(addresses))
+                for peer, text, addresses in items
+            ),
+            policy=Policy.from_wire(policy),
+            replication_min=least,
+            replication_max=most,
+            checkpoint_interval=interval,
+            nonce=nonce,
+        )

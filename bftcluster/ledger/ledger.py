@@ -1,0 +1,133 @@
+"""The ledger as a node uses it: batches in; deltas, outcomes, effects and state roots out."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bftcluster.errors import ConfigError
+from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.allocation import Roster
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
+from bftcluster.ledger.memory import MemoryStore
+from bftcluster.ledger.merkle import StateTree, node_key
+from bftcluster.ledger.ports import StatePort
+from bftcluster.ledger.records import Head, PeerRecord
+from bftcluster.ledger.spaces import Delta, Rows, Space
+from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
+from bftcluster.ledger.tree_nodes import EMPTY_PAGE, digest_of_node
+from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.membership import Membership
+from bftcluster.pbft.epochs import EpochStart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """What executing some batches led to."""
+
+    delta: Delta
+    """Every row that changed, the tree's included: to be flushed before the next ``execute``."""
+    applied: tuple[Applied, ...]
+    """One per batch, in order: its outcomes and effects."""
+    roots: Mapping[Seq, Digest]
+    """State roots of those batches that end a checkpoint interval."""
+    memberships: Mapping[Seq, Membership]
+    """Those of the next epochs, by the checkpoints that name them."""
+
+
+class Ledger:
+    """Executes batches against a store. It reads from the store and never writes to it."""
+
+    def __init__(self, genesis: Genesis, store: StatePort, verifier: ApprovalVerifier) -> None:
+        """Continue from what the store holds.
+
+        Raises:
+            ConfigError: The store holds nothing, or another cluster's state.
+        """
+        stored = store.get(Space.META, GENESIS_KEY)
+        if stored is None:
+            raise ConfigError("the ledger is empty: the genesis was not written to it")
+        if stored != genesis.to_bytes():
+            raise ConfigError(
+                "the ledger belongs to another cluster",
+                hint="use the genesis file that this data directory was made with",
+            )
+        assert verifier.cluster_id == genesis.cluster_id, "one cluster per process"
+        self.genesis = genesis
+        self._store = store
+        self._verifier = verifier
+        self._state = State(store, Roster(genesis.cluster_id))
+        self._tree = StateTree(store)
+        verifier.learn(self._state.policy)
+
+    @property
+    def head(self) -> Head:
+        """How far the log was executed."""
+        return self._state.head
+
+    @property
+    def epochs(self) -> tuple[EpochStart, ...]:
+        """Who votes from when on: every epoch there was, and those to come."""
+        return tuple(self._state.epochs)
+
+    def checkpoint_root(self) -> Digest | None:
+        """Return the state root of the last checkpoint that was flushed; None before the first."""
+        if self.head.seq < self.genesis.checkpoint_interval:
+            return None
+        return digest_of_node(self._store.get(Space.TREE, node_key("")) or EMPTY_PAGE)
+
+    def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
+        """Execute consecutive batches, the first right after ``head.seq``."""
+        assert batches, "something to execute"
+        requests = (request for batch in batches for request in batch.requests)
+        proposals_open = self.head.proposals_open > 0
+        self._store.prefetch(keys_of(requests, self._verifier, proposals_open=proposals_open))
+        applied: list[Applied] = []
+        roots: dict[Seq, Digest] = {}
+        for batch in batches:
+            applied.append(apply(batch, self._state, self.genesis, self._verifier))
+            if batch.seq % self.genesis.checkpoint_interval == 0:
+                self._tree.absorb(self._state.take_dirty())
+                roots[batch.seq] = self._tree.root()
+        self._tree.absorb(self._state.take_dirty())
+        delta = self._state.take_delta()
+        delta.update(self._tree.take_delta(self.head.seq))
+        memberships = {
+            batch.seq: each.next_membership
+            for batch, each in zip(batches, applied, strict=True)
+            if each.next_membership is not None
+        }
+        return Executed(delta=delta, applied=tuple(applied), roots=roots, memberships=memberships)
+
+
+def genesis_delta(genesis: Genesis) -> Delta:
+    """Return the rows of a new cluster, to be flushed into an empty store at position 0."""
+    version = genesis.policy.version.to_bytes(8, "big")
+    chain = Digest(hashlib.sha256(genesis.cluster_id).digest())
+    head = Head(
+        seq=Seq(0),
+        timestamp_ms=genesis.created_ms,
+        chain=chain,
+        next_sweep_ms=genesis.created_ms,
+        pins=0,
+        proposals_open=0,
+    )
+    rows: dict[Space, Rows] = {
+        Space.META: {
+            GENESIS_KEY: genesis.to_bytes(),
+            HEAD_KEY: head.to_value(),
+            POLICY_KEY: version,
+        },
+        Space.POLICY: {version: genesis.policy.to_bytes()},
+        Space.PEER: {
+            item.peer: PeerRecord(
+                peer=item.peer, name=item.name, addresses=item.addresses, is_replica=True
+            ).to_value()
+            for item in genesis.peers
+        },
+    }
+    tree = StateTree(MemoryStore())
+    tree.absorb(rows.items())
+    tree.root()
+    delta = {(space, key): value for space, part in rows.items() for key, value in part.items()}
+    return {**delta, **tree.take_delta(Seq(0))}

@@ -1,0 +1,194 @@
+"""Executes ordered batches: total, deterministic, integers only. A refusal is an outcome."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from bftcluster import codec
+from bftcluster.errors import (
+    BadSignatureError,
+    SigningError,
+    ThresholdNotMetError,
+)
+from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.accusing import accuse
+from bftcluster.ledger.admitting import turn
+from bftcluster.ledger.announcing import join, report
+from bftcluster.ledger.execution import Approved, Execution, judge_intent, nonce_key
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.moving import move_on
+from bftcluster.ledger.operating import execute_operation
+from bftcluster.ledger.operations import PinOperation
+from bftcluster.ledger.outcomes import Effect, Outcome, OutcomeCode
+from bftcluster.ledger.records import Head
+from bftcluster.ledger.requests import (
+    Approve,
+    Join,
+    Propose,
+    Reject,
+    ReportEvidence,
+    ReportPinned,
+    Submit,
+)
+from bftcluster.ledger.spaces import Key, Space
+from bftcluster.ledger.state import State
+from bftcluster.ledger.sweeping import sweep
+from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.ledger.voting import approve, close_if_open, propose, reject
+from bftcluster.limits import TIME_MAX_MS
+from bftcluster.membership import Membership
+
+_CHAIN_TAG: Final = b"bftcluster/chain/v1\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderedBatch:
+    """What PBFT decided for one sequence number."""
+
+    seq: Seq
+    timestamp_ms: int
+    requests: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What executing one batch led to. The changes themselves are in the state."""
+
+    outcomes: tuple[Outcome, ...]
+    """One per request, in order."""
+    effects: tuple[Effect, ...]
+    """In the order they came about; what expired comes first."""
+    next_membership: Membership | None = None
+    """Who votes in the next epoch, if this batch ended a checkpoint interval and names it."""
+
+
+def apply(
+    batch: OrderedBatch, state: State, genesis: Genesis, verifier: ApprovalVerifier
+) -> Applied:
+    """Execute one batch on ``state``. Never raises, whatever the requests' bytes are."""
+    head = state.head
+    assert batch.seq == head.seq + 1, "batches are executed in order, each once"
+    execution = Execution(
+        genesis=genesis,
+        state=state,
+        seq=batch.seq,
+        now_ms=max(min(batch.timestamp_ms, TIME_MAX_MS), head.timestamp_ms),
+        pins=head.pins,
+        proposals_open=head.proposals_open,
+    )
+    next_sweep_ms = head.next_sweep_ms
+    if execution.now_ms >= next_sweep_ms:
+        next_sweep_ms = sweep(execution)
+    outcomes = tuple(
+        _execute(execution, verifier, verifier.inspect(request)) for request in batch.requests
+    )
+    move_on(execution)
+    named = turn(execution) if batch.seq % genesis.checkpoint_interval == 0 else None
+    state.set_head(
+        Head(
+            seq=batch.seq,
+            timestamp_ms=execution.now_ms,
+            chain=_chain(head.chain, batch, execution.now_ms),
+            next_sweep_ms=next_sweep_ms,
+            pins=execution.pins,
+            proposals_open=execution.proposals_open,
+        )
+    )
+    return Applied(outcomes=outcomes, effects=tuple(execution.effects), next_membership=named)
+
+
+def keys_of(
+    requests: Iterable[bytes], verifier: ApprovalVerifier, *, proposals_open: bool
+) -> list[Key]:
+    """Return the rows that executing ``requests`` will read, as far as their bytes tell.
+
+    Args:
+        requests: What will be executed.
+        verifier: Parses them, once.
+        proposals_open: Whether a certificate may have to close a proposal on the log.
+    """
+    keys: list[Key] = []
+    for data in requests:
+        inspected = verifier.inspect(data)
+        match inspected.request:
+            case Submit():
+                keys.extend(_keys_of_intent(inspected, with_proposal=proposals_open))
+            case Propose():
+                keys.extend(_keys_of_intent(inspected, with_proposal=True))
+            case Approve() | Reject() as vote:
+                keys.append((Space.PROPOSAL, vote.intent_digest))
+            case ReportPinned(entries=entries):
+                keys.extend((Space.PIN, entry.cid) for entry in entries)
+            case Join() | ReportEvidence() | None:
+                pass
+            case _ as unreachable:
+                assert_never(unreachable)
+    return keys
+
+
+def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Key]:
+    intent, operation = inspected.intent, inspected.operation
+    assert intent is not None, "a parsed submit or proposal has an intent"
+    assert operation is not None, "an inspected intent has an operation"
+    yield Space.NONCE, nonce_key(intent)
+    if operation.cid is not None:
+        yield Space.PIN, operation.cid
+    if with_proposal:
+        yield Space.PROPOSAL, intent.digest
+    if isinstance(operation, PinOperation) and operation.pin_update is not None:
+        yield Space.PIN, operation.pin_update
+
+
+def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspected) -> Outcome:
+    match inspected.request:
+        case None:
+            return Outcome(OutcomeCode.MALFORMED, inspected.problem)
+        case Submit():
+            return _submit(execution, verifier, inspected)
+        case Propose() as request:
+            return propose(execution, verifier, inspected, request)
+        case Approve() as request:
+            return approve(execution, verifier, inspected, request)
+        case Reject() as request:
+            return reject(execution, verifier, inspected, request)
+        case ReportPinned() as request:
+            return report(execution, verifier, inspected, request)
+        case Join() as request:
+            return join(execution, verifier, inspected, request)
+        case ReportEvidence() as request:
+            return accuse(execution, verifier, inspected, request)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _submit(execution: Execution, verifier: ApprovalVerifier, inspected: Inspected) -> Outcome:
+    intent, operation = inspected.intent, inspected.operation
+    assert intent is not None, "a parsed submit has an intent"
+    assert operation is not None, "an inspected intent has an operation"
+    refusal = judge_intent(execution, intent)
+    if refusal:
+        return refusal
+    approvers = verifier.approvers(inspected, execution.state.policy)
+    if isinstance(approvers, SigningError):
+        return Outcome(_code_of(approvers), str(approvers), intent.digest, operation.cid)
+    approved = Approved(intent=intent, operation=operation, approvers=approvers)
+    outcome = execute_operation(execution, approved)
+    if outcome.is_accepted and execution.proposals_open:
+        close_if_open(execution, intent)
+    return outcome
+
+
+def _code_of(error: SigningError) -> OutcomeCode:
+    if isinstance(error, ThresholdNotMetError):
+        return OutcomeCode.THRESHOLD_NOT_MET
+    if isinstance(error, BadSignatureError):
+        return OutcomeCode.BAD_SIGNATURE
+    return OutcomeCode.UNKNOWN_MAINTAINER
+
+
+def _chain(previous: Digest, batch: OrderedBatch, now_ms: int) -> Digest:
+    """Return the hash chain over the log, extended by ``batch``."""
+    requests = [hashlib.sha256(request).digest() for request in batch.requests]
+    link = codec.encode([previous, batch.seq, now_ms, b"".join(requests)])
+    return Digest(hashlib.sha256(_CHAIN_TAG + link).digest())

@@ -1,0 +1,83 @@
+"""Operations on the cluster's peers: who belongs to it, and who of them votes."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bftcluster import codec
+from bftcluster.ids import PeerId
+from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
+from bftcluster.signing.wire import check_array, check_size
+
+ADMIT: Final = 3
+REMOVE: Final = 4
+_ADMIT_SHAPE: Final[list[type]] = [int, bytes, str, list, bool]
+_REMOVE_SHAPE: Final[list[type]] = [int, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitPeer:
+    """Let a peer in; or, if it is in already, change whether it votes.
+
+    Raises:
+        MalformedMessageError: On construction, if a field is over a limit.
+    """
+
+    peer: PeerId
+    name: str
+    addresses: tuple[str, ...]
+    """Multiaddrs to reach it at until it joins and says otherwise; may be empty."""
+    votes: bool
+    """Whether it becomes a replica, at an epoch boundary; otherwise it stores and follows."""
+
+    def __post_init__(self) -> None:
+        check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+        check_peer_texts(self.name, self.addresses)
+
+    @property
+    def cid(self) -> None:
+        """Return None: this is about no content."""
+        return
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding, an intent's ``operation``."""
+        return codec.encode([ADMIT, self.peer, self.name, self.addresses, self.votes])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovePeer:
+    """Let a peer take part no longer; one that votes goes at an epoch boundary."""
+
+    peer: PeerId
+
+    def __post_init__(self) -> None:
+        check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+
+    @property
+    def cid(self) -> None:
+        """Return None: this is about no content."""
+        return
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding, an intent's ``operation``."""
+        return codec.encode([REMOVE, self.peer])
+
+
+def parse_admit(items: list[Any]) -> AdmitPeer:
+    """Return the operation that a decoded array stands for.
+
+    Raises:
+        MalformedMessageError: It stands for none.
+    """
+    _, peer, name, addresses, votes = check_array(items, _ADMIT_SHAPE, "admit operation")
+    return AdmitPeer(peer=PeerId(peer), name=name, addresses=tuple(addresses), votes=votes)
+
+
+def parse_remove(items: list[Any]) -> RemovePeer:
+    """Return the operation that a decoded array stands for.
+
+    Raises:
+        MalformedMessageError: It stands for none.
+    """
+    _, peer = check_array(items, _REMOVE_SHAPE, "remove operation")
+    return RemovePeer(peer=PeerId(peer))

@@ -1,0 +1,133 @@
+"""Who votes, who will, and who waits to: the replicated membership beside the list of epochs.
+
+A change of the voters waits for the next checkpoint, which names the next epoch; that epoch takes
+over one interval later, and only an interval after that does a removed voter leave for good: until
+then its votes may still be needed to make the last checkpoint of its epoch stable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.pbft.epochs import EpochStart
+
+VOTERS_MIN: Final = 4
+"""A cluster that can bear a faulty replica is not shrunk to one that cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An approved change of one peer that has not come to its end."""
+
+    peer: PeerId
+    votes: bool
+    """Whether the peer votes once it is done."""
+    leaves: bool = False
+    """Whether the peer is then removed from the cluster."""
+    epoch: Epoch = field(default=Epoch(0))
+    """The epoch that it is part of; 0 while it waits for one."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no epoch has taken it up yet."""
+        return self.epoch == 0
+
+
+def next_membership(current: Membership, changes: Sequence[Change]) -> Membership | None:
+    """Return the next epoch's voters, as far as the waiting changes go; ``None`` if none does.
+
+    At most ``max(1, f)`` come and as many go in one epoch, in the order of approval, so that every
+    quorum of either epoch has correct replicas of the other. Who stays keeps its turn.
+    """
+    most = max(1, current.f)
+    waiting = [change for change in changes if change.is_waiting]
+    coming = [ReplicaId(change.peer) for change in waiting if change.votes][:most]
+    going = [ReplicaId(change.peer) for change in waiting if not change.votes][:most]
+    spare = current.n + len(coming) - voters_min(current.n)
+    going = going[: max(0, spare)]
+    if not coming and not going:
+        return None
+    staying = tuple(replica for replica in current.replicas if replica not in going)
+    return Membership(Epoch(current.epoch + 1), (*staying, *coming))
+
+
+def taken_up(changes: Sequence[Change], was: Membership, becomes: Membership) -> list[Change]:
+    """Return ``changes`` with those that ``becomes`` carries out marked as part of its epoch."""
+    moved: set[bytes] = set(was.replicas) ^ set(becomes.replicas)
+    return [
+        replace(change, epoch=becomes.epoch)
+        if change.is_waiting and change.peer in moved
+        else change
+        for change in changes
+    ]
+
+
+def voters_to_be(current: Membership, changes: Sequence[Change]) -> int:
+    """Return how many will vote once nothing waits any more."""
+    waiting = [change for change in changes if change.is_waiting]
+    return current.n + sum(1 if change.votes else -1 for change in waiting)
+
+
+def voters_min(voters: int) -> int:
+    """Return how far ``voters`` may shrink."""
+    return VOTERS_MIN if voters >= VOTERS_MIN else 1
+
+
+def changes_to_value(changes: Sequence[Change]) -> bytes | None:
+    """Return the row of all changes under way; ``None`` if there are none."""
+    if not changes:
+        return None
+    return codec.encode(
+        [[change.peer, change.votes, change.leaves, change.epoch] for change in changes]
+    )
+
+
+def read_changes(value: bytes | None) -> tuple[Change, ...]:
+    """Return the changes in a row."""
+    if value is None:
+        return ()
+    return tuple(
+        Change(peer=PeerId(peer), votes=votes, leaves=leaves, epoch=Epoch(epoch))
+        for peer, votes, leaves, epoch in codec.decode(value)
+    )
+
+
+def epoch_key(epoch: Epoch) -> bytes:
+    """Return the key of an epoch's row."""
+    return epoch.to_bytes(8, "big")
+
+
+def epoch_to_value(start: EpochStart) -> bytes:
+    """Return an epoch's row."""
+    membership = start.membership
+    return codec.encode([start.first, membership.epoch, membership.replicas])
+
+
+def read_epoch(value: bytes) -> EpochStart:
+    """Return the epoch in a row."""
+    first, epoch, replicas = codec.decode(value)
+    return EpochStart(Seq(first), Membership(Epoch(epoch), tuple(map(ReplicaId, replicas))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A removed peer whose pins are being given to others, a few after each batch."""
+
+    peer: PeerId
+    after: bytes
+    """The last pin that was looked at."""
+
+
+def moves_to_value(moves: Sequence[Move]) -> bytes | None:
+    """Return the row of all moves under way; ``None`` if there are none."""
+    return codec.encode([[move.peer, move.after] for move in moves]) if moves else None
+
+
+def read_moves(value: bytes | None) -> tuple[Move, ...]:
+    """Return the moves in a row."""
+    if value is None:
+        return ()
+    return tuple(Move(peer=PeerId(peer), after=after) for peer, after in codec.decode(value))

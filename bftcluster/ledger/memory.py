@@ -1,0 +1,47 @@
+"""A state store in memory: for simulations, tests and small tools."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from bftcluster.ledger.spaces import Delta, Key, Space
+
+
+class MemoryStore:
+    """Implements ``StatePort`` with dictionaries."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Space, dict[bytes, bytes]] = {space: {} for space in Space}
+        self._keys: dict[Space, list[bytes] | None] = dict.fromkeys(Space)
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Do nothing: all is in memory."""
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        """See ``StatePort``."""
+        return self._rows[space].get(key)
+
+    def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """See ``StatePort``."""
+        rows = self._rows[space]
+        keys = self._sorted(space)
+        start = bisect_right(keys, after)
+        return [(key, rows[key]) for key in keys[start : start + limit]]
+
+    def flush(self, delta: Delta) -> None:
+        """Apply a delta."""
+        for (space, key), value in delta.items():
+            if value is not None:
+                self._rows[space][key] = value
+            else:
+                self._rows[space].pop(key, None)
+            self._keys[space] = None
+
+    def rows(self) -> dict[Key, bytes]:
+        """Return everything, for comparison."""
+        return {(s, key): value for s, rows in self._rows.items() for key, value in rows.items()}
+
+    def _sorted(self, space: Space) -> list[bytes]:
+        keys = self._keys[space]
+        if keys is None:
+            keys = self._keys[space] = sorted(self._rows[space])
+        return keys

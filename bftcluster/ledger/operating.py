@@ -1,0 +1,32 @@
+"""Executes operations that enough maintainers approved, each kind where it belongs."""
+
+from typing import assert_never
+
+from bftcluster.ledger.admitting import admit, remove
+from bftcluster.ledger.execution import Approved, Execution, burn
+from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.outcomes import Outcome
+from bftcluster.ledger.pinning import pin, unpin
+
+
+def execute_operation(execution: Execution, approved: Approved) -> Outcome:
+    """Do what was approved, and use up its intent; a refusal leaves both as they were."""
+    outcome = _execute(execution, approved)
+    if outcome.is_accepted:
+        burn(execution, approved.intent)
+    return outcome
+
+
+def _execute(execution: Execution, approved: Approved) -> Outcome:
+    match approved.operation:
+        case PinOperation() as operation:
+            return pin(execution, approved, operation)
+        case UnpinOperation() as operation:
+            return unpin(execution, approved, operation)
+        case AdmitPeer() as operation:
+            return admit(execution, approved, operation)
+        case RemovePeer() as operation:
+            return remove(execution, approved, operation)
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,226 @@
+"""What maintainers approve: the content of an intent. Options and limits are ipfs-cluster's."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from bftcluster import cid as cids
+from bftcluster import codec
+from bftcluster.cid import Cid
+from bftcluster.errors import MalformedMessageError, UsageError
+from bftcluster.ids import PeerId
+from bftcluster.ledger.member_operations import (
+    ADMIT,
+    REMOVE,
+    AdmitPeer,
+    RemovePeer,
+    parse_admit,
+    parse_remove,
+)
+from bftcluster.limits import (
+    MULTIADDR_MAX_CHARS,
+    OPERATION_SIZE_MAX_BYTES,
+    PIN_METADATA_KEY_MAX_CHARS,
+    PIN_METADATA_MAX,
+    PIN_METADATA_VALUE_MAX_CHARS,
+    PIN_NAME_MAX_CHARS,
+    PIN_ORIGINS_MAX,
+    PIN_REPLICATION_MAX,
+    PIN_USER_ALLOCATIONS_MAX,
+    PUBLIC_KEY_SIZE_BYTES,
+    TIME_MAX_MS,
+)
+from bftcluster.signing.wire import check_array
+
+EVERYWHERE: Final = -1
+"""As a replication factor: every peer holds the pin."""
+DEFAULT: Final = 0
+"""As a replication factor: what the genesis says."""
+_PIN: Final = 1
+_UNPIN: Final = 2
+_PIN_SHAPE: Final[list[type]] = [
+    int, bytes, str, int, int, int, list, list, int, list, bytes,
+]  # fmt: skip
+_UNPIN_SHAPE: Final[list[type]] = [int, bytes]
+
+
+class PinMode(IntEnum):
+    """How much of the DAG is kept. The numbers are part of the wire format."""
+
+    RECURSIVE = 0
+    """The block and everything it links to."""
+    DIRECT = 1
+    """The block alone."""
+
+
+_MODES: Final = {int(mode): mode for mode in PinMode}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinOperation:
+    """Keep what ``cid`` names; a pin of the same CID is updated.
+
+    Raises:
+        UsageError: On construction, if the options make no sense.
+    """
+
+    cid: Cid
+    name: str = ""
+    replication_min: int = DEFAULT
+    """``EVERYWHERE`` (then both), ``DEFAULT``, or from 1 to ``replication_max``."""
+    replication_max: int = DEFAULT
+    mode: PinMode = PinMode.RECURSIVE
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Sorted by key, keys distinct; see ``sorted_metadata``."""
+    user_allocations: tuple[PeerId, ...] = ()
+    """Peers to prefer, best effort."""
+    expire_at_ms: int = 0
+    """When to unpin, in unix milliseconds; 0 is never."""
+    origins: tuple[str, ...] = ()
+    """Multiaddrs of peers that have the content."""
+    pin_update: Cid | None = None
+    """Copy the options and allocations of this pin; only name and expiry are taken from here."""
+
+    def __post_init__(self) -> None:
+        _check_replication(self.replication_min, self.replication_max)
+        if len(self.name) > PIN_NAME_MAX_CHARS:
+            raise UsageError(f"a pin's name has at most {PIN_NAME_MAX_CHARS} characters")
+        if not 0 <= self.expire_at_ms <= TIME_MAX_MS:
+            raise UsageError(f"a pin cannot expire at {self.expire_at_ms} ms")
+        if self.metadata:
+            _check_metadata(self.metadata)
+        if self.user_allocations:
+            _check_user_allocations(self.user_allocations)
+        if self.origins:
+            _check_origins(self.origins)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding, an intent's ``operation``."""
+        return codec.encode(
+            [
+                _PIN,
+                self.cid,
+                self.name,
+                self.replication_min,
+                self.replication_max,
+                int(self.mode),
+                self.metadata,
+                self.user_allocations,
+                self.expire_at_ms,
+                self.origins,
+                self.pin_update or b"",
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpinOperation:
+    """Keep ``cid`` no longer."""
+
+    cid: Cid
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding, an intent's ``operation``."""
+        return codec.encode([_UNPIN, self.cid])
+
+
+Operation = PinOperation | UnpinOperation | AdmitPeer | RemovePeer
+
+
+def sorted_metadata(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return ``metadata`` in the form of ``PinOperation.metadata``."""
+    return tuple(sorted(metadata.items()))
+
+
+def parse_operation(data: bytes) -> Operation:
+    """Return the operation that ``data`` encodes.
+
+    Raises:
+        MalformedMessageError: It encodes none, or one that makes no sense.
+    """
+    items = codec.decode(data, size_max_bytes=OPERATION_SIZE_MAX_BYTES)
+    if type(items) is not list or not items:
+        raise MalformedMessageError("an operation is an array")
+    try:
+        if items[0] == _PIN:
+            return _parse_pin(items)
+        if items[0] == _UNPIN:
+            check_array(items, _UNPIN_SHAPE, "unpin operation")
+            return UnpinOperation(cid=cids.from_bytes(items[1]))
+        if items[0] == ADMIT:
+            return parse_admit(items)
+        if items[0] == REMOVE:
+            return parse_remove(items)
+    except UsageError as exc:
+        raise MalformedMessageError(str(exc)) from None
+    raise MalformedMessageError("unknown kind of operation")
+
+
+def _parse_pin(items: list[Any]) -> PinOperation:
+    _, cid, name, least, most, mode, metadata, users, expire_at_ms, origins, update = check_array(
+        items, _PIN_SHAPE, "pin operation"
+    )
+    if mode not in _MODES:
+        raise MalformedMessageError(f"unknown pin mode {mode}")
+    return PinOperation(
+        cid=cids.from_bytes(cid),
+        name=name,
+        replication_min=least,
+        replication_max=most,
+        mode=_MODES[mode],
+        metadata=tuple([_parse_pair(item) for item in metadata]),
+        user_allocations=tuple(users),
+        expire_at_ms=expire_at_ms,
+        origins=tuple(origins),
+        pin_update=cids.from_bytes(update) if update else None,
+    )
+
+
+def _parse_pair(item: object) -> tuple[str, str]:
+    key, value = check_array(item, [str, str], "metadata")
+    return key, value
+
+
+def _check_replication(least: int, most: int) -> None:
+    if EVERYWHERE in (least, most):
+        if least != most:
+            raise UsageError("replication_min and replication_max must both be -1, or neither")
+        return
+    if not (0 <= least <= PIN_REPLICATION_MAX and 0 <= most <= PIN_REPLICATION_MAX):
+        raise UsageError(f"replication is -1 or from 0 to {PIN_REPLICATION_MAX}")
+    if least > most > 0:
+        raise UsageError("replication_min is larger than replication_max")
+
+
+def _check_metadata(metadata: tuple[tuple[str, str], ...]) -> None:
+    if len(metadata) > PIN_METADATA_MAX:
+        raise UsageError(f"a pin has at most {PIN_METADATA_MAX} metadata entries")
+    keys = [key for key, _ in metadata]
+    if sorted(set(keys)) != keys:
+        raise UsageError("metadata must have distinct keys, sorted")
+    for key, value in metadata:
+        if not 1 <= len(key) <= PIN_METADATA_KEY_MAX_CHARS:
+            raise UsageError(f"a metadata key has 1 to {PIN_METADATA_KEY_MAX_CHARS} characters")
+        if len(value) > PIN_METADATA_VALUE_MAX_CHARS:
+            raise UsageError(
+                f"a metadata value has at most {PIN_METADATA_VALUE_MAX_CHARS} characters"
+            )
+
+
+def _check_user_allocations(peers: tuple[PeerId, ...]) -> None:
+    if len(peers) > PIN_USER_ALLOCATIONS_MAX:
+        raise UsageError(f"at most {PIN_USER_ALLOCATIONS_MAX} user allocations")
+    if any(type(peer) is not bytes or len(peer) != PUBLIC_KEY_SIZE_BYTES for peer in peers):
+        raise UsageError("a user allocation is no peer id")
+    if len(set(peers)) != len(peers):
+        raise UsageError("user allocations must be distinct")
+
+
+def _check_origins(origins: tuple[str, ...]) -> None:
+    if len(origins) > PIN_ORIGINS_MAX:
+        raise UsageError(f"a pin has at most {PIN_ORIGINS_MAX} origins")
+    for origin in origins:
+        if type(origin) is not str or len(origin) > MULTIADDR_MAX_CHARS:
+            raise UsageError("an origin is no multiaddr")
+        if not origin.startswith("/") or "/p2p/" not in origin:
+            raise UsageError("an origin is a multiaddr that names its peer: /…/p2p/…")

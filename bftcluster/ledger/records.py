@@ -1,0 +1,357 @@
+"""The rows of the state, as values: read and written here only.
+
+A pin's row has four parts: core, allocations, holders and errors. It is packed, because a report
+changes the holders of up to a thousand pins at a time and must not decode the rest for it.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.cid import Cid
+from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
+from bftcluster.signing.approvals import Approval, Intent
+
+_PIN_HEADER: Final = struct.Struct(">III")
+"""The sizes of the first three parts; the fourth is the rest."""
+_KEY_SIZE: Final = 32
+_HOLDER_SIZE: Final = 41
+"""Peer id, status byte, unix milliseconds in 8 bytes."""
+
+
+class HolderStatus(IntEnum):
+    """What a holder last reported about a pin. The numbers are part of the wire format."""
+
+    PINNED = 1
+    PIN_ERROR = 2
+    UNPINNED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderReport:
+    """What one holder last reported about one pin."""
+
+    peer: PeerId
+    status: HolderStatus
+    reported_ms: int
+    """Timestamp of the batch that ordered the report."""
+    error: str = ""
+    """Why, if the status is ``PIN_ERROR``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinRecord:
+    """One entry of the pinset."""
+
+    options: PinOperation
+    """As approved; after a pin update, with the copied options."""
+    replication_min: int
+    """Effective: -1 is everywhere, otherwise at least 1."""
+    replication_max: int
+    allocations: tuple[PeerId, ...]
+    """Who holds it, sorted; empty is everywhere."""
+    timestamp_ms: int
+    """Timestamp of the batch that ordered it."""
+    seq: Seq
+    intent_digest: Digest
+    approvers: tuple[MaintainerId, ...]
+    """Sorted by key."""
+    reports: tuple[HolderReport, ...] = ()
+    """Sorted by peer."""
+
+    @property
+    def cid(self) -> Cid:
+        """What is pinned."""
+        return self.options.cid
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.options.name
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether every peer is to hold it."""
+        return not self.allocations
+
+    @property
+    def holders(self) -> tuple[PeerId, ...]:
+        """Who reported to have it."""
+        pinned = HolderStatus.PINNED
+        return tuple(report.peer for report in self.reports if report.status is pinned)
+
+    def to_value(self, operation: bytes = b"") -> bytes:
+        """Return the row's value.
+
+        Args:
+            operation: The encoding of ``options``, if it is at hand.
+        """
+        core = codec.encode(
+            [
+                operation or self.options.to_bytes(),
+                self.replication_min,
+                self.replication_max,
+                self.timestamp_ms,
+                self.seq,
+                self.intent_digest,
+                b"".join(self.approvers),
+            ]
+        )
+        holders = b"".join(
+            pack_holder(report.peer, report.status, report.reported_ms) for report in self.reports
+        )
+        errors = [(report.peer, report.error) for report in self.reports if report.error]
+        return join_pin(core, b"".join(self.allocations), holders, pack_errors(errors))
+
+
+def pin_record(value: bytes) -> PinRecord:
+    """Return the pin in a row of ``Space.PIN``."""
+    core, allocations, holders, errors = split_pin(value)
+    operation, least, most, timestamp_ms, seq, digest, approvers = codec.decode(core)
+    options = parse_operation(operation)
+    assert isinstance(options, PinOperation), "a pin's row holds a pin operation"
+    texts = dict(unpack_errors(errors))
+    return PinRecord(
+        options=options,
+        replication_min=least,
+        replication_max=most,
+        allocations=tuple(PeerId(key) for key in _split(allocations, _KEY_SIZE)),
+        timestamp_ms=timestamp_ms,
+        seq=Seq(seq),
+        intent_digest=Digest(digest),
+        approvers=tuple(MaintainerId(key) for key in _split(approvers, _KEY_SIZE)),
+        reports=tuple(_unpack_holder(item, texts) for item in _split(holders, _HOLDER_SIZE)),
+    )
+
+
+def split_pin(value: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the parts of a pin's row: core, allocations, holders, errors.
+
+    Allocations are 32-byte peer ids, holders are entries of ``pack_holder``; both are sorted.
+    """
+    core_size, allocations_size, holders_size = _PIN_HEADER.unpack_from(value)
+    allocations_start = _PIN_HEADER.size + core_size
+    holders_start = allocations_start + allocations_size
+    errors_start = holders_start + holders_size
+    return (
+        value[_PIN_HEADER.size : allocations_start],
+        value[allocations_start:holders_start],
+        value[holders_start:errors_start],
+        value[errors_start:],
+    )
+
+
+def join_pin(core: bytes, allocations: bytes, holders: bytes, errors: bytes) -> bytes:
+    """Return the row of these parts."""
+    header = _PIN_HEADER.pack(len(core), len(allocations), len(holders))
+    return b"".join((header, core, allocations, holders, errors))
+
+
+def pack_errors(errors: list[tuple[PeerId, str]]) -> bytes:
+    """Return the errors part of a pin's row: nothing if there are none, else sorted by peer."""
+    return codec.encode(sorted(errors)) if errors else b""
+
+
+def unpack_errors(part: bytes) -> list[tuple[PeerId, str]]:
+    """Return what a row's errors part holds."""
+    return [(PeerId(peer), text) for peer, text in codec.decode(part)] if part else []
+
+
+def replication_min_of(core: bytes) -> int:
+    """Return a pin's effective minimum from the core part of its row."""
+    minimum: int = codec.decode(core)[1]
+    return minimum
+
+
+def pack_holder(peer: PeerId, status: int, reported_ms: int) -> bytes:
+    """Return one entry of a pin's packed holders."""
+    return peer + bytes((status,)) + reported_ms.to_bytes(8, "big")
+
+
+def _unpack_holder(item: bytes, texts: dict[PeerId, str]) -> HolderReport:
+    peer = PeerId(item[:_KEY_SIZE])
+    return HolderReport(
+        peer=peer,
+        status=HolderStatus(item[_KEY_SIZE]),
+        reported_ms=int.from_bytes(item[_KEY_SIZE + 1 :], "big"),
+        error=texts.get(peer, ""),
+    )
+
+
+def _split(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRecord:
+    """One admitted peer."""
+
+    peer: PeerId
+    name: str
+    addresses: tuple[str, ...]
+    """Multiaddrs, from the genesis until the peer joins and says otherwise."""
+    is_replica: bool
+    """Whether it votes in the current epoch."""
+    capacity_bytes: int = 0
+    free_bytes: int = 0
+    """As last announced or reported; allocation goes by it."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """Sorted by key."""
+    joined_ms: int = 0
+    """Timestamp of the last join, 0 if there was none yet."""
+    reported_ms: int = 0
+    """Timestamp of the last report or join."""
+    counter: int = 0
+    """Of the last report or join: the next must be higher."""
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether pins may be allocated to it."""
+        return self.joined_ms > 0 and self.free_bytes > 0
+
+    def to_value(self) -> bytes:
+        """Return the row's value."""
+        return codec.encode(
+            [
+                self.peer,
+                self.name,
+                self.addresses,
+                self.is_replica,
+                self.capacity_bytes,
+                self.free_bytes,
+                self.tags,
+                self.joined_ms,
+                self.reported_ms,
+                self.counter,
+            ]
+        )
+
+
+def peer_record(value: bytes) -> PeerRecord:
+    """Return the peer in a row of ``Space.PEER``."""
+    peer, name, addresses, is_replica, capacity, free, tags, joined, reported, counter = (
+        codec.decode(value)
+    )
+    return PeerRecord(
+        peer=PeerId(peer),
+        name=name,
+        addresses=tuple(addresses),
+        is_replica=is_replica,
+        capacity_bytes=capacity,
+        free_bytes=free,
+        tags=tuple((key, text) for key, text in tags),
+        joined_ms=joined,
+        reported_ms=reported,
+        counter=counter,
+    )
+
+
+class ProposalState(IntEnum):
+    """Where an intent on the log stands. The numbers are part of the state."""
+
+    OPEN = 0
+    EXECUTED = 1
+    REJECTED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRecord:
+    """An intent that collects approvals on the log. It stays, closed, until the intent expires."""
+
+    intent: Intent
+    operation: Operation
+    """The intent's, parsed."""
+    proposer: MaintainerId
+    proposed_ms: int
+    state: ProposalState = ProposalState.OPEN
+    approvals: tuple[Approval, ...] = ()
+    """Verified, sorted by maintainer."""
+    rejections: tuple[Approval, ...] = ()
+    """Verified, sorted by maintainer."""
+
+    @property
+    def approvers(self) -> tuple[MaintainerId, ...]:
+        """Who approved, sorted by key."""
+        return tuple(approval.maintainer for approval in self.approvals)
+
+    @property
+    def rejecters(self) -> tuple[MaintainerId, ...]:
+        """Who rejected, sorted by key."""
+        return tuple(rejection.maintainer for rejection in self.rejections)
+
+    def to_value(self) -> bytes:
+        """Return the row's value."""
+        return codec.encode(
+            [
+                self.intent.encoded,
+                self.proposer,
+                self.proposed_ms,
+                int(self.state),
+                [[vote.maintainer, vote.signature] for vote in self.approvals],
+                [[vote.maintainer, vote.signature] for vote in self.rejections],
+            ]
+        )
+
+
+def proposal(value: bytes) -> ProposalRecord:
+    """Return the proposal in a row of ``Space.PROPOSAL``."""
+    encoded, proposer, proposed_ms, state, approvals, rejections = codec.decode(value)
+    intent = Intent.from_bytes(encoded)
+    return ProposalRecord(
+        intent=intent,
+        operation=parse_operation(intent.operation),
+        proposer=MaintainerId(proposer),
+        proposed_ms=proposed_ms,
+        state=ProposalState(state),
+        approvals=_votes(approvals),
+        rejections=_votes(rejections),
+    )
+
+
+def _votes(items: list[list[bytes]]) -> tuple[Approval, ...]:
+    return tuple(Approval(maintainer=MaintainerId(key), signature=sig) for key, sig in items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far the log was executed."""
+
+    seq: Seq
+    timestamp_ms: int
+    """Of the last batch; never falls."""
+    chain: Digest
+    """SHA-256 over the previous chain and the last batch: commits to the whole log."""
+    next_sweep_ms: int
+    """When expired rows are next looked for."""
+    pins: int
+    """How many pins there are."""
+    proposals_open: int
+
+    def to_value(self) -> bytes:
+        """Return the row's value."""
+        return codec.encode(
+            [
+                self.seq,
+                self.timestamp_ms,
+                self.chain,
+                self.next_sweep_ms,
+                self.pins,
+                self.proposals_open,
+            ]
+        )
+
+
+def head(value: bytes) -> Head:
+    """Return the head in the row ``b"head"`` of ``Space.META``."""
+    seq, timestamp_ms, chain, next_sweep_ms, pins, proposals_open = codec.decode(value)
+    return Head(
+        seq=Seq(seq),
+        timestamp_ms=timestamp_ms,
+        chain=Digest(chain),
+        next_sweep_ms=next_sweep_ms,
+        pins=pins,
+        proposals_open=proposals_open,
+    )

@@ -1,0 +1,45 @@
+"""Where a pin stands between committed and replicated."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bftcluster.ids import PeerId
+from bftcluster.ledger.records import HolderReport, HolderStatus, PeerRecord, PinRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replication:
+    """Who is to hold a pin, and who says to."""
+
+    wanted: tuple[PeerId, ...]
+    """Sorted."""
+    needed: int
+    """How many of them make it replicated."""
+    pinned: tuple[PeerId, ...]
+    """Those of ``wanted`` whose last report was ``PINNED``, sorted."""
+    failed: tuple[HolderReport, ...]
+    """Those of ``wanted`` whose last report was ``PIN_ERROR``, sorted by peer."""
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether enough holders have reported it."""
+        return len(self.pinned) >= self.needed > 0
+
+
+def wanted(pin: PinRecord, peers: Iterable[PeerRecord]) -> tuple[PeerId, ...]:
+    """Return who is to hold ``pin``, sorted: its allocations, or everybody who has joined."""
+    if not pin.is_everywhere:
+        return pin.allocations
+    return tuple(sorted(peer.peer for peer in peers if peer.joined_ms))
+
+
+def status_of(pin: PinRecord, peers: Iterable[PeerRecord]) -> Replication:
+    """Return where ``pin`` stands, given all peers of the state."""
+    holders = wanted(pin, peers)
+    reports = [report for report in pin.reports if report.peer in set(holders)]
+    return Replication(
+        wanted=holders,
+        needed=len(holders) if pin.is_everywhere else pin.replication_min,
+        pinned=tuple(r.peer for r in reports if r.status is HolderStatus.PINNED),
+        failed=tuple(r for r in reports if r.status is HolderStatus.PIN_ERROR),
+    )

@@ -1,0 +1,352 @@
+"""What PBFT orders: opaque bytes to it, one of these to the ledger."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from bftcluster import codec
+from bftcluster.cid import Cid
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
+from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.ledger.records import HolderStatus
+from bftcluster.limits import (
+    CID_SIZE_MAX_BYTES,
+    DIGEST_SIZE_BYTES,
+    EVIDENCE_SIZE_MAX_BYTES,
+    INTENT_SIZE_MAX_BYTES,
+    PEER_TAG_MAX_CHARS,
+    PEER_TAGS_MAX,
+    PUBLIC_KEY_SIZE_BYTES,
+    REPORT_ENTRIES_MAX,
+    REPORT_ERROR_MAX_BYTES,
+    REQUEST_SIZE_MAX_BYTES,
+    SIGNATURE_SIZE_BYTES,
+)
+from bftcluster.signing.approvals import Approval, ApprovalCertificate
+from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster.signing.wire import check_array, check_size, read_array
+
+_SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
+_VOTE_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
+_PEER_SHAPE: Final[list[type]] = [int, bytes, bytes]
+_REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
+_JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list]
+_EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
+_UINT_MAX: Final = 1 << 63
+
+
+class RequestKind(IntEnum):
+    """The first item of a request. The numbers are part of the wire format."""
+
+    SUBMIT = 1
+    PROPOSE = 2
+    APPROVE = 3
+    REJECT = 4
+    REPORT = 5
+    JOIN = 6
+    EVIDENCE = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """A complete certificate, collected off the log."""
+
+    certificate: ApprovalCertificate
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.SUBMIT), *self.certificate.to_wire()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Propose:
+    """A new intent with its first approval, to collect the others on the log."""
+
+    intent: bytes
+    approval: Approval
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode(
+            [
+                int(RequestKind.PROPOSE),
+                self.intent,
+                self.approval.maintainer,
+                self.approval.signature,
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """One more yes to an intent on the log."""
+
+    intent_digest: Digest
+    approval: Approval
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode(
+            [
+                int(RequestKind.APPROVE),
+                self.intent_digest,
+                self.approval.maintainer,
+                self.approval.signature,
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A no to an intent on the log, final for its maintainer, who may have approved before."""
+
+    intent_digest: Digest
+    approval: Approval
+    """Made by ``signing.approvals.reject``."""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode(
+            [
+                int(RequestKind.REJECT),
+                self.intent_digest,
+                self.approval.maintainer,
+                self.approval.signature,
+            ]
+        )
+
+
+class ReportEntry(NamedTuple):
+    """What a holder says about one pin."""
+
+    cid: Cid
+    status: HolderStatus
+    error: str = ""
+    """Why, if the status is ``PIN_ERROR``: at most 128 bytes of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPinned:
+    """A holder's signed account of up to 1000 pins. Made by ``report``."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    counter: int
+    """Higher than in any earlier report or join of this peer."""
+    entries: tuple[ReportEntry, ...]
+    free_bytes: int
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.REPORT), self.payload, self.signature])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """An admitted peer announces itself. Made by ``join``."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    counter: int
+    name: str
+    addresses: tuple[str, ...]
+    capacity_bytes: int
+    free_bytes: int
+    tags: tuple[tuple[str, str], ...]
+    """Sorted by key."""
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.JOIN), self.payload, self.signature])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEvidence:
+    """Proof that a replica contradicted itself. It speaks for itself, whoever hands it in."""
+
+    evidence: bytes
+    """``pbft.Evidence.to_bytes()``."""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.EVIDENCE), self.evidence])
+
+
+Request = Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence
+
+
+def report(
+    signer: Signer,
+    *,
+    cluster_id: ClusterId,
+    counter: int,
+    entries: tuple[ReportEntry, ...],
+    free_bytes: int,
+) -> ReportPinned:
+    """Return the signer's report.
+
+    Raises:
+        MalformedMessageError: Over a limit of ``limits.REPORT_…``.
+    """
+    pinned = [e.cid for e in entries if e.status is HolderStatus.PINNED]
+    unpinned = [e.cid for e in entries if e.status is HolderStatus.UNPINNED]
+    errors = [[e.cid, e.error] for e in entries if e.status is HolderStatus.PIN_ERROR]
+    items = [cluster_id, signer.public_key, counter, free_bytes, pinned, unpinned, errors]
+    payload = codec.encode(items)
+    return _parse_report(payload, sign(signer, Domain.REPORT, payload))
+
+
+def join(
+    signer: Signer,
+    *,
+    cluster_id: ClusterId,
+    counter: int,
+    name: str,
+    addresses: tuple[str, ...],
+    capacity_bytes: int,
+    free_bytes: int,
+    tags: dict[str, str],
+) -> Join:
+    """Return the signer's announcement.
+
+    Raises:
+        MalformedMessageError: Over a limit of ``limits.PEER_…``, or an address is no multiaddr.
+    """
+    pairs = [[key, tags[key]] for key in sorted(tags)]
+    items = [cluster_id, signer.public_key, counter, name, addresses]
+    payload = codec.encode([*items, capacity_bytes, free_bytes, pairs])
+    return _parse_join(payload, sign(signer, Domain.JOIN, payload))
+
+
+def parse_request(data: bytes) -> Request:
+    """Return the request that ``data`` encodes; signatures are not checked.
+
+    Raises:
+        MalformedMessageError: It encodes none.
+    """
+    items = codec.decode(data, size_max_bytes=REQUEST_SIZE_MAX_BYTES)
+    if type(items) is not list or not items:
+        raise MalformedMessageError("a request is an array")
+    match items[0]:
+        case RequestKind.SUBMIT:
+            _, intent, scheme, signers, signatures = check_array(items, _SUBMIT_SHAPE, "submit")
+            return Submit(
+                certificate=ApprovalCertificate(
+                    intent=intent, scheme=scheme, signers=signers, signatures=signatures
+                )
+            )
+        case RequestKind.PROPOSE:
+            subject, approval = _parse_vote(items)
+            if len(subject) > INTENT_SIZE_MAX_BYTES:
+                raise MalformedMessageError(f"an intent of {len(subject)} bytes")
+            return Propose(intent=subject, approval=approval)
+        case RequestKind.APPROVE:
+            subject, approval = _parse_vote(items)
+            check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
+            return Approve(intent_digest=Digest(subject), approval=approval)
+        case RequestKind.REJECT:
+            subject, approval = _parse_vote(items)
+            check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
+            return Reject(intent_digest=Digest(subject), approval=approval)
+        case RequestKind.REPORT:
+            _, payload, signature = check_array(items, _PEER_SHAPE, "report")
+            return _parse_report(payload, signature)
+        case RequestKind.JOIN:
+            _, payload, signature = check_array(items, _PEER_SHAPE, "join")
+            return _parse_join(payload, signature)
+        case RequestKind.EVIDENCE:
+            _, evidence = check_array(items, _EVIDENCE_SHAPE, "evidence")
+            if len(evidence) > EVIDENCE_SIZE_MAX_BYTES:
+                raise MalformedMessageError(f"evidence of {len(evidence)} bytes")
+            return ReportEvidence(evidence=evidence)
+        case _:
+            raise MalformedMessageError("unknown kind of request")
+
+
+def _parse_vote(items: list[Any]) -> tuple[bytes, Approval]:
+    _, subject, maintainer, signature = check_array(items, _VOTE_SHAPE, "vote")
+    return subject, Approval(maintainer=MaintainerId(maintainer), signature=signature)
+
+
+def _parse_report(payload: bytes, signature: bytes) -> ReportPinned:
+    cluster_id, peer, counter, free_bytes, pinned, unpinned, errors = read_array(
+        payload, _REPORT_SHAPE, "report", size_max_bytes=REQUEST_SIZE_MAX_BYTES
+    )
+    _check_peer(cluster_id, peer, signature)
+    _check_unsigned(counter, free_bytes)
+    pairs = [check_array(item, [bytes, str], "report entry") for item in errors]
+    for _, text in pairs:
+        if len(text.encode()) > REPORT_ERROR_MAX_BYTES:
+            raise MalformedMessageError(
+                f"an error text of more than {REPORT_ERROR_MAX_BYTES} bytes"
+            )
+    entries = (
+        *(ReportEntry(cid, HolderStatus.PINNED) for cid in pinned),
+        *(ReportEntry(cid, HolderStatus.UNPINNED) for cid in unpinned),
+        *(ReportEntry(Cid(cid), HolderStatus.PIN_ERROR, text) for cid, text in pairs),
+    )
+    if len(entries) > REPORT_ENTRIES_MAX:
+        raise MalformedMessageError(f"a report of {len(entries)} entries")
+    for entry in entries:
+        if type(entry.cid) is not bytes or not 1 <= len(entry.cid) <= CID_SIZE_MAX_BYTES:
+            raise MalformedMessageError("a report names what is no CID")
+    return ReportPinned(
+        cluster_id=ClusterId(cluster_id),
+        peer=PeerId(peer),
+        counter=counter,
+        entries=entries,
+        free_bytes=free_bytes,
+        payload=payload,
+        signature=signature,
+    )
+
+
+def _parse_join(payload: bytes, signature: bytes) -> Join:
+    cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags = read_array(
+        payload, _JOIN_SHAPE, "join", size_max_bytes=REQUEST_SIZE_MAX_BYTES
+    )
+    _check_peer(cluster_id, peer, signature)
+    _check_unsigned(counter, capacity, free_bytes)
+    check_peer_texts(name, tuple(addresses))
+    return Join(
+        cluster_id=ClusterId(cluster_id),
+        peer=PeerId(peer),
+        counter=counter,
+        name=name,
+        addresses=tuple(addresses),
+        capacity_bytes=capacity,
+        free_bytes=free_bytes,
+        tags=_parse_tags(tags),
+        payload=payload,
+        signature=signature,
+    )
+
+
+def _parse_tags(items: list[Any]) -> tuple[tuple[str, str], ...]:
+    if len(items) > PEER_TAGS_MAX:
+        raise MalformedMessageError(f"a peer has at most {PEER_TAGS_MAX} tags")
+    tags = tuple((k, v) for k, v in (check_array(item, [str, str], "tag") for item in items))
+    keys = [key for key, _ in tags]
+    if sorted(set(keys)) != keys:
+        raise MalformedMessageError("tags must have distinct keys, sorted")
+    if any(len(text) > PEER_TAG_MAX_CHARS for pair in tags for text in pair):
+        raise MalformedMessageError(f"a tag has at most {PEER_TAG_MAX_CHARS} characters")
+    return tags
+
+
+def _check_peer(cluster_id: bytes, peer: bytes, signature: bytes) -> None:
+    check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
+    check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+    check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
+
+
+def _check_unsigned(*numbers: int) -> None:
+    if not all(0 <= number < _UINT_MAX for number in numbers):
+        raise MalformedMessageError("a number outside 63 bits")

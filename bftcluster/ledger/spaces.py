@@ -1,0 +1,46 @@
+"""Where each kind of replicated row lives. State is a map (space, key bytes) -> value bytes."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+_TREE_FROM: Final = 64
+"""Spaces from here on hold the authentication tree itself: derived data, outside the state root."""
+
+
+class Space(IntEnum):
+    """One kind of row. The numbers are part of the disk format and of the state root."""
+
+    META = 0
+    """Singletons: the genesis, the head of the log, the current policy's version, counters."""
+    POLICY = 1
+    """By version (8 bytes, big-endian): the policies there ever were."""
+    PEER = 2
+    """By peer id: the admitted peers."""
+    PIN = 3
+    """By CID: the pinset, with what each holder reported."""
+    PROPOSAL = 4
+    """By intent digest: intents that collect approvals on the log."""
+    NONCE = 5
+    """By expiry (8 bytes, big-endian) and intent digest: intents that were used or rejected."""
+    DEADLINE = 6
+    """By time (8 bytes, big-endian), kind (1 byte) and key: pins and proposals that expire."""
+    EPOCH = 7
+    """By epoch (8 bytes, big-endian), from 1 on: from when on who votes."""
+    EVIDENCE = 8
+    """By peer id: proof that it contradicted itself, the first that was ordered."""
+
+    TREE = 64
+    """By path: the nodes of the authentication tree as of the last checkpoint."""
+    TREE_PENDING = 65
+    """By sequence number (8 bytes, big-endian): changes made since the last checkpoint."""
+
+
+STATE_SPACES: Final = tuple(space for space in Space if space < _TREE_FROM)
+"""Those under the state root; they number from 0 without gaps."""
+
+Key = tuple[Space, bytes]
+Rows = dict[bytes, bytes | None]
+"""Changed rows of one space; ``None`` is deleted."""
+Delta = Mapping[Key, bytes | None]
+"""What changed. ``None`` deletes the row. The order of iteration carries no meaning."""

@@ -1,0 +1,195 @@
+"""The state during execution: the stored rows, and over them what this run changed.
+
+Later operations of a batch see what earlier ones did. Peers and policies are few and asked for by
+every pin, so their decoded forms are kept here for the life of the process.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, takewhile
+from typing import Final
+
+from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.allocation import Roster
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.members import (
+    Change,
+    Move,
+    changes_to_value,
+    epoch_key,
+    epoch_to_value,
+    moves_to_value,
+    read_changes,
+    read_epoch,
+    read_moves,
+)
+from bftcluster.ledger.ports import StatePort
+from bftcluster.ledger.recent import Recent
+from bftcluster.ledger.records import Head, PeerRecord, ProposalRecord, head, peer_record, proposal
+from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
+from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
+from bftcluster.pbft.epochs import EpochStart
+from bftcluster.signing.policies import Policy
+
+GENESIS_KEY: Final = b"genesis"
+HEAD_KEY: Final = b"head"
+POLICY_KEY: Final = b"policy"
+"""The current policy's version, 8 bytes."""
+GROUP_TAG: Final = "group"
+"""Peers with the same value of this tag may fail together, as in ipfs-cluster's ``tag:group``."""
+CHANGES_KEY: Final = b"members/changes"
+MOVES_KEY: Final = b"members/moves"
+_OPEN_PROPOSALS_PREFIX: Final = b"open/"
+_PAGE: Final = 1000
+_PROPOSAL_OVERHEAD_BYTES: Final = 3000
+"""What a decoded proposal takes beside its intent's bytes, roughly."""
+
+
+class State:
+    """Rows to read and write, with the changes since the last ``take_delta``."""
+
+    def __init__(self, store: StatePort, roster: Roster) -> None:
+        self._store = store
+        self._rows: list[Rows] = [{} for _ in STATE_SPACES]
+        self._dirty: list[Rows] = [{} for _ in STATE_SPACES]
+        self.roster = roster
+        self.peers: dict[PeerId, PeerRecord] = {}
+        self.peers_joined = 0
+        genesis = self.get(Space.META, GENESIS_KEY)
+        assert genesis is not None, "the genesis is the first row"
+        first = EpochStart(Seq(1), Genesis.from_bytes(genesis).membership())
+        self.epochs: list[EpochStart] = [first]
+        """Who votes from when on, the epochs to come included."""
+        self.epochs += [read_epoch(value) for _, value in self.scan(Space.EPOCH)]
+        self.changes = read_changes(self.get(Space.META, CHANGES_KEY))
+        """Changes of members under way, in the order of their approval."""
+        self.moves = read_moves(self.get(Space.META, MOVES_KEY))
+        """Removed peers whose pins are being given to others."""
+        self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
+        for _, value in self.scan(Space.PEER):
+            self._remember_peer(peer_record(value))
+        version = self.get(Space.META, POLICY_KEY)
+        assert version is not None, "the genesis sets a policy"
+        policy = self.get(Space.POLICY, version)
+        assert policy is not None, "the current policy is stored"
+        self.policy = Policy.from_bytes(policy)
+        row = self.get(Space.META, HEAD_KEY)
+        assert row is not None, "the genesis sets the head"
+        self.head: Head = head(row)
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        """Return the row's value as of now."""
+        rows = self._rows[space]
+        if key in rows:
+            return rows[key]
+        return self._store.get(space, key)
+
+    def put(self, space: Space, key: bytes, value: bytes | None) -> None:
+        """Set the row's value; ``None`` deletes it."""
+        self._rows[space][key] = value
+        self._dirty[space][key] = value
+
+    def first(self, space: Space, before: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return up to ``limit`` rows with ``key < before``, ascending."""
+        changed = {key: value for key, value in self._rows[space].items() if key < before}
+        found = [(key, value) for key, value in changed.items() if value is not None]
+        stored = takewhile(lambda row: row[0] < before, self.scan(space))
+        found += islice((row for row in stored if row[0] not in changed), limit)
+        return sorted(found)[:limit]
+
+    def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return up to ``limit`` rows behind ``key``, ascending."""
+        changed = {k: value for k, value in self._rows[space].items() if k > key}
+        found = [(k, value) for k, value in changed.items() if value is not None]
+        stored = self.scan(space, key)
+        found += islice((row for row in stored if row[0] not in changed), limit)
+        return sorted(found)[:limit]
+
+    def scan(self, space: Space, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        """Yield the stored rows of a space behind ``after``, ascending."""
+        while page := self._store.iterate(space, after, _PAGE):
+            yield from page
+            after = page[-1][0]
+
+    def proposal(self, digest: Digest) -> ProposalRecord | None:
+        """Return the proposal of an intent."""
+        known = self._proposals.get(digest)
+        if known is not None:
+            return known
+        value = self.get(Space.PROPOSAL, digest)
+        return None if value is None else proposal(value)
+
+    def put_proposal(self, record: ProposalRecord) -> None:
+        """Set a proposal's row; its next approval is likely to follow soon."""
+        digest, size = record.intent.digest, len(record.intent.encoded)
+        self._proposals.put(digest, record, size + _PROPOSAL_OVERHEAD_BYTES)
+        self.put(Space.PROPOSAL, digest, record.to_value())
+
+    def remove_proposal(self, digest: Digest) -> None:
+        """Delete a proposal's row."""
+        self._proposals.forget(digest)
+        self.put(Space.PROPOSAL, digest, None)
+
+    def put_peer(self, record: PeerRecord) -> None:
+        """Set a peer's row."""
+        self.put(Space.PEER, record.peer, record.to_value())
+        self._remember_peer(record)
+
+    def remove_peer(self, peer: PeerId) -> None:
+        """Delete a peer's row."""
+        self.put(Space.PEER, peer, None)
+        self.peers_joined -= self.peers.pop(peer).joined_ms > 0
+        self.roster.update(peer, 0)
+
+    def set_changes(self, changes: Sequence[Change]) -> None:
+        """Set the changes of members under way."""
+        self.changes = tuple(changes)
+        self.put(Space.META, CHANGES_KEY, changes_to_value(changes))
+
+    def add_epoch(self, start: EpochStart) -> None:
+        """Add the next epoch."""
+        self.epochs.append(start)
+        self.put(Space.EPOCH, epoch_key(start.membership.epoch), epoch_to_value(start))
+
+    def set_moves(self, moves: Sequence[Move]) -> None:
+        """Set which removed peers' pins are being given to others."""
+        self.moves = tuple(moves)
+        self.put(Space.META, MOVES_KEY, moves_to_value(moves))
+
+    def set_head(self, value: Head) -> None:
+        """Move the head of the log."""
+        self.head = value
+        self.put(Space.META, HEAD_KEY, value.to_value())
+
+    def open_proposals(self, maintainer: MaintainerId) -> int:
+        """Return how many open proposals a maintainer has on the log."""
+        value = self.get(Space.META, _OPEN_PROPOSALS_PREFIX + maintainer)
+        return 0 if value is None else int.from_bytes(value, "big")
+
+    def set_open_proposals(self, maintainer: MaintainerId, count: int) -> None:
+        """Set how many open proposals a maintainer has."""
+        value = count.to_bytes(8, "big") if count else None
+        self.put(Space.META, _OPEN_PROPOSALS_PREFIX + maintainer, value)
+
+    def take_delta(self) -> dict[Key, bytes | None]:
+        """Return what changed since the last call; the caller flushes it before reading again."""
+        delta: dict[Key, bytes | None] = {
+            (space, key): value
+            for space, rows in zip(STATE_SPACES, self._rows, strict=True)
+            for key, value in rows.items()
+        }
+        self._rows = [{} for _ in STATE_SPACES]
+        return delta
+
+    def take_dirty(self) -> list[tuple[Space, Rows]]:
+        """Return what changed since the last call: what the state root must take in."""
+        dirty = self._dirty
+        self._dirty = [{} for _ in STATE_SPACES]
+        return list(zip(STATE_SPACES, dirty, strict=True))
+
+    def _remember_peer(self, record: PeerRecord) -> None:
+        known = self.peers.get(record.peer)
+        self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
+        self.peers[record.peer] = record
+        leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
+        free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
+        self.roster.update(record.peer, free_bytes, dict(record.tags).get(GROUP_TAG, ""))

@@ -1,0 +1,36 @@
+"""Removes what has expired: used intents, proposals, pins. The same rows on all replicas."""
+
+from bftcluster.ids import Digest
+from bftcluster.ledger.deadlines import PIN_KIND, end_of, parse_deadline
+from bftcluster.ledger.execution import Execution
+from bftcluster.ledger.pinning import drop_pin
+from bftcluster.ledger.records import pin_record
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.voting import forget
+from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
+
+
+def sweep(execution: Execution) -> int:
+    """Remove a bounded number of expired rows; return when to look again, in batch time."""
+    state, end = execution.state, end_of(execution.now_ms)
+    nonces = state.first(Space.NONCE, end, SWEEP_ROWS_MAX)
+    for key, _ in nonces:
+        state.put(Space.NONCE, key, None)
+    due = state.first(Space.DEADLINE, end, SWEEP_ROWS_MAX)
+    for key, _ in due:
+        _expire(execution, key)
+    if SWEEP_ROWS_MAX in (len(nonces), len(due)):
+        return execution.now_ms
+    return execution.now_ms + SWEEP_INTERVAL_MS
+
+
+def _expire(execution: Execution, deadline: bytes) -> None:
+    state = execution.state
+    kind, key = parse_deadline(deadline)
+    if kind == PIN_KIND:
+        value = state.get(Space.PIN, key)
+        assert value is not None, "a deadline goes with its pin"
+        drop_pin(execution, pin_record(value))
+    else:
+        forget(execution, Digest(key))
+        state.put(Space.DEADLINE, deadline, None)

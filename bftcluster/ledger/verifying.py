@@ -1,0 +1,209 @@
+"""Parses and verifies each request once per process, however often it is looked at.
+
+A request is looked at when a client brings it, when the primary proposes it and when it is
+executed. Whether its signatures verify depends on its bytes and its policy alone, so the answer is
+kept, within a bound, for as long as it may be asked for again.
+"""
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
+from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
+from bftcluster.ledger.operations import Operation, parse_operation
+from bftcluster.ledger.recent import Recent
+from bftcluster.ledger.requests import (
+    Approve,
+    Join,
+    Propose,
+    Reject,
+    ReportEvidence,
+    ReportPinned,
+    Request,
+    Submit,
+    parse_request,
+)
+from bftcluster.limits import VERIFIED_MEMORY_MAX_BYTES
+from bftcluster.membership import Membership
+from bftcluster.pbft.evidence import Evidence, verify_evidence
+from bftcluster.signing.approvals import Approval, Intent, is_valid_vote
+from bftcluster.signing.envelope import Domain, Verifier, is_valid
+from bftcluster.signing.policies import Policy
+from bftcluster.signing.schemes import verify_signatures
+
+_ENTRY_OVERHEAD_BYTES: Final = 2000
+"""What a parsed request takes beside its bytes, roughly."""
+
+
+@dataclass(slots=True)
+class Inspected:
+    """A request's parsed form, and what is known about its signatures so far."""
+
+    request: Request | None
+    """``None`` if the bytes are none."""
+    problem: str = ""
+    """Why not."""
+    intent: Intent | None = None
+    """Of a ``Submit`` or ``Propose``."""
+    operation: Operation | None = None
+    """Of the intent."""
+    approvers: tuple[MaintainerId, ...] | SigningError | None = None
+    """Of a ``Submit``: who approved or what is wrong; ``None`` until verified."""
+    is_valid: bool | None = None
+    """Of the others: whether the one signature verifies; ``None`` until verified."""
+    evidence: Evidence | None = None
+    """Of a ``ReportEvidence``."""
+    culprit: ReplicaId | ClusterError | None = None
+    """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
+
+
+class ApprovalVerifier:
+    """What ingress, agreement and execution share. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        cluster_id: ClusterId,
+        verifier: Verifier,
+        *,
+        memory_max_bytes: int = VERIFIED_MEMORY_MAX_BYTES,
+    ) -> None:
+        self.cluster_id = cluster_id
+        self._verifier = verifier
+        self._policies: dict[tuple[int, Digest], Policy] = {}
+        self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
+
+    def learn(self, policy: Policy) -> None:
+        """Verify what names this policy from now on; the ledger calls it for policies in force."""
+        self._policies[policy.version, policy.hash] = policy
+
+    def inspect(self, request: bytes) -> Inspected:
+        """Return the parsed request; never raises."""
+        inspected = self._inspected.get(request)
+        if inspected is None:
+            inspected = _parse(request)
+            self._inspected.put(request, inspected, len(request) + _ENTRY_OVERHEAD_BYTES)
+        return inspected
+
+    def admissible(self, request: bytes) -> bool:
+        """Return whether ``request`` deserves a place in the order.
+
+        False only for what no state could accept: no request at all, another cluster's, a signature
+        that is provably bad. What depends on the state, an unknown policy included, is admissible
+        and judged at execution.
+        """
+        inspected = self.inspect(request)
+        match inspected.request:
+            case None:
+                return False
+            case Submit():
+                policy = self._policy_of(inspected)
+                if policy is None:
+                    return self._is_ours(inspected)
+                return isinstance(self.approvers(inspected, policy), tuple)
+            case Propose(approval=approval):
+                policy = self._policy_of(inspected)
+                if policy is None:
+                    return self._is_ours(inspected)
+                known = approval.maintainer in policy.positions
+                return known and self.is_valid_proposal(inspected, policy)
+            case Approve() | Reject():
+                return True
+            case ReportPinned() | Join() as announcement:
+                ours = announcement.cluster_id == self.cluster_id
+                return ours and self.is_valid_announcement(inspected)
+            case ReportEvidence():
+                return not isinstance(self.culprit(inspected), ClusterError)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def approvers(
+        self, inspected: Inspected, policy: Policy
+    ) -> tuple[MaintainerId, ...] | SigningError:
+        """Return who approved a ``Submit``, under the policy its intent names, or what is wrong."""
+        if inspected.approvers is None:
+            assert isinstance(inspected.request, Submit), "only a submit carries a certificate"
+            assert inspected.intent is not None, "a parsed submit has an intent"
+            certificate = inspected.request.certificate
+            try:
+                inspected.approvers = verify_signatures(
+                    certificate, inspected.intent, policy, self._verifier
+                )
+            except SigningError as exc:
+                inspected.approvers = exc
+        return inspected.approvers
+
+    def is_valid_proposal(self, inspected: Inspected, policy: Policy) -> bool:
+        """Return whether a ``Propose``'s approval verifies, under the policy its intent names."""
+        assert isinstance(inspected.request, Propose), "only a proposal carries its intent"
+        request = inspected.request
+        return self.is_valid_vote(
+            inspected, request.approval, Domain.APPROVAL, request.intent, policy.scheme
+        )
+
+    def is_valid_vote(
+        self,
+        inspected: Inspected,
+        approval: Approval,
+        domain: Domain,
+        intent: bytes,
+        scheme: str,
+    ) -> bool:
+        """Return whether a request's vote on the intent that it names verifies."""
+        if inspected.is_valid is None:
+            inspected.is_valid = is_valid_vote(approval, domain, intent, scheme, self._verifier)
+        return inspected.is_valid
+
+    def is_valid_announcement(self, inspected: Inspected) -> bool:
+        """Return whether a report or join was signed by the peer that it names."""
+        if inspected.is_valid is None:
+            request = inspected.request
+            assert isinstance(request, ReportPinned | Join), "only peers announce"
+            domain = Domain.JOIN if isinstance(request, Join) else Domain.REPORT
+            inspected.is_valid = is_valid(
+                self._verifier, domain, request.peer, request.payload, request.signature
+            )
+        return inspected.is_valid
+
+    def culprit(self, inspected: Inspected) -> ReplicaId | ClusterError:
+        """Return whom evidence convicts, if it was a member of the epoch, or what is wrong."""
+        if inspected.culprit is None:
+            request, evidence = inspected.request, inspected.evidence
+            assert isinstance(request, ReportEvidence), "only a report of evidence carries any"
+            assert evidence is not None, "a parsed report of evidence has evidence"
+            alone = Membership(evidence.first.epoch, (evidence.first.replica,))
+            try:
+                inspected.culprit = verify_evidence(
+                    request.evidence, alone, self.cluster_id, self._verifier
+                )
+            except ClusterError as exc:
+                inspected.culprit = exc
+        return inspected.culprit
+
+    def _policy_of(self, inspected: Inspected) -> Policy | None:
+        """Return the policy an intent of ours names, if it was learnt."""
+        intent = inspected.intent
+        assert intent is not None, "a parsed submit or proposal has an intent"
+        if intent.cluster_id != self.cluster_id:
+            return None
+        return self._policies.get((intent.policy_version, intent.policy_hash))
+
+    def _is_ours(self, inspected: Inspected) -> bool:
+        assert inspected.intent is not None, "a parsed submit or proposal has an intent"
+        return inspected.intent.cluster_id == self.cluster_id
+
+
+def _parse(data: bytes) -> Inspected:
+    try:
+        request = parse_request(data)
+        match request:
+            case Submit(certificate=certificate):
+                intent = Intent.from_bytes(certificate.intent)
+            case Propose(intent=encoded):
+                intent = Intent.from_bytes(encoded)
+            case ReportEvidence(evidence=data):
+                return Inspected(request, evidence=Evidence.from_bytes(data))
+            case _:
+                return Inspected(request)
+        return Inspected(request, "", intent, parse_operation(intent.operation))
+    except MalformedMessageError as exc:
+        return Inspected(None, str(exc))

@@ -1,0 +1,187 @@
+"""Collects approvals on the log: proposals, more approvals, rejections.
+
+A rejection is final for its maintainer: approvals have no date, so an approval from before could
+be replayed to undo it. A proposal dies when its threshold is out of reach.
+"""
+
+from dataclasses import replace
+
+from bftcluster.ids import Digest, MaintainerId
+from bftcluster.ledger.deadlines import proposal_deadline
+from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent
+from bftcluster.ledger.operating import execute_operation
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.records import ProposalRecord, ProposalState
+from bftcluster.ledger.requests import Approve, Propose, Reject
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
+from bftcluster.signing.approvals import Approval, Intent
+from bftcluster.signing.envelope import Domain
+from bftcluster.signing.keys import maintainer_text
+
+
+def propose(
+    execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Propose
+) -> Outcome:
+    """Open a proposal with its first approval; if it is open already, count the approval."""
+    intent, operation = inspected.intent, inspected.operation
+    assert intent is not None, "a parsed proposal has an intent"
+    assert operation is not None, "an inspected intent has an operation"
+    refusal = judge_intent(execution, intent)
+    if refusal:
+        return refusal
+    state, maintainer = execution.state, request.approval.maintainer
+    refusal = _judge_voter(execution, intent.digest, maintainer)
+    if refusal:
+        return refusal
+    if not verifier.is_valid_proposal(inspected, state.policy):
+        return _bad_signature(execution, intent.digest, maintainer)
+    record = state.proposal(intent.digest)
+    if record is not None:
+        return _count_approval(execution, record, request.approval)
+    opened = state.open_proposals(maintainer)
+    if opened >= PROPOSALS_PER_MAINTAINER_MAX:
+        detail = f"{opened} proposals of this maintainer are open"
+        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, detail, intent.digest)
+    state.set_open_proposals(maintainer, opened + 1)
+    execution.proposals_open += 1
+    state.put(Space.DEADLINE, proposal_deadline(intent.digest, intent.expires_ms), b"\x80")
+    record = ProposalRecord(
+        intent=intent, operation=operation, proposer=maintainer, proposed_ms=execution.now_ms
+    )
+    return _count_approval(execution, record, request.approval)
+
+
+def approve(
+    execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Approve
+) -> Outcome:
+    """Count one more approval; at the threshold, execute."""
+    record = _vote_on(execution, verifier, inspected, request, Domain.APPROVAL)
+    if isinstance(record, Outcome):
+        return record
+    return _count_approval(execution, record, request.approval)
+
+
+def reject(
+    execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
+) -> Outcome:
+    """Count one rejection, in place of an approval; close the proposal if it can pass no more."""
+    record = _vote_on(execution, verifier, inspected, request, Domain.REJECTION)
+    if isinstance(record, Outcome):
+        return record
+    digest, maintainer = record.intent.digest, request.approval.maintainer
+    if maintainer in record.rejecters:
+        return Outcome(OutcomeCode.ALREADY, "rejected already", digest)
+    rejections = (*record.rejections, request.approval)
+    record = replace(
+        record,
+        approvals=tuple(vote for vote in record.approvals if vote.maintainer != maintainer),
+        rejections=tuple(sorted(rejections, key=_by_maintainer)),
+    )
+    policy = execution.state.policy
+    if len(rejections) > policy.rejections_max:
+        burn(execution, record.intent)
+        _close(execution, record, ProposalState.REJECTED)
+        return Outcome(OutcomeCode.REJECTED, f"{len(rejections)} rejections", digest)
+    execution.state.put_proposal(record)
+    detail = f"{len(rejections)} of {policy.rejections_max + 1} rejections"
+    return Outcome(OutcomeCode.REJECTION_COUNTED, detail, digest)
+
+
+def close_if_open(execution: Execution, intent: Intent) -> None:
+    """Close the proposal of an intent that a complete certificate executed."""
+    record = execution.state.proposal(intent.digest)
+    if record is not None:
+        _close(execution, record, ProposalState.EXECUTED)
+
+
+def forget(execution: Execution, intent_digest: Digest) -> None:
+    """Remove the proposal of an intent that expired."""
+    record = execution.state.proposal(intent_digest)
+    assert record is not None, "a deadline goes with its proposal"
+    if record.state is ProposalState.OPEN:
+        _release(execution, record)
+    execution.state.remove_proposal(intent_digest)
+
+
+def _vote_on(
+    execution: Execution,
+    verifier: ApprovalVerifier,
+    inspected: Inspected,
+    request: Approve | Reject,
+    domain: Domain,
+) -> ProposalRecord | Outcome:
+    """Return the open proposal that a valid vote names, or why the vote does not count."""
+    digest, vote = request.intent_digest, request.approval
+    record = execution.state.proposal(digest)
+    if record is None:
+        detail = "no such proposal, or it expired"
+        return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
+    refusal = judge_intent(execution, record.intent)
+    refusal = refusal or _judge_voter(execution, digest, vote.maintainer)
+    if refusal:
+        return refusal
+    encoded, scheme = record.intent.encoded, execution.state.policy.scheme
+    if not verifier.is_valid_vote(inspected, vote, domain, encoded, scheme):
+        return _bad_signature(execution, digest, vote.maintainer)
+    return record
+
+
+def _judge_voter(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome | None:
+    if maintainer in execution.state.policy.positions:
+        return None
+    detail = f"{maintainer_text(maintainer)} is not a maintainer of this cluster"
+    return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
+
+
+def _bad_signature(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome:
+    detail = f"the signature of {execution.state.policy.name_of(maintainer)} does not verify"
+    return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+
+
+def _count_approval(execution: Execution, record: ProposalRecord, approval: Approval) -> Outcome:
+    """Count a verified approval of an open proposal; the last one executes.
+
+    If the state refuses, the proposal stays open with all its approvals, and any of them, sent
+    again, tries again.
+    """
+    state, digest, maintainer = execution.state, record.intent.digest, approval.maintainer
+    operation = record.operation
+    if maintainer in record.rejecters:
+        detail = "this maintainer rejected it, and a rejection is final"
+        return Outcome(OutcomeCode.ALREADY_REJECTED, detail, digest)
+    repeated = maintainer in record.approvers
+    if not repeated:
+        approvals = sorted((*record.approvals, approval), key=_by_maintainer)
+        record = replace(record, approvals=tuple(approvals))
+    count, threshold = len(record.approvals), state.policy.threshold
+    if count >= threshold:
+        approved = Approved(intent=record.intent, operation=operation, approvers=record.approvers)
+        outcome = execute_operation(execution, approved)
+        if outcome.is_accepted:
+            _close(execution, record, ProposalState.EXECUTED)
+            return outcome
+    else:
+        code = OutcomeCode.ALREADY if repeated else OutcomeCode.PENDING
+        outcome = Outcome(code, f"{count} of {threshold} approvals", digest, operation.cid)
+    if not repeated:
+        state.put_proposal(record)
+    return outcome
+
+
+def _close(execution: Execution, record: ProposalRecord, state: ProposalState) -> None:
+    _release(execution, record)
+    execution.state.put_proposal(replace(record, state=state))
+
+
+def _release(execution: Execution, record: ProposalRecord) -> None:
+    """Count one open proposal less."""
+    assert record.state is ProposalState.OPEN, "a proposal closes once"
+    state = execution.state
+    state.set_open_proposals(record.proposer, state.open_proposals(record.proposer) - 1)
+    execution.proposals_open -= 1
+
+
+def _by_maintainer(vote: Approval) -> MaintainerId:
+    return vote.maintainer

@@ -1,0 +1,1 @@
+"""What this node must do about the ledger: desired against actual."""

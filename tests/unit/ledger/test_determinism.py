@@ -1,0 +1,96 @@
+"""The same batches lead to the same bytes in any process, and in any version to come."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.records import HolderStatus
+from bftcluster.ledger.requests import Approve, Reject, ReportEntry
+from bftcluster.signing.approvals import approve, reject
+from tests.unit.ledger.world import GIB, MIB, PEERS, World, cid_of, genesis_of
+from tests.unit.signing.people import BOB, CAROL, DAY_MS
+
+
+def fingerprint() -> str:
+    """Run a bit of everything; return the digests of all rows, and of outcomes and effects."""
+    world = World(genesis_of(checkpoint_interval=3))
+    for number, peer in enumerate(PEERS[:4]):
+        world.do(world.join(peer, free_bytes=GIB + number * 50 * MIB, tags={"rack": str(number)}))
+    seen = []
+    for number in range(30):
+        operation = PinOperation(
+            cid=cid_of(number),
+            replication_min=1 + number % 2,
+            replication_max=3,
+            expire_at_ms=world.now_ms + DAY_MS * (1 + number % 3),
+        )
+        intent = world.intent(UnpinOperation(cid=cid_of(number - 1)))
+        data = intent.to_bytes()
+        error = ReportEntry(cid_of(number), HolderStatus.PIN_ERROR, "no space left")
+        vote = (
+            Approve(intent_digest=intent.digest, approval=approve(data, BOB))
+            if number % 2
+            else Reject(intent_digest=intent.digest, approval=reject(data, CAROL))
+        )
+        seen.append(
+            world.run(
+                world.submit(operation),
+                world.propose(intent),
+                vote,
+                world.report(PEERS[number % 4], cid_of(number), cid_of(number - 2)),
+                world.report(PEERS[(number + 1) % 4], error),
+                b"nonsense",
+                after_ms=DAY_MS // 10,
+            )
+        )
+    rows = [[int(space), key, value] for (space, key), value in sorted(world.store.rows().items())]
+    results = [
+        [repr(applied.outcomes).encode(), repr(applied.effects).encode()] for applied in seen
+    ]
+    parts = (rows, results)
+    return " ".join(hashlib.sha256(codec.encode(part)).hexdigest()[:16] for part in parts)
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_the_seed_of_hash_tables_does_not_matter(seed: str) -> None:
+    code = "from tests.unit.ledger.test_determinism import fingerprint; print(fingerprint())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == fingerprint()
+
+
+def test_the_state_after_the_same_batches_is_the_same_for_ever() -> None:
+    """Pinned: peers of different versions must not part. A change here is a change of protocol."""
+    assert fingerprint().split()[0] == "2f03a33d6cd8ad44"
+
+
+def test_the_bytes_that_people_sign_are_the_same_for_ever() -> None:
+    """Pinned: a signature made today must verify in twenty years."""
+    genesis = genesis_of()
+    world = World(genesis)
+    intent = world.intent(PinOperation(cid=cid_of(1), name="a book", metadata=(("k", "v"),)))
+    request = world.join(PEERS[0], tags={"group": "barn"})
+
+    names = (genesis.policy.hash, genesis.cluster_id, intent.digest)
+    signed = (intent.to_bytes(), request.payload, world.certificate(intent).signatures)
+    digests = [name.hex()[:16] for name in names]
+    digests += [hashlib.sha256(data).hexdigest()[:16] for data in signed]
+    assert digests == [
+        "1e98a8a1a10c9dc0",
+        "1e7e28f834ea08fe",
+        "8ed4eb64ada3c9f8",
+        "8ed4eb64ada3c9f8",
+        "8719ff2b5c46bc15",
+        "9b8c7fb52ab2ef07",
+    ]

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ledger.genesis import Genesis, GenesisPeer
+from tests.unit.ledger.world import PEERS, genesis_of, peer_id
+
+GENESIS = genesis_of()
+
+
+def test_a_genesis_survives_its_encoding() -> None:
+    again = Genesis.from_bytes(GENESIS.to_bytes())
+
+    assert again == GENESIS
+    assert again.cluster_id == GENESIS.cluster_id
+
+
+def test_two_clusters_never_share_an_id() -> None:
+    others = [
+        genesis_of(nonce=b"\x01" * 32),
+        genesis_of(peers=PEERS[:5]),
+        genesis_of(peers=PEERS[3::-1]),
+        genesis_of(checkpoint_interval=64),
+        replace(GENESIS, name="other"),
+    ]
+
+    assert len({GENESIS.cluster_id, *(other.cluster_id for other in others)}) == 6
+
+
+def test_the_peers_of_a_genesis_vote_in_its_order() -> None:
+    membership = GENESIS.membership()
+
+    assert membership.replicas == tuple(map(peer_id, PEERS[:4]))
+    assert membership.epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"peers": ()}, "1 to 128 peers"),
+        ({"peers": GENESIS.peers[:1] * 2}, "distinct"),
+        ({"created_ms": -1}, "begin at"),
+        ({"created_ms": 1 << 60}, "begin at"),
+        ({"replication_min": 1}, "default replication"),
+        ({"replication_min": 0, "replication_max": 0}, "default replication"),
+        ({"replication_min": 3, "replication_max": 2}, "default replication"),
+        ({"checkpoint_interval": 0}, "1 to 512"),
+        ({"checkpoint_interval": 513}, "1 to 512"),
+        ({"nonce": b"short"}, "nonce"),
+    ],
+)
+def test_a_genesis_outside_the_limits_is_refused(changes: dict, reason: str) -> None:
+    with pytest.raises(MalformedMessageError, match=reason):
+        replace(GENESIS, **changes)
+
+
+def test_a_genesis_peer_has_a_key_and_multiaddrs() -> None:
+    with pytest.raises(MalformedMessageError, match="peer id"):
+        GenesisPeer(peer=b"key", name="", addresses=())
+    with pytest.raises(MalformedMessageError, match="multiaddr"):
+        GenesisPeer(peer=peer_id(PEERS[0]), name="", addresses=("somewhere",))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\x00", codec.encode([1] * 9)])
+def test_bytes_that_are_no_genesis_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        Genesis.from_bytes(data)
+
+
+def test_a_genesis_peer_of_another_shape_is_refused() -> None:
+    items = codec.decode(GENESIS.to_bytes())
+    items[3] = [[b"key"]]
+
+    with pytest.raises(MalformedMessageError, match="genesis peer"):
+        Genesis.from_bytes(codec.encode(items))

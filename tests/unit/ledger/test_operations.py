@@ -1,0 +1,107 @@
+import pytest
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError, UsageError
+from bftcluster.ledger.operations import (
+    EVERYWHERE,
+    PinMode,
+    PinOperation,
+    UnpinOperation,
+    parse_operation,
+    sorted_metadata,
+)
+from tests.unit.ledger.world import PEERS, cid_of, peer_id
+
+CID = cid_of(1)
+FULL = PinOperation(
+    cid=CID,
+    name="a book",
+    replication_min=2,
+    replication_max=3,
+    mode=PinMode.DIRECT,
+    metadata=sorted_metadata({"kind": "book", "author": "someone"}),
+    user_allocations=(peer_id(PEERS[1]), peer_id(PEERS[0])),
+    expire_at_ms=1_800_000_000_000,
+    origins=("/ip4/1.2.3.4/tcp/4001/p2p/12D3KooW",),
+    pin_update=cid_of(2),
+)
+
+
+ALL_PEERS = PinOperation(cid=CID, replication_min=EVERYWHERE, replication_max=EVERYWHERE)
+
+
+@pytest.mark.parametrize(
+    "operation", [FULL, PinOperation(cid=CID), ALL_PEERS, UnpinOperation(cid=CID)]
+)
+def test_an_operation_survives_its_encoding(operation: PinOperation | UnpinOperation) -> None:
+    assert parse_operation(operation.to_bytes()) == operation
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"replication_min": -1}, "both be -1"),
+        ({"replication_min": -1, "replication_max": 3}, "both be -1"),
+        ({"replication_min": -2, "replication_max": 2}, "-1 or from 0 to 1000"),
+        ({"replication_min": 1, "replication_max": 1001}, "-1 or from 0 to 1000"),
+        ({"replication_min": 3, "replication_max": 2}, "larger than"),
+        ({"name": "x" * 256}, "name"),
+        ({"expire_at_ms": -1}, "expire at -1"),
+        ({"expire_at_ms": 1 << 60}, "expire at"),
+        ({"metadata": (("b", ""), ("a", ""))}, "sorted"),
+        ({"metadata": (("a", ""), ("a", "x"))}, "distinct"),
+        ({"metadata": (("", "x"),)}, "metadata key"),
+        ({"metadata": (("a", "x" * 1025),)}, "metadata value"),
+        ({"metadata": sorted_metadata({str(n): "" for n in range(65)})}, "64 metadata"),
+        ({"user_allocations": (b"short",)}, "no peer id"),
+        ({"user_allocations": (bytes(32), bytes(32))}, "distinct"),
+        ({"user_allocations": tuple(n.to_bytes(32, "big") for n in range(1001))}, "at most 1000"),
+        ({"origins": ("/p2p/x",) * 21}, "at most 20"),
+        ({"origins": ("/ip4/1.2.3.4",)}, "names its peer"),
+        ({"origins": ("ip4/p2p/x",)}, "names its peer"),
+        ({"origins": ("/p2p/" + "x" * 256,)}, "no multiaddr"),
+        ({"origins": (b"/p2p/x",)}, "no multiaddr"),
+    ],
+)
+def test_options_that_make_no_sense_are_the_users_fault(options: dict, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        PinOperation(cid=CID, **options)
+
+
+def wire(index: int, value: object) -> bytes:
+    """The full pin operation with one item replaced."""
+    items = codec.decode(FULL.to_bytes())
+    items[index] = value
+    return codec.encode(items)
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [
+        (0, 3),
+        (0, "pin"),
+        (1, b"no cid"),
+        (1, b""),
+        (2, b"bytes"),
+        (3, 4),
+        (5, 2),
+        (6, [["a"]]),
+        (6, [["a", 1]]),
+        (6, ["ab"]),
+        (7, ["text"]),
+        (9, [1]),
+        (10, b"no cid"),
+        (10, None),
+    ],
+)
+def test_on_the_wire_it_is_the_senders_fault(index: int, value: object) -> None:
+    with pytest.raises(MalformedMessageError):
+        parse_operation(wire(index, value))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"\xa0", codec.encode([2]), codec.encode([2, CID, 1])]
+)
+def test_bytes_that_are_no_operation_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        parse_operation(data)

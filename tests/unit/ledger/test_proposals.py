@@ -1,0 +1,263 @@
+import pytest
+
+from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.outcomes import OutcomeCode
+from bftcluster.ledger.records import ProposalRecord, ProposalState, proposal
+from bftcluster.ledger.requests import Approve, Reject, Submit
+from bftcluster.ledger.spaces import Space
+from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
+from bftcluster.signing.approvals import Intent, approve, reject
+from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.world import World, cid_of, genesis_of
+from tests.unit.signing.people import ALICE, BOB, CAROL, DAVE, DAY_MS, MALLORY, policy_of
+
+CID = cid_of(1)
+
+
+def yes(intent: Intent, signer: SigningKey) -> Approve:
+    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
+
+
+def no(intent: Intent, signer: SigningKey) -> Reject:
+    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
+
+
+def record_of(world: World, intent: Intent) -> ProposalRecord | None:
+    value = world.store.get(Space.PROPOSAL, intent.digest)
+    return None if value is None else proposal(value)
+
+
+@pytest.fixture
+def world() -> World:
+    """Three of four maintainers decide."""
+    return World(genesis_of(policy=policy_of(ALICE, BOB, CAROL, DAVE, threshold=3)))
+
+
+@pytest.fixture
+def intent(world: World) -> Intent:
+    """Proposed by Alice."""
+    intent = world.intent(PinOperation(cid=CID))
+    world.do(world.propose(intent, ALICE))
+    return intent
+
+
+def test_a_proposal_is_pending_with_its_proposers_approval(world: World, intent: Intent) -> None:
+    record = record_of(world, intent)
+
+    assert (record.proposer, record.approvers) == (ALICE.public_key, (ALICE.public_key,))
+    assert (record.state, record.proposed_ms) == (ProposalState.OPEN, world.now_ms)
+    assert record.intent == intent
+    assert world.ledger.head.proposals_open == 1
+
+
+def test_approvals_count_up_to_the_threshold_and_then_it_happens(
+    world: World, intent: Intent
+) -> None:
+    second = world.do(yes(intent, BOB))
+    assert (second.code, second.detail, second.cid) == (
+        OutcomeCode.PENDING,
+        "2 of 3 approvals",
+        CID,
+    )
+    assert world.record(CID) is None
+
+    third = world.do(yes(intent, CAROL))
+
+    assert third.code is OutcomeCode.COMMITTED
+    assert len(world.record(CID).approvers) == 3
+    assert record_of(world, intent).state is ProposalState.EXECUTED
+    assert len(record_of(world, intent).approvals) == 3
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_with_a_threshold_of_one_a_proposal_happens_at_once() -> None:
+    world = World(genesis_of(policy=policy_of(ALICE, BOB, threshold=1)))
+
+    intent = world.intent(PinOperation(cid=CID))
+
+    assert world.do(world.propose(intent)).code is OutcomeCode.COMMITTED
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_approving_twice_changes_nothing_and_says_so(world: World, intent: Intent) -> None:
+    world.do(yes(intent, BOB))
+    before = record_of(world, intent)
+
+    again = world.do(yes(intent, BOB))
+
+    assert (again.code, again.detail) == (OutcomeCode.ALREADY, "2 of 3 approvals")
+    assert record_of(world, intent) == before
+
+
+def test_what_is_pending_survives_a_restart(world: World, intent: Intent) -> None:
+    world.reopen()
+    assert world.do(yes(intent, BOB)).detail == "2 of 3 approvals"
+
+    world.reopen()
+    assert world.do(yes(intent, CAROL)).code is OutcomeCode.COMMITTED
+
+
+def test_a_maintainer_whose_proposals_are_closed_leaves_no_count_behind(
+    world: World, intent: Intent
+) -> None:
+    def counts() -> list[bytes]:
+        rows = world.store.iterate(Space.META, b"", 99)
+        return [value for key, value in rows if key.startswith(b"open/")]
+
+    assert counts() == [(1).to_bytes(8, "big")]
+
+    world.run(yes(intent, BOB), yes(intent, CAROL))
+
+    assert counts() == []
+
+
+def test_proposing_what_is_proposed_counts_as_an_approval(world: World, intent: Intent) -> None:
+    assert world.do(world.propose(intent, BOB)).code is OutcomeCode.PENDING
+    assert record_of(world, intent).proposer == ALICE.public_key
+    assert world.ledger.head.proposals_open == 1
+
+
+def test_a_late_approval_of_what_has_happened_is_a_replay(world: World, intent: Intent) -> None:
+    world.run(yes(intent, BOB), yes(intent, CAROL))
+
+    assert world.do(yes(intent, DAVE)).code is OutcomeCode.REPLAYED
+    assert world.do(no(intent, DAVE)).code is OutcomeCode.REPLAYED
+
+
+def test_rejections_close_a_proposal_once_the_threshold_is_out_of_reach(
+    world: World, intent: Intent
+) -> None:
+    first = world.do(no(intent, BOB))
+    second = world.do(no(intent, CAROL))
+
+    assert (first.code, first.detail) == (OutcomeCode.REJECTION_COUNTED, "1 of 2 rejections")
+    assert second.code is OutcomeCode.REJECTED
+    assert record_of(world, intent).state is ProposalState.REJECTED
+    assert record_of(world, intent).rejecters == tuple(sorted((BOB.public_key, CAROL.public_key)))
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_a_rejected_intent_is_dead_for_certificates_too(world: World, intent: Intent) -> None:
+    world.run(no(intent, BOB), no(intent, CAROL))
+
+    certificate = world.certificate(intent, ALICE, BOB, DAVE)
+
+    assert world.do(Submit(certificate=certificate)).code is OutcomeCode.REPLAYED
+
+
+def test_rejecting_twice_counts_once(world: World, intent: Intent) -> None:
+    world.do(no(intent, BOB))
+
+    again = world.do(no(intent, BOB))
+
+    assert (again.code, again.detail) == (OutcomeCode.ALREADY, "rejected already")
+
+
+def test_a_rejection_takes_the_place_of_an_approval(world: World, intent: Intent) -> None:
+    world.do(yes(intent, BOB))
+
+    world.do(no(intent, BOB))
+
+    assert record_of(world, intent).approvers == (ALICE.public_key,)
+    assert record_of(world, intent).rejecters == (BOB.public_key,)
+
+
+def test_an_old_approval_cannot_be_replayed_to_undo_a_rejection(
+    world: World, intent: Intent
+) -> None:
+    earlier = yes(intent, BOB)
+    world.run(earlier, no(intent, BOB))
+
+    assert world.do(earlier).code is OutcomeCode.ALREADY_REJECTED
+    assert world.do(world.propose(intent, BOB)).code is OutcomeCode.ALREADY_REJECTED
+
+
+def test_a_stranger_neither_approves_nor_rejects(world: World, intent: Intent) -> None:
+    codes = [world.do(vote(intent, MALLORY)).code for vote in (yes, no)]
+
+    assert codes == [OutcomeCode.UNKNOWN_MAINTAINER] * 2
+
+
+def test_a_vote_on_nothing_is_refused(world: World) -> None:
+    unknown = world.intent(PinOperation(cid=CID))
+
+    codes = [world.do(vote(unknown, BOB)).code for vote in (yes, no)]
+
+    assert codes == [OutcomeCode.UNKNOWN_PROPOSAL] * 2
+
+
+def test_a_certificate_executes_what_is_still_pending_on_the_log(
+    world: World, intent: Intent
+) -> None:
+    certificate = world.certificate(intent, BOB, CAROL, DAVE)
+
+    assert world.do(Submit(certificate=certificate)).code is OutcomeCode.COMMITTED
+    assert record_of(world, intent).state is ProposalState.EXECUTED
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_a_certificate_leaves_other_proposals_alone(world: World, intent: Intent) -> None:
+    other = world.intent(PinOperation(cid=cid_of(2)))
+
+    world.do(Submit(certificate=world.certificate(other, BOB, CAROL, DAVE)))
+
+    assert record_of(world, intent).state is ProposalState.OPEN
+
+
+def test_what_the_state_refuses_stays_open_and_can_be_tried_again(world: World) -> None:
+    unpin = world.intent(UnpinOperation(cid=CID))
+    world.run(world.propose(unpin, ALICE), yes(unpin, BOB))
+
+    refused = world.do(yes(unpin, CAROL))
+    assert refused.code is OutcomeCode.UNKNOWN_PIN
+    assert record_of(world, unpin).state is ProposalState.OPEN
+    assert len(record_of(world, unpin).approvals) == 3
+    assert world.do(yes(unpin, CAROL)).code is OutcomeCode.UNKNOWN_PIN
+
+    world.do(world.submit(PinOperation(cid=CID), ALICE, BOB, CAROL))
+    assert world.do(yes(unpin, CAROL)).code is OutcomeCode.COMMITTED
+    assert world.record(CID) is None
+
+
+def test_a_proposal_expires_with_its_intent(world: World, intent: Intent) -> None:
+    late = world.do(yes(intent, BOB), after_ms=DAY_MS)
+
+    assert late.code is OutcomeCode.UNKNOWN_PROPOSAL
+    assert record_of(world, intent) is None
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_an_expired_proposal_that_was_not_swept_yet_does_not_count(world: World) -> None:
+    intent = world.intent(PinOperation(cid=CID), end_ms=world.now_ms + 500)
+    world.do(world.propose(intent))
+
+    assert world.do(yes(intent, BOB), after_ms=500).code is OutcomeCode.EXPIRED
+
+
+def test_a_closed_proposal_is_forgotten_when_its_intent_expires(
+    world: World, intent: Intent
+) -> None:
+    world.run(yes(intent, BOB), yes(intent, CAROL))
+
+    world.run(after_ms=2 * DAY_MS)
+
+    assert record_of(world, intent) is None
+    assert world.store.iterate(Space.DEADLINE, b"", 9) == []
+    assert world.ledger.head.proposals_open == 0
+
+
+def test_one_maintainer_cannot_fill_the_state_with_proposals(world: World) -> None:
+    intents = [world.intent(PinOperation(cid=cid_of(number))) for number in range(3)]
+    world.do(world.propose(intents[0], ALICE))
+    count = PROPOSALS_PER_MAINTAINER_MAX.to_bytes(8, "big")
+    world.store.flush({(Space.META, b"open/" + ALICE.public_key): count})
+
+    refused = world.do(world.propose(intents[1], ALICE))
+    assert (refused.code, refused.detail) == (
+        OutcomeCode.TOO_MANY_PROPOSALS,
+        "10000 proposals of this maintainer are open",
+    )
+    assert world.do(world.propose(intents[1], BOB)).code is OutcomeCode.PENDING
+
+    world.run(no(intents[0], BOB), no(intents[0], CAROL))
+    assert world.do(world.propose(intents[2], ALICE)).code is OutcomeCode.PENDING

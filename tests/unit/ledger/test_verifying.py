@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+from bftcluster.ledger.operations import PinOperation
+from bftcluster.ledger.requests import Approve, Propose, Reject, Submit
+from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.signing.approvals import Approval, approve, reject
+from bftcluster.signing.keys import Ed25519Verifier
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
+from tests.unit.signing.people import ALICE, BOB, MALLORY, VERIFIER
+
+OPERATION = PinOperation(cid=cid_of(1))
+
+
+class CountingVerifier(Ed25519Verifier):
+    """Really verifies, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        self.calls += 1
+        return super().verify(public_key, message, signature)
+
+
+def knowing(world: World, verifier: Ed25519Verifier = VERIFIER) -> ApprovalVerifier:
+    approvals = ApprovalVerifier(world.genesis.cluster_id, verifier)
+    approvals.learn(world.genesis.policy)
+    return approvals
+
+
+def test_good_requests_of_every_kind_are_admissible() -> None:
+    world = World()
+    intent = world.intent(OPERATION)
+    yes, no = approve(intent.to_bytes(), BOB), reject(intent.to_bytes(), BOB)
+    requests = [
+        world.submit(OPERATION),
+        world.propose(intent),
+        Approve(intent_digest=intent.digest, approval=yes),
+        Reject(intent_digest=intent.digest, approval=no),
+        world.report(PEERS[0], cid_of(1)),
+        world.join(PEERS[0]),
+    ]
+
+    assert all(knowing(world).admissible(request.to_bytes()) for request in requests)
+
+
+def test_what_is_provably_bad_is_inadmissible() -> None:
+    world = World()
+    certificate = world.certificate(world.intent(OPERATION))
+    data = world.intent(OPERATION).to_bytes()
+    forged = Approval(maintainer=ALICE.public_key, signature=approve(data, MALLORY).signature)
+    requests = [
+        b"no request",
+        Submit(certificate=replace(certificate, signatures=bytes(128))).to_bytes(),
+        Submit(certificate=replace(certificate, signers=b"\x01")).to_bytes(),
+        Propose(intent=data, approval=forged).to_bytes(),
+        Propose(intent=data, approval=approve(data, MALLORY)).to_bytes(),
+        replace(world.report(PEERS[0], cid_of(1)), signature=bytes(64)).to_bytes(),
+        replace(world.join(PEERS[0]), signature=bytes(64)).to_bytes(),
+    ]
+
+    assert not any(knowing(world).admissible(request) for request in requests)
+
+
+def test_anything_for_another_cluster_is_inadmissible() -> None:
+    world, other = World(), World(genesis_of(nonce=b"\x01" * 32))
+    intent = other.intent(OPERATION)
+    requests = [
+        other.submit(OPERATION),
+        other.propose(intent),
+        other.report(PEERS[0], cid_of(1)),
+        other.join(PEERS[0]),
+    ]
+
+    assert not any(knowing(world).admissible(request.to_bytes()) for request in requests)
+
+
+def test_an_unknown_policy_is_left_to_the_execution() -> None:
+    world = World()
+    ignorant = ApprovalVerifier(world.genesis.cluster_id, VERIFIER)
+    intent = world.intent(OPERATION)
+
+    assert ignorant.admissible(world.submit(OPERATION).to_bytes())
+    assert ignorant.admissible(world.propose(intent).to_bytes())
+
+
+def test_signatures_are_verified_once_however_often_they_are_looked_at() -> None:
+    world = World()
+    counting = CountingVerifier()
+    world.verifier = knowing(world, counting)
+    world.ledger._verifier = world.verifier
+    intent = world.intent(OPERATION)
+    requests = [
+        world.submit(OPERATION).to_bytes(),
+        world.propose(intent).to_bytes(),
+        world.join(PEERS[0]).to_bytes(),
+        world.report(PEERS[0], cid_of(1)).to_bytes(),
+    ]
+
+    for request in requests * 2:
+        assert world.verifier.admissible(request)
+    assert counting.calls == 5
+    assert all(outcome.is_accepted for outcome in world.run(*requests).outcomes)
+    assert counting.calls == 5
+
+
+def test_a_bad_certificate_is_judged_once_too() -> None:
+    world = World()
+    counting = CountingVerifier()
+    verifier = knowing(world, counting)
+    certificate = replace(world.certificate(world.intent(OPERATION)), signatures=bytes(128))
+    request = Submit(certificate=certificate).to_bytes()
+
+    assert not verifier.admissible(request)
+    assert not verifier.admissible(request)
+    assert counting.calls == 1
