@@ -1,0 +1,1 @@
+"""SQL state, log and certificates; the write-ahead log of the replica."""

@@ -1,0 +1,148 @@
+"""Reads of the committed ledger, for any thread: each call borrows its own connection."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from bftcluster.ids import Seq
+from bftcluster.ledger.spaces import Space
+from bftcluster.limits import LOG_PAGE_SIZE_MAX_BYTES, STATE_PAGE_ROWS_MAX
+from bftcluster.storage.engine import fatal_errors
+from bftcluster.storage.schema import CHECKPOINTS, COUNTS, LOG, META, POSITION_NAME, STATE
+
+Row = tuple[bytes, bytes]
+"""A key and its value."""
+
+_GET: Final = sa.select(STATE.c.value).where(
+    STATE.c.space == sa.bindparam("space"), STATE.c.key == sa.bindparam("key")
+)
+_GET_MANY: Final = sa.select(STATE.c.key, STATE.c.value).where(
+    STATE.c.space == sa.bindparam("space"),
+    STATE.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
+_PAGE: Final = (
+    sa.select(STATE.c.key, STATE.c.value)
+    .where(STATE.c.space == sa.bindparam("space"), STATE.c.key > sa.bindparam("after"))
+    .order_by(STATE.c.key)
+    .limit(sa.bindparam("count"))
+)
+_COUNT: Final = sa.select(COUNTS.c.rows).where(COUNTS.c.space == sa.bindparam("space"))
+_LOG: Final = (
+    sa.select(LOG.c.seq, LOG.c.entry)
+    .where(LOG.c.seq >= sa.bindparam("first"))
+    .order_by(LOG.c.seq)
+    .limit(sa.bindparam("count"))
+)
+_META: Final = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
+_CHECKPOINT: Final = (
+    sa.select(CHECKPOINTS.c.seq, CHECKPOINTS.c.certificate)
+    .where(CHECKPOINTS.c.seq <= sa.bindparam("seq"))
+    .order_by(CHECKPOINTS.c.seq.desc())
+    .limit(1)
+)
+_NEWEST: Final = (1 << 63) - 1
+
+
+class LedgerReader:
+    """The ledger as of the last flush. Safe in any thread, beside a writer."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        """Return the value of one row, or ``None`` if there is none."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_value(connection, space, key)
+
+    def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the rows that exist among at most ``STATE_PAGE_ROWS_MAX`` keys of one space."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_values(connection, space, keys)
+
+    def iterate(self, space: Space, after: bytes, limit: int) -> list[Row]:
+        """Return up to ``limit`` rows with ``key > after``, ascending; ``b""`` is the start."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_page(connection, space, after, limit)
+
+    def count(self, space: Space) -> int:
+        """Return how many rows ``space`` has, in constant time; not kept for the tree's spaces."""
+        assert space < Space.TREE, "only the ledger's own rows are counted"
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_count(connection, space)
+
+    def position(self) -> Seq:
+        """Return the last executed sequence number; 0 before the first."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_position(connection)
+
+    def log(
+        self, first: Seq, count: int, *, size_max_bytes: int = LOG_PAGE_SIZE_MAX_BYTES
+    ) -> list[bytes]:
+        """Return up to ``count`` log entries from ``first`` on, contiguous.
+
+        Fewer if they pass ``size_max_bytes`` together, but at least one if there is one.
+        """
+        with fatal_errors("read"), self._engine.connect() as connection:
+            return select_log(connection, first, count, size_max_bytes)
+
+    def checkpoint(self, at_most: Seq = Seq(_NEWEST)) -> tuple[Seq, bytes] | None:  # noqa: B008
+        """Return the newest stable checkpoint at or before ``at_most``, and its certificate."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            row = connection.execute(_CHECKPOINT, {"seq": at_most}).first()
+        return None if row is None else (Seq(row[0]), bytes(row[1]))
+
+
+def select_value(connection: sa.Connection, space: Space, key: bytes) -> bytes | None:
+    """Return the value of one row."""
+    value = connection.execute(_GET, {"space": int(space), "key": key}).scalar()
+    return None if value is None else bytes(value)
+
+
+def select_values(
+    connection: sa.Connection, space: Space, keys: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """Return those rows of ``keys`` that exist."""
+    assert len(keys) <= STATE_PAGE_ROWS_MAX, "the caller cuts its keys into pages"
+    rows = connection.execute(_GET_MANY, {"space": int(space), "keys": list(keys)})
+    return {bytes(key): bytes(value) for key, value in rows}
+
+
+def select_page(connection: sa.Connection, space: Space, after: bytes, limit: int) -> list[Row]:
+    """Return rows in key order, behind ``after``."""
+    assert 0 <= limit <= STATE_PAGE_ROWS_MAX, "a page is bounded"
+    rows = connection.execute(_PAGE, {"space": int(space), "after": after, "count": limit})
+    return [(bytes(key), bytes(value)) for key, value in rows]
+
+
+def select_count(connection: sa.Connection, space: Space) -> int:
+    """Return the kept count of a space."""
+    return int(connection.execute(_COUNT, {"space": int(space)}).scalar() or 0)
+
+
+def select_meta(connection: sa.Connection, name: str) -> bytes | None:
+    """Return a singleton."""
+    value = connection.execute(_META, {"name": name}).scalar()
+    return None if value is None else bytes(value)
+
+
+def select_position(connection: sa.Connection) -> Seq:
+    """Return the last flushed sequence number."""
+    return Seq(int.from_bytes(select_meta(connection, POSITION_NAME) or b"", "big"))
+
+
+def select_log(
+    connection: sa.Connection, first: Seq, count: int, size_max_bytes: int
+) -> list[bytes]:
+    """Return contiguous entries from ``first`` on; none if ``first`` is not there."""
+    entries: list[bytes] = []
+    size_bytes = 0
+    with connection.execute(_LOG, {"first": first, "count": count}) as rows:
+        for seq, entry in rows:
+            if seq != first + len(entries) or (
+                entries and size_bytes + len(entry) > size_max_bytes
+            ):
+                break
+            entries.append(bytes(entry))
+            size_bytes += len(entry)
+    return entries
