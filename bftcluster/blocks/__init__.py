@@ -1,0 +1,1 @@
+"""UnixFS, CAR, the embedded block store and block exchange."""

@@ -1,0 +1,94 @@
+"""Directories: one block of sorted links, or a HAMT when that block would grow too large."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mmh3
+
+from bftcluster.blocks.block import Block, make_node
+from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.file_builder import PutBlock
+from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, hamt_message
+from bftcluster.errors import UsageError
+from bftcluster.limits import ENTRY_NAME_SIZE_MAX_BYTES
+
+_HASH_SIZE_BYTES = 8
+
+
+def build_directory(entries: Mapping[str, Entry], put: PutBlock, layout: Layout) -> Entry:
+    """Put the blocks of a directory; those of its entries are there already.
+
+    Raises:
+        UsageError: A name that is empty, too long, ``.``, ``..`` or holds ``/`` or NUL; or so
+            many colliding names that no HAMT can hold them.
+    """
+    for name in entries:
+        check_name(name)
+    estimate = sum(len(name.encode()) + len(entry.cid) for name, entry in entries.items())
+    size_bytes = sum(entry.size_bytes for entry in entries.values())
+    if estimate > layout.shard_threshold_bytes:
+        hashed = [_Hashed(_name_hash(name), name, entries[name]) for name in entries]
+        return _put_shard(hashed, 0, put, layout)
+    ordered = sorted(entries.items(), key=lambda item: item[0].encode())
+    links = [Link(cid=entry.cid, name=name, tsize=entry.tsize) for name, entry in ordered]
+    block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=layout.cid_version)
+    put(block)
+    return _entry(block, links, size_bytes)
+
+
+def check_name(name: str) -> None:
+    """Return if ``name`` may stand in a directory.
+
+    Raises:
+        UsageError: It may not.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the name {name.encode(errors='surrogateescape')!r} is not UTF-8",
+            hint="rename the file: IPFS names are UTF-8",
+        ) from None
+    if not name or name in {".", ".."} or "/" in name or "\0" in name:
+        raise UsageError(f"{name!r} cannot be a name in a directory")
+    if size > ENTRY_NAME_SIZE_MAX_BYTES:
+        raise UsageError(f"a name of {size} bytes, at most {ENTRY_NAME_SIZE_MAX_BYTES}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    slots: bytes
+    """Slot at each depth."""
+    name: str
+    entry: Entry
+
+
+def _name_hash(name: str) -> bytes:
+    """Return the first half of MurmurHash3 x64-128, big-endian (UnixFS specification, HAMT)."""
+    return mmh3.hash64(name.encode(), 0, signed=False)[0].to_bytes(_HASH_SIZE_BYTES, "big")
+
+
+def _put_shard(items: Sequence[_Hashed], depth: int, put: PutBlock, layout: Layout) -> Entry:
+    if depth == _HASH_SIZE_BYTES:
+        raise UsageError(f"{len(items)} names in a directory have one hash: {items[0].name!r}, ...")
+    slots: dict[int, list[_Hashed]] = {}
+    for item in items:
+        slots.setdefault(item.slots[depth], []).append(item)
+    links = []
+    bit_field = 0
+    for slot, held in sorted(slots.items()):
+        bit_field |= 1 << slot
+        if len(held) == 1:
+            name, entry = f"{slot:02X}{held[0].name}", held[0].entry
+        else:
+            name, entry = f"{slot:02X}", _put_shard(held, depth + 1, put, layout)
+        links.append(Link(cid=entry.cid, name=name, tsize=entry.tsize))
+    block = make_node(encode_node(links, hamt_message(bit_field)), version=layout.cid_version)
+    put(block)
+    return _entry(block, links, sum(item.entry.size_bytes for item in items))
+
+
+def _entry(block: Block, links: Sequence[Link], size_bytes: int) -> Entry:
+    tsize = len(block.data) + sum(link.tsize for link in links)
+    return Entry(cid=block.cid, size_bytes=size_bytes, tsize=tsize)

@@ -1,0 +1,179 @@
+"""Block exchange between our own peers: fetches whole DAGs, and serves them to others.
+
+Frames travel on one one-way stream each way (`exchange_messages`); this neither opens streams nor
+knows how they are encrypted.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+
+from bftcluster.blocks.block import Block
+from bftcluster.blocks.exchange_messages import (
+    Blocks,
+    Cancel,
+    Credit,
+    End,
+    Message,
+    Want,
+    from_frame,
+)
+from bftcluster.blocks.fetch_plan import Fault
+from bftcluster.blocks.fetch_report import ExchangeSettings, FetchProgress, FetchReport
+from bftcluster.blocks.fetching import Fetch
+from bftcluster.blocks.inbox import Router
+from bftcluster.blocks.port import BlockStore
+from bftcluster.blocks.serving import Offload, Send, Server
+from bftcluster.cid import Cid
+from bftcluster.errors import (
+    BlockNotFoundError,
+    CidMismatchError,
+    MalformedMessageError,
+    TransportError,
+)
+from bftcluster.ids import PeerId
+
+_INLINE_SIZE_MAX_BYTES = 16 << 10
+"""Smaller frames are decoded on the event loop: a thread would cost more."""
+
+_TRIES_MAX = 3
+"""A DAG that shares blocks with one that is being dropped may lose them before it holds them."""
+
+
+class Exchange:
+    """One peer's end of block exchange."""
+
+    def __init__(
+        self,
+        *,
+        store: BlockStore,
+        send: Send,
+        settings: ExchangeSettings | None = None,
+        offload: Offload = trio.to_thread.run_sync,
+    ) -> None:
+        """Serve from and fetch into ``store``.
+
+        Args:
+            store: Where blocks are and go; it blocks, so it is called through ``offload``.
+            send: Sends one frame to a peer.
+            settings: How fetches behave.
+            offload: Runs what blocks; a test with a virtual clock calls it directly.
+        """
+        self._store = store
+        self._send = send
+        self._settings = settings or ExchangeSettings()
+        self._offload = offload
+        self._router = Router()
+        self._server = Server(
+            store, send, offload, credit_timeout_s=self._settings.credit_timeout_s
+        )
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ANN401
+        """Serve others until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def on_frame(self, peer: PeerId, frame: bytes) -> None:
+        """Take one frame from a peer; the next one of this peer comes when this returns.
+
+        Raises:
+            MalformedMessageError: Not a message; every request to this peer has failed.
+        """
+        try:
+            if len(frame) <= _INLINE_SIZE_MAX_BYTES:
+                message = from_frame(frame)
+            else:
+                message = await self._offload(lambda: from_frame(frame))
+        except MalformedMessageError:
+            self._router.blame(peer, Fault.MALFORMED)
+            raise
+        await self._dispatch(peer, message)
+
+    async def fetch_dag(
+        self,
+        root: Cid,
+        providers: Sequence[PeerId],
+        *,
+        progress: Callable[[FetchProgress], None] | None = None,
+    ) -> FetchReport:
+        """Bring everything below ``root`` here, and keep it; durable on return.
+
+        What is here already is not asked for again, so a fetch that was cut short resumes. The
+        root is listed by the store, incomplete, from the start: ``unpin_root`` gives it up.
+
+        Args:
+            root: The root of the DAG.
+            providers: Peers to ask, all at once; those that lie or fall silent are dropped.
+            progress: Called from the event loop whenever a group has been stored.
+
+        Raises:
+            FetchFailedError: The providers together do not have it all.
+            StoreFullError: It does not fit.
+            MalformedContentError: The DAG cannot be walked.
+            BlockNotFoundError: Blocks that were here are deleted again and again meanwhile.
+            BlockStoreError: ``unpin_root`` gave it up meanwhile.
+        """
+        for _ in range(_TRIES_MAX - 1):
+            with contextlib.suppress(BlockNotFoundError):
+                return await self._fetch(root, providers, progress)
+        return await self._fetch(root, providers, progress)
+
+    async def _fetch(
+        self,
+        root: Cid,
+        providers: Sequence[PeerId],
+        progress: Callable[[FetchProgress], None] | None,
+    ) -> FetchReport:
+        fetch = Fetch(
+            root,
+            providers,
+            store=self._store,
+            send=self._send,
+            offload=self._offload,
+            router=self._router,
+            settings=self._settings,
+            progress=progress,
+        )
+        return await fetch.run()
+
+    async def _dispatch(self, peer: PeerId, message: Message) -> None:
+        match message:
+            case Want():
+                assert self._nursery is not None, "frames come only while `run` runs"
+                self._nursery.start_soon(self._serve, peer, message)
+            case Credit():
+                self._server.credit(peer, message)
+            case Cancel():
+                self._server.cancel(peer, message)
+            case Blocks():
+                await self._take(peer, message)
+            case End():
+                inbox = self._router.find(peer, message.request)
+                if inbox is not None:
+                    inbox.put(message)
+
+    async def _serve(self, peer: PeerId, want: Want) -> None:
+        try:
+            await self._server.serve(peer, want)
+        except TransportError:
+            return
+
+    async def _take(self, peer: PeerId, message: Blocks) -> None:
+        """Verify blocks, if somebody waits for them still."""
+        if self._router.find(peer, message.request) is None:
+            return
+        try:
+            blocks = await self._offload(
+                lambda: [Block.check(cid, data) for cid, data in message.blocks]
+            )
+        except CidMismatchError:
+            self._router.blame(peer, Fault.BAD_BLOCK)
+            return
+        inbox = self._router.find(peer, message.request)
+        if inbox is not None:
+            inbox.put(blocks)

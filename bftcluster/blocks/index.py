@@ -1,0 +1,354 @@
+"""The index of the embedded store: which blocks are there, how large, and who holds them.
+
+SQLite in WAL mode, every commit synced. A block's row is written before its file and settled after
+it, and marked before the file goes: so whatever a crash left half-done is found by its row, without
+looking at the files.
+"""
+
+import contextlib
+import queue
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+from bftcluster.blocks.port import Hold, Root
+from bftcluster.cid import Cid
+from bftcluster.errors import SchemaVersionError, StorageError, StoreFullError
+
+_VERSION: Final = 1
+_COMPLETE: Final = 0x62667463
+"""``application_id`` of an index that knows every file."""
+_VARIABLES_MAX: Final = 500
+_PAGE_ROWS: Final = 1000
+
+_SCHEMA: Final = """
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, state INTEGER NOT NULL
+);
+CREATE INDEX unsettled ON blocks (state) WHERE state <> 1;
+CREATE TABLE holds (id INTEGER PRIMARY KEY, cid BLOB UNIQUE, complete INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE held (
+    hold INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (hold, block)
+) WITHOUT ROWID;
+CREATE INDEX held_by ON held (block);
+"""
+
+
+class _State(IntEnum):
+    ARRIVING = 0
+    """The file may be missing or torn."""
+    PRESENT = 1
+    """The file and its directory entry are durable."""
+    LEAVING = 2
+    """The file may be gone."""
+
+
+class Index:
+    """Rows keyed by multihash. One writer at a time (the store's lock); readers in parallel."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._anonymous: set[Hold] = set()
+        """Those that are open. They get a row with their first block."""
+        with _translated():
+            self._writer = self._connect()
+            try:
+                self._migrate()
+                query = "SELECT coalesce(max(id), 0) FROM holds"
+                self._last_hold: int = self._writer.execute(query).fetchone()[0]
+            except BaseException:
+                self._writer.close()
+                raise
+
+    def close(self) -> None:
+        """Fold the log into the database and close every connection."""
+        while not self._readers.empty():
+            self._readers.get().close()
+        self._writer.close()
+
+    # ---- reading
+
+    def present(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of ``keys`` are durable."""
+        return {row[0] for row in self._rows("key", keys, "state = 1")}
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of ``keys`` have a row, settled or not."""
+        return {row[0] for row in self._rows("key", keys, "1")}
+
+    def sizes_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
+        """Return key and size of those of ``keys`` that are durable."""
+        return self._rows("key, size", keys, "state = 1")
+
+    def all_keys(self) -> Iterator[bytes]:
+        """Yield the key of every durable block, sorted, in short reads: the log can shrink."""
+        after = b""
+        while True:
+            with self._reader() as reader:
+                rows = reader.execute(
+                    "SELECT key FROM blocks WHERE state = 1 AND key > ? ORDER BY key LIMIT ?",
+                    (after, _PAGE_ROWS),
+                ).fetchall()
+            yield from (row[0] for row in rows)
+            if len(rows) < _PAGE_ROWS:
+                return
+            after = rows[-1][0]
+
+    def total(self, page_bytes: int) -> tuple[int, int, int]:
+        """Return how many blocks there are, their bytes, and their whole pages in bytes."""
+        with self._reader() as reader:
+            count, size, pages = reader.execute(
+                "SELECT count(*), total(size), total((size + ?1 - 1) / ?1) FROM blocks",
+                (page_bytes,),
+            ).fetchone()
+        return count, int(size), int(pages) * page_bytes
+
+    def unsettled(self, limit: int) -> list[tuple[bytes, int]]:
+        """Return some blocks that a crash or a failed group left half-done."""
+        with self._reader() as reader:
+            return reader.execute(
+                "SELECT key, size FROM blocks WHERE state <> 1 LIMIT ?", (limit,)
+            ).fetchall()
+
+    def roots(self, after: bytes, limit: int) -> list[Root]:
+        """Return up to ``limit`` named holds behind ``after``, by CID."""
+        with self._reader() as reader:
+            rows = reader.execute(
+                "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid LIMIT ?", (after, limit)
+            )
+            return [Root(cid=Cid(cid), complete=bool(complete)) for cid, complete in rows]
+
+    def find_root(self, root: Cid) -> Root | None:
+        """Return what is known of one root."""
+        with self._reader() as reader:
+            row = reader.execute("SELECT complete FROM holds WHERE cid = ?", (root,)).fetchone()
+        return None if row is None else Root(cid=root, complete=bool(row[0]))
+
+    def hold_of(self, root: Cid) -> Hold | None:
+        """Return the hold of ``root`` if it is kept."""
+        with self._reader() as reader:
+            row = reader.execute("SELECT id FROM holds WHERE cid = ?", (root,)).fetchone()
+        return None if row is None else Hold(row[0])
+
+    def anonymous(self) -> list[Hold]:
+        """Return the holds without a root."""
+        with self._reader() as reader:
+            return [
+                Hold(row[0]) for row in reader.execute("SELECT id FROM holds WHERE cid IS NULL")
+            ]
+
+    def only_held_by(self, hold: Hold | None, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return some blocks (id, key) that ``hold`` alone has; for None, that nobody has.
+
+        Those with an id over ``after``, by id.
+        """
+        if hold is None:
+            query = (
+                "SELECT b.id, b.key FROM blocks b WHERE b.state = 1 AND b.id > ?"
+                " AND NOT EXISTS (SELECT 1 FROM held h WHERE h.block = b.id)"
+                " ORDER BY b.id LIMIT ?"
+            )
+            arguments: tuple[int, ...] = (after, limit)
+        else:
+            query = (
+                "SELECT b.id, b.key FROM held m JOIN blocks b ON b.id = m.block"
+                " WHERE m.hold = ? AND m.block > ? AND b.state = 1 AND NOT EXISTS"
+                " (SELECT 1 FROM held h WHERE h.block = m.block AND h.hold <> m.hold)"
+                " ORDER BY m.block LIMIT ?"
+            )
+            arguments = (hold, after, limit)
+        with self._reader() as reader:
+            return reader.execute(query, arguments).fetchall()
+
+    # ---- writing; each call is one durable transaction
+
+    def arrive(self, blocks: Sequence[tuple[bytes, int]]) -> None:
+        """Announce blocks whose files are about to be written."""
+        with self._transaction() as writer:
+            writer.executemany("INSERT INTO blocks (key, size, state) VALUES (?, ?, 0)", blocks)
+
+    def settle(self, keys: Collection[bytes], held: Collection[tuple[Hold, bytes]]) -> None:
+        """Say that the files of ``keys`` are durable, and attach blocks to holds."""
+        with self._transaction() as writer:
+            writer.executemany(
+                "UPDATE blocks SET state = 1 WHERE key = ?", [(key,) for key in keys]
+            )
+            self._attach(writer, held)
+
+    def attach(self, hold: Hold, keys: Collection[bytes]) -> None:
+        """Attach blocks to a hold; nothing if it was given up meanwhile."""
+        with self._transaction() as writer:
+            self._attach(writer, [(hold, key) for key in keys])
+
+    def complete(self, dags: Mapping[Hold, tuple[Cid, Collection[bytes]]]) -> set[Cid]:
+        """Attach the last blocks of DAGs to their holds, and name these after their roots.
+
+        A root that somebody else has begun meanwhile takes over what the hold has.
+
+        Returns:
+            The roots that are complete now: all whose hold was not given up meanwhile.
+        """
+        done: set[Cid] = set()
+        with self._transaction() as writer:
+            self._attach(writer, [(hold, key) for hold, (_, keys) in dags.items() for key in keys])
+            for hold, (root, _) in dags.items():
+                keeper = self.hold_of(root)
+                if keeper is not None and keeper != hold:
+                    _merge(writer, hold, keeper)
+                elif keeper is None and hold in self._anonymous:
+                    writer.execute("INSERT OR IGNORE INTO holds (id) VALUES (?)", (hold,))
+                    writer.execute("UPDATE holds SET cid = ? WHERE id = ?", (root, hold))
+                elif keeper is None:
+                    continue
+                writer.execute("UPDATE holds SET complete = 1 WHERE cid = ?", (root,))
+                done.add(root)
+        self._anonymous.difference_update(dags)
+        return done
+
+    def leave(self, keys: Collection[bytes]) -> None:
+        """Announce blocks whose files are about to go; roots above them become incomplete."""
+        rows = [(key,) for key in keys]
+        with self._transaction() as writer:
+            writer.executemany("UPDATE blocks SET state = 2 WHERE key = ?", rows)
+            writer.executemany(
+                "UPDATE holds SET complete = 0 WHERE complete AND id IN"
+                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
+                rows,
+            )
+            writer.executemany(
+                "DELETE FROM held WHERE block IN (SELECT id FROM blocks WHERE key = ?)", rows
+            )
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """The files of ``keys`` are gone."""
+        with self._transaction() as writer:
+            writer.executemany("DELETE FROM blocks WHERE key = ?", [(key,) for key in keys])
+
+    def begin(self) -> Hold:
+        """Return a new anonymous hold."""
+        self._last_hold += 1
+        self._anonymous.add(Hold(self._last_hold))
+        return Hold(self._last_hold)
+
+    def begin_root(self, root: Cid) -> Hold:
+        """Return the hold of ``root``, made if there is none."""
+        hold = self.hold_of(root)
+        if hold is None:
+            self._last_hold += 1
+            hold = Hold(self._last_hold)
+            with self._transaction() as writer:
+                writer.execute("INSERT INTO holds (id, cid) VALUES (?, ?)", (hold, root))
+        return hold
+
+    def disown(self, hold: Hold) -> None:
+        """Remove a hold; its blocks stay until they are deleted."""
+        self._anonymous.discard(hold)
+        while True:
+            with self._transaction() as writer:
+                gone = writer.execute(
+                    "DELETE FROM held WHERE hold = ? AND block IN"
+                    " (SELECT block FROM held WHERE hold = ? LIMIT ?)",
+                    (hold, hold, _PAGE_ROWS),
+                ).rowcount
+                if gone == 0:
+                    writer.execute("DELETE FROM holds WHERE id = ?", (hold,))
+                    return
+
+    def needs_files_read(self) -> bool:
+        """Return whether this index is new, so that files may be there that it does not know."""
+        return bool(self._writer.execute("PRAGMA application_id").fetchone()[0] != _COMPLETE)
+
+    def files_were_read(self) -> None:
+        """Say that it knows every file."""
+        with _translated():
+            self._writer.execute(f"PRAGMA application_id = {_COMPLETE}")
+
+    # ---- connections
+
+    def _rows(self, columns: str, keys: Sequence[bytes], condition: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        with self._reader() as reader:
+            for start in range(0, len(keys), _VARIABLES_MAX):
+                part = keys[start : start + _VARIABLES_MAX]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT {columns} FROM blocks WHERE {condition} AND key IN ({marks})"  # noqa: S608
+                found += reader.execute(query, part)
+        return found
+
+    def _attach(self, writer: sqlite3.Connection, held: Collection[tuple[Hold, bytes]]) -> None:
+        for hold in sorted(self._anonymous.intersection(hold for hold, _ in held)):
+            writer.execute("INSERT OR IGNORE INTO holds (id) VALUES (?)", (hold,))
+        writer.executemany(
+            "INSERT OR IGNORE INTO held SELECT h.id, b.id FROM holds h, blocks b"
+            " WHERE h.id = ? AND b.key = ?",
+            held,
+        )
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        with _translated():
+            try:
+                reader = self._readers.get_nowait()
+            except queue.Empty:
+                reader = self._connect()
+            try:
+                yield reader
+            finally:
+                self._readers.put(reader)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.executescript(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                "PRAGMA journal_size_limit = 4194304; PRAGMA busy_timeout = 10000;"
+            )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _migrate(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._writer.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
+        elif version != _VERSION:
+            raise SchemaVersionError(
+                f"{self._path} has version {version}, this program writes {_VERSION}",
+                hint="use the program that wrote it, or move the block store away",
+            )
+
+
+def _merge(writer: sqlite3.Connection, hold: Hold, keeper: Hold) -> None:
+    """Let ``keeper`` have what ``hold`` has, which ends."""
+    writer.execute("UPDATE OR IGNORE held SET hold = ? WHERE hold = ?", (keeper, hold))
+    writer.execute("DELETE FROM held WHERE hold = ?", (hold,))
+    writer.execute("DELETE FROM holds WHERE id = ?", (hold,))
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Let SQLite's errors leave as ours."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise StoreFullError("the disk has no room for the block index") from exc
+        raise StorageError(f"the block index failed: {exc}") from exc

@@ -1,0 +1,68 @@
+"""Walks over DAGs, each block once, parents before children, without recursion."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+from bftcluster.blocks.block import Block
+from bftcluster.blocks.links import inline_data, links_of, may_link
+from bftcluster.blocks.port import BlockSource
+from bftcluster.cid import Cid, text
+from bftcluster.errors import BlockNotFoundError, MalformedContentError
+from bftcluster.limits import DAG_BLOCKS_MAX
+
+_T = TypeVar("_T")
+
+_BATCH_BLOCKS: Final = 512
+
+
+def walk(source: BlockSource, root: Cid) -> Iterator[Block]:
+    """Yield every block of a DAG once, parents first.
+
+    Raises:
+        BlockNotFoundError: A block is not in ``source``.
+        MalformedContentError: A block whose links cannot be read, or too many blocks.
+    """
+    for cid, data in _visit(source, root):
+        yield Block(cid, source.get(cid) if data is None else data)
+
+
+def held_cids(source: BlockSource, root: Cid) -> Iterator[list[Cid]]:
+    """Yield the CIDs of a whole DAG in batches, parents first, once it is sure that they are here.
+
+    Only blocks that may have links are read.
+
+    Raises:
+        BlockNotFoundError: A block is not in ``source``.
+        MalformedContentError: A block whose links cannot be read, or too many blocks.
+    """
+    for cids in batches((cid for cid, _ in _visit(source, root)), _BATCH_BLOCKS):
+        for cid, held in zip(cids, source.has_many(cids), strict=True):
+            if not held:
+                raise BlockNotFoundError(f"the block {text(cid)} is not here")
+        yield cids
+
+
+def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield the items in lists of ``size``, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
+    seen = {root}
+    stack = [root]
+    while stack:
+        cid = stack.pop()
+        data = source.get(cid) if may_link(cid) else None
+        if inline_data(cid) is None:
+            yield cid, data
+        if data is None:
+            continue
+        for link in reversed(links_of(cid, data)):
+            if link.cid not in seen:
+                seen.add(link.cid)
+                stack.append(link.cid)
+        if len(seen) > DAG_BLOCKS_MAX:
+            raise MalformedContentError(f"{text(root)} has more than {DAG_BLOCKS_MAX} blocks")
