@@ -1,0 +1,93 @@
+"""What peers send us: one reader per peer and class, handing frames to the class's handler."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+from libp2p.abc import INetStream
+
+from bftcluster.errors import ClusterError, ProtocolError, RemoteProtocolError
+from bftcluster.ids import PeerId
+from bftcluster.net.frames import FrameReader
+from bftcluster.net.identity import peer_id
+from bftcluster.net.streams import POLICIES, StreamClass
+from bftcluster.net.yamux_stream import YamuxStream
+from bftcluster.signing.keys import peer_id_text
+
+log = logging.getLogger(__name__)
+
+FrameHandler = Callable[[PeerId, bytes], Awaitable[None]]
+"""Takes a frame from an authenticated peer. While it waits, the peer's stream waits."""
+
+
+class Inbox:
+    """Reads every inbound stream.
+
+    A peer has one stream per class: a second one replaces the first, which is what a peer that
+    has lost its connection opens before we know of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        handlers: Mapping[StreamClass, FrameHandler],
+        heard: Callable[[PeerId, int, int], None],
+        fault: Callable[[PeerId], None],
+    ) -> None:
+        self._handlers = handlers
+        self._heard = heard
+        self._fault = fault
+        self._readers: dict[tuple[PeerId, StreamClass], trio.CancelScope] = {}
+
+    async def read(self, stream: INetStream, stream_class: StreamClass) -> None:
+        """Read one stream to its end.
+
+        Raises:
+            MuxedStreamError: The stream ended or was reset.
+            RemoteProtocolError: A frame over the limit, or another stream has taken its place.
+        """
+        peer = peer_id(stream.muxed_conn.peer_id)
+        assert peer is not None, "the allow-list knows only Ed25519 peers"
+        key = (peer, stream_class)
+        with trio.CancelScope() as scope:
+            if key in self._readers:
+                self._readers[key].cancel()
+            self._readers[key] = scope
+            try:
+                await self._read(peer, stream, stream_class)
+            except RemoteProtocolError as exc:
+                self._on_fault(peer, exc)
+                raise
+            finally:
+                if self._readers.get(key) is scope:
+                    del self._readers[key]
+        raise RemoteProtocolError(f"a newer {stream_class.value} stream has taken its place")
+
+    async def _read(self, peer: PeerId, stream: INetStream, stream_class: StreamClass) -> None:
+        muxed = stream.muxed_stream  # type: ignore[attr-defined]
+        assert isinstance(muxed, YamuxStream), "the host makes no other"
+        muxed.grow_window(POLICIES[stream_class].window_bytes)
+        handler = self._handlers.get(stream_class)
+        reader = FrameReader()
+        while True:
+            data = await muxed.read()
+            frames = reader.feed(data)
+            self._heard(peer, len(data), len(frames))
+            for frame in frames:
+                if handler is not None:
+                    await self._handle(handler, peer, frame)
+
+    async def _handle(self, handler: FrameHandler, peer: PeerId, frame: bytes) -> None:
+        """Give a frame to its handler. A bad frame costs the peer a fault, never its stream."""
+        try:
+            await handler(peer, frame)
+        except ProtocolError as exc:
+            self._on_fault(peer, exc)
+        except ClusterError as exc:
+            log.warning("a frame from %s was not handled: %s", peer_id_text(peer), exc)
+        except Exception:
+            log.exception("the handler of a frame from %s failed", peer_id_text(peer))
+
+    def _on_fault(self, peer: PeerId, exc: ProtocolError) -> None:
+        self._fault(peer)
+        log.warning("%s sent what it must not: %s", peer_id_text(peer), exc)

@@ -1,0 +1,309 @@
+"""The transport as the node sees it: frames to peers, frames from peers, calls, and their state."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+import trio
+from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.peer.id import ID
+from multiaddr import Multiaddr
+
+from bftcluster.errors import ConfigError, PeerUnreachableError
+from bftcluster.ids import PeerId
+from bftcluster.net import tcp
+from bftcluster.net.frames import encode_frame
+from bftcluster.net.host import ClusterHost, running_host
+from bftcluster.net.identity import libp2p_id, peer_id
+from bftcluster.net.inbox import FrameHandler, Inbox
+from bftcluster.net.links import Link, LinkState
+from bftcluster.net.rpc import Method, Rpc
+from bftcluster.net.settings import NetworkSettings
+from bftcluster.net.streams import StreamClass
+from bftcluster.signing.keys import SigningKey, peer_id_text
+
+log = logging.getLogger(__name__)
+
+_CALL_TIMEOUT_S: Final = 10.0
+
+
+class Network:
+    """Connects to the peers it is told of, and to nobody else."""
+
+    def __init__(
+        self,
+        *,
+        seed: bytes,
+        listen: Sequence[str],
+        peers: Mapping[PeerId, Sequence[str]],
+        handlers: Mapping[StreamClass, FrameHandler],
+        methods: Mapping[str, Method] | None = None,
+        settings: NetworkSettings | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """Prepare; nothing happens before ``run``.
+
+        Args:
+            seed: The 32-byte Ed25519 seed of our identity.
+            listen: Multiaddrs, ``/ip4/0.0.0.0/tcp/9096``.
+            peers: Who may connect, and where to dial them; no address means they dial us. Our
+                own id may be among them and is skipped.
+            handlers: What takes the frames of each class; the RPC class has its own, ``methods``.
+            methods: Answers to ``call`` by name; more with ``register``.
+            settings: Times.
+            random: Jitter of the dialling pauses.
+        """
+        assert StreamClass.RPC not in handlers, "calls are answered by `methods`"
+        self.me = PeerId(SigningKey(seed).public_key)
+        self._seed = seed
+        self._listen = list(listen)
+        self._settings = settings or NetworkSettings()
+        self._random = random or Random()  # noqa: S311 - jitter, not secrets
+        self._links: dict[PeerId, Link] = {}
+        self._rpc = Rpc(
+            send=partial(self._send_class, StreamClass.RPC),
+            send_nowait=lambda peer, frame: self.send_nowait(peer, StreamClass.RPC, frame),
+            methods=methods or {},
+        )
+        self._inbox = Inbox(
+            handlers={**handlers, StreamClass.RPC: self._rpc.on_frame},
+            heard=self._on_heard,
+            fault=self._on_fault,
+        )
+        self._pending: Mapping[PeerId, Sequence[str]] = dict(peers)
+        self._link_changed = trio.Event()
+        self._host: ClusterHost | None = None
+        self._nursery: trio.Nursery | None = None
+        _check(peers, self._settings)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where we listen, with the real ports; empty unless running."""
+        if self._host is None:
+            return ()
+        return tuple(str(address) for address in self._host.get_transport_addrs())
+
+    async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ANN401
+        """Run until cancelled; leaving closes everything, in about a second at most.
+
+        ``task_status`` is started once we listen; links come up after that.
+
+        Raises:
+            ConfigError: An address to listen on is malformed, taken, or not ours.
+        """
+        stop = trio.Event()
+        sockets = await tcp.bind(self._listen)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._run_host, sockets, stop)
+            try:
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                stop.set()
+
+    def send_nowait(self, peer: PeerId, stream_class: StreamClass, frame: bytes) -> bool:
+        """Queue a frame without waiting.
+
+        Returns:
+            False if a frame was dropped: an older one in CONSENSUS and SYNC, where the newer
+            supersedes it, this one in RPC and BLOCKS, where there is no room or no connection;
+            or this one because nobody by that id is allowed.
+
+        Raises:
+            MessageTooLargeError: Over ``FRAME_SIZE_MAX_BYTES``.
+        """
+        encoded = encode_frame(frame)
+        link = self._links.get(peer)
+        return link is not None and link.send_nowait(stream_class, encoded)
+
+    async def send(self, peer: PeerId, stream_class: StreamClass, frame: bytes) -> None:
+        """Queue a frame; in RPC and BLOCKS wait for room, in CONSENSUS and SYNC drop the oldest.
+
+        Raises:
+            PeerUnreachableError: Nobody by that id is allowed; or, in RPC and BLOCKS, the peer is
+                not connected.
+            MessageTooLargeError: Over ``FRAME_SIZE_MAX_BYTES``.
+        """
+        encoded = encode_frame(frame)
+        link = self._links.get(peer)
+        if link is None:
+            raise PeerUnreachableError(f"{peer_id_text(peer)} is not a peer of ours")
+        await link.send(stream_class, encoded)
+
+    def broadcast(self, peers: Iterable[PeerId], stream_class: StreamClass, frame: bytes) -> int:
+        """Queue one frame, encoded once, to each of ``peers`` but ourselves.
+
+        Returns:
+            To how many without dropping anything.
+
+        Raises:
+            MessageTooLargeError: Over ``FRAME_SIZE_MAX_BYTES``.
+        """
+        encoded = encode_frame(frame)
+        queued = 0
+        for peer in peers:
+            link = self._links.get(peer)
+            if link is not None and link.send_nowait(stream_class, encoded):
+                queued += 1
+        return queued
+
+    async def call(
+        self, peer: PeerId, method: str, payload: bytes, timeout_s: float = _CALL_TIMEOUT_S
+    ) -> bytes:
+        """Ask ``peer`` and return its answer.
+
+        Raises:
+            PeerUnreachableError: Not connected, or the connection was lost meanwhile.
+            RequestTimeoutError: No answer within ``timeout_s`` seconds.
+            RemoteCallError: The peer answered with an error.
+            MessageTooLargeError: ``payload`` does not fit a frame.
+        """
+        return await self._rpc.call(peer, method, payload, timeout_s)
+
+    def register(self, method: str, handler: Method) -> None:
+        """Answer calls of ``method`` with ``handler``."""
+        self._rpc.register(method, handler)
+
+    def allow(self, peers: Mapping[PeerId, Sequence[str]]) -> None:
+        """Make ``peers`` the peers, and no others: the membership changed.
+
+        Who is new is dialled; who has left is disconnected and refused; new addresses of who
+        stays count from the next dial.
+
+        Raises:
+            ConfigError: Too many peers, or an address is malformed.
+        """
+        _check(peers, self._settings)
+        self._pending = dict(peers)
+        if self._nursery is not None:
+            self._apply_peers(self._nursery)
+
+    def links(self) -> Mapping[PeerId, LinkState]:
+        """Return the state of every link, by peer."""
+        return {peer: link.state() for peer, link in self._links.items()}
+
+    async def wait_for_links(self, condition: Callable[[Mapping[PeerId, LinkState]], bool]) -> None:
+        """Return once ``condition`` holds for the links; asked when one comes, goes or fails."""
+        while not condition(self.links()):
+            self._link_changed = trio.Event()
+            await self._link_changed.wait()
+
+    async def _run_host(
+        self,
+        sockets: tcp.Sockets,
+        stop: trio.Event,
+        task_status: Any,  # noqa: ANN401
+    ) -> None:
+        """Run libp2p shielded from cancellation, which it does not survive in good order."""
+        with trio.CancelScope(shield=True):
+            async with (
+                running_host(
+                    seed=self._seed,
+                    sockets=sockets,
+                    is_allowed=self._is_allowed,
+                    settings=self._settings,
+                ) as host,
+                trio.open_nursery() as nursery,
+            ):
+                for each in StreamClass:
+                    host.set_stream_handler(
+                        each.protocol, partial(self._inbox.read, stream_class=each)
+                    )
+                host.get_network().register_notifee(_Greeter(self))
+                await nursery.start(self._rpc.serve)
+                self._host = host
+                self._nursery = nursery
+                self._apply_peers(nursery)
+                task_status.started()
+                await stop.wait()
+                self._nursery = None
+                nursery.cancel_scope.cancel()
+            self._host = None
+            self._links.clear()
+
+    def _apply_peers(self, nursery: trio.Nursery) -> None:
+        """Start links to new peers and end those to peers that left."""
+        assert self._host is not None, "links need a host"
+        for peer in [known for known in self._links if known not in self._pending]:
+            self._links.pop(peer).stop()
+            self._rpc.on_link_down(peer)
+            nursery.start_soon(self._host.swarm.close_peer, libp2p_id(peer))
+        for peer, addresses in self._pending.items():
+            if peer in self._links:
+                self._links[peer].addresses = tuple(addresses)
+            elif peer != self.me:
+                link = Link(
+                    me=self.me,
+                    peer=peer,
+                    addresses=addresses,
+                    settings=self._settings,
+                    random=self._random,
+                    on_change=self._on_link_change,
+                )
+                self._links[peer] = link
+                nursery.start_soon(link.run, self._host)
+        self._link_changed.set()
+
+    async def _send_class(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
+        await self.send(peer, stream_class, frame)
+
+    def _is_allowed(self, identity: ID) -> bool:
+        peer = peer_id(identity)
+        return peer is not None and peer in self._pending and peer != self.me
+
+    def _on_heard(self, peer: PeerId, size: int, frames: int) -> None:
+        link = self._links.get(peer)
+        if link is not None:
+            link.heard(size, frames)
+
+    def _on_fault(self, peer: PeerId) -> None:
+        link = self._links.get(peer)
+        if link is not None:
+            link.faults += 1
+
+    def _on_link_change(self, peer: PeerId) -> None:
+        link = self._links.get(peer)
+        if link is None or not link.connected:
+            self._rpc.on_link_down(peer)
+        self._link_changed.set()
+
+    def on_connected(self, identity: ID) -> None:
+        """Let the link to who has connected use that connection at once."""
+        link = self._links.get(peer_id(identity) or self.me)
+        if link is not None:
+            link.nudge()
+
+
+class _Greeter(INotifee):
+    """Tells the network of new connections."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None:
+        self._network.on_connected(conn.muxed_conn.peer_id)
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        pass
+
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
+        pass
+
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
+        pass
+
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        pass
+
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        pass
+
+
+def _check(peers: Mapping[PeerId, Sequence[str]], settings: NetworkSettings) -> None:
+    if len(peers) > settings.peers_max:
+        raise ConfigError(f"{len(peers)} peers, at most {settings.peers_max}")
+    for addresses in peers.values():
+        for address in addresses:
+            tcp.parse_address(address)
