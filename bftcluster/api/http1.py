@@ -1,0 +1,233 @@
+"""HTTP/1.1 on hypercorn's connection handling, with what ipfs-cluster's protocol needs besides.
+
+Hypercorn 0.18 speaks trailers on HTTP/2 and 3 only, reads 64 KiB at a time, and shields its writes
+from cancellation, so that one client which does not read holds a shutdown up for ever. The three
+classes below change that. HTTP/2, its upgrade, and WebSockets are left out: nothing here
+serves them. A response's head and the start of its body leave in one packet.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import EndBody, Request, StreamClosed, Trailers
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    ConnectionState,
+    H11SendableEvent,
+    LifespanState,
+    Scope,
+)
+from hypercorn.utils import parse_socket_addr
+
+from bftcluster.api.streaming import TRAILERS_EXTENSION
+
+_RECEIVE_SIZE_BYTES: Final = 256 << 10
+
+
+class HttpStream(HTTPStream):
+    """One request and its response."""
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Take one ASGI message; trailers end a response that announced them."""
+        if message is None or message["type"] != TRAILERS_EXTENSION:
+            await super().app_send(message)
+        elif self.state is ASGIHTTPState.TRAILERS:
+            await self.send(Trailers(stream_id=self.stream_id, headers=list(message["headers"])))
+            await self._send_closed()
+
+    async def handle(self, event: StreamEvent) -> None:
+        """Take an event of the connection; after a complete response there is nobody to tell.
+
+        Hypercorn says "disconnected" then too, from inside the application's own last send: an
+        application that stops when its client goes would cancel that send half-way.
+        """
+        if isinstance(event, StreamClosed) and self.state is ASGIHTTPState.CLOSED:
+            self.closed = True
+        else:
+            await super().handle(event)
+
+
+class HttpProtocol(H11Protocol):
+    """The requests of one connection, one after another."""
+
+    _trailers: list[tuple[bytes, bytes]]
+    _head: bytes = b""
+    """Waits for the first bytes of the body, to leave in one packet with them."""
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Send an event; trailers go out with the end of the body."""
+        if isinstance(event, Trailers):
+            self._trailers = event.headers
+        elif isinstance(event, EndBody):
+            await self._send_h11_event(h11.EndOfMessage(headers=self._trailers))
+        else:
+            await super().stream_send(event)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        self._trailers = []
+        self.stream = HttpStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )
+        self.keep_alive_requests += 1
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head = data or b""
+        elif self._head or data:
+            data, self._head = self._head + (data or b""), b""
+            await self.send(RawData(data=data))
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Stay with HTTP/1.1."""
+
+
+class AppTasks(TaskGroup):
+    """The tasks of one connection, its application among them."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Start the application; return a function that gives it an event.
+
+        What the application has not read when it ends is dropped. Hypercorn lets such an event
+        wait for ever, and the connection with it.
+        """
+        writer, reader = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
+
+        async def run() -> None:
+            try:
+                async with reader:
+                    await app(
+                        scope, reader.receive, send, trio.to_thread.run_sync, trio.from_thread.run
+                    )
+            except Exception:  # noqa: BLE001 - logged; the response is broken off
+                await config.log.exception("response broken off")
+            await send(None)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            with suppress(trio.BrokenResourceError):
+                await writer.send(event)
+
+        assert self._nursery is not None, "the connection is running"
+        self._nursery.start_soon(run)
+        return put
+
+
+class HttpConnection:
+    """One connection, until either side closes it or the task is cancelled."""
+
+    def __init__(
+        self, app: AppWrapper, config: Config, context: WorkerContext, stream: trio.SocketStream
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._context = context
+        self._stream = stream
+        self._idle = TrioSingleTask()
+        self._send_lock = trio.Lock()
+        self._tasks = AppTasks()
+        self._protocol: HttpProtocol
+
+    async def run(self) -> None:
+        """Serve the connection."""
+        try:
+            socket = self._stream.socket
+            async with self._tasks:
+                self._protocol = HttpProtocol(
+                    self._app,
+                    self._config,
+                    self._context,
+                    self._tasks,
+                    ConnectionState(LifespanState()),
+                    False,
+                    parse_socket_addr(socket.family, socket.getpeername()),
+                    parse_socket_addr(socket.family, socket.getsockname()),
+                    self._send,
+                )
+                await self._idle.restart(self._tasks, self._close_when_idle)
+                await self._read()
+        except OSError:
+            pass
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                data = await self._stream.receive_some(_RECEIVE_SIZE_BYTES)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            await self._protocol.handle(RawData(bytes(data)))
+            if not data:
+                break
+        await self._idle.stop()
+        await self._protocol.handle(Closed())
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Closed):
+            await self._close()
+        elif isinstance(event, Updated) and event.idle:
+            await self._idle.restart(self._tasks, self._close_when_idle)
+        else:
+            await self._idle.stop()
+
+    async def _write(self, data: bytes) -> None:
+        """Write; a cancelled write leaves the connection useless, and ``run`` closes it."""
+        async with self._send_lock:
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._protocol.handle(Closed())
+
+    async def _close_when_idle(self) -> None:
+        with trio.move_on_after(self._config.keep_alive_timeout):
+            await self._context.terminated.wait()
+        await self._close()
+
+    async def _close(self) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            await self._stream.send_eof()
+        await self._stream.aclose()
+        await self._protocol.handle(Closed())

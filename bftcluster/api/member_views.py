@@ -1,0 +1,25 @@
+"""A peer's place in the cluster, as the API shows it."""
+
+from dataclasses import dataclass
+
+from bftcluster.ids import Digest, Epoch, PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """One admitted peer."""
+
+    peer: PeerId
+    peername: str
+    addresses: tuple[str, ...]
+    votes: bool
+    """In the current epoch."""
+    since_epoch: Epoch | None
+    """Since when it votes; None if it does not."""
+    has_joined: bool
+    """Whether it has announced itself."""
+    is_connected: bool
+    under_way: str
+    """An approved change that has not taken effect, in plain words; empty if there is none."""
+    evidence: Digest | None
+    """Of the proof that it contradicted itself; None if there is none."""

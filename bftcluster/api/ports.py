@@ -1,0 +1,207 @@
+"""What the HTTP API needs of the node. The node implements it; the API knows nothing behind it.
+
+Errors: methods raise ``ClusterError`` subclasses, and ``errors.py`` maps them to statuses.
+``RefusedError`` -> 403, ``UsageError`` -> 400, ``NotFoundError`` and ``BlockNotFoundError`` -> 404,
+``RequestTimeoutError`` -> 504, ``NotReachedError`` -> 503, ``StoreFullError`` -> 507. A generator
+that raises before its first item still gives that status; afterwards the stream is broken off.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+from bftcluster.api.member_views import MemberView
+from bftcluster.api.views import (
+    AddEvent,
+    AddOptions,
+    AddPart,
+    CertificateView,
+    ContentView,
+    GenesisView,
+    IdView,
+    MetricView,
+    Pages,
+    PinOptions,
+    PinOutcome,
+    PinStatusView,
+    PinView,
+    PolicyView,
+    ProposalView,
+    StatusView,
+    SubmitOutcome,
+)
+from bftcluster.cid import Cid
+from bftcluster.ids import Digest
+
+
+class Wait(Enum):
+    """What a submitter waits for."""
+
+    COMMITTED = "committed"
+    NONE = "none"
+
+
+class ClusterService(Protocol):
+    """One peer of the cluster, as its HTTP clients see it."""
+
+    # This peer and the others
+
+    def version(self) -> str:
+        """Return the version of the software, never empty."""
+        ...
+
+    def id(self) -> IdView:
+        """Return this peer."""
+        ...
+
+    def peers(self) -> Sequence[IdView]:
+        """Return every admitted peer, this one included, sorted by id."""
+        ...
+
+    def problem(self) -> str:
+        """Return why this peer cannot serve now, empty if it can; monitors ask often."""
+        ...
+
+    async def members(self) -> Sequence[MemberView]:
+        """Return every admitted peer's place in the cluster, sorted by name."""
+        ...
+
+    async def status(self) -> StatusView:
+        """Return how this peer is doing, for its operator."""
+        ...
+
+    def metrics(self) -> Sequence[MetricView]:
+        """Return the latest metrics (``ping``, ``freespace``, …) of every peer."""
+        ...
+
+    # The pinset
+
+    def allocations(self) -> Pages[PinView]:
+        """Yield the pinset in the order of binary CIDs, as of one moment or close to it."""
+        ...
+
+    async def allocation(self, cid: Cid) -> PinView:
+        """Return one pin.
+
+        Raises:
+            NotFoundError: It is not part of the pinset.
+        """
+        ...
+
+    def pins(self, *, local: bool) -> Pages[PinStatusView]:
+        """Yield the status of the whole pinset; ``local``: only this peer's entry in each."""
+        ...
+
+    async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
+        """Return the status of any CID, pinned or not (then each peer says ``unpinned``)."""
+        ...
+
+    async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
+        """Propose a pin in the name of this peer's maintainer key, and wait until it is ordered.
+
+        Raises:
+            RefusedError: This peer holds no maintainer key, or the ledger refused.
+        """
+        ...
+
+    async def unpin(self, cid: Cid) -> PinOutcome:
+        """Propose an unpin likewise.
+
+        Raises:
+            NotFoundError: It is not part of the pinset.
+            RefusedError: This peer holds no maintainer key, or the ledger refused.
+        """
+        ...
+
+    async def recover(self, cid: Cid) -> PinStatusView:
+        """Retry this peer's failed work on one CID now; return its (local) status.
+
+        Raises:
+            NotFoundError: It is not part of the pinset.
+        """
+        ...
+
+    def recover_all(self) -> Pages[PinStatusView]:
+        """Retry all of this peer's failed work now; yield what was queued again."""
+        ...
+
+    async def collect_garbage(self) -> Sequence[Cid]:
+        """Delete this peer's blocks that no pin keeps; return them."""
+        ...
+
+    # Content
+
+    def add(
+        self, parts: AsyncIterator[AddPart], options: AddOptions
+    ) -> AsyncGenerator[AddEvent, None]:
+        """Import an upload, then pin its root unless ``no_pin``.
+
+        Read ``parts`` at the pace of the store: that is the client's back-pressure. The last event
+        is the root. For CAR, there is one part and its content is the CAR.
+
+        Raises:
+            RefusedError: Before any part is read, if the pin could never be proposed.
+            StoreFullError: The quota has no room.
+        """
+        ...
+
+    async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
+        """Return what ``path`` below ``cid`` is; ``cid`` itself for an empty path.
+
+        Raises:
+            BlockNotFoundError: A block on the way is not to be had, or there is no such name.
+        """
+        ...
+
+    async def content(self, cid: Cid) -> ContentView:
+        """Open a file, directory or symlink for reading."""
+        ...
+
+    def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
+        """Yield ``cid`` and everything below it, parents first, names sorted."""
+        ...
+
+    def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
+        """Yield a CARv1 of the DAG below ``cid``."""
+        ...
+
+    # Proposals and proofs
+
+    async def submit(
+        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    ) -> Sequence[SubmitOutcome]:
+        """Hand signed requests to the order, in this order; return one outcome for each.
+
+        A request that cannot be parsed or was refused is an outcome, never an exception.
+        ``Wait.NONE``: return once they are handed over (code ``accepted``). After ``timeout_ms``
+        those still open have the code ``timeout``: they may yet be ordered.
+        """
+        ...
+
+    def proposals(self) -> Pages[ProposalView]:
+        """Yield the open proposals, oldest first."""
+        ...
+
+    async def proposal(self, digest: Digest) -> ProposalView:
+        """Return one proposal, open or decided.
+
+        Raises:
+            NotFoundError: No such proposal, or its record has expired.
+        """
+        ...
+
+    async def certificate(self, cid: Cid) -> CertificateView:
+        """Return the proof for one pin.
+
+        Raises:
+            NotFoundError: It is not part of the pinset.
+        """
+        ...
+
+    def policy(self) -> PolicyView:
+        """Return the policy in force."""
+        ...
+
+    def genesis(self) -> GenesisView:
+        """Return the genesis."""
+        ...

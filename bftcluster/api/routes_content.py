@@ -1,0 +1,123 @@
+"""``/content``: what is stored, verified block by block as it is read.
+
+Everything is an attachment of no particular type. A pinned page shown by a browser under the
+API's own origin could call the API.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from bftcluster import cid as cids
+from bftcluster.api.asgi import Body, BrokenOffError, while_connected
+from bftcluster.api.ports import ClusterService
+from bftcluster.api.streaming import log_break
+from bftcluster.api.tar import write_tar
+from bftcluster.api.views import ContentKind
+from bftcluster.cid import Cid
+from bftcluster.errors import UsageError
+
+_MEDIA_TYPES: Final = {
+    "": "application/octet-stream",
+    "car": "application/vnd.ipld.car; version=1",
+    "tar": "application/x-tar",
+}
+_HEADERS: Final = {
+    "cache-control": "public, max-age=29030400, immutable",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "x-content-type-options": "nosniff",
+}
+
+
+class ContentRoutes:
+    """Reading."""
+
+    def __init__(self, service: ClusterService) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/content/{cid}", self.content),
+            Route("/content/{cid}/{path:path}", self.content),
+        ]
+
+    async def content(self, request: Request) -> Response:
+        """Return a file's bytes, or any DAG as a CAR, or a directory as a tar."""
+        wanted = request.query_params.get("format", "")
+        if wanted not in _MEDIA_TYPES:
+            raise UsageError(f"format is car or tar, not {wanted[:64]!r}")
+        cid = cids.parse(request.path_params["cid"])
+        names = [name for name in request.path_params.get("path", "").split("/") if name]
+        if names:
+            cid = await self._service.resolve(cid, names)
+        name = names[-1] if names else cids.text(cid)
+        if wanted == "car":
+            return _Download(self._service.car(cid), cid, f"{name}.car", wanted)
+        if wanted == "tar":
+            chunks = write_tar(self._service.walk(cid), top=name)
+            return _Download(chunks, cid, f"{name}.tar", wanted)
+        view = await self._service.content(cid)
+        if view.kind is ContentKind.DIRECTORY:
+            raise UsageError(
+                f"{cids.text(cid)} is a directory", hint="add ?format=tar or ?format=car"
+            )
+        size = view.size_bytes if view.kind is ContentKind.FILE else None
+        return _Download(view.content, view.cid, name, wanted, size_bytes=size)
+
+
+class _Download(Response):
+    """Chunks of a known or unknown total size; breaks off if one cannot be had."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        cid: Cid,
+        name: str,
+        wanted: str,
+        *,
+        size_bytes: int | None = None,
+    ) -> None:
+        headers = _HEADERS | {
+            "content-type": _MEDIA_TYPES[wanted],
+            "content-disposition": f"attachment; filename*=utf-8''{quote(name, safe='')}",
+            "etag": f'"{cids.text(cid)}{"." if wanted else ""}{wanted}"',
+        }
+        if size_bytes is not None:
+            headers["content-length"] = str(size_bytes)
+        super().__init__(headers=headers)
+        self._chunks = chunks
+        if size_bytes is None:
+            del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end, or until the client has gone."""
+        body = Body(receive)
+        async for _ in body:
+            pass
+        is_head = scope["method"] == "HEAD"
+        await while_connected(body, lambda: self._send_all(send, is_head=is_head))
+
+    async def _send_all(self, send: Send, *, is_head: bool) -> None:
+        async with aclosing(self._chunks) as chunks:
+            first = b"" if is_head else await anext(chunks, b"")
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            if not is_head:
+                await _send_rest(chunks, send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_rest(chunks: AsyncGenerator[bytes, None], send: Send) -> None:
+    try:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Exception as exc:  # noqa: BLE001 - logged; nobody can be told
+        log_break(exc)
+        raise BrokenOffError from None

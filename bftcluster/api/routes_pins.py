@@ -1,0 +1,169 @@
+"""``/pins`` and ``/allocations``: the pinset, and what peers have done about it."""
+
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bftcluster import cid as cids
+from bftcluster.api.errors import PinNotFoundError
+from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pins
+from bftcluster.api.json_text import json_response
+from bftcluster.api.pin_options import parse_pin_options
+from bftcluster.api.ports import ClusterService
+from bftcluster.api.query import boolean
+from bftcluster.api.settings import ApiSettings
+from bftcluster.api.shapes import Shape, peer_text, pin_shape, pin_status_shape
+from bftcluster.api.streaming import JsonLines
+from bftcluster.api.views import Pages, PinOutcome, PinStatusView
+from bftcluster.cid import Cid
+from bftcluster.errors import NotFoundError, UsageError
+from bftcluster.limits import CIDS_PER_QUERY_MAX
+
+T = TypeVar("T")
+
+PROPOSAL_HEADER: Final = "X-Bftcluster-Proposal"
+
+
+class PinRoutes:
+    """The pinset."""
+
+    def __init__(self, service: ClusterService, settings: ApiSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def routes(self) -> list[Route]:
+        """Return the routes; of two that match, the first is taken."""
+        return [
+            Route("/allocations", self.allocations),
+            Route("/allocations/{cid}", self.allocation),
+            Route("/pins", self.statuses),
+            Route("/pins/recover", self.recover_all, methods=["POST"]),
+            Route("/pins/{cid}", self.status),
+            Route("/pins/{cid}", self.pin, methods=["POST"]),
+            Route("/pins/{cid}", self.unpin, methods=["DELETE"]),
+            Route("/pins/{cid}/recover", self.recover, methods=["POST"]),
+            Route("/pins/{root}/{path:path}", self.pin_path, methods=["POST"]),
+            Route("/pins/{root}/{path:path}", self.unpin_path, methods=["DELETE"]),
+            Route("/ipfs/gc", self.collect_garbage, methods=["POST"]),
+        ]
+
+    async def allocations(self, request: Request) -> Response:
+        """Stream ``Pin`` for every pin."""
+        if not wants_pins(request.query_params.get("filter", "")):
+            return Response(status_code=204)
+        return JsonLines(self._service.allocations(), pin_shape)
+
+    async def allocation(self, request: Request) -> Response:
+        """Return one ``Pin``."""
+        return json_response(pin_shape(await _of_pin(self._service.allocation(_cid(request)))))
+
+    async def statuses(self, request: Request) -> Response:
+        """Stream ``GlobalPinInfo`` for every pin, or for the ``cids`` given."""
+        local = boolean(request.query_params, "local")
+        listed = request.query_params.get("cids", "")
+        if listed:
+            wanted = [cids.parse(text) for text in listed.split(",") if text]
+            if len(wanted) > CIDS_PER_QUERY_MAX:
+                raise UsageError(f"{len(wanted)} cids, at most {CIDS_PER_QUERY_MAX}")
+            return JsonLines(self._statuses_of(wanted, local=local), pin_status_shape)
+        filters = parse_status_filter(request.query_params.get("filter", ""))
+
+        def shape(view: PinStatusView) -> Shape | None:
+            kept = keep_matching(view, filters)
+            return None if kept is None else pin_status_shape(kept)
+
+        return JsonLines(self._service.pins(local=local), shape)
+
+    async def status(self, request: Request) -> Response:
+        """Return one ``GlobalPinInfo``, also of a CID that nobody pins."""
+        local = boolean(request.query_params, "local")
+        view = await self._service.pin_status(_cid(request), local=local)
+        return json_response(pin_status_shape(view))
+
+    async def pin(self, request: Request) -> Response:
+        """Pin a CID."""
+        return await self._pin(request, _cid(request))
+
+    async def pin_path(self, request: Request) -> Response:
+        """Pin what a path leads to."""
+        return await self._pin(request, await self._resolve(request))
+
+    async def unpin(self, request: Request) -> Response:
+        """Unpin a CID; return its ``Pin`` as it was."""
+        return _outcome_response(await _of_pin(self._service.unpin(_cid(request))))
+
+    async def unpin_path(self, request: Request) -> Response:
+        """Unpin what a path leads to."""
+        cid = await self._resolve(request)
+        return _outcome_response(await _of_pin(self._service.unpin(cid)))
+
+    async def recover(self, request: Request) -> Response:
+        """Retry this peer's failed work on a CID; return its ``GlobalPinInfo``."""
+        cid = _cid(request)
+        if boolean(request.query_params, "local"):
+            return json_response(pin_status_shape(await _of_pin(self._service.recover(cid))))
+        with suppress(NotFoundError):  # ipfs-cluster answers with the status "unpinned" then
+            await self._service.recover(cid)
+        return json_response(pin_status_shape(await self._service.pin_status(cid, local=False)))
+
+    async def recover_all(self, request: Request) -> Response:
+        """Retry all of this peer's failed work; stream ``GlobalPinInfo`` of what was queued."""
+        boolean(request.query_params, "local")
+        return JsonLines(self._service.recover_all(), pin_status_shape)
+
+    async def collect_garbage(self, request: Request) -> Response:
+        """Delete this peer's blocks that no pin keeps; return ``GlobalRepoGC``."""
+        boolean(request.query_params, "local")
+        deleted = await self._service.collect_garbage()
+        me = self._service.id()
+        entry = {
+            "peer": peer_text(me.peer),
+            "peername": me.peername,
+            "keys": [{"key": cids.text(cid)} for cid in deleted],
+        }
+        return json_response({"peer_map": {peer_text(me.peer): entry}})
+
+    async def _pin(self, request: Request, cid: Cid) -> Response:
+        options = parse_pin_options(request.query_params, wall_ms=self._settings.wall_ms)
+        return _outcome_response(await self._service.pin(cid, options))
+
+    async def _resolve(self, request: Request) -> Cid:
+        root, path = request.path_params["root"], request.path_params["path"]
+        if root not in ("ipfs", "ipns", "ipld"):
+            raise NotFoundError("not found")
+        if root == "ipns":
+            raise UsageError("names of IPNS are not resolved here", hint="pin the CID they name")
+        first, *names = [name for name in path.split("/") if name] or [""]
+        cid = cids.parse(first)
+        if root == "ipld" and names:
+            raise UsageError("paths of IPLD are not resolved here", hint="pin the CID they lead to")
+        return await self._service.resolve(cid, names) if names else cid
+
+    async def _statuses_of(self, wanted: Sequence[Cid], *, local: bool) -> Pages[PinStatusView]:
+        for cid in wanted:
+            yield [await self._service.pin_status(cid, local=local)]
+
+
+def _cid(request: Request) -> Cid:
+    return cids.parse(request.path_params["cid"])
+
+
+async def _of_pin(work: Awaitable[T]) -> T:
+    """Await ``work``; say that the pin is missing in ipfs-cluster's words."""
+    try:
+        return await work
+    except NotFoundError:
+        raise PinNotFoundError from None
+
+
+def _outcome_response(outcome: PinOutcome) -> Response:
+    """Return ``Pin`` with 200, or with 202 while it waits for approvals."""
+    return json_response(
+        pin_shape(outcome.pin),
+        200 if outcome.committed else 202,
+        headers={PROPOSAL_HEADER: outcome.proposal.hex()},
+    )

@@ -1,0 +1,151 @@
+"""Views as the exact JSON of ipfs-cluster 1.1.6: names, order, and what is null."""
+
+from operator import itemgetter
+from typing import Final
+
+from bftcluster.api.json_text import time_text
+from bftcluster.api.views import (
+    AddEvent,
+    IdView,
+    IpfsView,
+    MetricView,
+    PeerPinView,
+    PinMode,
+    PinStatusView,
+    PinView,
+)
+from bftcluster.cid import text as cid_text
+from bftcluster.ids import PeerId
+from bftcluster.signing.keys import peer_id_text
+
+RPC_PROTOCOL_VERSION: Final = "/ipfscluster/1.0/rpc"
+"""What clients of ipfs-cluster expect to read; nothing here speaks it."""
+
+_RECURSIVE_DEPTH: Final = -1
+_DIRECT_DEPTH: Final = 0
+
+Shape = dict[str, object]
+
+_peer_texts: dict[PeerId, str] = {}
+_PEER_TEXTS_MAX: Final = 4_096
+
+
+def peer_text(peer: PeerId) -> str:
+    """Return the text form; base58 is slow, and a pinset names the same few peers all the time."""
+    text = _peer_texts.get(peer)
+    if text is None:
+        if len(_peer_texts) >= _PEER_TEXTS_MAX:
+            _peer_texts.clear()
+        text = _peer_texts[peer] = peer_id_text(peer)
+    return text
+
+
+def version_shape(version: str) -> Shape:
+    """Return ``Version``."""
+    return {"version": version}
+
+
+def id_shape(view: IdView) -> Shape:
+    """Return ``ID``, and ``evidence`` of a peer that contradicted itself."""
+    shape: Shape = {
+        "id": peer_text(view.peer),
+        "addresses": list(view.addresses),
+        "cluster_peers": [peer_text(peer) for peer in view.cluster_peers],
+        "cluster_peers_addresses": list(view.cluster_peers_addresses),
+        "version": view.version,
+        "commit": "",
+        "rpc_protocol_version": RPC_PROTOCOL_VERSION,
+        "error": view.error,
+        "ipfs": _ipfs_shape(view.ipfs),
+        "peername": view.peername,
+    }
+    if view.evidence is not None:
+        shape["evidence"] = view.evidence.hex()
+    return shape
+
+
+def pin_shape(view: PinView) -> Shape:
+    """Return ``Pin``."""
+    options = view.options
+    is_direct = options.mode is PinMode.DIRECT
+    return {
+        "replication_factor_min": options.replication_min,
+        "replication_factor_max": options.replication_max,
+        "name": options.name,
+        "mode": options.mode.value,
+        "shard_size": 0,
+        "user_allocations": [peer_text(peer) for peer in options.user_allocations] or None,
+        "expire_at": time_text(options.expire_at_ms),
+        "metadata": dict(options.metadata) or None,
+        "pin_update": cid_text(options.pin_update) if options.pin_update else None,
+        "origins": list(options.origins) or None,
+        "cid": cid_text(view.cid),
+        "type": "pin",
+        "allocations": [peer_text(peer) for peer in view.allocations],
+        "max_depth": _DIRECT_DEPTH if is_direct else _RECURSIVE_DEPTH,
+        "reference": None,
+        "timestamp": time_text(view.timestamp_ms),
+    }
+
+
+def pin_status_shape(view: PinStatusView) -> Shape:
+    """Return ``GlobalPinInfo``; peers sorted by their text form, as Go sorts map keys."""
+    peers = sorted(((peer_text(peer.peer), peer) for peer in view.peers), key=itemgetter(0))
+    return {
+        "cid": cid_text(view.cid),
+        "name": view.name,
+        "allocations": [peer_text(peer) for peer in view.allocations],
+        "origins": list(view.origins),
+        "created": time_text(view.created_ms),
+        "metadata": dict(view.metadata) or None,
+        "peer_map": {peer_id: _peer_pin_shape(peer) for peer_id, peer in peers},
+    }
+
+
+def add_event_shape(event: AddEvent) -> Shape:
+    """Return ``AddedOutput``, and ``proposal`` on a root whose pin still waits for approvals."""
+    shape: Shape = {"name": event.name, "cid": cid_text(event.cid) if event.cid else None}
+    if event.progress_bytes:
+        shape["bytes"] = event.progress_bytes
+    if event.size_bytes:
+        shape["size"] = event.size_bytes
+    if event.allocations:
+        shape["allocations"] = [peer_text(peer) for peer in event.allocations]
+    if event.proposal is not None:
+        shape["proposal"] = event.proposal.hex()
+    return shape
+
+
+def metric_shape(view: MetricView) -> Shape:
+    """Return ``Metric``; its times are nanoseconds."""
+    return {
+        "name": view.name,
+        "peer": peer_text(view.peer),
+        "value": view.value,
+        "expire": view.expires_ms * 1_000_000,
+        "valid": view.is_valid,
+        "weight": view.weight,
+        "partitionable": False,
+        "received_at": view.received_at_ms * 1_000_000,
+    }
+
+
+def _peer_pin_shape(view: PeerPinView) -> Shape:
+    shape: Shape = {"peername": view.peername}
+    if view.ipfs.id:
+        shape["ipfs_peer_id"] = view.ipfs.id
+    if view.ipfs.addresses:
+        shape["ipfs_peer_addresses"] = list(view.ipfs.addresses)
+    shape["status"] = view.status.value
+    shape["timestamp"] = time_text(view.timestamp_ms)
+    shape["error"] = view.error
+    shape["attempt_count"] = view.attempts
+    shape["priority_pin"] = view.is_priority
+    return shape
+
+
+def _ipfs_shape(view: IpfsView) -> Shape:
+    shape: Shape = {"id": view.id} if view.id else {}
+    shape["addresses"] = list(view.addresses)
+    shape["error"] = view.error
+    return shape

@@ -1,0 +1,385 @@
+"""What crosses the port between the HTTP API and the node: values, not behaviour.
+
+Times are Unix milliseconds and 0 means never or unknown; sizes are bytes. Nothing here knows JSON.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Final, TypeVar
+
+from bftcluster.cid import Cid
+from bftcluster.ids import ClusterId, Digest, Epoch, MaintainerId, PeerId, Seq, View
+
+T = TypeVar("T")
+
+Pages = AsyncGenerator[Sequence[T], None]
+"""Items as they become available. A page is sent as one write, so it holds what is known now;
+an empty page is skipped. The API closes the generator when the client has gone."""
+
+EVERYWHERE: Final = -1
+"""A replication factor: every storage peer holds it."""
+
+CHUNK_SIZE_DEFAULT_BYTES: Final = 256 << 10
+
+
+class PinMode(StrEnum):
+    """How much of the DAG a pin keeps."""
+
+    RECURSIVE = "recursive"
+    DIRECT = "direct"
+
+
+class TrackerStatus(StrEnum):
+    """ipfs-cluster's words for what a peer has done about a pin."""
+
+    UNDEFINED = "undefined"
+    CLUSTER_ERROR = "cluster_error"
+    PIN_ERROR = "pin_error"
+    UNPIN_ERROR = "unpin_error"
+    PINNED = "pinned"
+    PINNING = "pinning"
+    UNPINNING = "unpinning"
+    UNPINNED = "unpinned"
+    REMOTE = "remote"
+    PIN_QUEUED = "pin_queued"
+    UNPIN_QUEUED = "unpin_queued"
+    SHARDED = "sharded"
+    UNEXPECTEDLY_UNPINNED = "unexpectedly_unpinned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpfsView:
+    """The IPFS side of a peer: its own daemon, or the embedded store's libp2p host."""
+
+    id: str = ""
+    addresses: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdView:
+    """A peer as it introduces itself. An unreachable one has only ``peer`` and ``error``."""
+
+    peer: PeerId
+    peername: str = ""
+    addresses: tuple[str, ...] = ()
+    """Multiaddrs that end in ``/p2p/<id>``."""
+    cluster_peers: tuple[PeerId, ...] = ()
+    """Everybody admitted, this peer included."""
+    cluster_peers_addresses: tuple[str, ...] = ()
+    version: str = ""
+    error: str = ""
+    evidence: Digest | None = None
+    """Of the proof that it contradicted itself, if there is one."""
+    ipfs: IpfsView = field(default_factory=IpfsView)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinOptions:
+    """What a client may choose about a pin; zero and empty mean the cluster's default."""
+
+    name: str = ""
+    mode: PinMode = PinMode.RECURSIVE
+    replication_min: int = 0
+    replication_max: int = 0
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Sorted by key, keys distinct."""
+    user_allocations: tuple[PeerId, ...] = ()
+    expire_at_ms: int = 0
+    origins: tuple[str, ...] = ()
+    pin_update: Cid | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinView:
+    """One pin of the pinset."""
+
+    cid: Cid
+    options: PinOptions
+    allocations: tuple[PeerId, ...] = ()
+    """Empty: everywhere."""
+    timestamp_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPinView:
+    """What one peer has done about one CID."""
+
+    peer: PeerId
+    peername: str
+    status: TrackerStatus
+    timestamp_ms: int
+    error: str = ""
+    attempts: int = 0
+    is_priority: bool = False
+    ipfs: IpfsView = field(default_factory=IpfsView)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinStatusView:
+    """What every peer has done about one CID; for a CID nobody pins, each says ``unpinned``."""
+
+    cid: Cid
+    name: str = ""
+    allocations: tuple[PeerId, ...] = ()
+    origins: tuple[str, ...] = ()
+    created_ms: int = 0
+    metadata: tuple[tuple[str, str], ...] = ()
+    peers: tuple[PeerPinView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinOutcome:
+    """A pin or unpin that was proposed in the name of this peer's maintainer."""
+
+    pin: PinView
+    """For an unpin: as it was."""
+    committed: bool
+    """False: it waits for approvals, as proposal ``proposal``."""
+    proposal: Digest
+
+
+class PartKind(Enum):
+    """What one part of an upload is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddPart:
+    """One part of an upload, in the order the client sent it.
+
+    ``content`` must be read to its end, or left alone, before the next part is asked for; what
+    was left is then thrown away.
+    """
+
+    kind: PartKind
+    path: str
+    """Relative, with ``/`` between names; never empty, absolute or with ``..`` in it."""
+    content: AsyncIterator[bytes]
+    """Chunks of any size. A symlink's content is its target; a directory's is empty."""
+
+
+class AddFormat(StrEnum):
+    """How an upload is to be read."""
+
+    UNIXFS = "unixfs"
+    CAR = "car"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddOptions:
+    """How to build DAGs out of an upload."""
+
+    pin: PinOptions
+    format: AddFormat = AddFormat.UNIXFS
+    chunk_size_bytes: int = CHUNK_SIZE_DEFAULT_BYTES
+    raw_leaves: bool = False
+    cid_version: int = 0
+    wrap_with_directory: bool = False
+    progress: bool = False
+    local: bool = False
+    """Blocks go only to this peer; others fetch them when they are allocated the pin."""
+    no_pin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddEvent:
+    """Progress of one file (``cid`` is None), or a file or directory that is complete."""
+
+    name: str
+    cid: Cid | None = None
+    progress_bytes: int = 0
+    size_bytes: int = 0
+    """Cumulative size of the DAG."""
+    allocations: tuple[PeerId, ...] = ()
+    proposal: Digest | None = None
+    """On the root: its pin still waits for approvals, under this digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOutcome:
+    """What became of one submitted request."""
+
+    digest: Digest | None
+    """Of the intent it is about (what ``/proposals/{digest}`` takes); None if there is none."""
+    code: str
+    """``committed``, ``pending``, ``accepted`` (not waited for), ``timeout``, or why not."""
+    detail: str
+    seq: Seq
+    """Where it was ordered; 0: not, or not yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerView:
+    """A maintainer who approved or rejected."""
+
+    maintainer: MaintainerId
+    name: str
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalView:
+    """A proposal on the log, open or decided."""
+
+    digest: Digest
+    intent: bytes
+    """The exact bytes that maintainers sign."""
+    kind: str
+    """``pin``, ``unpin``, …"""
+    cid: Cid | None
+    name: str
+    state: str
+    """``pending``, ``committed``, ``rejected`` or ``expired``."""
+    threshold: int
+    approvals: tuple[SignerView, ...]
+    rejections: tuple[SignerView, ...]
+    proposed_ms: int
+    not_before_ms: int
+    expires_ms: int
+    seq: Seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """Everything that proves who approved a pin and that the cluster ordered it."""
+
+    cid: Cid
+    intent_digest: Digest
+    intent: bytes
+    approval_certificate: bytes
+    """Canonical wire form; verifiable under ``policy`` alone."""
+    policy: bytes
+    """The policy in force, canonical: its hash is inside the intent."""
+    approvers: tuple[SignerView, ...]
+    threshold: int
+    seq: Seq
+    timestamp_ms: int
+    """Of the batch."""
+    log_entry: bytes
+    """Canonical ``[seq, batch, commit certificate]`` as stored; empty if it was pruned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintainerView:
+    """One key that may sign."""
+
+    maintainer: MaintainerId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """Who may approve, and how many must."""
+
+    version: int
+    hash: Digest
+    threshold: int
+    maintainers: tuple[MaintainerView, ...]
+    data: bytes
+    """Canonical bytes; ``hash`` is over these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisPeerView:
+    """A founding peer."""
+
+    peer: PeerId
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenesisView:
+    """What the cluster began with."""
+
+    cluster_id: ClusterId
+    name: str
+    created_ms: int
+    replication_min: int
+    replication_max: int
+    peers: tuple[GenesisPeerView, ...]
+    data: bytes
+    """Canonical bytes; the cluster id is their hash."""
+
+
+class ContentKind(Enum):
+    """What a CID and path lead to."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentView:
+    """A file, directory or symlink, resolved to its own CID."""
+
+    cid: Cid
+    kind: ContentKind
+    path: str
+    """Relative to what was asked for; empty for that itself."""
+    size_bytes: int
+    """Of a file's bytes; 0 otherwise."""
+    content: AsyncGenerator[bytes, None]
+    """A file's verified bytes, a symlink's target, nothing for a directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """This peer's link to another."""
+
+    peer: PeerId
+    peername: str
+    is_connected: bool
+    rtt_ms: float
+    since_ms: int
+    last_seen_ms: int
+    queued_frames: int
+    dropped_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """How this peer is doing, for its operator."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    peername: str
+    role: str
+    """``replica``, ``storage``, ``removed`` or ``not admitted``."""
+    epoch: Epoch
+    view: View
+    primary: PeerId
+    last_executed: Seq
+    last_stable: Seq
+    links: tuple[LinkView, ...]
+    used_bytes: int
+    quota_bytes: int
+    blocks: int
+    pins: int
+    """In the pinset."""
+    proposals: int
+    """Open."""
+    tracker: tuple[tuple[TrackerStatus, int], ...]
+    """How many of this peer's items are in which status."""
+    uptime_ms: int
+    problem: str = ""
+    """Why this peer cannot serve now; empty: it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricView:
+    """The latest value of one metric of one peer."""
+
+    name: str
+    peer: PeerId
+    value: str
+    weight: int
+    is_valid: bool
+    received_at_ms: int
+    expires_ms: int

@@ -1,0 +1,377 @@
+"""A peer in memory: it really keeps pins, proposals and content, and obeys the port's contract."""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from bftcluster import cid as cids
+from bftcluster.api.member_views import MemberView
+from bftcluster.api.ports import Wait
+from bftcluster.api.views import (
+    AddEvent,
+    AddOptions,
+    AddPart,
+    CertificateView,
+    GenesisPeerView,
+    GenesisView,
+    IdView,
+    IpfsView,
+    LinkView,
+    MaintainerView,
+    MetricView,
+    Pages,
+    PeerPinView,
+    PinOptions,
+    PinOutcome,
+    PinStatusView,
+    PinView,
+    PolicyView,
+    ProposalView,
+    SignerView,
+    StatusView,
+    SubmitOutcome,
+    TrackerStatus,
+)
+from bftcluster.cid import Cid
+from bftcluster.errors import (
+    NotFoundError,
+    NotReachedError,
+    RefusedError,
+)
+from bftcluster.ids import ClusterId, Digest, Epoch, MaintainerId, PeerId, Seq, View
+from bftcluster.signing.keys import peer_id_text
+from tests.unit.api.memory_content import MemoryContent, Tree
+
+PEERS = tuple(PeerId(bytes([number]) * 32) for number in (1, 2, 3, 4))
+ME = PEERS[0]
+MAINTAINER = MaintainerId(b"\x11" * 32)
+NOW_MS = 1_800_000_000_000
+"""2027-01-15T08:00:00Z."""
+
+
+@dataclass
+class MemoryService(MemoryContent):
+    """One peer of four. ``approvals_needed`` 1: what its maintainer proposes is committed."""
+
+    has_key: bool = True
+    approvals_needed: int = 1
+    why_not_well: str = ""
+    fails_after_pages: int | None = None
+    """Page number from which every listing fails."""
+    statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
+    kept: dict[Cid, PinView] = field(default_factory=dict)
+    open_proposals: dict[Digest, ProposalView] = field(default_factory=dict)
+    submitted: list[bytes] = field(default_factory=list)
+    pages_submitted: list[int] = field(default_factory=list)
+    last_add: AddOptions | None = None
+    closed_listings: int = 0
+    stalled: trio.Event | None = None
+    """Uploads are not read before it is set."""
+
+    def version(self) -> str:
+        return "0.1.0"
+
+    def id(self) -> IdView:
+        return self._id(ME)
+
+    def peers(self) -> Sequence[IdView]:
+        return [self._id(peer) for peer in PEERS[:3]] + [
+            IdView(peer=PEERS[3], error="not connected")
+        ]
+
+    def problem(self) -> str:
+        return self.why_not_well
+
+    async def members(self) -> Sequence[MemberView]:
+        return [
+            MemberView(
+                peer=peer,
+                peername=f"peer-{peer[0]}",
+                addresses=(),
+                votes=peer is not PEERS[3],
+                since_epoch=None if peer is PEERS[3] else Epoch(0),
+                has_joined=True,
+                is_connected=True,
+                under_way="",
+                evidence=Digest(b"\xee" * 32) if peer is PEERS[2] else None,
+            )
+            for peer in PEERS
+        ]
+
+    async def status(self) -> StatusView:
+        return StatusView(
+            cluster_id=ClusterId(b"\xcc" * 32),
+            peer=ME,
+            peername="peer-1",
+            role="replica",
+            epoch=Epoch(0),
+            view=View(2),
+            primary=PEERS[2],
+            last_executed=Seq(17),
+            last_stable=Seq(0),
+            links=tuple(self._link(peer) for peer in PEERS[1:]),
+            used_bytes=sum(len(data) for data in self.content_of.values()),
+            quota_bytes=self.quota_bytes,
+            blocks=len(self.content_of),
+            pins=len(self.kept),
+            proposals=len(self.open_proposals),
+            tracker=((TrackerStatus.PINNED, len(self.kept)),),
+            uptime_ms=60_000,
+            problem=self.problem(),
+        )
+
+    def metrics(self) -> Sequence[MetricView]:
+        return [
+            MetricView(
+                name=name,
+                peer=peer,
+                value="1000",
+                weight=1000,
+                is_valid=peer != PEERS[3],
+                received_at_ms=NOW_MS,
+                expires_ms=NOW_MS + 30_000,
+            )
+            for name in ("ping", "freespace")
+            for peer in PEERS
+        ]
+
+    async def allocations(self) -> Pages[PinView]:
+        async with aclosing(self._listing()) as listing:
+            async for page in listing:
+                yield [self.kept[cid] for cid in page]
+
+    async def allocation(self, cid: Cid) -> PinView:
+        if cid not in self.kept:
+            raise NotFoundError(f"{cids.text(cid)} is not pinned")
+        return self.kept[cid]
+
+    async def pins(self, *, local: bool) -> Pages[PinStatusView]:
+        async with aclosing(self._listing()) as listing:
+            async for page in listing:
+                yield [await self.pin_status(cid, local=local) for cid in page]
+
+    async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
+        pin = self.kept.get(cid)
+        missing = TrackerStatus.PINNED if pin else TrackerStatus.UNPINNED
+        view = PinStatusView(
+            cid=cid,
+            peers=tuple(
+                PeerPinView(
+                    peer=peer,
+                    peername=f"peer-{peer[0]}",
+                    status=self.statuses.get((cid, peer), missing),
+                    timestamp_ms=NOW_MS,
+                    ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
+                )
+                for peer in (PEERS[:1] if local else PEERS[:2])
+            ),
+        )
+        if pin is None:
+            return view
+        return replace(
+            view,
+            name=pin.options.name,
+            allocations=pin.allocations,
+            origins=pin.options.origins,
+            created_ms=pin.timestamp_ms,
+            metadata=pin.options.metadata,
+        )
+
+    async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
+        self._require_key()
+        pin = PinView(cid=cid, options=options, allocations=PEERS[:2], timestamp_ms=NOW_MS)
+        committed = self.approvals_needed == 1
+        if committed:
+            self.kept[cid] = pin
+        return PinOutcome(
+            pin=pin, committed=committed, proposal=self._propose("pin", cid, options.name)
+        )
+
+    async def unpin(self, cid: Cid) -> PinOutcome:
+        self._require_key()
+        pin = await self.allocation(cid)
+        committed = self.approvals_needed == 1
+        if committed:
+            del self.kept[cid]
+        return PinOutcome(pin=pin, committed=committed, proposal=self._propose("unpin", cid, ""))
+
+    async def recover(self, cid: Cid) -> PinStatusView:
+        await self.allocation(cid)
+        if self.statuses.get((cid, ME)) is TrackerStatus.PIN_ERROR:
+            self.statuses[cid, ME] = TrackerStatus.PIN_QUEUED
+        return await self.pin_status(cid, local=True)
+
+    async def recover_all(self) -> Pages[PinStatusView]:
+        for cid, peer in sorted(self.statuses):
+            if peer == ME and self.statuses[cid, ME] is TrackerStatus.PIN_ERROR:
+                yield [await self.recover(cid)]
+
+    async def collect_garbage(self) -> Sequence[Cid]:
+        garbage = sorted(cid for cid in self.content_of if cid not in self.kept)
+        for cid in garbage:
+            del self.content_of[cid]
+        return garbage
+
+    async def add(
+        self, parts: AsyncIterator[AddPart], options: AddOptions
+    ) -> AsyncGenerator[AddEvent, None]:
+        self.last_add = options
+        if self.stalled is not None:
+            await self.stalled.wait()
+        if not options.no_pin:
+            self._require_key()
+        tree: Tree = {}
+        held: AddEvent | None = None
+        async for part in parts:
+            async for event in self.import_part(part, tree, progress=options.progress):
+                if held is not None:
+                    yield held
+                held = event
+        if options.wrap_with_directory or isinstance(next(iter(tree.values())), dict):
+            for event in self.store_tree("", tree):
+                if event.name or options.wrap_with_directory:
+                    assert held is not None, "the API refuses an empty upload"
+                    yield held
+                    held = event
+        assert held is not None, "the API refuses an empty upload"
+        assert held.cid is not None, "what is last is complete"
+        proposal = None
+        if not options.no_pin:
+            outcome = await self.pin(held.cid, options.pin)
+            proposal = None if outcome.committed else outcome.proposal
+        yield replace(held, allocations=PEERS[:2], proposal=proposal)
+
+    async def submit(
+        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    ) -> Sequence[SubmitOutcome]:
+        if any(request == b"unreachable" for request in requests):
+            raise NotReachedError("no quorum")
+        self.pages_submitted.append(len(requests))
+        outcomes = []
+        for request in requests:
+            self.submitted.append(request)
+            outcomes.append(self._outcome(request, wait, timeout_ms))
+        return outcomes
+
+    async def proposals(self) -> Pages[ProposalView]:
+        for proposal in self.open_proposals.values():
+            yield [proposal]
+
+    async def proposal(self, digest: Digest) -> ProposalView:
+        if digest not in self.open_proposals:
+            raise NotFoundError("no such proposal")
+        return self.open_proposals[digest]
+
+    async def certificate(self, cid: Cid) -> CertificateView:
+        pin = await self.allocation(cid)
+        return CertificateView(
+            cid=cid,
+            intent_digest=Digest(b"\xdd" * 32),
+            intent=b"intent",
+            approval_certificate=b"certificate",
+            policy=b"policy",
+            approvers=(self._signer(),),
+            threshold=1,
+            seq=Seq(5),
+            timestamp_ms=pin.timestamp_ms,
+            log_entry=b"entry",
+        )
+
+    def policy(self) -> PolicyView:
+        return PolicyView(
+            version=3,
+            hash=Digest(b"\xaa" * 32),
+            threshold=1,
+            maintainers=(MaintainerView(maintainer=MAINTAINER, name="ada"),),
+            data=b"policy",
+        )
+
+    def genesis(self) -> GenesisView:
+        return GenesisView(
+            cluster_id=ClusterId(b"\xcc" * 32),
+            name="archive",
+            created_ms=NOW_MS,
+            replication_min=2,
+            replication_max=3,
+            peers=(GenesisPeerView(peer=ME, name="peer-1", addresses=("/ip4/1.2.3.4/tcp/9096",)),),
+            data=b"genesis",
+        )
+
+    async def _listing(self) -> Pages[Cid]:
+        """Two pins a page."""
+        try:
+            ordered = sorted(self.kept)
+            for number, start in enumerate(range(0, len(ordered), 2)):
+                if number == self.fails_after_pages:
+                    raise NotReachedError("the store stopped answering")
+                yield ordered[start : start + 2]
+        finally:
+            self.closed_listings += 1
+
+    def _outcome(self, request: bytes, wait: Wait, timeout_ms: int) -> SubmitOutcome:
+        digest = Digest(hashlib.sha256(request).digest())
+        if request == b"\xff":
+            return SubmitOutcome(digest=None, code="malformed", detail="not CBOR", seq=Seq(0))
+        if wait is Wait.NONE:
+            return SubmitOutcome(digest=digest, code="accepted", detail="", seq=Seq(0))
+        if timeout_ms == 0:
+            return SubmitOutcome(digest=digest, code="timeout", detail="", seq=Seq(0))
+        seq = Seq(len(self.submitted))
+        return SubmitOutcome(digest=digest, code="committed", detail="", seq=seq)
+
+    def _require_key(self) -> None:
+        if not self.has_key:
+            raise RefusedError(
+                "this peer holds no maintainer key", hint="sign with `bftcluster pin add`"
+            )
+
+    def _propose(self, kind: str, cid: Cid, name: str) -> Digest:
+        intent = f"{kind} {cids.text(cid)} {len(self.open_proposals)}".encode()
+        digest = Digest(hashlib.sha256(intent).digest())
+        if self.approvals_needed > 1:
+            self.open_proposals[digest] = ProposalView(
+                digest=digest,
+                intent=intent,
+                kind=kind,
+                cid=cid,
+                name=name,
+                state="pending",
+                threshold=self.approvals_needed,
+                approvals=(self._signer(),),
+                rejections=(),
+                proposed_ms=NOW_MS,
+                not_before_ms=0,
+                expires_ms=NOW_MS + 3_600_000,
+                seq=Seq(9),
+            )
+        return digest
+
+    def _signer(self) -> SignerView:
+        return SignerView(maintainer=MAINTAINER, name="ada", signature=b"\x55" * 64)
+
+    def _id(self, peer: PeerId) -> IdView:
+        address = f"/ip4/10.0.0.{peer[0]}/tcp/9096/p2p/{peer_id_text(peer)}"
+        return IdView(
+            peer=peer,
+            peername=f"peer-{peer[0]}",
+            addresses=(address,),
+            cluster_peers=PEERS,
+            cluster_peers_addresses=(address,),
+            version=self.version(),
+            ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
+        )
+
+    def _link(self, peer: PeerId) -> LinkView:
+        return LinkView(
+            peer=peer,
+            peername=f"peer-{peer[0]}",
+            is_connected=peer != PEERS[3],
+            rtt_ms=0.25,
+            since_ms=NOW_MS - 1000 * peer[0],
+            last_seen_ms=NOW_MS,
+            queued_frames=0,
+            dropped_frames=0,
+        )
