@@ -1,0 +1,318 @@
+"""Puts one peer together from its parts, and runs it until it is told to stop.
+
+The only place that names concrete adapters. Data goes one way round: network and API put events
+into the inbox, the replica orders them, the executor turns them into state, and the tracker does
+what the state asks.
+"""
+
+import gc
+import signal
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from bftcluster.api.app import create_app
+from bftcluster.api.server import serve
+from bftcluster.api.settings import ApiSettings
+from bftcluster.blocks.exchange import Exchange
+from bftcluster.errors import ClusterError
+from bftcluster.ids import PeerId, ReplicaId
+from bftcluster.ledger.outcomes import Effect
+from bftcluster.net.network import Network
+from bftcluster.net.settings import NetworkSettings
+from bftcluster.net.streams import StreamClass
+from bftcluster.node.announcer import Announcer
+from bftcluster.node.clock import SystemClock
+from bftcluster.node.config import Config
+from bftcluster.node.contacts import Contacts
+from bftcluster.node.content import Content
+from bftcluster.node.evidence_files import EvidenceFiles
+from bftcluster.node.execute_loop import ExecuteLoop
+from bftcluster.node.gateway import Gateway
+from bftcluster.node.inbox import Inbox
+from bftcluster.node.logs import configure_logs, log_for
+from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.pinset import Pinset
+from bftcluster.node.proposer import Proposer
+from bftcluster.node.prosecutor import Prosecutor
+from bftcluster.node.replica_loop import ReplicaLoop
+from bftcluster.node.service import NodeService
+from bftcluster.node.standing import Standing
+from bftcluster.node.tracker_loop import TrackerLoop
+from bftcluster.node.uploads import Uploads
+from bftcluster.pbft import (
+    Event,
+    Lane,
+    LogRead,
+    LogReadRequest,
+    MessageReceived,
+    Outbound,
+)
+from bftcluster.pins.settings import TrackerSettings
+
+INBOX_EVENTS_MAX: Final = 4096
+"""Frames and requests of others that may wait for the replica."""
+PACE_S: Final = 0.02
+"""Times the number of voters: together they order some forty batches a second."""
+COLLECT_AFTER_OBJECTS: Final = 20_000
+_LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
+
+_log = log_for("node")
+
+
+def run_peer(directory: Path) -> None:
+    """Run the peer that lives in ``directory`` until SIGINT or SIGTERM.
+
+    Raises:
+        ClusterError: It cannot start, or cannot go on.
+    """
+    assert_enabled()
+    config = Config.load(directory)
+    configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
+    with open_parts(config) as parts:
+        peer = Peer(parts)
+        _tune_collector()
+        try:
+            trio.run(peer.run)
+        except* ClusterError as group:
+            raise _first(group) from group
+
+
+def _tune_collector() -> None:
+    """Leave what was made at start out of every collection, and collect less often.
+
+    Messages are freed by counting references; cycles are rare, and looking for them among a
+    hundred thousand objects of the libraries was a few per cent of all work (measured).
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
+
+
+def assert_enabled() -> None:
+    """Refuse to run under ``python -O``: assertions guard the protocol in production."""
+    try:
+        assert False, "assertions are on"  # noqa: B011, PT015 - this is what is being asked
+    except AssertionError:
+        return
+    raise RuntimeError("bftcluster must not run with assertions off (python -O)")
+
+
+class Peer:
+    """The loops of one process and the wires between them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._clock = SystemClock()
+        self._inbox: Inbox[Event] = Inbox(external_max=INBOX_EVENTS_MAX)
+        self._contacts = Contacts(
+            me=parts.me, reader=parts.store.reader, configured=parts.config.addresses()
+        )
+        self._pinset = Pinset(parts.store.reader)
+        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier)
+        self._network = self._make_network()
+        self._exchange = Exchange(
+            store=parts.blocks, send=partial(self._network_send, StreamClass.BLOCKS)
+        )
+        self._uploads = Uploads(parts.config.directory)
+        self._announcer = self._make_announcer()
+        self._tracker = self._make_tracker()
+        self._executor = ExecuteLoop(
+            ledger=parts.ledger,
+            store=parts.store,
+            gateway=self._gateway,
+            report=self._inbox.put_nowait,
+            carry_out=self._carry_out,
+        )
+        evidence = EvidenceFiles(parts.config.directory)
+        self._prosecutor = Prosecutor(self._gateway, evidence.kept())
+        self._replica_loop = ReplicaLoop(
+            replica=parts.replica,
+            wal=parts.wal,
+            inbox=self._inbox,
+            clock=self._clock,
+            send=self._send,
+            decide=self._executor.decide,
+            read_log=self._read_log,
+            sync_ledger=self._executor.sync,
+            evidence=evidence,
+            accuse=self._prosecutor.accuse,
+        )
+        self._service = self._make_service()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Serve until a signal comes; then stop in an order that loses nothing."""
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(_watch_signals, stop)
+            await nursery.start(self._network.run)
+            await nursery.start(self._exchange.run)
+            nursery.start_soon(self._replica_loop.run)
+            nursery.start_soon(self._executor.run)
+            nursery.start_soon(self._tracker.run)
+            nursery.start_soon(self._announce)
+            nursery.start_soon(self._contacts.run, self._network.allow)
+            nursery.start_soon(self._prosecutor.run)
+            async with trio.open_nursery() as api:
+                await self._serve_api(api, stop)
+                _log.info("peer is running", peer=self._parts.name)
+                await stop.wait()
+            _log.info("stopping")
+            nursery.cancel_scope.cancel()
+
+    async def _serve_api(self, nursery: trio.Nursery, stop: trio.Event) -> None:
+        settings = self._parts.config.api
+        if not settings.listen:
+            return
+        api = ApiSettings(
+            listen=tuple(settings.listen), allowed_hosts=tuple(settings.allowed_hosts)
+        )
+        await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
+
+    async def _announce(self) -> None:
+        await self._announcer.run(interval_s=self._parts.config.tracker.announce_interval_s)
+
+    def _make_announcer(self) -> Announcer:
+        parts = self._parts
+        return Announcer(
+            signer=parts.key,
+            cluster_id=parts.genesis.cluster_id,
+            name=parts.name,
+            addresses=self._own_addresses,
+            pace_s=self._pace_s,
+            clock=self._clock,
+            gateway=self._gateway,
+            space=self._space,
+        )
+
+    def _make_tracker(self) -> TrackerLoop:
+        settings = self._parts.config.tracker
+        return TrackerLoop(
+            me=self._parts.me,
+            settings=TrackerSettings(
+                fetches_max=settings.fetches_max, report_delay_ms=settings.report_delay_ms
+            ),
+            blocks=self._parts.blocks,
+            exchange=self._exchange,
+            pinset=self._pinset,
+            announcer=self._announcer,
+            clock=self._clock,
+            connected=self._connected,
+            uploads=self._uploads,
+        )
+
+    def _make_service(self) -> NodeService:
+        parts = self._parts
+        proposer = Proposer(
+            key=Proposer.load_key(parts.config),
+            cluster_id=parts.genesis.cluster_id,
+            pinset=self._pinset,
+            gateway=self._gateway,
+            clock=self._clock,
+        )
+        content = Content(
+            blocks=parts.blocks,
+            exchange=self._exchange,
+            pinset=self._pinset,
+            proposer=proposer,
+            uploads=self._uploads,
+            clock=self._clock,
+            connected=self._connected,
+        )
+        return NodeService(
+            parts=parts,
+            pinset=self._pinset,
+            standing=Standing(
+                parts=parts, contacts=self._contacts, network=self._network, clock=self._clock
+            ),
+            gateway=self._gateway,
+            tracker=self._tracker,
+            content=content,
+            proposer=proposer,
+            clock=self._clock,
+        )
+
+    def _make_network(self) -> Network:
+        config = self._parts.config.network
+        return Network(
+            seed=self._parts.key.seed,
+            listen=config.listen,
+            peers=self._contacts.allowed(),
+            handlers={
+                StreamClass.CONSENSUS: self._on_frame,
+                StreamClass.SYNC: self._on_frame,
+                StreamClass.BLOCKS: self._on_blocks,
+            },
+            settings=NetworkSettings(
+                heartbeat_interval_s=config.heartbeat_interval_ms / 1000,
+                silence_max_s=config.peer_timeout_ms / 1000,
+            ),
+        )
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        self._contacts.note(effects)
+        self._tracker.carry_out(effects)
+
+    def _own_addresses(self) -> Sequence[str] | None:
+        record = self._contacts.records.get(self._parts.me)
+        return None if record is None else record.addresses
+
+    def _pace_s(self) -> float | None:
+        """Return how often a voter announces itself so that waiting changes need not wait long."""
+        replica = self._parts.replica
+        if not self._contacts.changes or replica.me not in replica.membership.replicas:
+            return None
+        return PACE_S * replica.membership.n
+
+    async def _on_frame(self, peer: PeerId, frame: bytes) -> None:
+        await self._inbox.put(MessageReceived(ReplicaId(peer), frame))
+
+    async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
+        await self._exchange.on_frame(peer, frame)
+
+    async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
+        await self._network.send(peer, stream_class, frame)
+
+    def _send(self, outbound: Outbound) -> None:
+        stream_class = _LANES[outbound.lane]
+        if outbound.to is None:
+            self._network.broadcast(self._contacts.peers, stream_class, outbound.frame)
+        else:
+            self._network.send_nowait(PeerId(outbound.to), stream_class, outbound.frame)
+
+    def _read_log(self, request: LogReadRequest) -> None:
+        assert self._nursery is not None, "the log is read while the peer runs"
+        self._nursery.start_soon(self._answer_log_read, request)
+
+    async def _answer_log_read(self, request: LogReadRequest) -> None:
+        entries = await self._pinset.log_entries(request.first, request.count)
+        self._inbox.put_nowait(LogRead(request.to, tuple(entries)))
+
+    def _connected(self) -> list[PeerId]:
+        return [peer for peer, link in self._network.links().items() if link.connected]
+
+    def _space(self) -> tuple[int, int]:
+        stat = self._parts.blocks.stat()
+        return stat.quota_bytes, stat.free_bytes
+
+
+async def _watch_signals(
+    stop: trio.Event,
+    task_status: Any = trio.TASK_STATUS_IGNORED,  # noqa: ANN401 - stubs without TaskStatus
+) -> None:
+    """Set ``stop`` at the first SIGINT or SIGTERM; a second one kills as usual."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            stop.set()
+            return
+
+
+def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
+    for exc in group.exceptions:
+        return _first(exc) if isinstance(exc, BaseExceptionGroup) else exc
+    raise AssertionError("a group has members")

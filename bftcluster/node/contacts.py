@@ -1,0 +1,115 @@
+"""Who may connect to this peer, and where to reach them: the peers that the ledger admits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NoReturn
+
+import trio
+
+from bftcluster.ids import PeerId
+from bftcluster.ledger.members import Change, read_changes
+from bftcluster.ledger.outcomes import Effect, PeerChanged, PeerRemoved
+from bftcluster.ledger.records import PeerRecord, peer_record
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import CHANGES_KEY
+from bftcluster.node.logs import log_for
+from bftcluster.signing.keys import peer_id_text
+from bftcluster.storage.ledger_reader import LedgerReader
+
+REMOVED_GRACE_S: Final = 30.0
+"""How long a removed peer may still connect: it must be able to learn that it was removed."""
+_PAGE_ROWS: Final = 500
+_PAUSE_S: Final = 0.2
+"""At least this long between two looks: joins come in bursts."""
+
+Addresses = Mapping[PeerId, Sequence[str]]
+
+_log = log_for("node")
+
+
+class Contacts:
+    """Follows the ledger's peers, and tells the network."""
+
+    def __init__(self, *, me: PeerId, reader: LedgerReader, configured: Addresses) -> None:
+        """Read who is admitted now; blocks.
+
+        Args:
+            me: This peer.
+            reader: Of the ledger.
+            configured: Addresses that the operator set: they count instead of announced ones. While
+                this peer is not admitted as far as it knows, it follows these peers as well.
+        """
+        self._me = me
+        self._reader = reader
+        self._configured = configured
+        self._until_s: dict[PeerId, float] = {}
+        """When the grace of peers that were removed just now ends, in trio's time."""
+        self._gone: dict[PeerId, Sequence[str]] = {}
+        self._changed = trio.Event()
+        self.records: dict[PeerId, PeerRecord] = {}
+        """The admitted peers."""
+        self.changes: tuple[Change, ...] = ()
+        """Changes of members under way."""
+        self._read()
+        self.peers: tuple[PeerId, ...] = tuple(self.allowed())
+        """Who may connect, as the network was told last."""
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether this peer belongs to the cluster, as far as it has executed."""
+        return self._me in self.records
+
+    def allowed(self) -> dict[PeerId, Sequence[str]]:
+        """Return who may connect, and where to dial them."""
+        allowed = {peer: self._addresses(record) for peer, record in self.records.items()}
+        if not self.is_admitted:
+            allowed = {**self._configured, **allowed}
+        return {**self._gone, **allowed}
+
+    def note(self, effects: Sequence[Effect]) -> None:
+        """Take in what the ledger changed."""
+        if any(isinstance(effect, PeerChanged | PeerRemoved) for effect in effects):
+            self._changed.set()
+
+    async def run(self, allow: Callable[[Addresses], None]) -> NoReturn:
+        """Tell ``allow`` whenever the answer changes; until cancelled."""
+        told = self.allowed()
+        while True:
+            with trio.move_on_after(self._patience_s()):
+                await self._changed.wait()
+            self._changed = trio.Event()
+            before = self.records
+            await trio.to_thread.run_sync(self._read)
+            self._say_goodbye(before)
+            allowed = self.allowed()
+            if allowed != told:
+                allow(allowed)
+                told = allowed
+                self.peers = tuple(allowed)
+            await trio.sleep(_PAUSE_S)
+
+    def _say_goodbye(self, before: Mapping[PeerId, PeerRecord]) -> None:
+        """Let removed peers stay for a while, and those whose grace is over go."""
+        now_s = trio.current_time()
+        for peer in before.keys() - self.records.keys():
+            _log.warning("a peer was removed from the cluster", peer=peer_id_text(peer))
+            self._until_s[peer] = now_s + REMOVED_GRACE_S
+            self._gone[peer] = self._addresses(before[peer])
+        for peer, until_s in list(self._until_s.items()):
+            if until_s <= now_s or peer in self.records:
+                del self._until_s[peer], self._gone[peer]
+
+    def _patience_s(self) -> float:
+        until_s = min(self._until_s.values(), default=float("inf"))
+        return max(0.0, until_s - trio.current_time())
+
+    def _addresses(self, record: PeerRecord) -> Sequence[str]:
+        return self._configured.get(record.peer) or record.addresses
+
+    def _read(self) -> None:
+        records: dict[PeerId, PeerRecord] = {}
+        after = b""
+        while page := self._reader.iterate(Space.PEER, after, _PAGE_ROWS):
+            records.update((PeerId(key), peer_record(value)) for key, value in page)
+            after = page[-1][0]
+        self.changes = read_changes(self._reader.get(Space.META, CHANGES_KEY))
+        self.records = records

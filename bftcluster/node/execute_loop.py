@@ -1,0 +1,117 @@
+"""What was decided becomes state: execute, flush in one transaction, tell whoever waits.
+
+Only this loop touches the ledger and the writing side of its store. It takes everything that was
+decided since its last turn, so one transaction pays for many batches.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn, Protocol
+
+import trio
+
+from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.ledger import Executed as LedgerExecuted
+from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.outcomes import Effect, Outcome
+from bftcluster.ledger.spaces import Delta
+from bftcluster.node.gateway import Gateway, Ordered, digest_of
+from bftcluster.node.logs import log_for
+from bftcluster.pbft import Batch, Decided, Executed, LogEntry
+
+BATCHES_PER_TURN_MAX: Final = 32
+
+_log = log_for("ledger")
+
+
+class Store(Protocol):
+    """The writing side of the ledger's storage."""
+
+    def flush(self, delta: Delta, entries: Sequence[tuple[Seq, bytes]], position: Seq) -> None:
+        """Take state, log and position forward in one transaction."""
+        ...
+
+    def sync(self) -> Seq:
+        """Make everything flushed durable; return up to where."""
+        ...
+
+
+class ExecuteLoop:
+    """Owns the ledger: nothing else may touch it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: Store,
+        gateway: Gateway,
+        report: Callable[[Executed], None],
+        carry_out: Callable[[Sequence[Effect]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._gateway = gateway
+        self._report = report
+        self._carry_out = carry_out
+        self._decided: deque[Decided] = deque()
+        self._arrived = trio.Event()
+        self._store_lock = trio.Lock()
+
+    def decide(self, decided: Decided) -> None:
+        """Queue a batch. The replica's window bounds how many wait."""
+        self._decided.append(decided)
+        self._arrived.set()
+
+    async def sync(self) -> None:
+        """Return when everything executed so far is durable."""
+        async with self._store_lock:
+            await trio.to_thread.run_sync(self._store.sync)
+
+    async def run(self) -> NoReturn:
+        """Execute until cancelled; a batch is executed whole or not at all."""
+        while True:
+            if not self._decided:
+                self._arrived = trio.Event()
+                await self._arrived.wait()
+            count = min(len(self._decided), BATCHES_PER_TURN_MAX)
+            turn = [self._decided.popleft() for _ in range(count)]
+            with trio.CancelScope(shield=True):
+                await self._execute(turn)
+
+    async def _execute(self, turn: Sequence[Decided]) -> None:
+        batches = [_ordered(decided) for decided in turn]
+        async with self._store_lock:
+            executed = await trio.to_thread.run_sync(self._execute_and_flush, turn, batches)
+        for batch, applied in zip(batches, executed.applied, strict=True):
+            named = executed.memberships.get(batch.seq)
+            if named is not None:
+                _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
+            self._report(Executed(batch.seq, executed.roots.get(batch.seq), named))
+            if self._gateway.is_awaited:
+                self._gateway.resolve(_outcomes(batch, applied.outcomes))
+            self._carry_out(applied.effects)
+
+    def _execute_and_flush(
+        self, turn: Sequence[Decided], batches: Sequence[OrderedBatch]
+    ) -> LedgerExecuted:
+        executed = self._ledger.execute(batches)
+        entries = [(decided.seq, _entry(decided)) for decided in turn]
+        self._store.flush(executed.delta, entries, turn[-1].seq)
+        return executed
+
+
+def _ordered(decided: Decided) -> OrderedBatch:
+    batch = Batch.from_bytes(decided.batch)
+    return OrderedBatch(
+        seq=decided.seq, timestamp_ms=batch.timestamp_ms, requests=tuple(batch.requests)
+    )
+
+
+def _entry(decided: Decided) -> bytes:
+    return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
+
+
+def _outcomes(batch: OrderedBatch, outcomes: Sequence[Outcome]) -> dict[Digest, Ordered]:
+    pairs = zip(batch.requests, outcomes, strict=True)
+    return {digest_of(request): Ordered(batch.seq, outcome) for request, outcome in pairs}

@@ -1,0 +1,62 @@
+"""Structured logs on stderr, with a level per component."""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logs(*, level: str, levels: Mapping[str, str], format: str) -> None:  # noqa: A002
+    """Set up logging for the whole process.
+
+    Args:
+        level: The level of every component that ``levels`` does not name.
+        levels: Component to level.
+        format: ``text`` or ``json``.
+    """
+    thresholds = {component: _LEVELS[name] for component, name in levels.items()}
+    default = _LEVELS[level]
+
+    def drop_quiet(
+        _: Any,  # noqa: ANN401 - structlog's signature
+        method: str,
+        event: MutableMapping[str, Any],
+    ) -> MutableMapping[str, Any]:
+        if _LEVELS.get(method, 40) < thresholds.get(str(event.get("component", "")), default):
+            raise structlog.DropEvent
+        return event
+
+    render: Any = structlog.processors.JSONRenderer()
+    if format == "text":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    structlog.configure(
+        processors=[
+            drop_quiet,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(min(default, *thresholds.values()))
+        if thresholds
+        else structlog.make_filtering_bound_logger(default),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries (py-libp2p, hypercorn) speak through the standard logging module.
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=max(default, logging.WARNING),
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    logging.getLogger("libp2p").setLevel(thresholds.get("libp2p", logging.ERROR))
+
+
+def log_for(component: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of one component."""
+    bound: structlog.stdlib.BoundLogger = structlog.get_logger(component=component)
+    return bound

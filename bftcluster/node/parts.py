@@ -1,0 +1,177 @@
+"""What a peer opens before it runs and closes after: keys, genesis, ledger, votes, blocks."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.errors import ClusterError, ConfigError
+from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.node.config import Config
+from bftcluster.node.identity import load_identity
+from bftcluster.node.logs import log_for
+from bftcluster.node.replica_loop import Wal as WalPort
+from bftcluster.node.unsynced import UnsyncedDisk
+from bftcluster.pbft import Recovered, Replica, Settings
+from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
+from bftcluster.storage.disk import PosixDisk
+from bftcluster.storage.ledger_store import LedgerStore
+from bftcluster.storage.lock import DirectoryLock
+from bftcluster.storage.ports import Disk
+from bftcluster.storage.wal import WAL_NAME, Wal
+
+_GENESIS_SIZE_MAX_BYTES: Final = 4 << 20
+_NONCE_SIZE_BYTES: Final = 16
+
+_log = log_for("node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the loops of one peer share."""
+
+    config: Config
+    key: SigningKey
+    genesis: Genesis
+    me: PeerId
+    name: str
+    store: LedgerStore
+    ledger: Ledger
+    verifier: ApprovalVerifier
+    wal: WalPort
+    replica: Replica
+    blocks: EmbeddedStore
+
+
+class CompactableWal:
+    """The write-ahead log, with the nonces that its rewrites need."""
+
+    def __init__(self, wal: Wal) -> None:
+        self._wal = wal
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Return when every record is on the disk."""
+        self._wal.append(records)
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """Replace all records by these."""
+        self._wal.rewrite(records, nonce=secrets.token_bytes(_NONCE_SIZE_BYTES))
+
+
+@contextmanager
+def open_parts(config: Config) -> Iterator[Parts]:
+    """Open everything, in an order that leaves nothing half-made; close it in the reverse order.
+
+    Raises:
+        ClusterError: Any part cannot be opened; the message says which, the hint what to do.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(DirectoryLock.acquire(config.directory))
+        key = load_identity(config.path(config.peer.identity))
+        me = PeerId(key.public_key)
+        genesis = load_genesis(config.path(config.cluster.genesis))
+        name = _name_in_cluster(config, genesis, me)
+        blocks = EmbeddedStore(config.path(config.storage.blocks), config.quota_bytes)
+        stack.callback(blocks.close)
+        store = LedgerStore.open(config.database_url, genesis=genesis.to_bytes())
+        stack.callback(store.close)
+        is_new = store.first(Space.META) is None
+        wal, records = _open_wal(config, genesis, me, is_new=is_new)
+        stack.callback(wal.close)
+        if is_new:
+            store.flush(genesis_delta(genesis), [], Seq(0))
+            store.sync()
+        verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
+        ledger = Ledger(genesis, store, verifier)
+        yield Parts(
+            config=config,
+            key=key,
+            genesis=genesis,
+            me=me,
+            name=name,
+            store=store,
+            ledger=ledger,
+            verifier=verifier,
+            wal=CompactableWal(wal),
+            replica=Replica(
+                me=ReplicaId(me),
+                cluster_id=genesis.cluster_id,
+                membership=genesis.membership(),
+                signer=key,
+                verifier=Ed25519Verifier(),
+                application=verifier,
+                settings=_settings(config, genesis),
+                recovered=Recovered(
+                    records=records,
+                    executed=store.position(),
+                    timestamp_ms=ledger.head.timestamp_ms,
+                    checkpoint_root=ledger.checkpoint_root(),
+                    epochs=ledger.epochs,
+                ),
+            ),
+            blocks=blocks,
+        )
+
+
+def load_genesis(path: Path) -> Genesis:
+    """Return the genesis in ``path``.
+
+    Raises:
+        ConfigError: Missing, or not a genesis.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_GENESIS_SIZE_MAX_BYTES + 1)
+        return Genesis.from_bytes(data)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no genesis at {path}",
+            hint="copy the file that `bftcluster cluster init` wrote there",
+        ) from None
+    except OSError as exc:
+        raise ConfigError(f"cannot read {path}: {exc.strerror}") from None
+    except ClusterError as exc:
+        raise ConfigError(f"{path} is not a genesis: {exc}") from None
+
+
+def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:
+    for peer in genesis.peers:
+        if peer.peer == me:
+            return config.peer.name or peer.name
+    _log.info("this peer is not in the genesis: it follows, and takes part once it is admitted")
+    return config.peer.name or peer_id_text(me)[-8:]
+
+
+def _open_wal(
+    config: Config, genesis: Genesis, me: PeerId, *, is_new: bool
+) -> tuple[Wal, tuple[bytes, ...]]:
+    """Return the log of votes and what it holds; only a peer that is new starts an empty one."""
+    disk: Disk = PosixDisk(config.path(config.storage.wal))
+    if not config.storage.fsync:
+        _log.warning("votes are not synced to the disk: a power cut can make this replica lie")
+        disk = UnsyncedDisk(disk)
+    if is_new and not disk.exists(WAL_NAME):
+        nonce = secrets.token_bytes(_NONCE_SIZE_BYTES)
+        return Wal.create(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce), ()
+    wal, recovery = Wal.open(disk, cluster=genesis.cluster_id, peer=me)
+    if recovery.cut_size_bytes:
+        _log.warning("cut off a torn last append", size_bytes=recovery.cut_size_bytes)
+    return wal, recovery.records
+
+
+def _settings(config: Config, genesis: Genesis) -> Settings:
+    return Settings(
+        batch_requests_max=config.pbft.batch_requests_max,
+        batch_delay_ms=config.pbft.batch_delay_ms,
+        slots_in_flight_max=config.pbft.slots_in_flight_max,
+        request_timeout_ms=config.pbft.request_timeout_ms,
+        view_change_timeout_ms=config.pbft.view_change_timeout_ms,
+        checkpoint_interval_seqs=genesis.checkpoint_interval,
+    )

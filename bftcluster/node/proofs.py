@@ -1,0 +1,83 @@
+"""Who approved a pin, found again in the log: the proof an archive shows in twenty years."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError, NotFoundError
+from bftcluster.ids import Digest, MaintainerId, Seq
+from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.requests import Approve, Propose, Submit, parse_request
+from bftcluster.limits import SIGNATURE_SIZE_BYTES
+from bftcluster.node.pinset import Pinset
+from bftcluster.pbft import Batch
+from bftcluster.signing.approvals import Approval, ApprovalCertificate, Intent
+from bftcluster.signing.keys import Ed25519Verifier
+from bftcluster.signing.policies import Policy
+from bftcluster.signing.schemes import certify, members
+
+_PAGE_ENTRIES: Final = 64
+
+
+async def approval_certificate(
+    pinset: Pinset, record: PinRecord, policy: Policy
+) -> ApprovalCertificate:
+    """Return the approvals of a pin, whether they came complete or one by one on the log.
+
+    Reads the log backwards from where the pin was ordered to where its intent was first proposed.
+
+    Raises:
+        NotFoundError: The log no longer reaches back that far.
+    """
+    approvals: dict[bytes, Approval] = {}
+    last = record.seq
+    while last > 0:
+        first = Seq(max(1, last - _PAGE_ENTRIES + 1))
+        entries = await pinset.log_entries(first, last - first + 1)
+        for request in _requests_backwards(entries):
+            match request:
+                case Submit(certificate=certificate):
+                    if Intent.from_bytes(certificate.intent).digest == record.intent_digest:
+                        return certificate
+                case Approve(intent_digest=digest, approval=approval):
+                    if digest == record.intent_digest:
+                        approvals[approval.maintainer] = approval
+                case Propose(intent=intent, approval=approval):
+                    if _digest_of(intent) == record.intent_digest:
+                        approvals[approval.maintainer] = approval
+                        votes = [a for a in approvals.values() if a.maintainer in record.approvers]
+                        return certify(intent, votes, policy, Ed25519Verifier())
+                case _:
+                    pass
+        last = Seq(first - 1)
+    raise NotFoundError("the log no longer holds the approvals of this pin")
+
+
+def signatures_of(
+    certificate: ApprovalCertificate, policy: Policy
+) -> list[tuple[MaintainerId, bytes]]:
+    """Return each approver of an Ed25519 certificate with the signature."""
+    size = SIGNATURE_SIZE_BYTES
+    return [
+        (maintainer, certificate.signatures[i * size : (i + 1) * size])
+        for i, maintainer in enumerate(members(certificate.signers, policy))
+    ]
+
+
+def _requests_backwards(entries: Sequence[bytes]) -> list[object]:
+    requests: list[object] = []
+    for entry in reversed(entries):
+        _, batch, _ = codec.decode(entry)
+        for data in reversed(Batch.from_bytes(batch).requests):
+            try:
+                requests.append(parse_request(data))
+            except MalformedMessageError:  # ordered by a faulty primary, refused at execution
+                continue
+    return requests
+
+
+def _digest_of(intent: bytes) -> Digest | None:
+    try:
+        return Intent.from_bytes(intent).digest
+    except MalformedMessageError:
+        return None

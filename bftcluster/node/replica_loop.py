@@ -1,0 +1,158 @@
+"""Step, persist, send, hand over; for ever.
+
+A vote that left before its record was durable could be contradicted after a crash, so the order
+in ``_carry_out`` is the contract of ``Ready`` and not an optimisation to tune. One turn takes
+everything that has arrived, so one fsync pays for many votes (group commit).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import trio
+
+from bftcluster.errors import HaltedError
+from bftcluster.node.inbox import Inbox
+from bftcluster.node.logs import log_for
+from bftcluster.pbft import Decided, Event, LogReadRequest, Outbound, Ready, Replica, Tick
+from bftcluster.pbft.events import Halt
+
+IDLE_TURN_S = 1.0
+"""Longest sleep of the loop when the replica names no deadline."""
+
+_log = log_for("pbft")
+
+
+class Wal(Protocol):
+    """Durable memory of votes."""
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Return when every record is on the disk."""
+        ...
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """Replace all records by these."""
+        ...
+
+
+class Clock(Protocol):
+    """What time it is, twice."""
+
+    def now_ms(self) -> int:
+        """Return monotonic milliseconds, for timers."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return Unix milliseconds, for data."""
+        ...
+
+
+class Evidence(Protocol):
+    """Where proofs of misbehaviour are kept."""
+
+    def keep(self, pieces: Sequence[bytes]) -> Sequence[Path]:
+        """Write proofs that replicas contradicted themselves; return their files."""
+        ...
+
+    def keep_halt(self, halt: Halt) -> Path:
+        """Write what made this replica stop; return the file."""
+        ...
+
+
+class ReplicaLoop:
+    """Owns the replica: nothing else may touch it."""
+
+    def __init__(
+        self,
+        *,
+        replica: Replica,
+        wal: Wal,
+        inbox: Inbox[Event],
+        clock: Clock,
+        send: Callable[[Outbound], None],
+        decide: Callable[[Decided], None],
+        read_log: Callable[[LogReadRequest], None],
+        sync_ledger: Callable[[], Awaitable[None]],
+        evidence: Evidence,
+        accuse: Callable[[Sequence[bytes]], None],
+    ) -> None:
+        self.replica = replica
+        self._wal = wal
+        self._inbox = inbox
+        self._clock = clock
+        self._send = send
+        self._decide = decide
+        self._read_log = read_log
+        self._sync_ledger = sync_ledger
+        self._evidence = evidence
+        self._accuse = accuse
+        self._deadline_ms: int | None = None
+
+    async def run(self) -> NoReturn:
+        """Serve until cancelled."""
+        await self._carry_out([self.replica.start(**self._time())])
+        while True:
+            events = await self._inbox.take(timeout_s=self._patience_s())
+            time = self._time()
+            readies = [self.replica.step(event, **time) for event in events]
+            if self._deadline_ms is not None and time["now_ms"] >= self._deadline_ms:
+                readies.append(self.replica.step(Tick(), **time))
+            await self._carry_out(readies)
+
+    async def _carry_out(self, readies: Sequence[Ready]) -> None:
+        if not readies:
+            return
+        self._deadline_ms = readies[-1].deadline_ms
+        self._send_all(outbound for ready in readies for outbound in ready.early)
+        records = [record for ready in readies for record in ready.records]
+        if records:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._wal.append, records)
+        self._send_all(outbound for ready in readies for outbound in ready.messages)
+        for ready in readies:
+            for decided in ready.decided:
+                self._decide(decided)
+            for request in ready.log_reads:
+                self._read_log(request)
+            self._tell(ready)
+        if any(ready.truncate_to is not None for ready in readies):
+            await self._compact()
+
+    def _tell(self, ready: Ready) -> None:
+        """Log what is suspicious, keep what is proven, and stop if nothing can be trusted.
+
+        Raises:
+            HaltedError: More than f replicas are faulty, or our own state is damaged.
+        """
+        for report in ready.reports:
+            _log.info(
+                "suspicion",
+                verdict=report.verdict.value,
+                peer=None if report.peer is None else report.peer.hex()[:8],
+                detail=report.detail,
+            )
+        for path in self._evidence.keep(ready.evidence):
+            _log.error("a replica contradicted itself; this proves it", file=str(path))
+        if ready.evidence:
+            self._accuse(ready.evidence)
+        if ready.halt is not None:
+            path = self._evidence.keep_halt(ready.halt)
+            raise HaltedError(f"this replica has stopped: {ready.halt.reason.value}; see {path}")
+
+    async def _compact(self) -> None:
+        """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
+        with trio.CancelScope(shield=True):
+            await self._sync_ledger()
+            await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
+
+    def _send_all(self, outbounds: Iterable[Outbound]) -> None:
+        for outbound in outbounds:
+            self._send(outbound)
+
+    def _patience_s(self) -> float:
+        if self._deadline_ms is None:
+            return IDLE_TURN_S
+        return min(IDLE_TURN_S, max(0, self._deadline_ms - self._clock.now_ms()) / 1000)
+
+    def _time(self) -> dict[str, int]:
+        return {"now_ms": self._clock.now_ms(), "wall_ms": self._clock.wall_ms()}

@@ -1,0 +1,376 @@
+"""One peer as its HTTP clients see it: reads of the ledger, and the one door in."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from bftcluster import __version__, codec
+from bftcluster.api.member_views import MemberView
+from bftcluster.api.ports import Wait
+from bftcluster.api.views import (
+    AddEvent,
+    AddOptions,
+    AddPart,
+    CertificateView,
+    ContentView,
+    GenesisView,
+    IdView,
+    IpfsView,
+    MetricView,
+    Pages,
+    PinOptions,
+    PinOutcome,
+    PinStatusView,
+    PinView,
+    PolicyView,
+    ProposalView,
+    SignerView,
+    StatusView,
+    SubmitOutcome,
+)
+from bftcluster.cid import Cid
+from bftcluster.errors import NotFoundError
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.operations import UnpinOperation
+from bftcluster.ledger.records import PeerRecord, PinRecord
+from bftcluster.ledger.spaces import Space
+from bftcluster.node.content import Content
+from bftcluster.node.gateway import Gateway, Ordered
+from bftcluster.node.membership_views import evidence_by_peer
+from bftcluster.node.parts import Parts
+from bftcluster.node.pinset import Pinset
+from bftcluster.node.proofs import approval_certificate, signatures_of
+from bftcluster.node.proposer import Proposer
+from bftcluster.node.replica_loop import Clock
+from bftcluster.node.standing import Standing
+from bftcluster.node.tracker_loop import TrackerLoop
+from bftcluster.node.views import (
+    genesis_view,
+    pin_operation,
+    pin_status_view,
+    pin_view,
+    policy_view,
+    proposal_view,
+    unpinned_view,
+)
+from bftcluster.signing.keys import peer_id_text
+
+NOT_A_PIN: Final = "pin is not part of the pinset"
+"""ipfs-cluster's words: its clients compare them."""
+
+
+class NodeService:
+    """Implements the API's ``ClusterService``."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        pinset: Pinset,
+        standing: Standing,
+        gateway: Gateway,
+        tracker: TrackerLoop,
+        content: Content,
+        proposer: Proposer,
+        clock: Clock,
+    ) -> None:
+        self._parts = parts
+        self._pinset = pinset
+        self._standing = standing
+        self._gateway = gateway
+        self._tracker = tracker
+        self._content = content
+        self._proposer = proposer
+        self._clock = clock
+        self._started_ms = clock.now_ms()
+
+    # This peer and the others
+
+    def version(self) -> str:
+        """Return the version of the software."""
+        return __version__
+
+    def id(self) -> IdView:
+        """Return this peer."""
+        return self._id_view(self._standing.own_record())
+
+    def peers(self) -> Sequence[IdView]:
+        """Return every admitted peer, sorted by id."""
+        peers = self._pinset.peers()
+        evidence = evidence_by_peer(self._parts.store.reader)
+        views = [self._id_view(peers[peer]) for peer in sorted(peers)]
+        return [
+            replace(view, evidence=evidence[view.peer].digest) if view.peer in evidence else view
+            for view in views
+        ]
+
+    def problem(self) -> str:
+        """Return why this peer cannot serve now; reads memory only."""
+        return self._standing.problem()
+
+    async def status(self) -> StatusView:
+        """Return how this peer is doing."""
+        parts, replica = self._parts, self._parts.replica
+        stat = await trio.to_thread.run_sync(parts.blocks.stat)
+        return StatusView(
+            cluster_id=parts.genesis.cluster_id,
+            peer=parts.me,
+            peername=parts.name,
+            role=self._standing.role(),
+            epoch=replica.membership.epoch,
+            view=replica.view,
+            primary=PeerId(replica.primary),
+            last_executed=replica.last_executed,
+            last_stable=replica.stable,
+            links=tuple(self._standing.links()),
+            used_bytes=stat.used_bytes,
+            quota_bytes=stat.quota_bytes,
+            blocks=stat.blocks,
+            pins=await self._pinset.count(Space.PIN),
+            proposals=sum([len(page) async for page in self.proposals()]),
+            tracker=self._tracker.counts(),
+            uptime_ms=self._clock.now_ms() - self._started_ms,
+            problem=self.problem(),
+        )
+
+    async def members(self) -> Sequence[MemberView]:
+        """Return every admitted peer's place in the cluster."""
+        return await self._standing.members()
+
+    def metrics(self) -> Sequence[MetricView]:
+        """Return who is reachable, and what each peer last said it has free."""
+        now_ms = self._clock.wall_ms()
+        lifetime_ms = 2 * self._parts.config.network.heartbeat_interval_ms
+        views = []
+        for peer, record in sorted(self._pinset.peers().items()):
+            connected = self._standing.is_connected(peer)
+            for name, value in (("ping", record.name), ("freespace", str(record.free_bytes))):
+                views.append(
+                    MetricView(
+                        name=name,
+                        peer=peer,
+                        value=value,
+                        weight=record.free_bytes if name == "freespace" else 0,
+                        is_valid=connected,
+                        received_at_ms=record.reported_ms if name == "freespace" else now_ms,
+                        expires_ms=now_ms + lifetime_ms,
+                    )
+                )
+        return views
+
+    # The pinset
+
+    async def allocations(self) -> Pages[PinView]:
+        """Yield the pinset."""
+        async for page in self._pinset.pins():
+            yield [pin_view(record) for record in page]
+
+    async def allocation(self, cid: Cid) -> PinView:
+        """Return one pin."""
+        return pin_view(await self._pin(cid))
+
+    async def pins(self, *, local: bool) -> Pages[PinStatusView]:
+        """Yield the status of the whole pinset."""
+        async for page in self._pinset.pins():
+            yield await self._status_views(page, local=local)
+
+    async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
+        """Return the status of any CID."""
+        record = await self._pinset.pin(cid)
+        if record is None:
+            return unpinned_view(cid, self._shown_peers(local=local))
+        [view] = await self._status_views([record], local=local)
+        return view
+
+    async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
+        """Propose a pin in the name of this peer's maintainer key."""
+        proposed = await self._proposer.propose(pin_operation(cid, options))
+        record = await self._pinset.pin(cid)
+        shown = PinView(cid=cid, options=options, timestamp_ms=self._clock.wall_ms())
+        return PinOutcome(
+            pin=pin_view(record) if record is not None and proposed.committed else shown,
+            committed=proposed.committed,
+            proposal=proposed.digest,
+        )
+
+    async def unpin(self, cid: Cid) -> PinOutcome:
+        """Propose an unpin likewise."""
+        record = await self._pin(cid)
+        proposed = await self._proposer.propose(UnpinOperation(cid=cid))
+        return PinOutcome(
+            pin=pin_view(record), committed=proposed.committed, proposal=proposed.digest
+        )
+
+    async def recover(self, cid: Cid) -> PinStatusView:
+        """Retry this peer's failed work on one CID now."""
+        record = await self._pin(cid)
+        self._tracker.recover(cid)
+        [view] = await self._status_views([record], local=True)
+        return view
+
+    async def recover_all(self) -> Pages[PinStatusView]:
+        """Retry all of this peer's failed work now."""
+        for cid in self._tracker.recover_all():
+            record = await self._pinset.pin(cid)
+            if record is not None:
+                yield await self._status_views([record], local=True)
+
+    async def collect_garbage(self) -> Sequence[Cid]:
+        """Delete this peer's blocks that no pin keeps."""
+        return await self._content.collect_garbage()
+
+    # Content
+
+    def add(
+        self, parts: AsyncIterator[AddPart], options: AddOptions
+    ) -> AsyncGenerator[AddEvent, None]:
+        """Import an upload, then propose its pin unless ``no_pin``."""
+        return self._content.add(parts, options)
+
+    async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
+        """Return what ``path`` below ``cid`` is."""
+        return await self._content.resolve(cid, path)
+
+    async def content(self, cid: Cid) -> ContentView:
+        """Open a file, directory or symlink for reading."""
+        return await self._content.open(cid)
+
+    def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
+        """Yield ``cid`` and everything below it."""
+        return self._content.walk(cid)
+
+    def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
+        """Yield a CARv1 of the DAG below ``cid``."""
+        return self._content.car(cid)
+
+    # Proposals and proofs
+
+    async def submit(
+        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    ) -> Sequence[SubmitOutcome]:
+        """Hand signed requests to the order; return one outcome for each."""
+        problems = [self._gateway.problem(request) for request in requests]
+        good = [r for r, problem in zip(requests, problems, strict=True) if not problem]
+        answers: list[SubmitOutcome] = []
+        if wait is Wait.NONE:
+            for request in good:
+                await self._gateway.submit(request)
+            answers = [_outcome("accepted", "handed over")] * len(good)
+        else:
+            ordered = await self._gateway.order(good, timeout_s=timeout_ms / 1000)
+            answers = [_ordered_outcome(each) for each in ordered]
+        remaining = iter(answers)
+        return [_outcome("invalid", p) if p else next(remaining) for p in problems]
+
+    async def proposals(self) -> Pages[ProposalView]:
+        """Yield the open proposals."""
+        policy = await self._pinset.policy()
+        now_ms = self._clock.wall_ms()
+        async for page in self._pinset.proposals():
+            views = [proposal_view(record, policy, now_ms=now_ms) for record in page]
+            yield sorted(
+                (view for view in views if view.state == "pending"),
+                key=lambda view: (view.proposed_ms, view.digest),
+            )
+
+    async def proposal(self, digest: Digest) -> ProposalView:
+        """Return one proposal, open or decided."""
+        record = await self._pinset.proposal(digest)
+        if record is None:
+            raise NotFoundError(
+                "no such proposal, or it has expired",
+                hint="`bftcluster pin pending` lists those that wait",
+            )
+        return proposal_view(record, await self._pinset.policy(), now_ms=self._clock.wall_ms())
+
+    async def certificate(self, cid: Cid) -> CertificateView:
+        """Return the proof for one pin."""
+        record = await self._pin(cid)
+        policy = await self._pinset.policy()
+        certificate = await approval_certificate(self._pinset, record, policy)
+        entries = await self._pinset.log_entries(record.seq, 1)
+        return CertificateView(
+            cid=cid,
+            intent_digest=record.intent_digest,
+            intent=certificate.intent,
+            approval_certificate=codec.encode(certificate.to_wire()),
+            policy=policy.to_bytes(),
+            approvers=tuple(
+                SignerView(maintainer=key, name=policy.name_of(key), signature=signature)
+                for key, signature in signatures_of(certificate, policy)
+            ),
+            threshold=policy.threshold,
+            seq=record.seq,
+            timestamp_ms=record.timestamp_ms,
+            log_entry=entries[0] if entries else b"",
+        )
+
+    def policy(self) -> PolicyView:
+        """Return the policy in force."""
+        return policy_view(self._pinset.policy_now())
+
+    def genesis(self) -> GenesisView:
+        """Return the genesis."""
+        return genesis_view(self._parts.genesis)
+
+    async def _pin(self, cid: Cid) -> PinRecord:
+        record = await self._pinset.pin(cid)
+        if record is None:
+            raise NotFoundError(NOT_A_PIN)
+        return record
+
+    async def _status_views(
+        self, records: Sequence[PinRecord], *, local: bool
+    ) -> list[PinStatusView]:
+        peers = self._shown_peers(local=local)
+        infos = await self._tracker.infos(records)
+        return [
+            pin_status_view(record, peers, own=info)
+            for record, info in zip(records, infos, strict=True)
+        ]
+
+    def _shown_peers(self, *, local: bool) -> dict[PeerId, PeerRecord]:
+        peers = self._pinset.peers()
+        return {self._parts.me: self._standing.own_record()} if local else peers
+
+    def _id_view(self, record: PeerRecord) -> IdView:
+        peers = self._pinset.peers()
+        me = record.peer == self._parts.me
+        addresses = _with_id(record.addresses, record.peer)
+        if not me and not self._standing.is_connected(record.peer):
+            return IdView(peer=record.peer, error="not connected", peername=record.name)
+        return IdView(
+            peer=record.peer,
+            peername=self._parts.name if me else record.name,
+            addresses=addresses,
+            cluster_peers=tuple(sorted(peers)) if me else (),
+            cluster_peers_addresses=tuple(
+                address
+                for other in sorted(peers)
+                if me and other != record.peer
+                for address in _with_id(peers[other].addresses, other)
+            ),
+            version=__version__ if me else "",
+            ipfs=IpfsView(id=peer_id_text(record.peer), addresses=addresses),
+        )
+
+
+def _with_id(addresses: Sequence[str], peer: PeerId) -> tuple[str, ...]:
+    return tuple(f"{address}/p2p/{peer_id_text(peer)}" for address in addresses)
+
+
+def _outcome(code: str, detail: str) -> SubmitOutcome:
+    return SubmitOutcome(digest=None, code=code, detail=detail, seq=Seq(0))
+
+
+def _ordered_outcome(ordered: Ordered | None) -> SubmitOutcome:
+    if ordered is None:
+        return _outcome("timeout", "not ordered in time; it may yet be")
+    return SubmitOutcome(
+        digest=ordered.outcome.intent_digest,
+        code=ordered.outcome.label,
+        detail=ordered.outcome.detail,
+        seq=ordered.seq,
+    )

@@ -1,0 +1,316 @@
+"""Carries out what the tracker asks for: fetches, drops, scans and reports."""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import trio
+
+from bftcluster.api import views as api
+from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.fetch_report import FetchFailedError
+from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.cid import Cid, text
+from bftcluster.errors import ClusterError
+from bftcluster.ids import PeerId
+from bftcluster.ledger.outcomes import Drop as DropEffect
+from bftcluster.ledger.outcomes import Effect, HolderChanged, Keep
+from bftcluster.ledger.records import HolderStatus, PinRecord
+from bftcluster.ledger.requests import ReportEntry
+from bftcluster.node.announcer import Announcer
+from bftcluster.node.logs import log_for
+from bftcluster.node.pinset import Pinset
+from bftcluster.node.replica_loop import Clock
+from bftcluster.node.uploads import Uploads
+from bftcluster.pins.events import (
+    Acknowledged,
+    Actions,
+    Desired,
+    Drop,
+    DropDone,
+    DropFailed,
+    Event,
+    Fetch,
+    FetchDone,
+    FetchFailed,
+    NotDesired,
+    Observation,
+    Recover,
+    ReportLine,
+    Scan,
+    Scanned,
+    ScanOf,
+    Stopped,
+    Tick,
+)
+from bftcluster.pins.settings import TrackerSettings
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.pins.tracker import Tracker
+from bftcluster.pins.view import PinInfo, Situation, here
+
+_ENTROPY_SIZE_BYTES: Final = 32
+_HOLDER_STATUS: Final = {
+    TrackerStatus.PINNED: HolderStatus.PINNED,
+    TrackerStatus.PIN_ERROR: HolderStatus.PIN_ERROR,
+    TrackerStatus.UNPINNED: HolderStatus.UNPINNED,
+}
+
+_log = log_for("tracker")
+
+
+class TrackerLoop:
+    """Owns the tracker: nothing else steps it."""
+
+    def __init__(
+        self,
+        *,
+        me: PeerId,
+        settings: TrackerSettings,
+        blocks: EmbeddedStore,
+        exchange: Exchange,
+        pinset: Pinset,
+        announcer: Announcer,
+        clock: Clock,
+        connected: Callable[[], Sequence[PeerId]],
+        uploads: Uploads,
+    ) -> None:
+        self._tracker = Tracker(
+            me=me, settings=settings, entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES)
+        )
+        self._me = me
+        self._settings = settings
+        self._blocks = blocks
+        self._exchange = exchange
+        self._pinset = pinset
+        self._announcer = announcer
+        self._clock = clock
+        self._connected = connected
+        self._uploads = uploads
+        self._running: dict[int, trio.CancelScope] = {}
+        self._starting: list[tuple[Fetch, trio.CancelScope]] = []
+        self._is_starting = False
+        self._nursery: trio.Nursery | None = None
+        self._deadline_ms: int | None = None
+        self._moved = trio.Event()
+
+    async def run(self) -> None:
+        """Track until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._step(Tick())
+            while True:
+                self._moved = trio.Event()
+                with trio.move_on_after(self._patience_s()):
+                    await self._moved.wait()
+                if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
+                    self._step(Tick())
+
+    def carry_out(self, effects: Iterable[Effect]) -> None:
+        """Take in what the ledger changed."""
+        for effect in effects:
+            match effect:
+                case Keep(cid=cid, record=record) if self._is_mine(record):
+                    self._step(Desired(cid=cid, since_ms=record.timestamp_ms))
+                case Keep(cid=cid) if not self._is_upload(cid):
+                    self._step(NotDesired(cid=cid))
+                case HolderChanged(cid=cid, replicated=True) if self._is_upload(cid):
+                    self._give_up_upload(cid)
+                case DropEffect(cid=cid):
+                    self._step(NotDesired(cid=cid))
+                case _:
+                    pass
+
+    def _give_up_upload(self, cid: Cid) -> None:
+        """Enough peers hold what was added here: from now on it stays only if it is ours."""
+        self._uploads.give_up(cid)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._drop_unless_mine, cid)
+
+    async def _drop_unless_mine(self, cid: Cid) -> None:
+        record = await self._pinset.pin(cid)
+        if record is None or not self._is_mine(record):
+            self._step(NotDesired(cid=cid))
+
+    def recover(self, cid: Cid) -> None:
+        """Retry one CID now, if it failed."""
+        self._step(Recover(cid=cid))
+
+    def recover_all(self) -> list[Cid]:
+        """Retry everything that failed; return what that is."""
+        errors = (TrackerStatus.PIN_ERROR, TrackerStatus.UNPIN_ERROR)
+        failed = [item.cid for item in self._tracker.items() if item.status in errors]
+        for cid in failed:
+            self.recover(cid)
+        return failed
+
+    async def infos(self, records: Sequence[PinRecord]) -> list[PinInfo]:
+        """Return the status of pins at this peer."""
+        kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in records])
+        return [
+            self._info(record, is_present=present)
+            for record, present in zip(records, kept, strict=True)
+        ]
+
+    def _info(self, record: PinRecord, *, is_present: bool) -> PinInfo:
+        situation = Situation(
+            is_pinned=True,
+            is_desired=self._is_mine(record),
+            is_present=is_present,
+            is_reported=self._me in record.holders,
+            since_ms=record.timestamp_ms,
+        )
+        return here(
+            record.cid,
+            self._me,
+            situation,
+            self._tracker.item(record.cid),
+            settings=self._settings,
+            wall_ms=self._clock.wall_ms(),
+        )
+
+    def counts(self) -> tuple[tuple[api.TrackerStatus, int], ...]:
+        """Return how many items have which status; what is settled is not among them."""
+        counts = self._tracker.counts()
+        return tuple((api.TrackerStatus(status.word), counts[status]) for status in sorted(counts))
+
+    def _step(self, event: Event) -> None:
+        actions = self._tracker.step(
+            event, now_ms=self._clock.now_ms(), wall_ms=self._clock.wall_ms()
+        )
+        self._deadline_ms = actions.deadline_ms
+        self._moved.set()
+        if self._nursery is not None:
+            self._start(self._nursery, actions)
+
+    def _start(self, nursery: trio.Nursery, actions: Actions) -> None:
+        for cancel in actions.cancels:
+            self._running[cancel.ticket].cancel()
+        self._starting += [(fetch, self._scope(fetch.ticket)) for fetch in actions.fetches]
+        if self._starting and not self._is_starting:
+            self._is_starting = True
+            nursery.start_soon(self._pin_or_fetch, nursery)
+        for drop in actions.drops:
+            nursery.start_soon(self._drop, drop)
+        if actions.report:
+            nursery.start_soon(self._report, actions.report)
+        if actions.scan is not None:
+            nursery.start_soon(self._scan, actions.scan)
+
+    def _scope(self, ticket: int) -> trio.CancelScope:
+        scope = self._running[ticket] = trio.CancelScope()
+        return scope
+
+    async def _pin_or_fetch(self, nursery: trio.Nursery) -> None:
+        """Keep what is here already, many in one visit to the store, and fetch the rest."""
+        while self._starting:
+            turn, self._starting = self._starting, []
+            cids = [fetch.cid for fetch, _ in turn]
+            present = await trio.to_thread.run_sync(self._blocks.pin_present, cids)
+            for fetch, scope in turn:
+                if fetch.cid in present:
+                    del self._running[fetch.ticket]
+                    self._step(FetchDone(cid=fetch.cid, ticket=fetch.ticket, fetched_bytes=0))
+                else:
+                    nursery.start_soon(self._fetch, fetch, scope)
+        self._is_starting = False
+
+    async def _fetch(self, fetch: Fetch, scope: trio.CancelScope) -> None:
+        cid, ticket = fetch.cid, fetch.ticket
+        ended: Event = Stopped(cid=cid, ticket=ticket)
+        with scope:
+            try:
+                providers = await self._providers(cid, fetch.attempt)
+                report = await self._exchange.fetch_dag(cid, providers)
+                ended = FetchDone(cid=cid, ticket=ticket, fetched_bytes=report.content_bytes)
+                _log.info("pinned", cid=text(cid), fetched_bytes=report.content_bytes)
+            except ClusterError as exc:
+                transient = isinstance(exc, FetchFailedError)
+                _log.info("fetch failed", cid=text(cid), attempt=fetch.attempt, reason=str(exc))
+                ended = FetchFailed(cid=cid, ticket=ticket, reason=str(exc), is_transient=transient)
+        del self._running[ticket]
+        self._step(ended)
+
+    async def _providers(self, cid: Cid, attempt: int) -> list[PeerId]:
+        """Return whom to ask: those who reported it first; after a failure, in another order."""
+        record = await self._pinset.pin(cid)
+        online = [peer for peer in self._connected() if peer != self._me]
+        likely = set() if record is None else {*record.holders, *record.allocations}
+        turn = (attempt - 1) % max(1, len(online))
+        rotated = online[turn:] + online[:turn]
+        return sorted(rotated, key=lambda peer: peer not in likely)
+
+    async def _drop(self, drop: Drop) -> None:
+        try:
+            await trio.to_thread.run_sync(self._blocks.unpin_root, drop.cid)
+        except ClusterError as exc:
+            self._step(DropFailed(cid=drop.cid, ticket=drop.ticket, reason=str(exc)))
+        else:
+            self._step(DropDone(cid=drop.cid, ticket=drop.ticket))
+
+    async def _report(self, lines: tuple[ReportLine, ...]) -> None:
+        entries = tuple(
+            ReportEntry(line.cid, _HOLDER_STATUS[line.status], line.error) for line in lines
+        )
+        if await self._announcer.report(entries):
+            self._step(Acknowledged(lines=lines))
+
+    async def _scan(self, scan: Scan) -> None:
+        read = self._scan_desired if scan.of is ScanOf.DESIRED else self._scan_kept
+        self._step(await read(scan))
+
+    async def _scan_desired(self, scan: Scan) -> Scanned:
+        records = await self._pinset.page(Cid(scan.after), scan.limit)
+        mine = [record for record in records if self._is_mine(record)]
+        kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in mine])
+        observations = [
+            self._observation(record, is_present=present)
+            for record, present in zip(mine, kept, strict=True)
+        ]
+        ended = len(records) < scan.limit
+        return Scanned(
+            observations=tuple(observations), next_after=None if ended else records[-1].cid
+        )
+
+    async def _scan_kept(self, scan: Scan) -> Scanned:
+        roots = await trio.to_thread.run_sync(self._blocks.roots, scan.after, scan.limit)
+        records = await self._pinset.pins_of([root.cid for root in roots])
+        observations = []
+        for root in roots:
+            record = records.get(root.cid)
+            if record is not None and self._is_mine(record):
+                observations.append(self._observation(record, is_present=root.complete))
+            elif not self._is_upload(root.cid):
+                observations.append(_unwanted(root.cid))
+        ended = len(roots) < scan.limit
+        return Scanned(
+            observations=tuple(observations), next_after=None if ended else roots[-1].cid
+        )
+
+    def _observation(self, record: PinRecord, *, is_present: bool) -> Observation:
+        return Observation(
+            cid=record.cid,
+            is_desired=self._is_mine(record),
+            is_present=is_present,
+            is_reported=self._me in record.holders,
+            since_ms=record.timestamp_ms,
+        )
+
+    def _kept(self, cids: Sequence[Cid]) -> list[bool]:
+        """Return for each CID whether the store has all of it and keeps it; blocks."""
+        roots = [self._blocks.find_root(cid) for cid in cids]
+        return [root is not None and root.complete for root in roots]
+
+    def _is_upload(self, cid: Cid) -> bool:
+        return self._uploads.is_kept(cid, wall_ms=self._clock.wall_ms())
+
+    def _is_mine(self, record: PinRecord) -> bool:
+        return record.is_everywhere or self._me in record.allocations
+
+    def _patience_s(self) -> float:
+        if self._deadline_ms is None:
+            return float("inf")
+        return max(0, self._deadline_ms - self._clock.now_ms()) / 1000
+
+
+def _unwanted(cid: Cid) -> Observation:
+    return Observation(cid=cid, is_desired=False, is_present=True, is_reported=False, since_ms=0)

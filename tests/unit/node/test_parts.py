@@ -1,0 +1,197 @@
+"""Opening a peer: everything that can be wrong with its directory, each in its own words."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bftcluster.errors import (
+    ClusterError,
+    ConfigError,
+    CorruptRecordError,
+    KeyFileError,
+    StorageError,
+    StoreFullError,
+)
+from bftcluster.ids import Seq
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.spaces import Space
+from bftcluster.node.config import Config
+from bftcluster.node.identity import create_identity
+from bftcluster.node.parts import CompactableWal, Parts, open_parts
+from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.world import PEERS, genesis_of
+
+RECORDS = [b"a vote", b"another vote", b"x" * 5000]
+
+
+def config_of(directory: Path, **storage: object) -> Config:
+    return Config.from_values(directory, {"storage": {"quota": "64MB", **storage}})
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> SigningKey:
+    return create_identity(tmp_path / "identity.key")
+
+
+@pytest.fixture
+def genesis(tmp_path: Path, key: SigningKey) -> Genesis:
+    genesis = genesis_of(peers=[key, *PEERS[:3]])
+    (tmp_path / "genesis.cbor").write_bytes(genesis.to_bytes())
+    return genesis
+
+
+def opened(directory: Path, look: Callable[[Parts], object] = lambda _: None, **storage: object):
+    with open_parts(config_of(directory, **storage)) as parts:
+        return look(parts)
+
+
+def refusal(directory: Path, kind: type[ClusterError], **storage: object) -> ClusterError:
+    with pytest.raises(kind) as caught:
+        opened(directory, **storage)
+    return caught.value
+
+
+def add_votes(directory: Path) -> Path:
+    """Give the peer a log of votes; return its file."""
+    opened(directory, lambda parts: [parts.wal.append([record]) for record in RECORDS])
+    return directory / "wal" / "votes.wal"
+
+
+def test_a_new_peer_opens_with_the_genesis_state_and_again_after(tmp_path: Path, genesis: Genesis):
+    for _ in range(2):
+        position, peers = opened(
+            tmp_path,
+            lambda parts: (parts.store.position(), len(parts.store.iterate(Space.PEER, b"", 9))),
+        )
+        assert (position, peers) == (Seq(0), 4)
+
+
+def test_without_an_identity_it_says_how_to_make_one(tmp_path: Path, genesis: Genesis):
+    (tmp_path / "identity.key").unlink()
+
+    error = refusal(tmp_path, KeyFileError)
+
+    assert "no identity" in str(error)
+    assert "peer init" in error.hint
+
+
+def test_an_identity_that_others_can_read_is_refused(tmp_path: Path, genesis: Genesis):
+    (tmp_path / "identity.key").chmod(0o644)
+
+    assert "chmod 600" in refusal(tmp_path, KeyFileError).hint
+
+
+def test_without_a_genesis_it_says_where_it_comes_from(tmp_path: Path, key: SigningKey):
+    error = refusal(tmp_path, ConfigError)
+
+    assert "no genesis" in str(error)
+    assert "cluster init" in error.hint
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"", lambda data: data + b"x"]
+)
+def test_a_damaged_genesis_is_refused(
+    tmp_path: Path, genesis: Genesis, damage: Callable[[bytes], bytes]
+):
+    (tmp_path / "genesis.cbor").write_bytes(damage(genesis.to_bytes()))
+
+    assert "is not a genesis" in str(refusal(tmp_path, ConfigError))
+
+
+def test_a_genesis_that_does_not_name_this_peer_is_refused(tmp_path: Path, key: SigningKey):
+    (tmp_path / "genesis.cbor").write_bytes(genesis_of().to_bytes())
+
+    error = refusal(tmp_path, ConfigError)
+
+    assert "is not one of the cluster 'archive'" in str(error)
+    assert "cluster init" in error.hint
+    assert not (tmp_path / "ledger.db").exists()
+    assert not (tmp_path / "wal").exists()
+
+
+def test_the_ledger_of_another_cluster_is_refused(
+    tmp_path: Path, key: SigningKey, genesis: Genesis
+):
+    opened(tmp_path)
+    other = genesis_of(peers=[key, *PEERS[:3]], nonce=b"n" * 32)
+    (tmp_path / "genesis.cbor").write_bytes(other.to_bytes())
+
+    assert "cluster" in str(refusal(tmp_path, ClusterError))
+
+
+def test_a_quota_too_small_for_anything_is_refused(tmp_path: Path, genesis: Genesis):
+    error = refusal(tmp_path, ClusterError, quota="1KB")
+
+    assert isinstance(error, ConfigError | StoreFullError)
+    assert "quota" in f"{error} {error.hint}"
+
+
+def test_a_second_opening_of_one_directory_is_refused(tmp_path: Path, genesis: Genesis):
+    def again(_: Parts) -> None:
+        error = refusal(tmp_path, ConfigError)
+        assert "in use by process" in str(error)
+        assert "one directory is one peer" in error.hint
+
+    opened(tmp_path, again)
+
+
+def test_a_torn_last_vote_is_cut_off_and_the_peer_opens(tmp_path: Path, genesis: Genesis):
+    wal = add_votes(tmp_path)
+    wal.write_bytes(wal.read_bytes()[:-10])
+
+    opened(tmp_path)
+
+    size_after = wal.stat().st_size
+    opened(tmp_path)
+    assert wal.stat().st_size == size_after
+
+
+def test_damage_in_the_middle_of_the_votes_is_refused(tmp_path: Path, genesis: Genesis):
+    wal = add_votes(tmp_path)
+    data = bytearray(wal.read_bytes())
+    data[len(data) - len(RECORDS[2]) - 60] ^= 0xFF
+    wal.write_bytes(data)
+
+    error = refusal(tmp_path, CorruptRecordError)
+
+    assert "votes.wal: damaged at byte" in str(error)
+    assert "rejoin under a new key" in error.hint
+    assert wal.read_bytes() == data
+
+
+def test_votes_that_are_missing_beside_a_ledger_are_refused(tmp_path: Path, genesis: Genesis):
+    add_votes(tmp_path).unlink()
+
+    error = refusal(tmp_path, ConfigError)
+
+    assert "votes.wal is missing" in str(error)
+    assert "contradict its votes" in error.hint
+
+
+def test_a_database_that_is_none_is_refused(tmp_path: Path, genesis: Genesis):
+    (tmp_path / "ledger.db").write_bytes(b"this is no database" * 1000)
+
+    assert str(refusal(tmp_path, StorageError))
+
+
+def test_a_rewritten_log_opens_again(tmp_path: Path, genesis: Genesis):
+    def rewrite(parts: Parts) -> None:
+        assert isinstance(parts.wal, CompactableWal)
+        parts.wal.append([b"old"])
+        parts.wal.rewrite([])
+
+    opened(tmp_path, rewrite)
+
+    opened(tmp_path)
+
+
+def test_without_fsync_it_still_opens_what_it_wrote(tmp_path: Path, genesis: Genesis):
+    def append(parts: Parts) -> None:
+        parts.wal.append([b"vote"])
+        parts.wal.rewrite([])
+
+    opened(tmp_path, append, fsync=False)
+
+    opened(tmp_path, fsync=False)
