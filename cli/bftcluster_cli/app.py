@@ -1,0 +1,115 @@
+"""The tree of commands. Nothing heavy is imported here: commands import what they need."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bftcluster import __version__
+from bftcluster_cli import (
+    cluster_commands,
+    config_commands,
+    content_commands,
+    demo_command,
+    key_commands,
+    member_commands,
+    peer_commands,
+    pin_commands,
+    sim_commands,
+)
+from bftcluster_cli.framework import (
+    API_DEFAULT,
+    TIMEOUT_DEFAULT_S,
+    Command,
+    Settings,
+    checked_timeout,
+    examples,
+    settings_of,
+)
+from bftcluster_cli.output import emit
+
+app = typer.Typer(
+    name="bftcluster",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+content_commands.register(app)
+member_commands.register(cluster_commands.app)
+demo_command.register(app)
+for group in (
+    key_commands,
+    cluster_commands,
+    peer_commands,
+    pin_commands,
+    config_commands,
+    sim_commands,
+):
+    app.add_typer(group.app)
+
+
+_START_HERE = """\b
+Start here:
+  bftcluster demo                  four peers on this machine, and a pin from end to end
+  bftcluster key new alice         make a maintainer's key
+  bftcluster peer init ./peer1     make a peer
+  bftcluster cluster init --help   bring maintainers and peers together
+"""
+
+
+@app.callback(epilog=_START_HERE)
+def options(
+    ctx: typer.Context,
+    *,
+    api: Annotated[
+        str, typer.Option(metavar="URL", envvar="BFTCLUSTER_API", help="The peer to talk to.")
+    ] = API_DEFAULT,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="BFTCLUSTER_KEY", help="Your maintainer key file."),
+    ] = None,
+    passphrase_file: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|prompt",
+            envvar="BFTCLUSTER_PASSPHRASE_FILE",
+            help="Holds the key file's passphrase; else BFTCLUSTER_PASSPHRASE, else you are asked.",
+        ),
+    ] = "",
+    genesis: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="BFTCLUSTER_GENESIS",
+            help="Only talk to a peer of the cluster of this genesis.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for an answer.")
+    ] = TIMEOUT_DEFAULT_S,
+    is_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON to stdout, one object or one a line.")
+    ] = False,
+) -> None:
+    """Keep IPFS content pinned on a cluster whose members need not trust each other.
+
+    A pin happens when enough maintainers have signed it; the peers agree on the order with PBFT.
+
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not reached (timeout, no quorum, no peer),
+    4 stopped because more than f replicas are faulty, 70 bug, 130 interrupted.
+    """
+    ctx.obj = Settings(
+        api=api,
+        key=key,
+        passphrase_file=passphrase_file,
+        genesis=genesis,
+        timeout_s=checked_timeout(timeout),
+        is_json=is_json,
+    )
+
+
+@app.command("version", cls=Command, epilog=examples("bftcluster version --json"))
+def version(ctx: typer.Context) -> None:
+    """Show the version of this program."""
+    emit(settings_of(ctx), {"version": __version__}, __version__)

@@ -1,0 +1,1 @@
+"""The demonstration: a whole cluster on this machine, told as a story."""

@@ -1,0 +1,160 @@
+"""Peers as real processes, none of which outlives the demonstration."""
+
+import ctypes
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bftcluster.errors import ClusterError, UsageError
+
+LOG_FILE: Final = "peer.log"
+_LOG_LINES_SHOWN: Final = 15
+_STOP_TIMEOUT_S: Final = 10.0
+_PR_SET_PDEATHSIG: Final = 1
+_PORT_FIRST: Final = 10_240
+_PORT_COUNT: Final = 22_000
+_PORT_TRIES_MAX: Final = 1000
+
+
+class PeerFailedError(ClusterError):
+    """A peer's process does not do what it should.
+
+    Attributes:
+        log: The last lines of its log.
+    """
+
+    def __init__(self, message: str, peer: "PeerProcess") -> None:
+        super().__init__(message, hint=f"the whole log is {peer.log_path} (kept with --keep)")
+        self.log = peer.log_tail()
+
+
+@dataclass(slots=True)
+class PeerProcess:
+    """One peer: a directory, two ports, and a process while it runs."""
+
+    name: str
+    directory: Path
+    listen_port: int
+    api_port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api(self) -> str:
+        """The URL of its HTTP API."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def listen(self) -> str:
+        """Where other peers reach it."""
+        return f"/ip4/127.0.0.1/tcp/{self.listen_port}"
+
+    @property
+    def log_path(self) -> Path:
+        """What it writes to stderr, all runs after one another."""
+        return self.directory / LOG_FILE
+
+    def start(self) -> None:
+        """Start ``bftcluster peer run`` on the directory, as a user would."""
+        assert self.process is None, "it does not run"
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(self.directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is ours; we stop the peers in order
+                preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - no threads here
+            )
+
+    def kill(self) -> None:
+        """Kill it without any chance to tidy up, as a power cut would."""
+        assert self.process is not None, "it runs"
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def check(self) -> None:
+        """Return if it runs.
+
+        Raises:
+            PeerFailedError: It has ended by itself.
+        """
+        assert self.process is not None, "it was started"
+        code = self.process.poll()
+        if code is not None:
+            self.process = None
+            raise PeerFailedError(f"{self.name} ended by itself with code {code}", self)
+
+    def log_tail(self) -> str:
+        """Return the last lines of its log."""
+        with suppress(OSError):
+            lines = self.log_path.read_text("utf-8", "replace").splitlines()
+            return "\n".join(lines[-_LOG_LINES_SHOWN:])
+        return ""
+
+
+def stop_all(peers: Sequence[PeerProcess]) -> None:
+    """Stop every process that runs: politely, then not."""
+    running = [peer.process for peer in peers if peer.process is not None]
+    for process in running:
+        process.terminate()
+    end_s = time.monotonic() + _STOP_TIMEOUT_S
+    try:
+        for process in running:
+            process.wait(max(end_s - time.monotonic(), 0.01))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for peer in peers:
+            peer.process = None
+
+
+def free_ports(count: int) -> list[int]:
+    """Return distinct TCP ports of the loopback address that nobody uses now.
+
+    They are below those that systems give to outgoing connections, any of which could take one
+    before its peer listens.
+
+    Raises:
+        UsageError: Hardly any port is free.
+    """
+    ports: list[int] = []
+    with ExitStack() as stack:
+        for _ in range(_PORT_TRIES_MAX):
+            if len(ports) == count:
+                return ports
+            port = _PORT_FIRST + secrets.randbelow(_PORT_COUNT)
+            listener = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                ports.append(port)
+    raise UsageError("no free ports on 127.0.0.1")
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without our variables, and with its import path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BFTCLUSTER_")}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have Linux end this process should the demonstration be killed outright."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)  # it was killed before Linux knew

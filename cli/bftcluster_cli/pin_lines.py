@@ -1,0 +1,180 @@
+"""How far pins are: one line each, saying who is behind and why."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bftcluster.errors import NotReachedError
+from bftcluster_cli.client import Client, NotThereError, Record, printable
+
+PINNED: Final = "pinned"
+_FAILED: Final = frozenset({"pin_error", "cluster_error", "unpin_error"})
+_POLL_MIN_S: Final = 0.05
+_POLL_MAX_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A peer that is to hold a pin, and how far it says it is."""
+
+    peer: str
+    name: str
+    status: str
+    error: str
+    attempts: int
+    is_down: bool
+    """The peer that was asked has no link to it."""
+
+    @property
+    def text(self) -> str:
+        """``peer3 pinning (attempt 2): no provider``."""
+        if self.is_down:
+            return f"{self.name} unreachable"
+        attempt = f" (attempt {self.attempts})" if self.attempts > 1 else ""
+        return f"{self.name} {self.status}{attempt}" + (f": {self.error}" if self.error else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinProgress:
+    """One committed pin."""
+
+    cid: str
+    name: str
+    holders: tuple[Holder, ...]
+    """Those allocated, sorted by name; everybody, if it is pinned everywhere."""
+    others: tuple[Holder, ...] = field(default=())
+
+    @property
+    def wanted(self) -> int:
+        """How many peers are to hold it."""
+        return len(self.holders)
+
+    @property
+    def replicated(self) -> int:
+        """How many of them do."""
+        return sum(holder.status == PINNED for holder in self.holders)
+
+    @property
+    def behind(self) -> tuple[Holder, ...]:
+        """Those that do not yet."""
+        return tuple(holder for holder in self.holders if holder.status != PINNED)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a peer has given up for now."""
+        return any(holder.status in _FAILED for holder in self.behind)
+
+    @property
+    def line(self) -> str:
+        """The pin in one line."""
+        parts = [self.cid, self.name, "committed", f"replicated {self.replicated}/{self.wanted}"]
+        if self.behind:
+            parts.append(f"behind: {'; '.join(each.text for each in self.behind)}")
+        if lost := [each.name for each in self.holders if each.is_down and each.status == PINNED]:
+            parts.append(f"held but unreachable: {', '.join(lost)}")
+        return "  ".join(filter(None, parts))
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The pin as JSON."""
+        return {
+            "cid": self.cid,
+            "name": self.name,
+            "committed": True,
+            "replicated": self.replicated,
+            "wanted": self.wanted,
+            "holders": [_holder_record(holder) for holder in self.holders],
+        }
+
+
+def progress_of(status: Record, down: Collection[str] = ()) -> PinProgress:
+    """Return the progress in a ``GlobalPinInfo`` of a pin that is committed.
+
+    Args:
+        status: By the peer's word.
+        down: The ids of peers that it has no link to.
+    """
+    peer_map = status.get("peer_map") or {}
+    allocations = status.get("allocations") or list(peer_map)
+    holders = [_holder(peer, peer_map.get(peer) or {}, down) for peer in allocations]
+    others = [_holder(peer, peer_map[peer], down) for peer in peer_map if peer not in allocations]
+    return PinProgress(
+        cid=str(status.get("cid", "")),
+        name=printable(str(status.get("name", ""))),
+        holders=tuple(sorted(holders, key=lambda holder: (holder.name, holder.peer))),
+        others=tuple(sorted(others, key=lambda holder: (holder.name, holder.peer))),
+    )
+
+
+def pin_progress(client: Client, cid: str) -> PinProgress | None:
+    """Return how far one pin is, or None if it is not committed.
+
+    Raises:
+        ClusterError: The peer cannot say.
+    """
+    try:
+        client.get(f"/allocations/{cid}")
+    except NotThereError:
+        return None
+    return progress_of(client.get(f"/pins/{cid}"), unreachable_peers(client))
+
+
+def unreachable_peers(client: Client) -> frozenset[str]:
+    """Return the ids of the peers that the peer behind ``client`` has no link to."""
+    links = client.get("/status").get("links") or []
+    return frozenset(str(link.get("peer")) for link in links if not link.get("connected"))
+
+
+def wait_until_replicated(
+    client: Client, cid: str, *, on_progress: Callable[[PinProgress], None]
+) -> PinProgress:
+    """Return once every allocated peer holds the pin.
+
+    Args:
+        client: The peer to ask.
+        cid: What is pinned.
+        on_progress: Called with every answer.
+
+    Raises:
+        NotReachedError: Not within the client's timeout.
+    """
+    end_s = time.monotonic() + client.timeout_s
+    pause_s = _POLL_MIN_S
+    while True:
+        progress = pin_progress(client, cid)
+        if progress is not None:
+            on_progress(progress)
+            if not progress.behind:
+                return progress
+        if time.monotonic() >= end_s:
+            what = "it is not committed" if progress is None else progress.line
+            raise NotReachedError(
+                f"not replicated within {client.timeout_s:.0f} s: {what}",
+                hint="the peers keep trying: ask again with `bftcluster pin status`",
+            )
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _POLL_MAX_S)
+
+
+def _holder(peer: str, entry: Mapping[str, Any], down: Collection[str]) -> Holder:
+    attempts = entry.get("attempt_count", 0)
+    return Holder(
+        peer=peer,
+        name=printable(str(entry.get("peername") or "")) or f"…{peer[-8:]}",
+        status=printable(str(entry.get("status") or "has not reported")),
+        error=printable(str(entry.get("error") or "")),
+        attempts=attempts if isinstance(attempts, int) else 0,
+        is_down=peer in down,
+    )
+
+
+def _holder_record(holder: Holder) -> dict[str, object]:
+    return {
+        "peer": holder.peer,
+        "name": holder.name,
+        "status": holder.status,
+        "error": holder.error,
+        "attempts": holder.attempts,
+        "reachable": not holder.is_down,
+    }

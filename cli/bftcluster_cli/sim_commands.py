@@ -1,0 +1,196 @@
+"""``bftcluster sim cluster``: the cluster's own code on simulated networks, disks and clocks."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bftcluster.errors import UsageError
+from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
+from bftcluster_cli.output import emit, say
+
+if TYPE_CHECKING:
+    from bftcluster_sim.cluster.campaigns import Watcher
+    from bftcluster_sim.cluster.swarm import Outcome
+
+app = noun("sim", "Simulate clusters: every run is decided by its seed.")
+cluster = noun("cluster", "The real consensus and ledger among liars, crashes and bad disks.")
+app.add_typer(cluster)
+
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="Processes; 0: one per processor.")
+]
+
+
+class Faults(Enum):
+    """How many replicas may be faulty."""
+
+    WITHIN = "f"
+    BEYOND = "f+1"
+
+
+@cluster.command(
+    "twins", cls=Command, epilog=examples("bftcluster sim cluster twins --replicas 4 --views 2")
+)
+def twins(
+    ctx: typer.Context,
+    *,
+    replicas: Annotated[int, typer.Option(min=4, help="Keys; one of them runs twice.")] = 4,
+    views: Annotated[int, typer.Option(min=1, max=4, help="Views that are scripted.")] = 2,
+    workers: Workers = 0,
+) -> None:
+    """Run one key twice, and try every script of primaries and partitions of so many views."""
+    from bftcluster_sim.cluster.campaigns import run_twins
+
+    settings = settings_of(ctx)
+    record = run_twins(replicas, views, workers=workers, watch=_watch(settings))
+    _finish(settings, record, must_be_zero=("diverged", "no_progress"))
+
+
+@cluster.command(
+    "swarm",
+    cls=Command,
+    epilog=examples(
+        "bftcluster sim cluster swarm --seeds 2000",
+        "bftcluster sim cluster swarm --seeds 200 --faults f+1",
+    ),
+)
+def swarm(
+    ctx: typer.Context,
+    *,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 200,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    faults: Annotated[
+        Faults, typer.Option(help="Up to f replicas faulty, or f + 1: then forks must be found.")
+    ] = Faults.WITHIN,
+    workers: Workers = 0,
+) -> None:
+    """Run random faults from consecutive seeds, then heal a quorum and demand progress."""
+    from bftcluster_sim.cluster.campaigns import run_swarm
+
+    settings, is_beyond = settings_of(ctx), faults is Faults.BEYOND
+    watch = _ignore if is_beyond else _watch(settings)
+    record = run_swarm(seeds, first_seed, is_beyond_f=is_beyond, workers=workers, watch=watch)
+    must_be_zero = ("honest_named",) if is_beyond else ("diverged", "no_progress")
+    _finish(settings, record, must_be_zero=must_be_zero)
+    if is_beyond and record["culprits_named"] != record["diverged"]:
+        raise typer.Exit(1)
+
+
+@cluster.command(
+    "crash-points", cls=Command, epilog=examples("bftcluster sim cluster crash-points --json")
+)
+def crash_points(
+    ctx: typer.Context,
+    *,
+    replicas: Annotated[int, typer.Option(min=4, help="How many.")] = 4,
+    workers: Workers = 0,
+) -> None:
+    """Kill a process at every boundary between two effects, in a run with a change of view."""
+    from bftcluster_sim.cluster.campaigns import run_crash_points
+
+    settings = settings_of(ctx)
+    record = run_crash_points(replicas, workers=workers, watch=_watch(settings))
+    zeros = ("equivocations", "acknowledged_lost", "diverged", "no_progress")
+    _finish(settings, record, must_be_zero=zeros)
+
+
+@cluster.command(
+    "messages",
+    cls=Command,
+    epilog=examples("bftcluster sim cluster messages --replicas 4,7,10,16,31,64"),
+)
+def messages(
+    ctx: typer.Context,
+    *,
+    replicas: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Sizes of cluster.")
+    ] = "4,7,10,16,31,64",
+) -> None:
+    """Count the messages, delays and signature checks of a decision without faults."""
+    from bftcluster_sim.cluster.campaigns import count_messages
+
+    settings = settings_of(ctx)
+    record = count_messages(_sizes(replicas))
+    _finish(settings, record, must_be_zero=())
+    if not record["is_optimal"]:
+        raise typer.Exit(1)
+
+
+@cluster.command(
+    "replay",
+    cls=Command,
+    epilog=examples(
+        "bftcluster sim cluster replay --seed 8", "bftcluster sim cluster replay --seed 8 --shrink"
+    ),
+)
+def replay(
+    ctx: typer.Context,
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="Which run.")],
+    faults: Annotated[Faults, typer.Option(help="As given to `swarm`.")] = Faults.WITHIN,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Look for a smaller run that ends alike first.")
+    ] = False,
+) -> None:
+    """Show one run, line by line: the same lines each time."""
+    from bftcluster_sim.cluster.plans import plan_of
+    from bftcluster_sim.cluster.shrinking import shrink as shrink_plan
+    from bftcluster_sim.cluster.swarm import run
+
+    settings = settings_of(ctx)
+    plan = plan_of(seed, is_beyond_f=faults is Faults.BEYOND)
+    if shrink:
+        plan, attempts = shrink_plan(plan, run(plan)[0].verdict)
+        say(f"shrunk in {attempts} attempts to: {plan.describe()}")
+    outcome, world = run(plan, is_traced=True)
+    for line in world.trace.lines:
+        emit(settings, {"trace": line}, line)
+    record = {
+        "seed": seed,
+        "plan": plan.describe(),
+        "verdict": outcome.verdict.value,
+        "breaches": list(outcome.breaches),
+        "events": outcome.events,
+        "simulated_ms": outcome.duration_ms,
+        "digest": outcome.digest,
+    }
+    _finish(settings, record, must_be_zero=())
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--replicas takes numbers with commas, not {text!r}") from None
+    if not all(size >= 4 for size in sizes):
+        raise UsageError("a cluster that bears a fault has 4 replicas or more")
+    return sizes
+
+
+def _watch(settings: Settings) -> "Watcher":
+    """Return what tells of each run that did not pass."""
+    from bftcluster_sim.cluster.swarm import Verdict
+
+    def watch(outcome: "Outcome") -> None:
+        if outcome.verdict is not Verdict.PASS:
+            why = "; ".join(outcome.breaches[:3])
+            say(f"{outcome.verdict.value}: {outcome.name}{': ' if why else ''}{why}")
+            if not settings.is_json and outcome.name.startswith("seed "):
+                say(f"  bftcluster sim cluster replay --{outcome.name}")
+
+    return watch
+
+
+def _ignore(_outcome: "Outcome") -> None:
+    """Say nothing of a run that is expected to end badly."""
+
+
+def _finish(
+    settings: Settings, record: Mapping[str, object], *, must_be_zero: tuple[str, ...]
+) -> None:
+    """Print the record; the exit code says whether all is well."""
+    emit(settings, record, "\n".join(f"{name}: {value}" for name, value in record.items()))
+    if any(record[name] for name in must_be_zero):
+        raise typer.Exit(1)

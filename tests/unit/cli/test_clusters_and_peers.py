@@ -1,0 +1,192 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bftcluster.ids import PeerId
+from bftcluster.signing.keys import parse_peer_id, peer_id_text
+from bftcluster_cli.clusters import read_genesis
+from bftcluster_cli.peer_commands import parse_quota
+from tests.unit.cli.conftest import Shell, peer_keys
+
+PEER_LINES = tuple(
+    f"peer{i}={peer_id_text(PeerId(key.public_key))}@/ip4/10.0.0.{i}/tcp/9096"
+    for i, key in enumerate(peer_keys(), 1)
+)
+
+
+def init(shell: Shell, *more: str, threshold: int = 2, peers: tuple[str, ...] = PEER_LINES):
+    people = [
+        word for name in ("alice", "bob", "carol") for word in ("--maintainer", f"{name}.pub")
+    ]
+    machines = [word for line in peers for word in ("--peer", line)]
+    return shell(
+        "cluster", "init", "--name", "archive", "--threshold", threshold, *people, *machines, *more
+    )
+
+
+def test_a_genesis_names_maintainers_and_peers(shell: Shell, keys: Path) -> None:
+    answer = init(shell, "--rmin", "2", "--rmax", "3")
+
+    assert answer.code == 0, answer.err
+    genesis = read_genesis(keys / "genesis.cbor")
+    assert answer.out == f"{genesis.cluster_id.hex()}\n"
+    assert {each.name for each in genesis.policy.maintainers} == {"alice", "bob", "carol"}
+    assert [each.name for each in genesis.peers] == ["peer1", "peer2", "peer3", "peer4"]
+    assert (genesis.replication_min, genesis.replication_max) == (2, 3)
+
+
+def test_two_clusters_made_alike_are_not_one(shell: Shell, keys: Path) -> None:
+    first = init(shell, "--output", "first.cbor").out
+    second = init(shell, "--output", "second.cbor").out
+
+    assert first != second
+
+
+def test_a_genesis_is_shown(shell: Shell, keys: Path) -> None:
+    init(shell)
+
+    record = shell.ok("cluster", "show", "genesis.cbor", "--json").record
+    told = shell.ok("cluster", "show", "genesis.cbor").out
+
+    assert (record["threshold"], record["quorum"], record["faults_tolerated"]) == (2, 3, 1)
+    assert "2 of 3 must approve" in told
+    assert PEER_LINES[0] in told
+
+
+@pytest.mark.parametrize("threshold", [0, 4])
+def test_an_impossible_threshold_is_refused(shell: Shell, keys: Path, threshold: int) -> None:
+    answer = init(shell, threshold=threshold)
+
+    assert answer.code == 2
+    assert not (keys / "genesis.cbor").exists()
+
+
+def test_what_is_allowed_and_unwise_is_said(shell: Shell, keys: Path) -> None:
+    answer = init(shell, threshold=3, peers=PEER_LINES[:3])
+
+    assert answer.code == 0
+    assert "warning: with 3 peers no failure is tolerated" in answer.err
+    assert "after 1 lost key nobody can decide" in answer.err
+
+
+def test_a_secret_key_is_not_taken_for_a_public_one(shell: Shell, keys: Path) -> None:
+    answer = shell(
+        "cluster", "init", "--name", "x", "--threshold", 1, "--maintainer", "alice.key",
+        "--peer", PEER_LINES[0],
+    )  # fmt: skip
+
+    assert answer.code == 2
+    assert "hint: pass alice.pub" in answer.err
+
+
+@pytest.mark.parametrize("line", ["peer1", "peer1=12D3", "=x@/ip4/1.2.3.4/tcp/1", "p=Qm@/ip4"])
+def test_a_peer_that_is_none_is_refused(shell: Shell, keys: Path, line: str) -> None:
+    assert init(shell, peers=(line,)).code == 2
+
+
+def test_the_same_peer_twice_is_refused(shell: Shell, keys: Path) -> None:
+    answer = init(shell, peers=(PEER_LINES[0], PEER_LINES[0]))
+
+    assert answer.code == 2
+    assert "must be distinct" in answer.err
+
+
+def test_a_file_that_is_no_genesis_is_said_to_be_none(shell: Shell, keys: Path) -> None:
+    answer = shell("cluster", "show", "alice.pub")
+
+    assert answer.code == 2
+    assert "alice.pub is not a genesis" in answer.err
+
+
+def test_a_peer_is_made_once(shell: Shell, home: Path) -> None:
+    line = ["peer", "init", "p1", "--listen", "/ip4/10.0.0.1/tcp/9096", "--json"]
+
+    first = shell.ok(*line).record
+    second = shell.ok(*line).record
+
+    assert first == second
+    name, _, rest = first["descriptor"].partition("=")
+    assert name == "p1"
+    parse_peer_id(rest.partition("@")[0])
+    tomllib.loads((home / "p1" / "config.toml").read_text())
+    assert (home / "p1" / "identity.key").stat().st_mode & 0o777 == 0o600
+    assert (home / "p1").stat().st_mode & 0o777 == 0o700
+
+
+def test_peers_and_maintainers_come_together(shell: Shell, keys: Path) -> None:
+    for i in range(1, 5):
+        shell.ok("peer", "init", f"p{i}", "--listen", f"/ip4/10.0.0.{i}/tcp/9096")
+
+    assert init(shell, peers=tuple(f"p{i}/peer.txt" for i in range(1, 5))).code == 0
+    answer = shell.ok("peer", "init", "p1", "--genesis", "genesis.cbor", "--json")
+
+    assert answer.record["has_genesis"] is True
+    assert (keys / "p1" / "genesis.cbor").read_bytes() == (keys / "genesis.cbor").read_bytes()
+
+
+def test_a_peer_that_is_not_in_the_genesis_is_refused(shell: Shell, genesis: Path) -> None:
+    answer = shell("peer", "init", "p1", "--genesis", "genesis.cbor")
+
+    assert answer.code == 2
+    assert "does not have the peer 12D3" in answer.err
+    assert not (genesis.parent / "p1" / "genesis.cbor").exists()
+
+
+def test_a_peer_without_a_genesis_does_not_run(shell: Shell, home: Path) -> None:
+    shell.ok("peer", "init", "p1")
+
+    answer = shell("peer", "run", "p1")
+
+    assert answer.code == 2
+    assert "does not know its cluster yet" in answer.err
+
+
+@pytest.mark.parametrize("line", ["peer run nowhere", "config show nowhere"])
+def test_a_directory_without_a_peer_is_said_to_have_none(shell: Shell, line: str) -> None:
+    answer = shell(*line.split())
+
+    assert answer.code == 2
+    assert "bftcluster peer init nowhere" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--listen", "10.0.0.1:9096"),
+        ("--listen", "/ip4/10.0.0.1/udp/9096"),
+        ("--api", "9094"),
+        ("--quota", "lots"),
+        ("--quota", "0GB"),
+        ("--name", "a=b"),
+    ],
+)
+def test_an_option_that_makes_no_sense_makes_no_peer(
+    shell: Shell, home: Path, option: str, value: str
+) -> None:
+    assert shell("peer", "init", "p1", option, value).code == 2
+    assert not (home / "p1").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("100GB", 100 * 10**9),
+        ("1.5 TB", 1_500 * 10**9),
+        ("100MiB", 100 << 20),
+        ("7", 7),
+        ("2tb", 2 * 10**12),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert parse_quota(text) == size
+
+
+def test_a_config_is_shown_with_its_defaults_marked(shell: Shell, home: Path) -> None:
+    shell.ok("peer", "init", "p1", "--quota", "5GB")
+
+    told = shell.ok("config", "show", "p1").out
+    record = shell.ok("config", "show", "p1", "--json").record
+
+    assert "# default" in told
+    assert any(not entry["default"] for entry in record.values())
