@@ -1,0 +1,117 @@
+"""What must hold of every run, checked on everything that correct peers did. Ids as in PBFT texts.
+
+Each checker is told what happened, in order, and collects breaches: sentences for people. None of
+them looks into a replica: they judge outputs only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bftcluster.ids import Digest, ReplicaId, Seq
+
+
+@dataclass(slots=True)
+class Agreement:
+    """S1, S2, S4: one digest per sequence number, whoever decided it, in whichever life."""
+
+    breaches: list[str] = field(default_factory=list)
+    digests: dict[Seq, Digest] = field(default_factory=dict)
+    _who: dict[Seq, int] = field(default_factory=dict)
+
+    def on_decided(self, peer: int, seq: Seq, digest: Digest) -> None:
+        """Compare with the first decision for ``seq``."""
+        first = self.digests.setdefault(seq, digest)
+        who = self._who.setdefault(seq, peer)
+        if first != digest:
+            self.breaches.append(
+                f"S1 agreement: {who} and {peer} decided {seq} as {first.hex()[:8]} and "
+                f"{digest.hex()[:8]}"
+            )
+
+
+@dataclass(slots=True)
+class Order:
+    """S2: each life hands out consecutive sequence numbers, from what its ledger holds on."""
+
+    breaches: list[str] = field(default_factory=list)
+    _next: dict[int, Seq] = field(default_factory=dict)
+
+    def on_start(self, peer: int, executed: Seq) -> None:
+        """A process starts on a ledger that has executed up to there."""
+        self._next[peer] = Seq(executed + 1)
+
+    def on_decided(self, peer: int, seq: Seq) -> None:
+        """A batch was handed out."""
+        expected = self._next.get(peer, Seq(1))
+        if seq != expected:
+            self.breaches.append(f"S2 order: {peer} handed out {seq}, not {expected}")
+        self._next[peer] = Seq(seq + 1)
+
+
+@dataclass(slots=True)
+class Integrity:
+    """S3: only what a client asked for takes effect, and once."""
+
+    asked: set[bytes] = field(default_factory=set)
+    breaches: list[str] = field(default_factory=list)
+    _took_effect: dict[int, dict[bytes, Seq]] = field(default_factory=dict)
+
+    def on_effect(self, peer: int, seq: Seq, request: bytes) -> None:
+        """``request`` changed the state of ``peer``, in the batch ``seq``."""
+        if request not in self.asked:
+            self.breaches.append(f"S3 integrity: {peer} executed what nobody asked for, at {seq}")
+        first = self._took_effect.setdefault(peer, {}).setdefault(request, seq)
+        if first != seq:
+            self.breaches.append(f"S3 integrity: {peer} executed a request at {first} and {seq}")
+
+    def has_effect(self, peer: int, request: bytes) -> bool:
+        """Return whether ``request`` has changed the state of ``peer``."""
+        return request in self._took_effect.get(peer, {})
+
+
+@dataclass(slots=True)
+class Honesty:
+    """S5: no correct key contradicts itself, across all its lives."""
+
+    breaches: list[str] = field(default_factory=list)
+
+    def on_audit(self, culprits: Iterable[ReplicaId], correct: Iterable[ReplicaId]) -> None:
+        """Compare whom the auditor named with who is correct."""
+        for who in sorted(set(culprits) & set(correct)):
+            self.breaches.append(f"S5 honesty: correct {who.hex()[:8]} contradicted itself")
+
+
+@dataclass(slots=True)
+class Determinism:
+    """S6: equal sequence number, equal state."""
+
+    breaches: list[str] = field(default_factory=list)
+    _chains: dict[Seq, Digest] = field(default_factory=dict)
+
+    def on_state(self, peer: int, seq: Seq, root: Digest) -> None:
+        """``peer`` has this state after ``seq``."""
+        if self._chains.setdefault(seq, root) != root:
+            self.breaches.append(f"S6 determinism: {peer} has another state after {seq}")
+
+
+@dataclass(slots=True)
+class Durability:
+    """S7: what f + 1 correct peers answered to a client stays."""
+
+    weak_quorum: int
+    breaches: list[str] = field(default_factory=list)
+    acknowledged: dict[Seq, Digest] = field(default_factory=dict)
+    _answers: dict[tuple[Seq, Digest], set[int]] = field(default_factory=dict)
+
+    def on_answer(self, peer: int, seq: Seq, digest: Digest) -> None:
+        """``peer`` told clients that it has executed ``digest`` at ``seq``."""
+        answers = self._answers.setdefault((seq, digest), set())
+        answers.add(peer)
+        if len(answers) >= self.weak_quorum:
+            self.acknowledged.setdefault(seq, digest)
+
+    def on_end(self, peer: int, log: dict[Seq, Digest]) -> None:
+        """``peer`` was healed, and this is its log."""
+        for seq, digest in self.acknowledged.items():
+            if log.get(seq) != digest:
+                self.breaches.append(f"S7 durability: {peer} lacks the acknowledged {seq}")

@@ -1,0 +1,88 @@
+"""Some hosts on one network."""
+
+from collections.abc import Callable
+from random import Random
+
+from bftcluster.ids import ClusterId, Epoch, ReplicaId
+from bftcluster.membership import Membership
+from bftcluster.pbft import RequestSubmitted, Settings
+from bftcluster_sim.cluster.hosts import Host
+from bftcluster_sim.cluster.network import Clock, Faults, Network
+from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
+
+CLUSTER_ID = ClusterId(b"a simulated cluster".ljust(32, b"."))
+
+
+class Cluster:
+    """``n`` replicas of one membership, and ``spare`` hosts that follow and may become members.
+
+    Host 0 is the primary of view 0.
+    """
+
+    def __init__(
+        self,
+        n: int = 4,
+        *,
+        spare: int = 0,
+        seed: int = 0,
+        settings: Settings | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        self.clock = Clock()
+        random = Random(seed)  # noqa: S311 - a simulation, not a secret
+        self.network = Network(clock=self.clock, random=random, faults=faults or Faults())
+        self.verifier = SimVerifier()
+        self.membership = Membership(
+            Epoch(0), tuple(ReplicaId(sim_key(index)) for index in range(n))
+        )
+        self.hosts = [
+            Host(
+                index,
+                clock=self.clock,
+                network=self.network,
+                membership=self.membership,
+                cluster_id=CLUSTER_ID,
+                verifier=self.verifier,
+                settings=settings or Settings(),
+            )
+            for index in range(n + spare)
+        ]
+        for host in self.hosts:
+            host.hosts = self.hosts
+
+    def start(self) -> None:
+        """Start every process."""
+        for host in self.hosts:
+            host.start()
+
+    def submit(self, request: bytes, *, to: int = 0) -> None:
+        """Have a client hand ``request`` to one host."""
+        self.hosts[to].step(RequestSubmitted(request))
+
+    def run(self, duration_ms: int) -> None:
+        """Let time pass."""
+        self.clock.run_until(self.clock.now_ms + duration_ms)
+
+    def run_until(self, condition: Callable[[], bool], *, limit_ms: int) -> bool:
+        """Let time pass until ``condition``; return False if it does not hold in time."""
+        end_ms = self.clock.now_ms + limit_ms
+        while not condition():
+            if self.clock.now_ms > end_ms or not self.clock.step():
+                return False
+        return True
+
+    def partition(self, *groups: set[int]) -> None:
+        """Cut every link between hosts of different groups."""
+        group_of = {index: number for number, group in enumerate(groups) for index in group}
+        self.network.cut = lambda source, target, _frame: group_of[source] != group_of[target]
+
+    def heal(self) -> None:
+        """Restore every link."""
+        self.network.cut = lambda _source, _target, _frame: False
+
+    def check_agreement(self) -> None:
+        """Assert that the logs of all hosts are prefixes of one another."""
+        logs = [host.log for host in self.hosts]
+        longest = max(logs, key=len)
+        for log in logs:
+            assert log == longest[: len(log)], "logs are prefixes of one another"

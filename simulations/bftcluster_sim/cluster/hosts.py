@@ -1,0 +1,271 @@
+"""Carrying out what a replica says: a disk that remembers, an executor that hashes, crashes."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.pbft import (
+    Batch,
+    Decided,
+    EpochStart,
+    Event,
+    Executed,
+    Halt,
+    LogEntry,
+    LogRead,
+    MessageReceived,
+    Outbound,
+    Ready,
+    Recovered,
+    Replica,
+    Settings,
+    StateFetch,
+    Tick,
+)
+from bftcluster.signing.envelope import Verifier
+from bftcluster_sim.cluster.network import Clock, Network
+from bftcluster_sim.cluster.signatures import SimSigner, sim_key
+
+WALL_EPOCH_MS = 1_700_000_000_000
+MEMBERS = b"members:"
+"""A request that starts so asks for the replicas with the indices that follow, a byte each."""
+
+
+class Effect(Enum):
+    """Where a process can be interrupted: before each of these."""
+
+    EARLY = "early"
+    PERSIST = "persist"
+    SEND = "send"
+    EXECUTE = "execute"
+    TRUNCATE = "truncate"
+
+
+class CrashedError(Exception):
+    """The simulated process was killed in the middle of a Ready."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a crash: everything in it counts as flushed."""
+
+    records: list[bytes] = field(default_factory=list)
+    entries: list[bytes] = field(default_factory=list)
+    """The log store, from sequence number 1 on."""
+    root: Digest = field(default=Digest(bytes(32)))
+    """The state: a hash over everything executed."""
+    timestamp_ms: int = 0
+    checkpoint_root: Digest | None = None
+    epochs: list[EpochStart] = field(default_factory=list)
+    """Every membership the state knows; the first is that of the genesis."""
+    wanted_members: tuple[int, ...] = ()
+    """The members that a request asked for since the last checkpoint."""
+
+
+class AcceptEverything:
+    """An application without opinions."""
+
+    def admissible(self, request: bytes) -> bool:
+        """Return True."""
+        return not request.startswith(b"inadmissible")
+
+
+class Host:
+    """One simulated process: a replica with its disk, executor, timer and network card."""
+
+    def __init__(
+        self,
+        index: int,
+        *,
+        clock: Clock,
+        network: Network,
+        membership: Membership,
+        cluster_id: ClusterId,
+        verifier: Verifier,
+        settings: Settings,
+    ) -> None:
+        self.index = index
+        self.me = ReplicaId(sim_key(index))
+        self.membership = membership
+        self.disk = Disk(epochs=[EpochStart(Seq(1), membership)])
+        self.hosts: list[Host] = []
+        """All of them, set by the cluster."""
+        self.decided: list[Decided] = []
+        """Of every life, in order."""
+        self.reports: list[str] = []
+        self.evidence: list[bytes] = []
+        self.state_fetches: list[StateFetch] = []
+        self.halt: Halt | None = None
+        self.log_kept_from = Seq(1)
+        """Entries before this one are no longer served to peers."""
+        self.before_effect: Callable[[Effect], None] = lambda _effect: None
+        """Called before each effect; raises CrashedError to interrupt."""
+        self._clock = clock
+        self._network = network
+        self._cluster_id = cluster_id
+        self._verifier = verifier
+        self._settings = settings
+        self._replica: Replica | None = None
+        self._life = 0
+
+    @property
+    def replica(self) -> Replica:
+        """The running replica."""
+        assert self._replica is not None, "the process runs"
+        return self._replica
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process runs."""
+        return self._replica is not None
+
+    @property
+    def log(self) -> list[bytes]:
+        """The batches executed so far."""
+        return [LogEntry.from_bytes(entry).batch for entry in self.disk.entries]
+
+    @property
+    def requests(self) -> list[bytes]:
+        """The requests executed so far, in order."""
+        return [request for batch in self.log for request in Batch.from_bytes(batch).requests]
+
+    def start(self) -> None:
+        """Start the process on what its disk holds."""
+        assert not self.is_up, "one process per host"
+        self._life += 1
+        self._replica = Replica(
+            me=self.me,
+            cluster_id=self._cluster_id,
+            membership=self.membership,
+            signer=SimSigner(self.me),
+            verifier=self._verifier,
+            application=AcceptEverything(),
+            settings=self._settings,
+            recovered=Recovered(
+                records=tuple(self.disk.records),
+                executed=Seq(len(self.disk.entries)),
+                timestamp_ms=self.disk.timestamp_ms,
+                checkpoint_root=self.disk.checkpoint_root,
+                epochs=tuple(self.disk.epochs),
+            ),
+        )
+        now_ms = self._clock.now_ms
+        self._carry_out(self._replica.start(now_ms=now_ms, wall_ms=WALL_EPOCH_MS + now_ms))
+
+    def stop(self) -> None:
+        """Kill the process; its disk stays."""
+        self._replica = None
+        self._life += 1
+
+    def step(self, event: Event) -> None:
+        """Hand ``event`` to the replica and carry out what it says."""
+        if self._replica is None:
+            return
+        now_ms = self._clock.now_ms
+        self._carry_out(self._replica.step(event, now_ms=now_ms, wall_ms=WALL_EPOCH_MS + now_ms))
+
+    def receive(self, sender: ReplicaId, frame: bytes) -> None:
+        """Take a frame from the network."""
+        self.step(MessageReceived(sender, frame))
+
+    def _carry_out(self, ready: Ready) -> None:
+        try:
+            self._do(ready)
+        except CrashedError:
+            self.stop()
+
+    def _do(self, ready: Ready) -> None:
+        life = self._life
+        self.reports += [f"{r.verdict.value} {r.detail}" for r in ready.reports]
+        self.evidence += ready.evidence
+        self.halt = ready.halt
+        if ready.state_fetch is not None:
+            self.state_fetches.append(ready.state_fetch)
+        if ready.early:
+            self.before_effect(Effect.EARLY)
+            self._send(ready.early)
+        if ready.records:
+            self.before_effect(Effect.PERSIST)
+            self.disk.records += ready.records
+        for outbound in ready.messages:
+            self.before_effect(Effect.SEND)
+            self._send((outbound,))
+        if ready.decided:
+            self.decided += ready.decided
+            self._clock.call_at(self._clock.now_ms, lambda: self._execute(life, ready.decided))
+        for read in ready.log_reads:
+            first = read.first - 1
+            is_kept = read.first >= self.log_kept_from
+            entries = tuple(self.disk.entries[first : first + read.count]) if is_kept else ()
+            self._later(life, LogRead(read.to, entries))
+        if ready.truncate_to is not None:
+            self.before_effect(Effect.TRUNCATE)
+            self.disk.records = self.replica.live_records()
+        self._plan_tick(life, ready.deadline_ms)
+
+    def _send(self, outbounds: tuple[Outbound, ...]) -> None:
+        for outbound in outbounds:
+            for host in self.hosts:
+                if host is not self and outbound.to in (None, host.me):
+                    self._network.send(
+                        self.index,
+                        host.index,
+                        outbound.frame,
+                        lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
+                    )
+
+    def _execute(self, life: int, decided: tuple[Decided, ...]) -> None:
+        """Execute what was decided, one transaction each."""
+        try:
+            for one in decided:
+                if life != self._life:
+                    return
+                self.before_effect(Effect.EXECUTE)
+                self._execute_one(one)
+        except CrashedError:
+            self.stop()
+
+    def _execute_one(self, one: Decided) -> None:
+        assert one.seq == len(self.disk.entries) + 1, "batches are executed in order, once"
+        self.disk.root = Digest(hashlib.sha256(self.disk.root + one.batch).digest())
+        self.disk.entries.append(LogEntry(one.seq, one.batch, one.certificate).to_bytes())
+        batch = Batch.from_bytes(one.batch)
+        self.disk.timestamp_ms = max(self.disk.timestamp_ms, batch.timestamp_ms)
+        for request in batch.requests:
+            if request.startswith(MEMBERS):
+                self.disk.wanted_members = tuple(request[len(MEMBERS) :])
+        if one.seq % self._settings.checkpoint_interval_seqs:
+            self.step(Executed(one.seq))
+            return
+        self.disk.checkpoint_root = self.disk.root
+        self.step(Executed(one.seq, self.disk.root, self._next_membership(one.seq)))
+
+    def _next_membership(self, seq: Seq) -> Membership | None:
+        """Return the membership that some request asked for, at a checkpoint."""
+        wanted, self.disk.wanted_members = self.disk.wanted_members, ()
+        if not wanted:
+            return None
+        epoch = Epoch(self.disk.epochs[-1].membership.epoch + 1)
+        following = Membership(epoch, tuple(ReplicaId(sim_key(index)) for index in wanted))
+        first = Seq(seq + self._settings.checkpoint_interval_seqs + 1)
+        self.disk.epochs.append(EpochStart(first, following))
+        return following
+
+    def _later(self, life: int, event: Event) -> None:
+        def act() -> None:
+            if life == self._life:
+                self.step(event)
+
+        self._clock.call_at(self._clock.now_ms, act)
+
+    def _plan_tick(self, life: int, deadline_ms: int) -> None:
+        self._tick_ms = deadline_ms
+
+        def act() -> None:
+            if life == self._life and self._tick_ms == deadline_ms:
+                self.step(Tick())
+
+        self._clock.call_at(deadline_ms, act)

@@ -1,0 +1,95 @@
+"""From a seed to a plan: how many peers, who is faulty and how, and which faults there are at all.
+
+Swarm testing (Groce et al., ISSTA'12): each seed switches off a random half of the kinds of fault,
+because a fault that is always there hides what happens without it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+from bftcluster_sim.cluster.behaviours import Vice
+
+
+class Fault(Enum):
+    """A kind of trouble, besides the vices."""
+
+    LOSS = "frames are lost"
+    DUPLICATES = "frames arrive twice"
+    DELAY = "frames are overtaken by others"
+    LATE = "some frames take ten times as long"
+    PARTITION = "groups that cannot talk to each other"
+    ASYMMETRY = "links that work one way"
+    CLOG = "links that hold everything back, and then let it out at once"
+    DEAF = "one kind of frame never reaches a peer"
+    CRASH = "processes are killed between two events"
+    CRASH_INSIDE = "processes are killed between two effects"
+    TORN = "unsynced bytes are torn rather than lost"
+    SKEW = "wall clocks are wrong, and jump"
+    DRIFT = "timers run fast and slow"
+
+
+class Ruin(Enum):
+    """What makes a peer one of the f that count as faulty."""
+
+    VICES = "its words are changed on the way"
+    TWIN = "two processes run with its key"
+    BAD_DISK = "its disk loses what it had promised to keep"
+    DEAD = "it never runs again after its first crash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that ``swarm.run`` does, but for draws on the way."""
+
+    seed: int
+    n: int
+    faults: frozenset[Fault]
+    ruins: tuple[tuple[int, Ruin, frozenset[Vice]], ...]
+    """Key number, what is wrong with it, and how."""
+    chaos_ms: int
+    requests: int
+    is_beyond_f: bool = False
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        ruins = ", ".join(
+            f"{key} {ruin.name} {sorted(v.name for v in vices)}" for key, ruin, vices in self.ruins
+        )
+        faults = " ".join(sorted(fault.name for fault in self.faults))
+        return f"seed {self.seed} n={self.n} faults: {faults or '-'}; faulty: {ruins or '-'}"
+
+
+def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
+    """Return what ``seed`` stands for.
+
+    Args:
+        seed: Any number.
+        is_beyond_f: Ruin one replica more than the cluster can bear.
+    """
+    random = Random(f"plan {seed}")  # noqa: S311 - a simulation, not a secret
+    n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
+    f = (n - 1) // 3
+    faults = frozenset(random.sample(list(Fault), len(Fault) // 2))
+    allowed = random.sample(list(Ruin), 2)
+    count = f + 1 if is_beyond_f else random.randint(0, f)
+    keys = random.sample(range(n), count)
+    if is_beyond_f and random.random() < 0.7:
+        allowed = [Ruin.TWIN]
+    ruins = tuple(_ruin(random, key, random.choice(allowed)) for key in sorted(keys))
+    return Plan(
+        seed=seed,
+        n=n,
+        faults=faults,
+        ruins=ruins,
+        chaos_ms=random.choice((1_000, 2_000, 4_000)),
+        requests=random.randint(3, 12),
+        is_beyond_f=is_beyond_f,
+    )
+
+
+def _ruin(random: Random, key: int, ruin: Ruin) -> tuple[int, Ruin, frozenset[Vice]]:
+    vices: frozenset[Vice] = frozenset()
+    if ruin is Ruin.VICES:
+        vices = frozenset(random.sample(list(Vice), random.randint(1, 3)))
+    return key, ruin, vices

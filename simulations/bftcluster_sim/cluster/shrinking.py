@@ -1,0 +1,57 @@
+"""From a plan that fails to a smaller one that fails alike: fewer faults, fewer peers, less time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from bftcluster_sim.cluster.plans import Plan
+from bftcluster_sim.cluster.swarm import Verdict, run
+
+_CHAOS_MS_MIN = 250
+
+
+def shrink(plan: Plan, verdict: Verdict, *, attempts_max: int = 200) -> tuple[Plan, int]:
+    """Return the smallest plan found that still ends in ``verdict``, and how many were tried."""
+    return search(plan, lambda each: run(each)[0].verdict is verdict, attempts_max=attempts_max)
+
+
+def search(
+    plan: Plan, fails: Callable[[Plan], bool], *, attempts_max: int = 200
+) -> tuple[Plan, int]:
+    """Take the first smaller plan that fails, and go on from there until none does."""
+    attempts = 0
+    progress = True
+    while progress:
+        progress = False
+        for smaller in _smaller(plan):
+            if attempts == attempts_max:
+                return plan, attempts
+            attempts += 1
+            if fails(smaller):
+                plan, progress = smaller, True
+                break
+    return plan, attempts
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    """Yield plans one step smaller, the most useful steps first."""
+    for ruin in plan.ruins:
+        yield replace(plan, ruins=tuple(other for other in plan.ruins if other is not ruin))
+    for fault in sorted(plan.faults, key=lambda fault: fault.name):
+        yield replace(plan, faults=plan.faults - {fault})
+    for key, ruin, vices in plan.ruins:
+        for vice in sorted(vices, key=lambda vice: vice.name):
+            if len(vices) > 1:
+                others = (r for r in plan.ruins if r[0] != key)
+                yield replace(
+                    plan, ruins=tuple(sorted((*others, (key, ruin, vices - {vice})), key=_key))
+                )
+    if plan.n > 4 and all(key < plan.n - 1 for key, _, _ in plan.ruins):
+        yield replace(plan, n=plan.n - 1)
+    if plan.chaos_ms > _CHAOS_MS_MIN:
+        yield replace(plan, chaos_ms=plan.chaos_ms // 2)
+    if plan.requests > 1:
+        yield replace(plan, requests=plan.requests // 2)
+
+
+def _key(ruin: tuple[int, object, object]) -> int:
+    return ruin[0]

@@ -1,0 +1,278 @@
+"""One run of a plan: chaos first, then a quorum of correct peers is healed, and must get on.
+
+Only a quorum is healed, as in TigerBeetle's VOPR: the other correct peers stay away and the faulty
+ones stay faulty, so progress owes nothing to luck.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from bftcluster.ids import ReplicaId
+from bftcluster_sim.cluster.behaviours import Byzantine
+from bftcluster_sim.cluster.disks import Lie, Loss
+from bftcluster_sim.cluster.links import LinkFaults
+from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
+from bftcluster_sim.cluster.world import World
+
+LIVENESS_LIMIT_MS = 90_000
+_SLICE_MS = 50
+_AFTERMATH_REQUESTS = 3
+_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
+
+
+class Verdict(Enum):
+    """How a run ended. Never a boolean: stuck and wrong are different things."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    NO_PROGRESS = "no progress"
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run showed."""
+
+    name: str
+    verdict: Verdict
+    breaches: tuple[str, ...]
+    culprits: int
+    """Members that the auditor proves guilty."""
+    weak_quorum: int
+    honest_named: int
+    """Correct members among them; anything but 0 is a bug of the auditor or of a replica."""
+    is_split: bool
+    """Two correct peers decided differently."""
+    events: int
+    duration_ms: int
+    """Simulated."""
+    digest: str
+    """Of the trace."""
+
+
+def run(plan: Plan, *, is_traced: bool = False) -> tuple[Outcome, World]:
+    """Carry out ``plan``."""
+    return _Run(plan, is_traced=is_traced).go()
+
+
+def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
+    """Sum up a world whose run has ended."""
+    culprits = world.auditor.culprits
+    correct: set[ReplicaId] = {node.key for node in world.nodes if node.is_correct}
+    breaches = tuple(world.breaches)
+    verdict = Verdict.PASS if has_progressed else Verdict.NO_PROGRESS
+    return Outcome(
+        name=name,
+        verdict=Verdict.DIVERGED if breaches else verdict,
+        breaches=breaches,
+        culprits=len(culprits),
+        weak_quorum=world.membership.weak_quorum,
+        honest_named=len(culprits & correct),
+        is_split=bool(world.agreement.breaches),
+        events=world.clock.events,
+        duration_ms=world.clock.now_ms,
+        digest=world.trace.digest(),
+    )
+
+
+class _Run:
+    def __init__(self, plan: Plan, *, is_traced: bool) -> None:
+        self.plan = plan
+        twins = [key for key, ruin, _ in plan.ruins if ruin is Ruin.TWIN]
+        self.world = World(
+            seed=plan.seed, keys=[*range(plan.n), *twins], n=plan.n, is_traced=is_traced
+        )
+        self.random = self.world.random
+        self.requests = 0
+        self.bad_disks: set[int] = set()
+        self.dead: set[int] = set()
+        world = self.world
+        for index, key in enumerate(twins, start=plan.n):
+            world.faulty |= {index, key}
+        for key, ruin, vices in plan.ruins:
+            world.faulty.add(key)
+            if ruin is Ruin.VICES:
+                world.nodes[key].behaviour = Byzantine(vices, self.random)
+            elif ruin is Ruin.BAD_DISK:
+                self.bad_disks.add(key)
+            elif ruin is Ruin.DEAD:
+                self.dead.add(key)
+        self.correct = [node for node in world.nodes if node.is_correct]
+
+    def go(self) -> tuple[Outcome, World]:
+        """Chaos, then order."""
+        world = self.world
+        world.trace.line(self.plan.describe())
+        self._set_up()
+        world.start()
+        self._rage()
+        has_progressed = self.plan.is_beyond_f or self._recover()
+        return judge(f"seed {self.plan.seed}", world, has_progressed=has_progressed), world
+
+    def _has(self, fault: Fault) -> bool:
+        return fault in self.plan.faults
+
+    def _set_up(self) -> None:
+        random = self.random
+        self.world.links.faults = LinkFaults(
+            delay_ms_min=1,
+            delay_ms_max=random.choice((5, 20, 100)) if self._has(Fault.DELAY) else 3,
+            loss_percent=random.choice((1, 5, 20)) if self._has(Fault.LOSS) else 0,
+            duplicate_percent=20 if self._has(Fault.DUPLICATES) else 0,
+            late_percent=3 if self._has(Fault.LATE) else 0,
+        )
+        for node in self.world.nodes:
+            if self._has(Fault.SKEW):
+                wide_ms = 3_600_000 if not node.is_correct else 10_000
+                node.clock.skew_ms = random.randint(-wide_ms, wide_ms)
+            if self._has(Fault.DRIFT):
+                node.clock.rate_permille = random.randint(900, 1100)
+                node.clock.offset_ms = random.randint(0, 1_000_000)
+            node.loss = random.choice(list(Loss)) if self._has(Fault.TORN) else Loss.ALL
+
+    def _rage(self) -> None:
+        """Do something bad every now and then, while clients submit."""
+        world, plan, random = self.world, self.plan, self.random
+        actions = self._actions()
+        if plan.is_beyond_f and world.random.random() < 0.8:
+            self._split_twins()
+            actions = []
+        submit_each_ms = max(1, plan.chaos_ms // plan.requests)
+        next_submit_ms = 20
+        while world.clock.now_ms < plan.chaos_ms:
+            world.run_until(world.clock.now_ms + random.randint(20, 400))
+            while next_submit_ms <= world.clock.now_ms:
+                self._submit(world.nodes)
+                next_submit_ms += submit_each_ms
+            if actions:
+                random.choice(actions)()
+
+    def _actions(self) -> list[Callable[[], None]]:
+        table: list[tuple[Fault, Callable[[], None]]] = [
+            (Fault.PARTITION, self._partition),
+            (Fault.ASYMMETRY, self._cut_one_way),
+            (Fault.CLOG, self._clog),
+            (Fault.DEAF, self._deafen),
+            (Fault.CRASH, self._crash),
+            (Fault.CRASH_INSIDE, self._light_fuse),
+            (Fault.SKEW, self._jump),
+        ]
+        actions = [action for fault, action in table if self._has(fault)]
+        if self.bad_disks:
+            actions.append(self._ruin_disk)
+        if self.dead:
+            actions.append(self._bury)
+        return [*actions, self.world.links.heal]
+
+    def _submit(self, nodes: list[Node]) -> bytes:
+        node = self.random.choice(nodes)
+        number = self.requests
+        self.requests += 1
+        self.world.submit(number, to=node.index)
+        return self.world.founding.request(number)
+
+    def _partition(self) -> None:
+        indices = [node.index for node in self.world.nodes]
+        self.random.shuffle(indices)
+        cut = self.random.randint(1, len(indices) - 1)
+        self.world.trace.line(f"partition {sorted(indices[:cut])} | {sorted(indices[cut:])}")
+        self.world.links.partition(set(indices[:cut]), set(indices[cut:]))
+
+    def _cut_one_way(self) -> None:
+        pair = tuple(self.random.sample(range(len(self.world.nodes)), 2))
+        self.world.trace.line(f"cut {pair[0]} > {pair[1]}")
+        self.world.links.cut.add((pair[0], pair[1]))
+
+    def _clog(self) -> None:
+        links = self.world.links
+        if links.clogged:
+            links.release()
+        else:
+            source = self.random.randrange(len(self.world.nodes))
+            links.clogged = {(source, to) for to in self.world.others[source]}
+            self.world.trace.line(f"clog everything from {source}")
+
+    def _deafen(self) -> None:
+        kind, deaf = self.random.choice(_KINDS), self.random.randrange(len(self.world.nodes))
+        self.world.trace.line(f"{deaf} gets no frames of kind {kind}")
+        self.world.links.filter = lambda _source, to, frame: to == deaf and frame[1] == kind
+
+    def _crash(self) -> None:
+        node = self.random.choice(self.world.nodes)
+        node.kill()
+        self._restart_later(node)
+
+    def _light_fuse(self) -> None:
+        node = self.random.choice(self.world.nodes)
+        node.fuse = self.random.randint(0, 40)
+        self._restart_later(node, extra_ms=300)
+
+    def _restart_later(self, node: Node, extra_ms: int = 0) -> None:
+        if node.index in self.dead:
+            return
+        at_ms = self.world.clock.now_ms + extra_ms + self.random.choice((10, 100, 1_000))
+        self.world.clock.call_at(at_ms, node.start)
+
+    def _jump(self) -> None:
+        node = self.random.choice(self.world.nodes)
+        wide_ms = 10_000 if node.is_correct else 3_600_000
+        node.clock.skew_ms = self.random.randint(-wide_ms, wide_ms)
+
+    def _ruin_disk(self) -> None:
+        node = self.world.nodes[self.random.choice(sorted(self.bad_disks))]
+        if self.random.random() < 0.5:
+            node.disk.remember()
+            return
+        lie = self.random.choice(list(Lie))
+        node.kill()
+        node.disk.lie(lie, self.random)
+        if lie is Lie.ROLLBACK:
+            node.state.lose_after(node.state.executed // 2)
+        self.world.trace.line(f"disk of {node.index}: {lie.value}")
+        self._restart_later(node)
+
+    def _bury(self) -> None:
+        self.world.nodes[self.random.choice(sorted(self.dead))].kill()
+
+    def _split_twins(self) -> None:
+        """Give each half of the correct peers its own copy of every twin: the sure way to fork."""
+        world = self.world
+        correct = [node.index for node in self.correct]
+        self.random.shuffle(correct)
+        half = len(correct) // 2
+        twins = range(self.plan.n, len(world.nodes))
+        first = {*correct[:half], *(node.index for node in world.nodes[: self.plan.n])}
+        first -= set(correct[half:])
+        world.links.partition(first, {*correct[half:], *twins})
+
+    def _recover(self) -> bool:
+        """Heal a quorum of correct peers; return whether it decides and agrees in time."""
+        world, random = self.world, self.random
+        core = random.sample(self.correct, min(world.membership.quorum, len(self.correct)))
+        away = {node.index for node in self.correct} - {node.index for node in core}
+        world.links.heal()
+        world.links.faults = LinkFaults(delay_ms_min=1, delay_ms_max=5, duplicate_percent=1)
+        world.links.partition(set(range(len(world.nodes))) - away, away)
+        world.trace.line(f"healed: {sorted(node.index for node in core)}, away: {sorted(away)}")
+        for node in core:
+            node.fuse = None
+            node.clock.skew_ms = random.randint(-1_000, 1_000)
+            node.start()
+        wanted = [self._submit(core) for _ in range(_AFTERMATH_REQUESTS)]
+        end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
+        while world.clock.now_ms < end_ms:
+            world.run_until(world.clock.now_ms + _SLICE_MS)
+            if self._is_done(core, wanted):
+                for node in core:
+                    world.durability.on_end(node.index, node.log_digests())
+                return True
+        return False
+
+    def _is_done(self, core: list[Node], wanted: list[bytes]) -> bool:
+        tips = {len(node.state.entries) for node in core}
+        return len(tips) == 1 and all(
+            self.world.integrity.has_effect(node.index, request)
+            for node in core
+            for request in wanted
+        )

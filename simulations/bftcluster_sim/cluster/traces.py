@@ -1,0 +1,63 @@
+"""What happened, as lines to read and as one hash to compare."""
+
+import hashlib
+
+from bftcluster_sim.cluster.network import Clock
+
+_KINDS = {
+    1: "PRE-PREPARE",
+    2: "PREPARE",
+    3: "COMMIT",
+    4: "CHECKPOINT",
+    5: "VIEW-CHANGE",
+    6: "NEW-VIEW",
+    10: "body",
+    11: "requests",
+    12: "status",
+    13: "fetch-body",
+    14: "fetch-entries",
+    15: "entries",
+    16: "stable",
+    17: "probe",
+    18: "vouch",
+}
+_SHORT_MAX = 23
+"""CBOR puts unsigned integers up to this into one byte."""
+
+
+class Trace:
+    """Hashes everything; keeps lines only if asked, because most runs are read by nobody."""
+
+    def __init__(self, clock: Clock, *, is_kept: bool) -> None:
+        self.is_kept = is_kept
+        self.lines: list[str] = []
+        self._clock = clock
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def line(self, text: str) -> None:
+        """Note something that happened now."""
+        text = f"{self._clock.now_ms:>7} {text}"
+        self._hash.update(text.encode())
+        if self.is_kept:
+            self.lines.append(text)
+
+    def delivered(self, source: int, target: int, frame: bytes) -> None:
+        """Note that a frame arrived."""
+        self._hash.update(b"%d %d>%d" % (self._clock.now_ms, source, target))
+        self._hash.update(frame)
+        if self.is_kept:
+            self.lines.append(f"{self._clock.now_ms:>7} {source} > {target} {describe(frame)}")
+
+    def digest(self) -> str:
+        """Return the hash of the history so far."""
+        return self._hash.hexdigest()
+
+
+def describe(frame: bytes) -> str:
+    """Return what a frame is, for people: kind, and of a vote epoch, view, seq and digest."""
+    kind = _KINDS.get(frame[1], f"kind {frame[1]}")
+    if frame[1] <= 4:
+        numbers = [byte for byte in frame[2:5] if byte <= _SHORT_MAX]
+        name = hashlib.blake2b(frame[2:-66], digest_size=3).hexdigest()
+        return f"{kind} {numbers} #{name}"
+    return f"{kind} #{hashlib.blake2b(frame, digest_size=3).hexdigest()} {len(frame)} B"

@@ -1,0 +1,216 @@
+"""Everything there is in one run: peers, network, time, one seed, and those who watch."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.pbft import (
+    Decided,
+    Halt,
+    LogEntry,
+    Report,
+    RequestSubmitted,
+    Settings,
+)
+from bftcluster.pbft.log import batch_digest
+from bftcluster_sim.cluster.auditor import Auditor
+from bftcluster_sim.cluster.checkers import (
+    Agreement,
+    Determinism,
+    Durability,
+    Honesty,
+    Integrity,
+    Order,
+)
+from bftcluster_sim.cluster.clocks import PeerClock
+from bftcluster_sim.cluster.links import LinkFaults, Links
+from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
+from bftcluster_sim.cluster.states import approvals_of, founding
+from bftcluster_sim.cluster.traces import Trace
+
+SETTINGS = Settings(
+    checkpoint_interval_seqs=4,
+    window_size_seqs=16,
+    slots_in_flight_max=4,
+    status_interval_ms=400,
+    fetch_timeout_ms=150,
+    request_timeout_ms=500,
+    view_change_timeout_ms=500,
+    view_change_timeout_max_ms=8_000,
+    view_change_resend_ms=400,
+)
+"""Small windows and short times, so that a short run crosses many boundaries."""
+
+
+class World:
+    """``n`` keys, and one peer or more for each."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        keys: Iterable[int],
+        n: int,
+        settings: Settings = SETTINGS,
+        membership: Membership | None = None,
+        is_traced: bool = False,
+    ) -> None:
+        """Make a world in which nothing runs yet.
+
+        Args:
+            seed: Decides everything that is not scripted.
+            keys: The key number of each peer; a number that comes twice makes twins.
+            n: How many keys vote.
+            settings: Of every replica.
+            membership: Who votes, if not the first ``n`` keys in order.
+            is_traced: Keep a readable line for each thing that happens.
+        """
+        self.random = Random(seed)  # noqa: S311 - a simulation, not a secret
+        self.clock = Clock()
+        self.trace = Trace(self.clock, is_kept=is_traced)
+        self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
+        self.settings = settings
+        self.founding = founding(n, settings.checkpoint_interval_seqs)
+        self.approvals = approvals_of(self.founding)
+        self.verifier = SimVerifier()
+        members = tuple(ReplicaId(sim_key(index)) for index in range(n))
+        self.membership = membership or Membership(Epoch(0), members)
+        self.faulty: set[int] = set()
+        """Indices of peers of which nothing is expected."""
+        self.auditor = Auditor(self.founding.cluster_id)
+        self.agreement = Agreement()
+        self.order = Order()
+        self.integrity = Integrity()
+        self.honesty = Honesty()
+        self.determinism = Determinism()
+        self.durability = Durability(self.membership.weak_quorum)
+        self.bugs: list[str] = []
+        """Assertions that failed in correct peers, and correct peers that stopped for good."""
+        self._digests: dict[bytes, tuple[Seq, Digest]] = {}
+        self.nodes: list[Node] = []
+        for index, key in enumerate(keys):
+            self.nodes.append(Node(index, ReplicaId(sim_key(key)), self, PeerClock()))
+        self.instances: dict[ReplicaId, list[int]] = {}
+        for node in self.nodes:
+            self.instances.setdefault(node.key, []).append(node.index)
+        self.others = [
+            [other.index for other in self.nodes if other.key != node.key] for node in self.nodes
+        ]
+
+    def start(self) -> None:
+        """Start every process."""
+        for node in self.nodes:
+            node.start()
+
+    def submit(self, number: int, *, to: int) -> None:
+        """Have a client hand pin ``number`` to one peer."""
+        request = self.founding.request(number)
+        self.integrity.asked.add(request)
+        self.trace.line(f"client -> {to}: pin {number}")
+        self.nodes[to].take(RequestSubmitted(request))
+
+    def run_until(self, end_ms: int, condition: Callable[[], bool] | None = None) -> bool:
+        """Let time pass, at most to ``end_ms``; return whether ``condition`` came true."""
+        clock = self.clock
+        while clock.next_ms is not None and clock.next_ms <= end_ms:
+            clock.step()
+            if condition is not None and condition():
+                return True
+        clock.now_ms = max(clock.now_ms, end_ms)
+        return False
+
+    def send(self, node: Node, target: int, frame: bytes) -> None:
+        """Carry a frame that left ``node``."""
+        self.auditor.note(node.key, frame)
+        to = self.nodes[target]
+        sender = node.key
+
+        def deliver() -> None:
+            self.trace.delivered(node.index, target, frame)
+            to.receive(sender, frame)
+
+        self.links.send(node.index, target, frame, deliver)
+
+    @property
+    def breaches(self) -> list[str]:
+        """Everything that must not be, found so far."""
+        correct = [node.key for node in self.nodes if node.is_correct]
+        honesty = Honesty()
+        honesty.on_audit(self.auditor.culprits, correct)
+        return [
+            *self.agreement.breaches,
+            *self.order.breaches,
+            *self.integrity.breaches,
+            *honesty.breaches,
+            *self.determinism.breaches,
+            *self.durability.breaches,
+            *self.bugs,
+        ]
+
+    def digests_of(self, entries: list[bytes]) -> dict[Seq, bytes]:
+        """Return the digests of the batches in log entries."""
+        found: dict[Seq, bytes] = {}
+        for data in entries:
+            if data not in self._digests:
+                entry = LogEntry.from_bytes(data)
+                self._digests[data] = (entry.seq, batch_digest(entry.batch))
+            seq, digest = self._digests[data]
+            found[seq] = digest
+        return found
+
+    # What nodes tell
+
+    def on_start(self, node: Node) -> None:
+        """A process has started."""
+        self.trace.line(f"{node.index} starts at {node.state.executed}")
+        if node.is_correct:
+            self.order.on_start(node.index, node.state.executed)
+
+    def on_killed(self, node: Node) -> None:
+        """A process was killed."""
+        self.trace.line(f"{node.index} is killed, {node.state.executed} executed are left")
+
+    def on_broken(self, node: Node, why: str) -> None:
+        """A process died of itself."""
+        self.trace.line(f"{node.index} {why}")
+        if node.is_correct:
+            self.bugs.append(f"bug: correct {node.index} {why}")
+
+    def on_decided(self, node: Node, one: Decided) -> None:
+        """A batch was handed out."""
+        digest = batch_digest(one.batch)
+        self.trace.line(f"{node.index} decides {one.seq} {digest.hex()[:8]} in view {one.view}")
+        if node.is_correct:
+            self.agreement.on_decided(node.index, one.seq, digest)
+            self.order.on_decided(node.index, one.seq)
+
+    def on_effect(self, node: Node, seq: Seq, request: bytes) -> None:
+        """A request changed the state."""
+        if node.is_correct:
+            self.integrity.on_effect(node.index, seq, request)
+
+    def on_executed(self, node: Node, seq: Seq, digest: Digest, chain: Digest) -> None:
+        """A batch was executed."""
+        self.trace.line(f"{node.index} executed {seq} {digest.hex()[:8]}")
+        if node.is_correct:
+            self.determinism.on_state(node.index, seq, chain)
+
+    def on_answer(self, node: Node, seq: Seq, digest: Digest) -> None:
+        """The clients of a batch were answered."""
+        if node.is_correct:
+            self.durability.on_answer(node.index, seq, digest)
+
+    def on_report(self, node: Node, report: Report) -> None:
+        """A replica told its operator something."""
+        if self.trace.is_kept:
+            peer = "" if report.peer is None else f" by {report.peer.hex()[:8]}"
+            self.trace.line(f"{node.index} reports {report.verdict.value}{peer}: {report.detail}")
+
+    def on_halt(self, node: Node, halt: Halt) -> None:
+        """A replica has stopped for good."""
+        self.trace.line(f"{node.index} halts: {halt.reason.value}")
+        if node.is_correct:
+            self.bugs.append(f"halt: correct {node.index}: {halt.reason.value}")
