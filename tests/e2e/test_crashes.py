@@ -1,0 +1,148 @@
+"""Peers that stop, are killed, and come back, under load: nothing acknowledged is ever lost."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import PEERS, Cluster, Load, made, tiny_blocks
+
+pytestmark = pytest.mark.slow
+
+BLOCKS = 3000
+STOP_MAX_S = 5
+GAP_MAX_S = 1.5
+ROUNDS = 50
+FULL_AT_BYTES = 700_000
+
+
+def check_nothing_lost(cluster: Cluster, load: Load) -> None:
+    """Bring every peer up, and compare what was acknowledged, the pinsets and the states."""
+    for peer in cluster.peers:
+        if peer.process is None:
+            peer.start()
+    cluster.wait_linked()
+    cluster.wait_level()
+    acknowledged = {cid for _, cid in load.acknowledged}
+    pinsets = [peer.pinned() for peer in cluster.peers]
+    assert [len(acknowledged - pinset) for pinset in pinsets] == [0] * PEERS
+    assert all(pinset == pinsets[0] for pinset in pinsets)
+    cluster.stop()
+    assert len(set(cluster.states())) == 1
+
+
+def test_told_to_stop_under_load_all_peers_end_soon_and_lose_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(BLOCKS)
+        cluster.fill(blocks)
+        cluster.start()
+        with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
+            load.wait_for(200)
+            taken = cluster.stop()
+
+        record_property("stopped_after_s", [round(each, 2) for each in taken])
+        assert max(taken) < STOP_MAX_S, taken
+        check_nothing_lost(cluster, load)
+
+
+def test_a_killed_backup_catches_up(tmp_path: Path) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(BLOCKS)
+        cluster.fill(blocks)
+        cluster.start()
+        backup = next(p for p in cluster.peers if not is_primary(p.status()))
+        others = [peer.index for peer in cluster.peers if peer is not backup]
+        with Load(cluster, [block.cid for block in blocks], at=others) as load:
+            load.wait_for(50)
+            backup.kill()
+            load.wait_for(200)
+            backup.start()
+            load.wait_for(50)
+
+        check_nothing_lost(cluster, load)
+
+
+def test_all_killed_at_once_under_load_lose_nothing_acknowledged(tmp_path: Path) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(BLOCKS)
+        cluster.fill(blocks)
+        cluster.start()
+        with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
+            load.wait_for(200)
+            for peer in cluster.peers:
+                assert peer.process is not None
+                peer.process.kill()
+            for peer in cluster.peers:
+                peer.kill()
+
+        assert load.count >= 200
+        check_nothing_lost(cluster, load)
+
+
+def test_clients_hardly_notice_that_the_primary_is_killed(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(BLOCKS)
+        cluster.fill(blocks)
+        cluster.start()
+        primary = next(p for p in cluster.peers if is_primary(p.status()))
+        others = [peer.index for peer in cluster.peers if peer is not primary]
+        with Load(cluster, [block.cid for block in blocks], at=others) as load:
+            load.wait_for(100)
+            killed_at = time.monotonic()
+            primary.kill()
+            load.wait_for(100)
+            gap_s = load.longest_gap_s(killed_at, time.monotonic())
+
+        record_property("gap_s", round(gap_s, 3))
+        check_nothing_lost(cluster, load)
+        assert gap_s <= GAP_MAX_S
+
+
+def test_a_full_disk_stops_a_peer_and_space_brings_it_back(tmp_path: Path) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(BLOCKS)
+        cluster.fill(blocks)
+        full = cluster.peers[3]
+        for peer in cluster.peers:
+            peer.start(file_size_max_bytes=FULL_AT_BYTES if peer is full else 0)
+        cluster.wait_linked()
+        with Load(cluster, [block.cid for block in blocks], at=[0, 1, 2]) as load:
+            code = full.wait(120)
+            load.wait_for(100)
+            full_log = full.log
+            full.start()
+            load.wait_for(50)
+
+        assert code == 1, full_log
+        assert "error: cannot" in full_log
+        assert "hint:" in full_log
+        assert "Traceback" not in full_log
+        check_nothing_lost(cluster, load)
+
+
+@pytest.mark.timeout(1200)
+def test_many_rounds_of_killing_and_restarting_at_random(tmp_path: Path) -> None:
+    choice = random.Random(4)
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(6 * BLOCKS)
+        cluster.start()
+        with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(5)
+                victim = choice.choice(cluster.peers)
+                victim.kill()
+                if choice.random() < 0.5:
+                    load.wait_for(5)
+                victim.start()
+
+        check_nothing_lost(cluster, load)
+
+
+def is_primary(status: dict[str, str]) -> bool:
+    return status["primary"] == status["peer"]

@@ -1,0 +1,90 @@
+"""Peers come and go while the cluster is used: real processes, real sockets, real disks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bftcluster import cid as cids
+from bftcluster_cli.demo.processes import stop_all
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, state_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[GrowingCluster]:
+    cluster = new_cluster(tmp_path, 7)
+    try:
+        yield cluster
+    finally:
+        stop_all(cluster.peers)
+
+
+def pinned(cluster: GrowingCluster, at: int) -> set[str]:
+    with cluster.client(cluster.peers[at]) as client:
+        return {str(record["cid"]) for record in client.lines("/allocations")}
+
+
+def wait_for_role(cluster: GrowingCluster, number: int, role: str) -> None:
+    peer = cluster.peers[number]
+    cluster.wait_for(f"becoming {role}", peer, lambda: cluster.role(peer) == role)
+
+
+def test_three_are_admitted_and_one_is_removed_while_pins_come_in(cluster: GrowingCluster) -> None:
+    cluster.found(4, checkpoint_interval=16)
+    first, leaver, *_ = cluster.peers
+    trickle = Trickle(cluster, [first, cluster.peers[2]])
+    trickle.start()
+    try:
+        for number in (4, 5, 6):
+            newcomer = cluster.peers[number]
+            cluster.start_later(newcomer, first, cluster.peers[2])
+            outcome = cluster.decide(first, "admit", str(newcomer.directory / "peer.txt"))
+            assert outcome["code"] == "committed"
+            wait_for_role(cluster, number, "replica")
+        assert cluster.decide(first, "remove", leaver.name)["code"] == "committed"
+        wait_for_role(cluster, 1, "removed")
+        gone = cluster.wait_for
+        gone("leaving", first, lambda: leaver.name not in cluster.members(first))
+    finally:
+        trickle.stop()
+
+    assert trickle.refused == []
+    remaining = [peer for peer in cluster.peers if peer is not leaver]
+    members = cluster.members(first)
+    assert sorted(members) == sorted(peer.name for peer in remaining)
+    assert all(each["votes"] for each in members.values())
+    assert members["peer7"]["since_epoch"] == 3
+
+    def agree() -> bool:
+        statuses = [cluster.status(peer) for peer in remaining]
+        return len({(each["last_executed"], each["epoch"]) for each in statuses}) == 1
+
+    cluster.wait_for("agreeing", first, agree)
+    acknowledged = {cids.text(cid) for cid in trickle.acknowledged}
+    assert acknowledged
+    for number in range(7):
+        if cluster.peers[number] is not leaver:
+            assert acknowledged <= pinned(cluster, number)
+    for record in httpx.get(f"{first.api}/allocations").text.splitlines():
+        assert leaver.name not in record
+    stop_all(cluster.peers)
+    assert len({state_of(cluster, peer) for peer in remaining}) == 1
+
+
+def test_a_storage_peer_joins_with_its_capacity_and_never_votes(cluster: GrowingCluster) -> None:
+    cluster.found(4, checkpoint_interval=16)
+    first, volunteer = cluster.peers[0], cluster.peers[4]
+    cluster.start_later(volunteer, first)
+    cluster.wait_for("following", volunteer, lambda: cluster.role(volunteer) == "not admitted")
+
+    outcome = cluster.decide(first, "admit", str(volunteer.directory / "peer.txt"), "--no-vote")
+
+    assert outcome["code"] == "committed"
+    wait_for_role(cluster, 4, "storage")
+    cluster.wait_for(
+        "joining", first, lambda: bool(cluster.members(first)[volunteer.name]["joined"])
+    )
+    assert not cluster.members(first)[volunteer.name]["votes"]

@@ -1,0 +1,239 @@
+"""What a peer says when it cannot start or will not do as asked: by exit code and by words."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bftcluster import cid as cids
+from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from tests.e2e.cluster import (
+    Cluster,
+    environment,
+    made,
+    run_peer,
+    tiny_blocks,
+    tried,
+)
+
+USAGE = 2
+REFUSED = 1
+
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with made(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with made(tmp_path_factory.mktemp("running")) as cluster:
+        cluster.fill(tiny_blocks(20))
+        cluster.start()
+        yield cluster
+
+
+def test_a_swarm_port_in_use_stops_the_peer_with_its_address(made_cluster: Cluster) -> None:
+    peer = made_cluster.peers[0]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", peer.listen_port))
+        other.listen()
+
+        code, said = run_peer(peer.directory)
+
+    assert code == USAGE, said
+    assert f"/ip4/127.0.0.1/tcp/{peer.listen_port}" in said
+    assert "something else listens there" in said
+    assert "Traceback" not in said
+
+
+def test_an_api_port_in_use_stops_the_peer_with_its_address(made_cluster: Cluster) -> None:
+    peer = made_cluster.peers[0]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", peer.api_port))
+        other.listen()
+
+        code, said = run_peer(peer.directory)
+
+    assert code == USAGE, said
+    assert f"127.0.0.1:{peer.api_port}" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_process_on_one_directory_is_refused(running: Cluster) -> None:
+    peer = running.peers[0]
+    assert peer.process is not None
+
+    code, said = run_peer(peer.directory)
+
+    assert code == USAGE, said
+    assert f"in use by process {peer.process.pid}" in said
+    assert peer.status()["problem"] == ""
+
+
+def test_assertions_off_is_refused(made_cluster: Cluster) -> None:
+    directory = str(made_cluster.peers[1].directory)
+
+    done = subprocess.run(
+        [sys.executable, "-O", "-m", "bftcluster_cli", "peer", "run", directory],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(),
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "assertions" in done.stderr
+
+
+def test_one_signature_too_few_is_refused_and_nothing_is_pinned(running: Cluster) -> None:
+    [block] = tiny_blocks(1, "under threshold")
+    request = running.certificate(PinOperation(cid=block.cid, name="x"), by=["alice"])
+
+    outcome = running.submit(request)
+
+    assert outcome["code"] != "committed"
+    assert "1 of 2" in outcome["detail"], outcome
+    assert cids.text(block.cid) not in running.peers[0].pinned()
+
+
+def test_an_expired_approval_is_refused(running: Cluster) -> None:
+    [block] = tiny_blocks(1, "expired")
+    request = running.certificate(PinOperation(cid=block.cid, name="x"), expires_in_ms=-1000)
+
+    outcome = running.submit(request)
+
+    assert outcome["code"] == "expired", outcome
+    assert cids.text(block.cid) not in running.peers[0].pinned()
+
+
+def test_a_replayed_approval_changes_nothing(running: Cluster) -> None:
+    block = tiny_blocks(20)[0]
+    pin = running.pin(block.cid)
+    unpin = running.certificate(UnpinOperation(cid=block.cid))
+    assert running.submit(pin)["code"] == "committed"
+    assert running.submit(unpin, at=1)["code"] == "committed"
+
+    outcome = running.submit(pin, at=2, timeout_s=3)
+
+    assert outcome["code"] in ("replayed", "timeout"), outcome
+    running.wait_until(
+        lambda: running.peers[2].status()["pins"] == running.peers[0].status()["pins"]
+    )
+    assert cids.text(block.cid) not in running.peers[2].pinned()
+
+
+def test_a_maintainer_not_in_the_policy_is_refused(running: Cluster, tmp_path: Path) -> None:
+    [block] = tiny_blocks(1, "mallory")
+    key = tmp_path / "mallory.key"
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("a long passphrase\n")
+    passphrase.chmod(0o600)
+    code, _, said = tried(
+        *("key", "new", "mallory", "--output", str(key), "--strength", "interactive"),
+        *("--passphrase-file", str(passphrase)),
+    )
+    assert code == 0, said
+
+    code, _, said = tried(
+        *("pin", "add", cids.text(block.cid), "--key", str(key), "--yes"),
+        *("--passphrase-file", str(passphrase), "--api", running.peers[0].url),
+    )
+
+    assert code == REFUSED, said
+    assert "hint:" in said
+    assert cids.text(block.cid) not in running.peers[0].pinned()
+
+
+def test_a_wrong_passphrase_and_an_open_key_file_are_refused(
+    running: Cluster, tmp_path: Path
+) -> None:
+    key, right, wrong = tmp_path / "k.key", tmp_path / "right", tmp_path / "wrong"
+    for path in (right, wrong):
+        path.write_text(f"the passphrase {path.name}\n")
+        path.chmod(0o600)
+    tried(
+        *("key", "new", "k", "--output", str(key), "--strength", "interactive"),
+        *("--passphrase-file", str(right)),
+    )
+    pin = ("pin", "add", cids.text(tiny_blocks(1)[0].cid), "--key", str(key), "--yes")
+    pin += ("--api", running.peers[0].url)
+
+    code, _, said = tried(*pin, "--passphrase-file", str(wrong))
+    key.chmod(0o644)
+    code_open, _, said_open = tried(*pin, "--passphrase-file", str(right))
+
+    assert code == REFUSED, said
+    assert "passphrase" in said
+    assert code_open in (REFUSED, USAGE), said_open
+    assert "chmod 600" in said_open
+
+
+def test_a_malformed_cid_is_refused_before_anything_is_signed(running: Cluster) -> None:
+    code, _, said = tried("pin", "status", "notacid", "--api", running.peers[0].url)
+
+    assert code == USAGE, said
+    assert "notacid" in said
+
+
+def test_a_request_for_another_cluster_is_refused_at_once(
+    running: Cluster, made_cluster: Cluster
+) -> None:
+    foreign = made_cluster.pin(tiny_blocks(1)[0].cid)
+
+    outcome = running.submit(foreign)
+
+    assert outcome["code"] == "invalid", outcome
+    assert "another cluster" in outcome["detail"]
+
+
+def test_a_peer_without_room_says_so_and_the_others_hold_the_pin(tmp_path: Path) -> None:
+    quotas = ("1GB", "1GB", "40MB", "1GB")
+    pieces = [bytes([number]) * (1 << 20) for number in range(60)]
+    with made(tmp_path, quotas=quotas) as cluster:
+        source = tmp_path / "big.bin"
+        source.write_bytes(b"".join(pieces))
+        cluster.start()
+        cid = upload(cluster, source)
+        assert cluster.submit(cluster.pin(cid))["code"] == "committed"
+
+        def settled() -> bool:
+            shown = cluster.peers[2].get(f"/pins/{cids.text(cid)}")["peer_map"]
+            words = sorted(each["status"] for each in shown.values())
+            return words == ["pin_error", "pinned", "pinned", "pinned"]
+
+        cluster.wait_until(settled)
+        shown = cluster.peers[2].get(f"/pins/{cids.text(cid)}")["peer_map"]
+        [error] = [each["error"] for each in shown.values() if each["status"] == "pin_error"]
+        assert "quota" in error, error
+        status = cluster.peers[2].status()["storage"]
+        assert status["used_bytes"] <= 40_000_000
+        on_disk = sum(
+            path.stat().st_size
+            for path in (cluster.peers[2].directory / "blocks").rglob("*")
+            if path.is_file()
+        )
+        assert on_disk <= 60_000_000, "with index and journal"
+
+
+def upload(cluster: Cluster, source: Path) -> cids.Cid:
+    """Add a file to peer 0 without pinning; return its CID."""
+    with source.open("rb") as file:
+        response = httpx.post(
+            f"{cluster.peers[0].url}/add?no-pin=true&cid-version=1",
+            files={"file": ("big.bin", file)},
+            timeout=60,
+            trust_env=False,
+        )
+    response.raise_for_status()
+    return cids.parse(json.loads(response.text.splitlines()[-1])["cid"])
