@@ -1,0 +1,1 @@
+"""What it costs. `make bench` runs all of it; each module has a ``run``."""

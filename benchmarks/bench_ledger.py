@@ -1,0 +1,140 @@
+"""What an operation costs the ledger beside its signatures, and a changed row the state root.
+
+CPU time of one process: parsing, execution, hashing into the tree; no disk. The goals are those
+that leave the machine to the signatures: 40 us for a submitted pin and 25 us for a changed row.
+"""
+
+import time
+from collections.abc import Sequence
+
+from benchmarks.result import Result
+from benchmarks.workload import blocks, genesis, key, pin_requests
+from bftcluster.cid import Cid
+from bftcluster.ids import Seq
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.memory import MemoryStore
+from bftcluster.ledger.merkle import StateTree
+from bftcluster.ledger.records import HolderStatus
+from bftcluster.ledger.requests import ReportEntry, join, report
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.verifying import ApprovalVerifier
+
+PINS = 4000
+REPORT_ENTRIES = 1000
+BATCH_REQUESTS = 100
+ROWS = 100_000
+CHANGED_ROWS = 5000
+NOW_MS = 1_700_000_000_000
+GOAL_SUBMIT_US = 40.0
+GOAL_ROW_US = 25.0
+
+
+class Credulous:
+    """Takes every signature for good: signatures are measured elsewhere."""
+
+    def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        """Return that it is valid."""
+        return True
+
+
+class Executor:
+    """One ledger over a store in memory."""
+
+    def __init__(self, founding: Genesis) -> None:
+        self.store = MemoryStore()
+        self.store.flush(genesis_delta(founding))
+        verifier = ApprovalVerifier(founding.cluster_id, Credulous())
+        self.ledger = Ledger(founding, self.store, verifier)
+
+    def seconds(self, requests: Sequence[bytes]) -> float:
+        """Execute ``requests`` in full batches; return the CPU seconds it took."""
+        first = self.ledger.head.seq + 1
+        batches = [
+            OrderedBatch(
+                seq=Seq(first + number),
+                timestamp_ms=NOW_MS + 60_000,
+                requests=tuple(requests[start : start + BATCH_REQUESTS]),
+            )
+            for number, start in enumerate(range(0, len(requests), BATCH_REQUESTS))
+        ]
+        start = time.process_time()
+        executed = self.ledger.execute(batches)
+        taken = time.process_time() - start
+        outcomes = [outcome for applied in executed.applied for outcome in applied.outcomes]
+        assert all(outcome.is_accepted for outcome in outcomes)
+        self.store.flush(executed.delta)
+        return taken
+
+
+def run() -> list[Result]:
+    founding = genesis(peers=4, created_ms=NOW_MS)
+    cids = [cid for cid, _ in blocks(PINS, label="ledger")]
+    executor = Executor(founding)
+    submitted = executor.seconds(pin_requests(founding, cids, now_ms=NOW_MS + 60_000)) / PINS
+    executor.seconds(joins(founding))
+    lines = reports(founding, cids)
+    reported = executor.seconds(lines) / (len(lines) * REPORT_ENTRIES)
+    return [
+        Result(name="ledger_submit_us", value=submitted * 1e6, unit="us", limit=GOAL_SUBMIT_US),
+        Result(name="ledger_report_entry_us", value=reported * 1e6, unit="us"),
+        Result(
+            name="state_root_row_us", value=seconds_per_row() * 1e6, unit="us", limit=GOAL_ROW_US
+        ),
+    ]
+
+
+def joins(founding: Genesis) -> list[bytes]:
+    """Return one join of each peer."""
+    return [
+        join(
+            key(f"peer {number}"),
+            cluster_id=founding.cluster_id,
+            counter=1,
+            name=f"peer{number}",
+            addresses=(),
+            capacity_bytes=1 << 40,
+            free_bytes=1 << 40,
+            tags={},
+        ).to_bytes()
+        for number in range(len(founding.peers))
+    ]
+
+
+def reports(founding: Genesis, cids: Sequence[Cid]) -> list[bytes]:
+    """Return what it takes for every peer to report every pin."""
+    return [
+        report(
+            key(f"peer {number}"),
+            cluster_id=founding.cluster_id,
+            counter=2 + start,
+            entries=tuple(
+                ReportEntry(each, HolderStatus.PINNED)
+                for each in cids[start : start + REPORT_ENTRIES]
+            ),
+            free_bytes=1 << 39,
+        ).to_bytes()
+        for start in range(0, len(cids), REPORT_ENTRIES)
+        for number in range(len(founding.peers))
+    ]
+
+
+def seconds_per_row() -> float:
+    """Return the CPU seconds per changed row, in batches, of a state of many rows."""
+    store = MemoryStore()
+    tree = StateTree(store)
+    tree.absorb([(Space.PIN, {b"row %d" % number: b"v" * 300 for number in range(ROWS)})])
+    tree.root()
+    store.flush(tree.take_delta(Seq(1)))
+    best = float("inf")
+    for turn in range(2, 7):
+        rows = range(turn, ROWS, ROWS // CHANGED_ROWS)
+        changed: dict[bytes, bytes | None] = {b"row %d" % n: b"w%d" % turn * 100 for n in rows}
+        start = time.process_time()
+        tree.absorb([(Space.PIN, changed)])
+        tree.root()
+        delta = tree.take_delta(Seq(turn))
+        best = min(best, (time.process_time() - start) / len(changed))
+        store.flush(delta)
+    return best

@@ -1,0 +1,103 @@
+"""Pins through four processes, from a signed request at the HTTP API to every peer's ledger.
+
+Every pin carries two approvals, which every peer checks: on C cores the limit is C times the rate
+of verifications, divided by eight. The blocks lie in every store already, as in the figures for
+ipfs-cluster that one wants to compare with; peers report them as held meanwhile. What else runs on
+the machine weighs on the rate; `pin_cpu_ms`, of all four processes together, hardly feels it.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from statistics import quantiles
+
+from benchmarks.bench_crypto import verifications_per_second
+from benchmarks.processes import PEERS, Processes, running
+from benchmarks.result import Result
+from benchmarks.workload import APPROVALS, blocks, pin_requests
+from bftcluster.api.frames import write_frame
+from bftcluster.blocks.block import Block
+
+PINS = 4000
+WARM_UP_PINS = 100
+LATENCY_PINS = 200
+CONNECTIONS = 4
+WAIT_S = 120
+P50_GOAL_MS = 15
+P99_GOAL_MS = 250
+FRAMES = "application/vnd.bftcluster.frames"
+
+
+def run() -> list[Result]:
+    verifying_ms = 1000 * PEERS * APPROVALS / verifications_per_second()
+    limit = 1000 * (os.cpu_count() or 1) / verifying_ms
+    with running(blocks=_blocks(), fsync=True) as cluster:
+        resident_mb = max(cluster.resident_mb())
+        requests = _requests(cluster)
+        cuts = quantiles(_latencies_ms(cluster, requests), n=100)
+        used_s = sum(cluster.processor_seconds())
+        rate = _pins_per_second(cluster, requests)
+        used_s = sum(cluster.processor_seconds()) - used_s
+    with running(blocks=_blocks(), fsync=False) as cluster:
+        rate_without = _pins_per_second(cluster, _requests(cluster))
+    return [
+        Result(name="pins_per_second", value=rate, unit="1/s", limit=limit),
+        Result(name="pins_per_second_no_fsync", value=rate_without, unit="1/s", limit=limit),
+        Result(name="pin_cpu_ms", value=used_s / PINS * 1000, unit="ms", limit=verifying_ms),
+        Result(name="pin_latency_p50", value=cuts[49], unit="ms", limit=P50_GOAL_MS),
+        Result(name="pin_latency_p99", value=cuts[98], unit="ms", limit=P99_GOAL_MS),
+        Result(name="idle_rss_mb", value=resident_mb, unit="MB"),
+    ]
+
+
+def _blocks() -> list[Block]:
+    made = blocks(WARM_UP_PINS + LATENCY_PINS + PINS, label="pins")
+    return [Block(cid, data) for cid, data in made]
+
+
+def _requests(cluster: Processes) -> list[bytes]:
+    cids = [block.cid for block in _blocks()]
+    return pin_requests(cluster.genesis, cids, now_ms=time.time_ns() // 1_000_000)
+
+
+def _latencies_ms(cluster: Processes, requests: list[bytes]) -> list[float]:
+    """Return how long one client waits for each of some pins, one after the other."""
+    submit(cluster, requests[:WARM_UP_PINS])
+    cluster.wait_until(cluster.everywhere(WARM_UP_PINS), seconds=WAIT_S)
+    some = requests[WARM_UP_PINS : WARM_UP_PINS + LATENCY_PINS]
+    return [_submit_one(cluster, each) for each in some]
+
+
+def _pins_per_second(cluster: Processes, requests: list[bytes]) -> float:
+    """Return the rate of many pins, counted when the last is in every peer's ledger."""
+    before = cluster.status(0)["pins"]
+    start = time.monotonic()
+    submit(cluster, requests[-PINS:])
+    cluster.wait_until(cluster.everywhere(before + PINS), seconds=WAIT_S)
+    return PINS / (time.monotonic() - start)
+
+
+def submit(cluster: Processes, requests: list[bytes]) -> None:
+    """Send requests to the primary over a few connections, and check that each was committed."""
+
+    def send(part: list[bytes]) -> None:
+        body = b"".join(map(write_frame, part))
+        response = cluster.clients[0].post(
+            "/operations", content=body, headers={"content-type": FRAMES}
+        )
+        response.raise_for_status()
+        assert response.text.count('"committed"') == len(part), response.text[-500:]
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        parts = [requests[start::CONNECTIONS] for start in range(CONNECTIONS)]
+        for done in [pool.submit(send, part) for part in parts]:
+            done.result()
+
+
+def _submit_one(cluster: Processes, request: bytes) -> float:
+    start = time.perf_counter()
+    response = cluster.clients[0].post("/operations", content=request)
+    milliseconds = (time.perf_counter() - start) * 1000
+    response.raise_for_status()
+    assert response.json()["code"] == "committed", response.text
+    return milliseconds

@@ -1,0 +1,196 @@
+"""A whole cluster in one process: the real PBFT core and the real ledger, and a network of queues.
+
+No clock, no disk, no threads: what happens is decided by the order of calls and one seed.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from benchmarks.workload import key
+from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.memory import MemoryStore
+from bftcluster.ledger.spaces import STATE_SPACES, Key
+from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.pbft import (
+    Batch,
+    Decided,
+    Event,
+    Executed,
+    LogEntry,
+    LogRead,
+    LogReadRequest,
+    MessageReceived,
+    Outbound,
+    Ready,
+    Recovered,
+    Replica,
+    RequestSubmitted,
+    Settings,
+    Tick,
+)
+from bftcluster.signing.envelope import Verifier
+
+
+class Peer:
+    """One replica, its ledger and its log, without a disk under them."""
+
+    def __init__(
+        self, index: int, genesis: Genesis, verifier: Verifier, settings: Settings
+    ) -> None:
+        signer = key(f"peer {index}")
+        self.id = ReplicaId(PeerId(signer.public_key))
+        self.approvals = ApprovalVerifier(genesis.cluster_id, verifier)
+        self.store = MemoryStore()
+        self.store.flush(genesis_delta(genesis))
+        self.ledger = Ledger(genesis, self.store, self.approvals)
+        self.replica = Replica(
+            me=self.id,
+            cluster_id=genesis.cluster_id,
+            membership=genesis.membership(),
+            signer=signer,
+            verifier=verifier,
+            application=self.approvals,
+            settings=settings,
+            recovered=Recovered(),
+        )
+        self.entries: list[bytes] = []
+        self.roots: dict[Seq, bytes] = {}
+        self.deadline_ms = 0
+
+    def execute(self, decided: Sequence[Decided]) -> list[Event]:
+        """Execute decided batches and return what the replica has to hear about it."""
+        if not decided:
+            return []
+        executed = self.ledger.execute([_ordered(each) for each in decided])
+        self.store.flush(executed.delta)
+        self.entries += [_entry(each) for each in decided]
+        self.roots.update(executed.roots)
+        events: list[Event] = [Executed(seq, root) for seq, root in sorted(executed.roots.items())]
+        if decided[-1].seq not in executed.roots:
+            events.append(Executed(decided[-1].seq))
+        return events
+
+    def state(self) -> dict[Key, bytes]:
+        """Return the replicated rows. How the tree is stored depends on when it was flushed."""
+        return {key: row for key, row in self.store.rows().items() if key[0] in STATE_SPACES}
+
+    def read_log(self, request: LogReadRequest) -> Event:
+        """Answer a replica that serves somebody behind it."""
+        start = request.first - 1
+        wanted = tuple(self.entries[start : start + request.count])
+        return LogRead(request.to, wanted)
+
+
+class MemoryCluster:
+    """Peers and the events that are on their way to them."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        verifier: Verifier,
+        *,
+        settings: Settings | None = None,
+        random: Random | None = None,
+        loss_percent: int = 0,
+    ) -> None:
+        settings = settings or Settings(checkpoint_interval_seqs=genesis.checkpoint_interval)
+        self.peers = [
+            Peer(index, genesis, verifier, settings) for index in range(len(genesis.peers))
+        ]
+        self.now_ms = 0
+        self._wall_start_ms = genesis.created_ms + 60_000
+        self._random = random
+        self._loss_percent = loss_percent
+        self._queues: list[deque[Event]] = [deque() for _ in self.peers]
+        self._indices = {peer.id: index for index, peer in enumerate(self.peers)}
+        self._trace = hashlib.sha256()
+        for index, peer in enumerate(self.peers):
+            self._carry_out(index, peer.replica.start(**self._time()))
+
+    def submit(self, requests: Iterable[bytes], *, to: int = 0) -> None:
+        """Hand requests to one peer."""
+        self._queues[to].extend(RequestSubmitted(request) for request in requests)
+
+    def settle(self) -> None:
+        """Deliver until nothing is on its way. Time stands still."""
+        while self._deliver_one():
+            pass
+
+    def run_until(self, pins: int, *, limit_ms: int) -> None:
+        """Deliver, and let time pass when nothing is on its way, until every peer has the pins."""
+        while any(peer.ledger.head.pins < pins for peer in self.peers):
+            if not self._deliver_one():
+                self._let_time_pass()
+            assert self.now_ms <= limit_ms, "the cluster makes progress in time"
+
+    def agrees(self) -> bool:
+        """Return whether all peers that are equally far have the same state and roots."""
+        states: dict[Seq, object] = {}
+        for peer in self.peers:
+            state = (peer.state(), peer.roots)
+            if states.setdefault(peer.ledger.head.seq, state) != state:
+                return False
+        return True
+
+    def digest(self) -> str:
+        """Return the hash of every event so far, in its order, and of every peer's state."""
+        digest = self._trace.copy()
+        for peer in self.peers:
+            digest.update(repr((peer.ledger.head, sorted(peer.roots.items()))).encode())
+            digest.update(repr(sorted(peer.state().items())).encode())
+        return digest.hexdigest()
+
+    def _deliver_one(self) -> bool:
+        waiting = [index for index, queue in enumerate(self._queues) if queue]
+        if not waiting:
+            return False
+        index = waiting[0] if self._random is None else self._random.choice(waiting)
+        event = self._queues[index].popleft()
+        if self._random is not None:
+            self._trace.update(repr((self.now_ms, index, event)).encode())
+        self._carry_out(index, self.peers[index].replica.step(event, **self._time()))
+        return True
+
+    def _carry_out(self, index: int, ready: Ready) -> None:
+        peer = self.peers[index]
+        peer.deadline_ms = ready.deadline_ms
+        for outbound in ready.early + ready.messages:
+            self._send(index, outbound)
+        self._queues[index].extend(peer.execute(ready.decided))
+        self._queues[index].extend(map(peer.read_log, ready.log_reads))
+
+    def _send(self, index: int, outbound: Outbound) -> None:
+        event = MessageReceived(self.peers[index].id, outbound.frame)
+        if outbound.to is not None:
+            self._put(self._indices[outbound.to], event)
+            return
+        for other in range(len(self.peers)):
+            if other != index:
+                self._put(other, event)
+
+    def _put(self, index: int, event: Event) -> None:
+        if self._random is None or self._random.randrange(100) >= self._loss_percent:
+            self._queues[index].append(event)
+
+    def _let_time_pass(self) -> None:
+        self.now_ms = max(self.now_ms + 1, min(peer.deadline_ms for peer in self.peers))
+        for index, peer in enumerate(self.peers):
+            if peer.deadline_ms <= self.now_ms:
+                self._queues[index].append(Tick())
+
+    def _time(self) -> dict[str, int]:
+        return {"now_ms": self.now_ms, "wall_ms": self._wall_start_ms + self.now_ms}
+
+
+def _ordered(decided: Decided) -> OrderedBatch:
+    batch = Batch.from_bytes(decided.batch)
+    return OrderedBatch(seq=decided.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests)
+
+
+def _entry(decided: Decided) -> bytes:
+    return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()

@@ -1,0 +1,198 @@
+"""Four peers as users run them: one process each, made and started by the command, on loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.workload import APPROVALS, MAINTAINERS
+from bftcluster.blocks.block import Block
+from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.ids import MaintainerId
+from bftcluster.ledger.genesis import Genesis
+from bftcluster.signing.keys import maintainer_text
+
+PEERS = 4
+QUOTA_BYTES = 8 << 30
+START_S = 60
+STOP_S = 30
+POLL_S = 0.02
+
+
+class Processes:
+    """A running cluster."""
+
+    def __init__(self, directory: Path, *, fsync: bool = True) -> None:
+        self.directories = [directory / f"peer{index}" for index in range(PEERS)]
+        self._urls = [f"http://127.0.0.1:{_free_port()}" for _ in self.directories]
+        self.processes: list[subprocess.Popen[bytes]] = []
+        for path, url in zip(self.directories, self._urls, strict=True):
+            _command(
+                *("peer", "init", str(path), "--quota", "8GiB"),
+                *("--listen", f"/ip4/127.0.0.1/tcp/{_free_port()}"),
+                *("--api", url.removeprefix("http://")),
+            )
+            if not fsync:
+                _configure(path, "# fsync = true", "fsync = false")
+            _configure(path, '# level = "info"', 'level = "warning"')
+        genesis = directory / "genesis.cbor"
+        _command(
+            *("cluster", "init", "--name", "benchmark", "--threshold", str(APPROVALS)),
+            *(f"--maintainer=m{n}={_text(key.public_key)}" for n, key in enumerate(MAINTAINERS)),
+            *(f"--peer={path / 'peer.txt'}" for path in self.directories),
+            *("--output", str(genesis)),
+        )
+        for path in self.directories:
+            _command("peer", "init", str(path), "--genesis", str(genesis))
+        self.genesis = Genesis.from_bytes(genesis.read_bytes())
+        self.clients = [
+            httpx.Client(base_url=url, timeout=120, trust_env=False) for url in self._urls
+        ]
+
+    def fill(self, blocks: Iterable[Block]) -> None:
+        """Put blocks into every peer's store. Only before ``start``."""
+        assert not self.processes, "a running peer has its store open"
+        wanted = list(blocks)
+        for path in self.directories:
+            with EmbeddedStore(path / "blocks", QUOTA_BYTES) as store:
+                store.put_many(wanted)
+
+    def start(self) -> None:
+        """Start every peer, and return when all are well and linked to one another."""
+        for path in self.directories:
+            with (path / "log.txt").open("ab") as log:
+                self.processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(path)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                    )
+                )
+        self.wait_until(self._is_linked, seconds=START_S)
+
+    def stop(self) -> None:
+        """Stop every peer, as an operator does."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for client in self.clients:
+            client.close()
+
+    def status(self, index: int) -> dict[str, Any]:
+        """Return a peer's ``/status``."""
+        response = self.clients[index].get("/status")
+        response.raise_for_status()
+        status: dict[str, Any] = response.json()
+        return status
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Return when ``condition`` holds.
+
+        Raises:
+            RuntimeError: A peer stopped, or the time is over; with the end of a peer's log.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            dead = [process for process in self.processes if process.poll() is not None]
+            if dead or time.monotonic() > deadline:
+                index = self.processes.index(dead[0]) if dead else 0
+                log = (self.directories[index] / "log.txt").read_text(errors="replace")
+                what = "a peer stopped" if dead else f"nothing happened in {seconds} s"
+                raise RuntimeError(f"{what}:\n{log[-3000:]}")
+            time.sleep(POLL_S)
+
+    def everywhere(self, pins: int) -> Callable[[], bool]:
+        """Return whether every peer's ledger has ``pins`` pins; asks a peer only until it has."""
+        behind = set(range(PEERS))
+
+        def holds() -> bool:
+            for index in sorted(behind):
+                if self.status(index)["pins"] >= pins:
+                    behind.discard(index)
+            return not behind
+
+        return holds
+
+    def resident_mb(self) -> list[float]:
+        """Return what each process holds in memory now, in units of 10^6 bytes (Linux)."""
+        return [
+            int(line.split()[1]) * 1024 / 1e6
+            for process in self.processes
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            if line.startswith("VmRSS:")
+        ]
+
+    def processor_seconds(self) -> list[float]:
+        """Return the CPU time that each process has used so far (Linux)."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        used = []
+        for process in self.processes:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            used.append((int(fields[11]) + int(fields[12])) / ticks)
+        return used
+
+    def _is_linked(self) -> bool:
+        try:
+            statuses = [self.status(index) for index in range(PEERS)]
+        except httpx.HTTPError:
+            return False
+        return all(
+            not status["problem"] and all(link["connected"] for link in status["links"])
+            for status in statuses
+        )
+
+
+@contextmanager
+def running(*, blocks: Iterable[Block] = (), fsync: bool = True) -> Iterator[Processes]:
+    """Run a cluster in a directory that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bftcluster-bench-") as directory:
+        cluster = Processes(Path(directory), fsync=fsync)
+        cluster.fill(blocks)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _command(*arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "bftcluster_cli", *arguments],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _configure(directory: Path, old: str, new: str) -> None:
+    path = directory / "config.toml"
+    text = path.read_text()
+    assert old in text, f"{path} shows the default {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _text(public_key: bytes) -> str:
+    return maintainer_text(MaintainerId(public_key))
