@@ -1,37 +1,25 @@
 """Changing views (OSDI'99, section 4.4): giving one up, opening the next, entering it."""
 
-from dataclasses import replace
-
 from bftcluster.ids import ReplicaId, Seq, View
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
 from bftcluster.pbft.evidence import accuse
-from bftcluster.pbft.new_view import (
-    GENESIS_ROOT,
-    Plan,
-    ViewRules,
-    compute_new_view,
-    proposals_of,
-    voter_digests,
-)
+from bftcluster.pbft.new_view import Plan, ViewRules, compute_new_view, proposals_of
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.records import ViewChanged, ViewEntered
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import (
-    Accepted,
-    Claim,
     NewView,
-    Proof,
     ViewChange,
     parse_new_view_frame,
     parse_view_change_frame,
 )
+from bftcluster.pbft.view_speech import make_new_view, make_view_change
 from bftcluster.pbft.votes import VoteKind
-from bftcluster.signing.envelope import Domain
 
 _DOUBLINGS_MAX = 30
 
@@ -120,7 +108,7 @@ class ViewChanger:
         core.target_view = view
         self._failures += 1
         self._quorum_ms = None
-        change = self._make_view_change(view)
+        change = make_view_change(core, view)
         self._own = change.frame()
         core.out.persist(ViewChanged(self._own).to_bytes())
         core.out.broadcast(self._own)
@@ -243,35 +231,6 @@ class ViewChanger:
             core.log.window_size_seqs,
         )
 
-    def _make_view_change(self, view: View) -> ViewChange:
-        core = self._core
-        proofs: list[Proof] = []
-        accepted: list[Accepted] = []
-        for seq in sorted(core.log.slots):
-            slot = core.log.slots[seq]
-            proof: Proof | None = slot.decided or slot.prepared
-            if proof is not None:
-                proofs.append(proof)
-            voted = slot.accepted_proposal
-            if voted is not None and (proof is None or proof.digest != voted.digest):
-                accepted.append(Accepted(seq, voted.view, voted.digest))
-        stable = core.stable
-        unsigned = ViewChange(
-            epoch=core.epoch,
-            view=view,
-            replica=core.me,
-            stable=core.log.low,
-            state_root=stable.state_root if stable is not None else GENESIS_ROOT,
-            claims=tuple(Claim.of(proof) for proof in proofs),
-            accepted=tuple(accepted),
-            signature=b"",
-            checkpoint=stable,
-            proofs=tuple(proofs),
-        )
-        payload = unsigned.payload(core.cluster_id)
-        signature = core.guard.sign_view_message(Domain.VIEW_CHANGE, core.epoch, view, payload)
-        return replace(unsigned, signature=signature)
-
     def _look_at_wishes(self) -> None:
         """Join a view that a correct replica wants, time its primary, or open it ourselves."""
         core = self._core
@@ -312,7 +271,8 @@ class ViewChanger:
         if not self._may_open(plan):
             self.give_up(View(core.target_view + 1))
             return
-        frame, new_view = self._make_new_view(plan, proven)
+        new_view = make_new_view(core, plan, proven)
+        frame = new_view.frame()
         core.out.broadcast(frame)
         self._enter(new_view, frame)
 
@@ -330,41 +290,6 @@ class ViewChanger:
             )
             for choice in plan.choices
         )
-
-    def _make_new_view(self, plan: Plan, changes: list[ViewChange]) -> tuple[bytes, NewView]:
-        core = self._core
-        changes = sorted(changes, key=lambda change: change.replica)
-        proofs: dict[Claim, Proof] = {}
-        checkpoint = None
-        for change in changes:
-            proofs.update(zip(change.claims, change.proofs, strict=True))
-            if (change.stable, change.state_root) == (plan.stable, plan.state_root):
-                checkpoint = change.checkpoint
-        proposals = tuple(
-            core.guard.vote(
-                VoteKind.PRE_PREPARE, core.epoch, plan.view, choice.seq, choice.digest
-            ).signature
-            for choice in plan.choices
-            if not choice.is_committed
-        )
-        unsigned = NewView(
-            epoch=core.epoch,
-            view=plan.view,
-            replica=core.me,
-            stable=plan.stable,
-            state_root=plan.state_root,
-            choices=plan.choices,
-            voters=voter_digests(changes, core.cluster_id),
-            signature=b"",
-            view_changes=tuple(replace(c, checkpoint=None, proofs=()) for c in changes),
-            checkpoint=checkpoint,
-            proofs=tuple(proofs[claim] for claim in plan.claims),
-            proposals=proposals,
-        )
-        payload = unsigned.payload(core.cluster_id)
-        signature = core.guard.sign_view_message(Domain.NEW_VIEW, core.epoch, plan.view, payload)
-        new_view = replace(unsigned, signature=signature)
-        return new_view.frame(), new_view
 
     def _enter(self, new_view: NewView, frame: bytes) -> None:
         core = self._core
