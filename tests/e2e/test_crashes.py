@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import PEERS, Cluster, Load, made, tiny_blocks
+from tests.e2e.cluster import PEERS, Cluster, made, tiny_blocks
+from tests.e2e.load import Load
 
 pytestmark = pytest.mark.slow
 

@@ -12,14 +12,8 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from tests.e2e.cluster import (
-    Cluster,
-    environment,
-    made,
-    run_peer,
-    tiny_blocks,
-    tried,
-)
+from tests.e2e.cluster import Cluster, made, tiny_blocks
+from tests.e2e.processes import environment, run_peer, tried
 
 USAGE = 2
 REFUSED = 1

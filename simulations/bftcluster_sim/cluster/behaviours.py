@@ -1,4 +1,4 @@
-"""Byzantine peers: a real replica whose words are changed, doubled, delayed or swallowed on the way.
+"""Byzantine peers: a real replica whose words are changed, doubled, delayed or swallowed.
 
 Everything they sign is signed with their own key only, so nothing here forges. The mutations are of
 small scope, one field by one (ByzzFuzz, OOPSLA'23): those find more bugs than noise does.

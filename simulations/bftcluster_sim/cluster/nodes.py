@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import (
     Batch,
@@ -287,6 +287,6 @@ class Node:
         self._nonce += 1
         return self._nonce.to_bytes(16, "big")
 
-    def log_digests(self) -> dict[Seq, bytes]:
+    def log_digests(self) -> dict[Seq, Digest]:
         """Return the digest of each batch in the ledger's log."""
         return self.world.digests_of(self.state.entries)

@@ -1,4 +1,4 @@
-"""From a plan that fails to a smaller one that fails alike: fewer faults, fewer peers, less time."""
+"""From a plan that fails to a smaller one that fails alike: fewer faults, peers, moments."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,8 +34,8 @@ def search(
 
 def _smaller(plan: Plan) -> Iterator[Plan]:
     """Yield plans one step smaller, the most useful steps first."""
-    for ruin in plan.ruins:
-        yield replace(plan, ruins=tuple(other for other in plan.ruins if other is not ruin))
+    for gone in plan.ruins:
+        yield replace(plan, ruins=tuple(other for other in plan.ruins if other is not gone))
     for fault in sorted(plan.faults, key=lambda fault: fault.name):
         yield replace(plan, faults=plan.faults - {fault})
     for key, ruin, vices in plan.ruins:

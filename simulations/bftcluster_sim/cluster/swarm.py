@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from bftcluster.ids import ReplicaId
+from bftcluster.ids import ReplicaId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine
 from bftcluster_sim.cluster.disks import Lie, Loss
 from bftcluster_sim.cluster.links import LinkFaults
@@ -228,7 +228,7 @@ class _Run:
         node.kill()
         node.disk.lie(lie, self.random)
         if lie is Lie.ROLLBACK:
-            node.state.lose_after(node.state.executed // 2)
+            node.state.lose_after(Seq(node.state.executed // 2))
         self.world.trace.line(f"disk of {node.index}: {lie.value}")
         self._restart_later(node)
 

@@ -104,9 +104,10 @@ def run(script: Script, *, is_traced: bool = False) -> tuple[Outcome, World]:
     has_progressed = False
     while world.clock.now_ms < end_ms and not has_progressed:
         world.run_until(world.clock.now_ms + _SLICE_MS)
-        has_progressed = all(
-            world.integrity.has_effect(node.index, request) for node in correct
-        ) and 1 == len({len(node.state.entries) for node in correct})
+        has_progressed = (
+            all(world.integrity.has_effect(node.index, request) for node in correct)
+            and len({len(node.state.entries) for node in correct}) == 1
+        )
     if has_progressed:
         for node in correct:
             world.durability.on_end(node.index, node.log_digests())

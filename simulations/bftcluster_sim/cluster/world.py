@@ -150,9 +150,9 @@ class World:
             *self.bugs,
         ]
 
-    def digests_of(self, entries: list[bytes]) -> dict[Seq, bytes]:
+    def digests_of(self, entries: list[bytes]) -> dict[Seq, Digest]:
         """Return the digests of the batches in log entries."""
-        found: dict[Seq, bytes] = {}
+        found: dict[Seq, Digest] = {}
         for data in entries:
             if data not in self._digests:
                 entry = LogEntry.from_bytes(data)

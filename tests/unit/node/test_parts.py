@@ -19,10 +19,11 @@ from bftcluster.ledger.spaces import Space
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
+from bftcluster.pbft.records import BodyKept
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import PEERS, genesis_of
 
-RECORDS = [b"a vote", b"another vote", b"x" * 5000]
+BODY = b"x" * 5000
 
 
 def config_of(directory: Path, **storage: object) -> Config:
@@ -53,9 +54,18 @@ def refusal(directory: Path, kind: type[ClusterError], **storage: object) -> Clu
 
 
 def add_votes(directory: Path) -> Path:
-    """Give the peer a log of votes; return its file."""
-    opened(directory, lambda parts: [parts.wal.append([record]) for record in RECORDS])
+    """Give the peer a log of two batches that it holds, the last one large; return its file."""
+
+    def add(parts: Parts) -> None:
+        for seq, body in enumerate((b"y", BODY), start=1):
+            parts.wal.append([BodyKept(Seq(seq), body).to_bytes()])
+
+    opened(directory, add)
     return directory / "wal" / "votes.wal"
+
+
+def add_unknown(parts: Parts) -> None:
+    parts.wal.append([b"a vote of a later version"])
 
 
 def test_a_new_peer_opens_with_the_genesis_state_and_again_after(tmp_path: Path, genesis: Genesis):
@@ -100,15 +110,16 @@ def test_a_damaged_genesis_is_refused(
     assert "is not a genesis" in str(refusal(tmp_path, ConfigError))
 
 
-def test_a_genesis_that_does_not_name_this_peer_is_refused(tmp_path: Path, key: SigningKey):
+def test_a_peer_that_the_genesis_does_not_name_opens_and_has_no_vote(
+    tmp_path: Path, key: SigningKey
+):
     (tmp_path / "genesis.cbor").write_bytes(genesis_of().to_bytes())
 
-    error = refusal(tmp_path, ConfigError)
+    is_member = opened(
+        tmp_path, lambda parts: parts.replica.me in parts.replica.membership.replicas
+    )
 
-    assert "is not one of the cluster 'archive'" in str(error)
-    assert "cluster init" in error.hint
-    assert not (tmp_path / "ledger.db").exists()
-    assert not (tmp_path / "wal").exists()
+    assert not is_member
 
 
 def test_the_ledger_of_another_cluster_is_refused(
@@ -148,10 +159,16 @@ def test_a_torn_last_vote_is_cut_off_and_the_peer_opens(tmp_path: Path, genesis:
     assert wal.stat().st_size == size_after
 
 
+def test_a_record_that_this_version_does_not_know_is_refused(tmp_path: Path, genesis: Genesis):
+    opened(tmp_path, add_unknown)
+
+    assert "newer version" in refusal(tmp_path, CorruptRecordError).hint
+
+
 def test_damage_in_the_middle_of_the_votes_is_refused(tmp_path: Path, genesis: Genesis):
     wal = add_votes(tmp_path)
     data = bytearray(wal.read_bytes())
-    data[len(data) - len(RECORDS[2]) - 60] ^= 0xFF
+    data[len(data) - len(BODY) - 60] ^= 0xFF
     wal.write_bytes(data)
 
     error = refusal(tmp_path, CorruptRecordError)
