@@ -188,6 +188,8 @@ def _to_base32(data: bytes) -> str:
 
 def _from_base36(text: str) -> bytes:
     number = int(text, 36)
+    if number < 0:
+        raise ValueError("a sign is not a digit")
     zeros = len(text) - len(text.lstrip("0"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 

@@ -45,6 +45,8 @@ NOT_CIDS = {
     "upper-case digits in lower-case hex": "f" + HELLO_IN_EVERY_BASE[6][1:],
     "underscore in base36": HELLO_IN_EVERY_BASE[3][:20] + "_" + HELLO_IN_EVERY_BASE[3][20:],
     "sign in base36": "k+" + HELLO_IN_EVERY_BASE[3][1:],
+    "minus in base36": "k-" + HELLO_IN_EVERY_BASE[3][1:],
+    "minus in upper-case base36": "K-1",
     "base64 where base64url is due": HELLO_IN_EVERY_BASE[7].replace("_", "/"),
     "version 0 behind a multibase prefix": "z" + EMPTY_DIRECTORY_V0,
     "version 0, a character outside base58": EMPTY_DIRECTORY_V0[:-1] + "0",
