@@ -11,10 +11,14 @@ class Membership:
 
     epoch: Epoch
     replicas: tuple[ReplicaId, ...]
+    barred: frozenset[ReplicaId] = frozenset()
+    """At most f of them: they vote, but are never primary."""
 
     def __post_init__(self) -> None:
         assert self.replicas, "an epoch has at least one replica"
         assert len(set(self.replicas)) == len(self.replicas), "replicas are distinct"
+        assert self.barred <= set(self.replicas), "who is barred votes"
+        assert len(self.barred) <= self.f, "f replicas may be faulty, and no more are passed over"
         assert self.quorum <= self.n - self.f, "the correct replicas alone form a quorum"
         assert 2 * self.quorum - self.n > self.f, "two quorums share a correct replica"
 
@@ -43,4 +47,7 @@ class Membership:
 
     def primary(self, view: View) -> ReplicaId:
         """Who proposes in ``view`` (OSDI'99, section 4.1)."""
-        return self.replicas[view % self.n]
+        if not self.barred:
+            return self.replicas[view % self.n]
+        eligible = [replica for replica in self.replicas if replica not in self.barred]
+        return eligible[view % len(eligible)]

@@ -9,7 +9,6 @@ from bftcluster.ids import Digest, Epoch, PeerId, Seq
 from bftcluster.ledger.execution import Execution
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerAccused
 from bftcluster.ledger.requests import ReportEvidence
-from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 from bftcluster.membership import Membership
 
@@ -54,12 +53,12 @@ def accuse(
         return Outcome(OutcomeCode.BAD_SIGNATURE, str(verdict))
     if isinstance(verdict, ClusterError):
         return Outcome(OutcomeCode.INVALID_OPERATION, str(verdict))
-    if execution.state.get(Space.EVIDENCE, culprit) is not None:
+    if culprit in execution.state.accused:
         return Outcome(OutcomeCode.ALREADY, "proof against this peer is recorded already")
     record = EvidenceRecord(
         evidence=request.evidence, seq=execution.seq, timestamp_ms=execution.now_ms
     )
-    execution.state.put(Space.EVIDENCE, culprit, record.to_value())
+    execution.state.accuse(culprit, record.to_value())
     execution.effects.append(PeerAccused(culprit))
     return Outcome(OutcomeCode.RECORDED, f"evidence {record.digest.hex()[:16]}")
 

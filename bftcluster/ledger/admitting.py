@@ -88,7 +88,7 @@ def turn(execution: Execution) -> Membership | None:
         elif start.first + interval == next_seq:
             _let_go(execution, start.membership)
     latest = state.epochs[-1].membership
-    named = next_membership(latest, state.changes)
+    named = next_membership(latest, state.changes, set(map(ReplicaId, state.accused)))
     if named is None:
         return None
     state.add_epoch(EpochStart(Seq(execution.seq + interval + 1), named))

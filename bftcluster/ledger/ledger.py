@@ -70,6 +70,11 @@ class Ledger:
         """Who votes from when on: every epoch there was, and those to come."""
         return tuple(self._state.epochs)
 
+    @property
+    def wants_batches(self) -> bool:
+        """Whether something is under way that every batch, or a checkpoint, brings further."""
+        return self._state.wants_batches
+
     def checkpoint_root(self) -> Digest | None:
         """Return the state root of the last checkpoint that was flushed; None before the first."""
         if self.head.seq < self.genesis.checkpoint_interval:

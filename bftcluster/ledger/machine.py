@@ -61,6 +61,8 @@ class Applied:
     """In the order they came about; what expired comes first."""
     next_membership: Membership | None = None
     """Who votes in the next epoch, if this batch ended a checkpoint interval and names it."""
+    wants_batches: bool = False
+    """Whether members wait for their epoch, or pins of a removed peer for other holders."""
 
 
 def apply(
@@ -95,7 +97,12 @@ def apply(
             proposals_open=execution.proposals_open,
         )
     )
-    return Applied(outcomes=outcomes, effects=tuple(execution.effects), next_membership=named)
+    return Applied(
+        outcomes=outcomes,
+        effects=tuple(execution.effects),
+        next_membership=named,
+        wants_batches=state.wants_batches,
+    )
 
 
 def keys_of(

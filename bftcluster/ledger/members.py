@@ -5,7 +5,7 @@ over one interval later, and only an interval after that does a removed voter le
 then its votes may still be needed to make the last checkpoint of its epoch stable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -36,11 +36,14 @@ class Change:
         return self.epoch == 0
 
 
-def next_membership(current: Membership, changes: Sequence[Change]) -> Membership | None:
-    """Return the next epoch's voters, as far as the waiting changes go; ``None`` if none does.
+def next_membership(
+    current: Membership, changes: Sequence[Change], accused: Collection[ReplicaId]
+) -> Membership | None:
+    """Return the next epoch's voters, as far as the waiting changes go; ``None`` if none differs.
 
     At most ``max(1, f)`` come and as many go in one epoch, in the order of approval, so that every
-    quorum of either epoch has correct replicas of the other. Who stays keeps its turn.
+    quorum of either epoch has correct replicas of the other. Who stays keeps its turn. Up to f of
+    those who contradicted themselves, as ``accused`` says, are primary no more.
     """
     most = max(1, current.f)
     waiting = [change for change in changes if change.is_waiting]
@@ -48,10 +51,23 @@ def next_membership(current: Membership, changes: Sequence[Change]) -> Membershi
     going = [ReplicaId(change.peer) for change in waiting if not change.votes][:most]
     spare = current.n + len(coming) - voters_min(current.n)
     going = going[: max(0, spare)]
-    if not coming and not going:
-        return None
     staying = tuple(replica for replica in current.replicas if replica not in going)
-    return Membership(Epoch(current.epoch + 1), (*staying, *coming))
+    voters = (*staying, *coming)
+    barred = _barred(current, voters, accused)
+    if voters == current.replicas and barred == current.barred:
+        return None
+    return Membership(Epoch(current.epoch + 1), voters, barred)
+
+
+def _barred(
+    current: Membership, voters: Sequence[ReplicaId], accused: Collection[ReplicaId]
+) -> frozenset[ReplicaId]:
+    """Return who of ``voters`` is passed over: those barred already before others, then by id."""
+    order = sorted(
+        (voter for voter in voters if voter in accused),
+        key=lambda voter: (voter not in current.barred, voter),
+    )
+    return frozenset(order[: (len(voters) - 1) // 3])
 
 
 def taken_up(changes: Sequence[Change], was: Membership, becomes: Membership) -> list[Change]:
@@ -103,13 +119,17 @@ def epoch_key(epoch: Epoch) -> bytes:
 def epoch_to_value(start: EpochStart) -> bytes:
     """Return an epoch's row."""
     membership = start.membership
-    return codec.encode([start.first, membership.epoch, membership.replicas])
+    barred = sorted(membership.barred)
+    return codec.encode([start.first, membership.epoch, membership.replicas, barred])
 
 
 def read_epoch(value: bytes) -> EpochStart:
     """Return the epoch in a row."""
-    first, epoch, replicas = codec.decode(value)
-    return EpochStart(Seq(first), Membership(Epoch(epoch), tuple(map(ReplicaId, replicas))))
+    first, epoch, replicas, barred = codec.decode(value)
+    membership = Membership(
+        Epoch(epoch), tuple(map(ReplicaId, replicas)), frozenset(map(ReplicaId, barred))
+    )
+    return EpochStart(Seq(first), membership)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ class State:
         self.epochs += [read_epoch(value) for _, value in self.scan(Space.EPOCH)]
         self.changes = read_changes(self.get(Space.META, CHANGES_KEY))
         """Changes of members under way, in the order of their approval."""
+        self.accused = {PeerId(key) for key, _ in self.scan(Space.EVIDENCE)}
+        """Whom proof is recorded against."""
         self.moves = read_moves(self.get(Space.META, MOVES_KEY))
         """Removed peers whose pins are being given to others."""
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
@@ -139,6 +141,16 @@ class State:
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
         self.roster.update(peer, 0)
+
+    def accuse(self, peer: PeerId, value: bytes) -> None:
+        """Record proof against a peer that has none."""
+        self.accused.add(peer)
+        self.put(Space.EVIDENCE, peer, value)
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether something is under way that every batch, or a checkpoint, brings further."""
+        return bool(self.changes or self.moves)
 
     def set_changes(self, changes: Sequence[Change]) -> None:
         """Set the changes of members under way."""

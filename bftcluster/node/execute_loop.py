@@ -87,7 +87,8 @@ class ExecuteLoop:
             named = executed.memberships.get(batch.seq)
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
-            self._report(Executed(batch.seq, executed.roots.get(batch.seq), named))
+            root = executed.roots.get(batch.seq)
+            self._report(Executed(batch.seq, root, named, applied.wants_batches))
             if self._gateway.is_awaited:
                 self._gateway.resolve(_outcomes(batch, applied.outcomes))
             self._carry_out(applied.effects)

@@ -114,6 +114,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     timestamp_ms=ledger.head.timestamp_ms,
                     checkpoint_root=ledger.checkpoint_root(),
                     epochs=ledger.epochs,
+                    wants_batches=ledger.wants_batches,
                 ),
             ),
             blocks=blocks,

@@ -63,4 +63,5 @@ def _check_sizes(requests: list[bytes]) -> None:
 
 
 NULL_BATCH: Final = Batch(0, ()).to_bytes()
-"""Fills a sequence number for which a new view knows no proposal; executing it changes nothing."""
+"""Fills a sequence number for which a new view knows no proposal, or moves the log on
+while nobody asks for anything. It has no time of its own."""

@@ -125,6 +125,8 @@ class Core:
     """We have handed out everything up to here."""
     timestamp_ms: int
     """Of the last batch decided that was not null."""
+    wants_batches: bool
+    """Whether the executed state has work that moves on with the batches."""
     view: View = field(default=View(0))
     """The view whose votes count."""
     target_view: View = field(default=View(0))

@@ -65,6 +65,9 @@ class Executed:
     next_membership: Membership | None = None
     """Only at a checkpoint: who votes from one interval after ``seq`` on, in the next epoch. The
     state root must cover it."""
+    wants_batches: bool = False
+    """Whether the state has work to do that moves on with the batches. A primary that has nothing
+    to order then orders null batches: a change of members does not wait for somebody's pins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +194,5 @@ class Recovered:
     """The state root of the last checkpoint that was executed, if storage knows it."""
     epochs: tuple[EpochStart, ...] = ()
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
+    wants_batches: bool = False
+    """As the last ``Executed`` would say."""

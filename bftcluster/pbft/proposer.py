@@ -99,12 +99,12 @@ class Proposer:
             self._core.out.send_early(to, frame, Lane.CONSENSUS)
 
     def propose_what_fits(self) -> None:
-        """Propose while there are requests, free slots, and time to wait no longer."""
+        """Propose while there is a reason, a free slot, and time to wait no longer."""
         core = self._core
-        if not core.pool.waiting or not core.is_primary:
+        if not core.is_primary or not self._has_reason():
             return
         self._next = self._first_free()
-        while core.pool.waiting and self._has_room() and not self._waits_for_more():
+        while self._has_reason() and self._has_room() and not self._waits_for_more():
             before_ms = self._normal_case.timestamp_before(self._next)
             if before_ms is None:
                 return
@@ -118,6 +118,9 @@ class Proposer:
             return None
         oldest = next(iter(core.pool.waiting.values()))
         return oldest.since_ms + core.settings.batch_delay_ms
+
+    def _has_reason(self) -> bool:
+        return bool(self._core.pool.waiting) or self._core.wants_batches
 
     def _first_free(self) -> Seq:
         """Return the first sequence number above everything proposed or decided."""
@@ -144,7 +147,7 @@ class Proposer:
         if self._next == core.decided + 1 or settings.batch_delay_ms == 0:
             return False
         waiting = core.pool.waiting
-        if len(waiting) >= settings.batch_requests_max:
+        if not waiting or len(waiting) >= settings.batch_requests_max:
             return False
         oldest = next(iter(waiting.values()))
         return core.now_ms < oldest.since_ms + settings.batch_delay_ms
@@ -154,7 +157,7 @@ class Proposer:
         requests = core.pool.take(
             requests_max=settings.batch_requests_max, size_max_bytes=settings.batch_size_max_bytes
         )
-        batch = Batch(max(before_ms + 1, core.wall_ms), requests)
+        batch = Batch(max(before_ms + 1, core.wall_ms) if requests else 0, requests)
         body = batch.to_bytes()
         core.out.send_early(None, Body(body).frame(), Lane.CONSENSUS)
         slot = core.log.open(self._next, core.view, now_ms=core.now_ms)

@@ -213,6 +213,7 @@ class Replica:
             case Tick():
                 pass
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
+                core.wants_batches = event.wants_batches
                 self._checkpoints.on_executed(seq, root, next_membership)
                 self._catch_up.fetch_if_behind()
             case StateInstalled():
@@ -294,4 +295,5 @@ def _new_core(
         executed=recovered.executed,
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,
+        wants_batches=recovered.wants_batches,
     )

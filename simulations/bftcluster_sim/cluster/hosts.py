@@ -101,6 +101,8 @@ class Host:
         self.halt: Halt | None = None
         self.log_kept_from = Seq(1)
         """Entries before this one are no longer served to peers."""
+        self.batches_wanted = Seq(0)
+        """The state asks for batches until it has executed this one."""
         self.before_effect: Callable[[Effect], None] = lambda _effect: None
         """Called before each effect; raises CrashedError to interrupt."""
         self._clock = clock
@@ -150,6 +152,7 @@ class Host:
                 timestamp_ms=self.disk.timestamp_ms,
                 checkpoint_root=self.disk.checkpoint_root,
                 epochs=tuple(self.disk.epochs),
+                wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
             ),
         )
         now_ms = self._clock.now_ms
@@ -238,10 +241,12 @@ class Host:
             if request.startswith(MEMBERS):
                 self.disk.wanted_members = tuple(request[len(MEMBERS) :])
         if one.seq % self._settings.checkpoint_interval_seqs:
-            self.step(Executed(one.seq))
+            self.step(Executed(one.seq, wants_batches=one.seq < self.batches_wanted))
             return
         self.disk.checkpoint_root = self.disk.root
-        self.step(Executed(one.seq, self.disk.root, self._next_membership(one.seq)))
+        following = self._next_membership(one.seq)
+        wants = one.seq < self.batches_wanted
+        self.step(Executed(one.seq, self.disk.root, following, wants_batches=wants))
 
     def _next_membership(self, seq: Seq) -> Membership | None:
         """Return the membership that some request asked for, at a checkpoint."""

@@ -252,7 +252,7 @@ class Node:
             self.world.on_executed(self, one.seq, digest, self.state.chain)
             self._boundary("answer")
             self.world.on_answer(self, one.seq, digest)
-            self.take(Executed(one.seq, root))
+            self.take(Executed(one.seq, root, wants_batches=applied.wants_batches))
 
     def _send(self, outbound: Outbound) -> None:
         self._boundary("send")

@@ -83,7 +83,7 @@ def run(script: Script, *, is_traced: bool = False) -> tuple[Outcome, World]:
     membership = ScriptedMembership(
         Epoch(0),
         tuple(ReplicaId(sim_key(index)) for index in range(n)),
-        tuple(primary for primary, _ in script.rounds),
+        primaries=tuple(primary for primary, _ in script.rounds),
     )
     world = World(seed=0, keys=[*range(n), TWIN], n=n, membership=membership, is_traced=is_traced)
     world.faulty = {TWIN, n}

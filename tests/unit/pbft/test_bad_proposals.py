@@ -7,6 +7,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Verdict
+from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body
 from bftcluster.pbft.votes import VoteKind
@@ -55,13 +56,12 @@ def batch(*requests: bytes, ahead_ms: int = 0) -> bytes:
     [
         (lambda: b"\x00", Verdict.BAD_BATCH),
         (batch, Verdict.BAD_BATCH),
-        (lambda: Batch(0, ()).to_bytes(), Verdict.BAD_BATCH),
         (lambda: batch(b"a", b"a"), Verdict.BAD_BATCH),
         (lambda: batch(b"inadmissible"), Verdict.INADMISSIBLE),
         (lambda: batch(b"a", ahead_ms=SKEW_MS + 1), Verdict.BAD_TIMESTAMP),
         (lambda: batch(b"a", ahead_ms=-SKEW_MS - 1), Verdict.BAD_TIMESTAMP),
     ],
-    ids=["no batch", "empty", "null", "twice the same", "inadmissible", "future", "past"],
+    ids=["no batch", "empty", "twice the same", "inadmissible", "future", "past"],
 )
 def test_a_bad_batch_gets_no_vote(
     backup: Replica, make: Callable[[], bytes], reason: Verdict
@@ -78,6 +78,16 @@ def test_a_clock_within_the_allowed_skew_gets_a_vote(backup: Replica, ahead_ms: 
 
     assert prepares(readies) == 1
     assert verdicts(readies) == []
+
+
+def test_a_null_batch_gets_a_vote_and_does_not_move_the_time(backup: Replica) -> None:
+    assert prepares(propose(backup, NULL_BATCH, seq=1)) == 1
+    assert prepares(propose(backup, batch(b"a", ahead_ms=-SKEW_MS), seq=2)) == 1
+    assert prepares(propose(backup, NULL_BATCH, seq=3)) == 1
+
+    readies = propose(backup, batch(b"b", ahead_ms=-SKEW_MS), seq=4)
+
+    assert verdicts(readies) == [Verdict.BAD_TIMESTAMP]
 
 
 @pytest.mark.parametrize("step_ms", [0, -1])
