@@ -88,3 +88,14 @@ def test_a_storage_peer_joins_with_its_capacity_and_never_votes(cluster: Growing
         "joining", first, lambda: bool(cluster.members(first)[volunteer.name]["joined"])
     )
     assert not cluster.members(first)[volunteer.name]["votes"]
+
+
+def test_an_idle_cluster_takes_a_new_replica_in(cluster: GrowingCluster) -> None:
+    cluster.found(4, checkpoint_interval=128)
+    first, newcomer = cluster.peers[0], cluster.peers[4]
+    cluster.start_later(newcomer, first)
+
+    cluster.decide(first, "admit", str(newcomer.directory / "peer.txt"))
+
+    wait_for_role(cluster, 4, "replica")
+    assert cluster.status(newcomer)["epoch"] == 1
