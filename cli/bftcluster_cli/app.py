@@ -13,6 +13,7 @@ from bftcluster_cli import (
     demo_command,
     key_commands,
     member_commands,
+    offline_commands,
     peer_commands,
     pin_commands,
     sim_commands,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 content_commands.register(app)
 member_commands.register(cluster_commands.app)
+offline_commands.register(pin_commands.app)
 demo_command.register(app)
 for group in (
     key_commands,

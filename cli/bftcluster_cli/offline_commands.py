@@ -16,6 +16,7 @@ from bftcluster_cli.client import Client, printable
 from bftcluster_cli.files import read_bounded, replace_file, write_new
 from bftcluster_cli.framework import Command, Settings, examples, settings_of
 from bftcluster_cli.output import emit, say
+from bftcluster_cli.pin_commands import report_outcome, voted_record
 
 if TYPE_CHECKING:
     from bftcluster.ledger.operations import Operation
@@ -148,7 +149,6 @@ def submit(ctx: typer.Context, file: FileArgument, wait: options.Wait = False) -
     from bftcluster.signing.schemes import certify
     from bftcluster_cli import proposals
     from bftcluster_cli.clusters import cluster_of
-    from bftcluster_cli.pin_commands import report_outcome, voted_record
 
     settings = settings_of(ctx)
     content = _read(file)

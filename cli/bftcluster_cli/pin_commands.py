@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import RefusedError, UsageError
-from bftcluster_cli import offline_commands
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, printable
 from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from bftcluster_cli.proposals import Proposal
 
 app = noun("pin", "Propose, approve and follow pins.")
-offline_commands.register(app)
 
 CidArgument = Annotated[str, typer.Argument(metavar="CID", help="What to pin, bafy… or Qm….")]
 Target = Annotated[
