@@ -125,12 +125,9 @@ class ReplicaLoop:
             HaltedError: More than f replicas are faulty, or our own state is damaged.
         """
         for report in ready.reports:
-            _log.info(
-                "suspicion",
-                verdict=report.verdict.value,
-                peer=None if report.peer is None else report.peer.hex()[:8],
-                detail=report.detail,
-            )
+            about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
+            event = "fault" if report.verdict.is_fault else "consensus"
+            _log.info(event, verdict=report.verdict.value, detail=report.detail, **about)
         for path in self._evidence.keep(ready.evidence):
             _log.error("a replica contradicted itself; this proves it", file=str(path))
         if ready.evidence:
