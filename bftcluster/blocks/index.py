@@ -73,15 +73,17 @@ class Index:
 
     def present(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return which of ``keys`` are durable."""
-        return {row[0] for row in self._rows("key", keys, "state = 1")}
+        return {
+            row[0] for row in self._rows("SELECT key FROM blocks WHERE state = 1 AND key", keys)
+        }
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return which of ``keys`` have a row, settled or not."""
-        return {row[0] for row in self._rows("key", keys, "1")}
+        return {row[0] for row in self._rows("SELECT key FROM blocks WHERE key", keys)}
 
     def sizes_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
         """Return key and size of those of ``keys`` that are durable."""
-        return self._rows("key, size", keys, "state = 1")
+        return self._rows("SELECT key, size FROM blocks WHERE state = 1 AND key", keys)
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield the key of every durable block, sorted, in short reads: the log can shrink."""
@@ -129,9 +131,12 @@ class Index:
 
     def hold_of(self, root: Cid) -> Hold | None:
         """Return the hold of ``root`` if it is kept."""
-        with self._reader() as reader:
-            row = reader.execute("SELECT id FROM holds WHERE cid = ?", (root,)).fetchone()
-        return None if row is None else Hold(row[0])
+        return self.holds_of([root]).get(root)
+
+    def holds_of(self, roots: Sequence[Cid]) -> dict[Cid, Hold]:
+        """Return the holds of those among ``roots`` that are kept."""
+        rows = self._rows("SELECT cid, id FROM holds WHERE cid", roots)
+        return {Cid(cid): Hold(hold) for cid, hold in rows}
 
     def anonymous(self) -> list[Hold]:
         """Return the holds without a root."""
@@ -191,22 +196,25 @@ class Index:
         Returns:
             The roots that are complete now: all whose hold was not given up meanwhile.
         """
-        done: set[Cid] = set()
+        done: list[tuple[Cid]] = []
+        named: list[tuple[Cid, Hold]] = []
+        keepers = self.holds_of([root for root, _ in dags.values()])
         with self._transaction() as writer:
             self._attach(writer, [(hold, key) for hold, (_, keys) in dags.items() for key in keys])
             for hold, (root, _) in dags.items():
-                keeper = self.hold_of(root)
+                keeper = keepers.get(root)
                 if keeper is not None and keeper != hold:
                     _merge(writer, hold, keeper)
                 elif keeper is None and hold in self._anonymous:
-                    writer.execute("INSERT OR IGNORE INTO holds (id) VALUES (?)", (hold,))
-                    writer.execute("UPDATE holds SET cid = ? WHERE id = ?", (root, hold))
+                    named.append((root, hold))
                 elif keeper is None:
                     continue
-                writer.execute("UPDATE holds SET complete = 1 WHERE cid = ?", (root,))
-                done.add(root)
+                done.append((root,))
+            _insert_holds(writer, [hold for _, hold in named])
+            writer.executemany("UPDATE holds SET cid = ? WHERE id = ?", named)
+            writer.executemany("UPDATE holds SET complete = 1 WHERE cid = ?", done)
         self._anonymous.difference_update(dags)
-        return done
+        return {root for (root,) in done}
 
     def leave(self, keys: Collection[bytes]) -> None:
         """Announce blocks whose files are about to go; roots above them become incomplete."""
@@ -268,19 +276,17 @@ class Index:
 
     # ---- connections
 
-    def _rows(self, columns: str, keys: Sequence[bytes], condition: str) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query that ends in the name of the column that has ``keys``."""
         found: list[tuple[Any, ...]] = []
         with self._reader() as reader:
             for start in range(0, len(keys), _VARIABLES_MAX):
                 part = keys[start : start + _VARIABLES_MAX]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT {columns} FROM blocks WHERE {condition} AND key IN ({marks})"  # noqa: S608
-                found += reader.execute(query, part)
+                found += reader.execute(f"{query} IN ({','.join('?' * len(part))})", part)
         return found
 
     def _attach(self, writer: sqlite3.Connection, held: Collection[tuple[Hold, bytes]]) -> None:
-        for hold in sorted(self._anonymous.intersection(hold for hold, _ in held)):
-            writer.execute("INSERT OR IGNORE INTO holds (id) VALUES (?)", (hold,))
+        _insert_holds(writer, sorted(self._anonymous.intersection(hold for hold, _ in held)))
         writer.executemany(
             "INSERT OR IGNORE INTO held SELECT h.id, b.id FROM holds h, blocks b"
             " WHERE h.id = ? AND b.key = ?",
@@ -334,6 +340,10 @@ class Index:
                 f"{self._path} has version {version}, this program writes {_VERSION}",
                 hint="use the program that wrote it, or move the block store away",
             )
+
+
+def _insert_holds(writer: sqlite3.Connection, holds: Sequence[Hold]) -> None:
+    writer.executemany("INSERT OR IGNORE INTO holds (id) VALUES (?)", [(hold,) for hold in holds])
 
 
 def _merge(writer: sqlite3.Connection, hold: Hold, keeper: Hold) -> None:

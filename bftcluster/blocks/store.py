@@ -12,7 +12,7 @@ from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.flatfs import FlatFs
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
-from bftcluster.blocks.links import inline_data
+from bftcluster.blocks.links import inline_data, may_link
 from bftcluster.blocks.port import ROOTS_MAX, Hold, Root, StoreStat
 from bftcluster.blocks.walk import batches, held_cids
 from bftcluster.cid import (
@@ -151,6 +151,9 @@ class EmbeddedStore:
         """Keep, in one transaction, those roots that are small and all here; return which."""
         dags: dict[Cid, list[bytes]] = {}
         for root in roots:
+            if not may_link(root) and inline_data(root) is None:
+                dags[root] = [key_of(root)]
+                continue
             try:
                 cids = list(itertools.islice(held_cids(self, root), 2))
             except BlockStoreError:
@@ -159,8 +162,9 @@ class EmbeddedStore:
                 dags[root] = [key_of(cid) for cid in cids[0]]
         with self._writer.exclusive() as index:
             here = index.present([key for keys in dags.values() for key in keys])
+            holds = index.holds_of(list(dags))
             held = {
-                index.hold_of(root) or index.begin(): (root, keys)
+                holds.get(root) or index.begin(): (root, keys)
                 for root, keys in dags.items()
                 if here.issuperset(keys)
             }

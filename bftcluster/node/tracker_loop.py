@@ -1,8 +1,8 @@
 """Carries out what the tracker asks for: fetches, drops, scans and reports."""
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NoReturn
 
 import trio
 
@@ -33,6 +33,7 @@ from bftcluster.pins.events import (
     Fetch,
     FetchDone,
     FetchFailed,
+    Missed,
     NotDesired,
     Observation,
     Recover,
@@ -48,6 +49,7 @@ from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
 from bftcluster.pins.view import PinInfo, Situation, here
 
+_EFFECTS_MAX: Final = 10_000
 _ENTROPY_SIZE_BYTES: Final = 32
 _HOLDER_STATUS: Final = {
     TrackerStatus.PINNED: HolderStatus.PINNED,
@@ -86,6 +88,10 @@ class TrackerLoop:
         self._clock = clock
         self._connected = connected
         self._uploads = uploads
+        self._effects: list[Effect] = []
+        """What the ledger changed and the tracker has yet to hear."""
+        self._missed = False
+        self._changed = trio.Event()
         self._running: dict[int, trio.CancelScope] = {}
         self._starting: list[tuple[Fetch, trio.CancelScope]] = []
         self._is_starting = False
@@ -97,6 +103,7 @@ class TrackerLoop:
         """Track until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._take_in_effects)
             self._step(Tick())
             while True:
                 self._moved = trio.Event()
@@ -106,19 +113,53 @@ class TrackerLoop:
                     self._step(Tick())
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
-        """Take in what the ledger changed."""
-        for effect in effects:
-            match effect:
-                case Keep(cid=cid, record=record) if self._is_mine(record):
-                    self._step(Desired(cid=cid, since_ms=record.timestamp_ms))
-                case Keep(cid=cid) if not self._is_upload(cid):
-                    self._step(NotDesired(cid=cid))
-                case HolderChanged(cid=cid, replicated=True) if self._is_upload(cid):
-                    self._give_up_upload(cid)
-                case DropEffect(cid=cid):
-                    self._step(NotDesired(cid=cid))
-                case _:
-                    pass
+        """Queue what the ledger changed. Beyond the bound it is looked for by a scan."""
+        if len(self._effects) >= _EFFECTS_MAX:
+            self._missed = True
+            return
+        self._effects += effects
+        self._changed.set()
+
+    async def _take_in_effects(self) -> NoReturn:
+        """Tell the tracker what changed, in order, after one visit to the store for many pins."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            effects, self._effects = self._effects, []
+            events: list[Event] = [Missed()] if self._missed else []
+            self._missed = False
+            held = await self._held(effects)
+            for effect in effects:
+                events += self._events_of(effect, held)
+            self._step(*events)
+
+    async def _held(self, effects: Sequence[Effect]) -> Collection[Cid]:
+        """Keep those new pins that are here already; return which."""
+        new = [
+            effect.cid
+            for effect in effects
+            if isinstance(effect, Keep)
+            and self._is_mine(effect.record)
+            and self._tracker.item(effect.cid) is None
+        ]
+        if not new:
+            return ()
+        self._tracker.expect(new)
+        return await trio.to_thread.run_sync(self._blocks.pin_present, new)
+
+    def _events_of(self, effect: Effect, held: Collection[Cid]) -> Sequence[Event]:
+        match effect:
+            case Keep(cid=cid, record=record) if self._is_mine(record):
+                return [Desired(cid=cid, since_ms=record.timestamp_ms, is_held=cid in held)]
+            case Keep(cid=cid) if not self._is_upload(cid):
+                return [NotDesired(cid=cid)]
+            case HolderChanged(cid=cid, replicated=True) if self._is_upload(cid):
+                self._give_up_upload(cid)
+            case DropEffect(cid=cid):
+                return [NotDesired(cid=cid)]
+            case _:
+                pass
+        return ()
 
     def _give_up_upload(self, cid: Cid) -> None:
         """Enough peers hold what was added here: from now on it stays only if it is ours."""
@@ -173,9 +214,9 @@ class TrackerLoop:
         counts = self._tracker.counts()
         return tuple((api.TrackerStatus(status.word), counts[status]) for status in sorted(counts))
 
-    def _step(self, event: Event) -> None:
-        actions = self._tracker.step(
-            event, now_ms=self._clock.now_ms(), wall_ms=self._clock.wall_ms()
+    def _step(self, *events: Event) -> None:
+        actions = self._tracker.step_all(
+            events, now_ms=self._clock.now_ms(), wall_ms=self._clock.wall_ms()
         )
         self._deadline_ms = actions.deadline_ms
         self._moved.set()

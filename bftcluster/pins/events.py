@@ -18,6 +18,8 @@ class Desired:
     cid: Cid
     since_ms: int
     """When the pin was ordered, unix; young pins go first."""
+    is_held: bool = False
+    """Whether the store was found to hold all of it, and keeps it: then nothing is fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,11 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """More happened at once than the tracker could be told: what it was has to be looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recover:
     """Somebody asks to retry ``cid`` now, if it failed."""
 
@@ -137,7 +144,7 @@ class Tick:
 Event = (
     Desired | NotDesired | Present | Lost
     | FetchDone | FetchFailed | DropDone | DropFailed | Stopped
-    | Recover | RecoverAll | Acknowledged | Scanned | Tick
+    | Missed | Recover | RecoverAll | Acknowledged | Scanned | Tick
 )  # fmt: skip
 
 

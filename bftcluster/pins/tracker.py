@@ -6,7 +6,7 @@ What is settled is in the ledger and in the store, so memory follows the work an
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from bftcluster.cid import Cid
@@ -23,6 +23,7 @@ from bftcluster.pins.events import (
     FetchDone,
     FetchFailed,
     Lost,
+    Missed,
     NotDesired,
     Observation,
     Present,
@@ -73,27 +74,19 @@ class Tracker:
             now_ms: Monotonic, for deadlines.
             wall_ms: Unix, for what people read and for the age of a pin.
         """
+        return self.step_all((event,), now_ms=now_ms, wall_ms=wall_ms)
+
+    def step_all(self, events: Iterable[Event], *, now_ms: int, wall_ms: int) -> Actions:
+        """Take in what happened at the same time, in order, and return what to do."""
         self._now_ms, self._wall_ms = now_ms, wall_ms
-        match event:
-            case Desired() | NotDesired() | Present() | Lost():
-                self._on_truth(event)
-            case FetchDone() | FetchFailed() | DropDone() | DropFailed() | Stopped():
-                self._on_end(event)
-            case Recover():
-                self._recover(event.cid)
-            case RecoverAll():
-                for cid in [item.cid for item in self._work]:
-                    self._recover(cid)
-                self._scanner.want()
-            case Acknowledged():
-                self._reports.acknowledge(event.lines)
-            case Scanned():
-                self._on_scanned(event)
-            case Tick():
-                pass
-            case _:
-                assert_never(event)
+        for event in events:
+            self._take(event)
         return self._advance()
+
+    def expect(self, cids: Iterable[Cid]) -> None:
+        """Know that news about ``cids`` is on its way, newer than a page that is being read."""
+        for cid in cids:
+            self._scanner.touch(cid)
 
     def item(self, cid: Cid) -> Item | None:
         """Return the work on ``cid``, if there is any. Not to be changed."""
@@ -112,13 +105,40 @@ class Tracker:
         """Whether nothing is known to be left to do, and nothing to be looked for."""
         return not (len(self._work) or len(self._reports) or self._scanner.is_running)
 
+    def _take(self, event: Event) -> None:
+        match event:
+            case Desired() | NotDesired() | Present() | Lost():
+                self._on_truth(event)
+            case FetchDone() | FetchFailed() | DropDone() | DropFailed() | Stopped():
+                self._on_end(event)
+            case Recover():
+                self._recover(event.cid)
+            case RecoverAll():
+                for cid in [item.cid for item in self._work]:
+                    self._recover(cid)
+                self._scanner.want()
+            case Acknowledged():
+                self._reports.acknowledge(event.lines)
+            case Scanned():
+                self._on_scanned(event)
+            case Missed():
+                self._scanner.want()
+            case Tick():
+                pass
+            case _:
+                assert_never(event)
+
     # What the ledger and the store say
 
     def _on_truth(self, event: Desired | NotDesired | Present | Lost) -> None:
         self._scanner.touch(event.cid)
         match event:
+            case Desired(is_held=True) if self._work.get(event.cid) is None:
+                self._report(ReportLine(event.cid, TrackerStatus.PINNED))
             case Desired():
                 self._want(event.cid, Goal.HELD, event.since_ms)
+                if event.is_held:
+                    self._on_present(event.cid)
             case NotDesired():
                 self._reports.withdraw(event.cid)
                 self._want(event.cid, Goal.GONE, self._wall_ms)

@@ -60,6 +60,15 @@ class TrackerWorld(RuleBasedStateMachine):
         self.step(Desired(cid=key, since_ms=WALL_MS - age_ms))
 
     @rule(key=CIDS)
+    def pin_what_is_here(self, key) -> None:
+        """The store is asked before the tracker hears of the pin, if there is no work on it."""
+        is_held = self.world.tracker.item(key) is None
+        if is_held:
+            self.world.kept.add(key)
+        self.world.desired[key] = WALL_MS
+        self.step(Desired(cid=key, since_ms=WALL_MS, is_held=is_held))
+
+    @rule(key=CIDS)
     def unpin(self, key) -> None:
         self.world.desired.pop(key, None)
         self.world.holding.discard(key)

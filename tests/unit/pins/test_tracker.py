@@ -3,6 +3,7 @@
 import pytest
 
 from bftcluster.pins.events import (
+    Desired,
     Drop,
     DropFailed,
     FetchDone,
@@ -284,6 +285,41 @@ def test_an_import_changes_nothing_for_what_is_fetched_dropped_or_unknown() -> N
 
     assert set(world.running) == {cid(1), cid(2)}
     assert world.tracker.item(cid(3)) is None
+
+
+def test_what_is_held_already_is_reported_and_not_fetched() -> None:
+    world = World().start()
+
+    actions = world.step(Desired(cid=cid(1), since_ms=WALL_MS, is_held=True))
+
+    assert (actions.fetches, world.status(cid(1))) == ((), None)
+    world.wait(1_000)
+    assert world.reports == [(pinned(1),)]
+
+
+def test_what_is_held_already_is_fetched_no_more_and_what_is_being_fetched_is_fetched_again() -> (
+    None
+):
+    world = World(small(fetches_max=1)).start()
+    world.step(desired(1))
+    world.step(desired(2))
+
+    for number in (1, 2):
+        world.step(Desired(cid=cid(number), since_ms=WALL_MS, is_held=True))
+
+    assert set(world.running) == {cid(1)}
+    assert world.status(cid(2)) is None
+    assert [fetch.cid for fetch in world.fetched(cid(1)).fetches] == [cid(1)]
+
+
+def test_what_is_held_and_unwanted_at_once_is_dropped_and_not_reported() -> None:
+    world = World().start()
+    held = Desired(cid=cid(1), since_ms=WALL_MS, is_held=True)
+
+    actions = world.tracker.step_all((held, NotDesired(cid=cid(1))), now_ms=0, wall_ms=WALL_MS)
+
+    assert [drop.cid for drop in actions.drops] == [cid(1)]
+    assert world.wait(10_000).report == ()
 
 
 def test_what_was_lost_is_reported_and_fetched_again() -> None:

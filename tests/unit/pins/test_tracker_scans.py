@@ -4,6 +4,7 @@ import pytest
 
 from bftcluster.pins.events import (
     DropDone,
+    Missed,
     NotDesired,
     Present,
     RecoverAll,
@@ -92,6 +93,29 @@ def test_a_page_does_not_bring_back_what_was_dropped_meanwhile() -> None:
     world.step(page)
 
     assert world.tracker.item(cid(1)) is None
+
+
+def test_a_page_says_nothing_about_a_pin_that_news_is_awaited_of() -> None:
+    world = World(small())
+    world.kept = {cid(1)}
+    world.step_once(Tick())
+    asked = world.step_once(Scanned(observations=(), next_after=None))
+    assert asked.scan is not None
+    page = world.page(asked.scan)
+    world.tracker.expect([cid(1)])
+
+    actions = world.step(page)
+
+    assert actions.drops == ()
+
+
+def test_what_was_missed_is_found_by_a_scan() -> None:
+    world = World(small()).start()
+    world.desired[cid(1)] = WALL_MS
+
+    world.step(Missed())
+
+    assert set(world.running) == {cid(1)}
 
 
 def test_a_page_that_took_too_long_is_read_again() -> None:
