@@ -269,6 +269,8 @@ class Peer:
         return PACE_S * replica.membership.n
 
     async def _on_frame(self, peer: PeerId, frame: bytes) -> None:
+        if self._parts.frame_log is not None:
+            self._parts.frame_log.note(peer, frame)
         await self._inbox.put(MessageReceived(ReplicaId(peer), frame))
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:

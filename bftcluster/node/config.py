@@ -107,6 +107,9 @@ class LogSection:
     level: str = setting("info", f"one of {', '.join(LOG_LEVELS)}")
     levels: dict[str, str] = setting({}, "component = level, for example net = 'debug'")
     format: str = setting("text", "text or json")
+    frames: str = setting(
+        "", "file to append every message of other replicas to, as JSON lines; empty keeps none"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
