@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
@@ -97,13 +97,19 @@ class TrackerLoop:
         """Track until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._step(Tick())
-            while True:
-                self._moved = trio.Event()
-                with trio.move_on_after(self._patience_s()):
-                    await self._moved.wait()
-                if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
-                    self._step(Tick())
+            try:
+                await self._track()
+            finally:
+                self._nursery = None  # the executor may yet finish a batch; nothing starts now
+
+    async def _track(self) -> NoReturn:
+        self._step(Tick())
+        while True:
+            self._moved = trio.Event()
+            with trio.move_on_after(self._patience_s()):
+                await self._moved.wait()
+            if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
+                self._step(Tick())
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
         """Take in what the ledger changed."""
