@@ -142,7 +142,10 @@ class Config:
                 hint=f"make one with `bftcluster peer init {directory}`",
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{path} is not TOML: {exc}") from None
+            raise ConfigError(
+                f"{path} is not TOML: {exc}",
+                hint="mend that line; `bftcluster peer init` in an empty directory shows the form",
+            ) from None
         return cls.from_values(directory, values)
 
     @classmethod

@@ -53,7 +53,7 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
 
 
 def tracker_of(parts: Parts) -> TrackerLoop:
-    clock = SystemClock()
+    clock, pinset = SystemClock(), Pinset(parts.store.reader)
     announcer = Announcer(
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
@@ -61,7 +61,7 @@ def tracker_of(parts: Parts) -> TrackerLoop:
         addresses=lambda: None,
         pace_s=lambda: None,
         clock=clock,
-        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier),
+        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier, pinset=pinset),
         space=lambda: (0, 0),
     )
     return TrackerLoop(
@@ -69,7 +69,7 @@ def tracker_of(parts: Parts) -> TrackerLoop:
         settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
         blocks=parts.blocks,
         exchange=Exchange(store=parts.blocks, send=to_nobody),
-        pinset=Pinset(parts.store.reader),
+        pinset=pinset,
         announcer=announcer,
         clock=clock,
         connected=list,
