@@ -59,9 +59,14 @@ def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
         return Outcome(OutcomeCode.EXPIRED, detail, digest)
     used = state.get(Space.NONCE, nonce_key(intent))
     if used is not None:
-        detail = f"this intent was used or rejected in batch {int.from_bytes(used, 'big')}"
-        return Outcome(OutcomeCode.REPLAYED, detail, digest)
+        return replayed(intent, Seq(int.from_bytes(used, "big")))
     return None
+
+
+def replayed(intent: Intent, used_in: Seq) -> Outcome:
+    """Return the outcome of an intent that batch ``used_in`` used or rejected."""
+    detail = f"this intent was used or rejected in batch {used_in}"
+    return Outcome(OutcomeCode.REPLAYED, detail, intent.digest)
 
 
 def burn(execution: Execution, intent: Intent) -> None:

@@ -111,7 +111,7 @@ class Peer:
             me=parts.me, reader=parts.store.reader, configured=parts.config.addresses()
         )
         self._pinset = Pinset(parts.store.reader)
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier)
+        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, pinset=self._pinset)
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks, send=partial(self._network_send, StreamClass.BLOCKS)
@@ -269,6 +269,8 @@ class Peer:
         return PACE_S * replica.membership.n
 
     async def _on_frame(self, peer: PeerId, frame: bytes) -> None:
+        if self._parts.frame_log is not None:
+            self._parts.frame_log.note(peer, frame)
         await self._inbox.put(MessageReceived(ReplicaId(peer), frame))
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:

@@ -107,6 +107,9 @@ class LogSection:
     level: str = setting("info", f"one of {', '.join(LOG_LEVELS)}")
     levels: dict[str, str] = setting({}, "component = level, for example net = 'debug'")
     format: str = setting("text", "text or json")
+    frames: str = setting(
+        "", "file to append every message of other replicas to, as JSON lines; empty keeps none"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +142,10 @@ class Config:
                 hint=f"make one with `bftcluster peer init {directory}`",
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{path} is not TOML: {exc}") from None
+            raise ConfigError(
+                f"{path} is not TOML: {exc}",
+                hint="mend that line; `bftcluster peer init` in an empty directory shows the form",
+            ) from None
         return cls.from_values(directory, values)
 
     @classmethod

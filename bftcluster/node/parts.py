@@ -14,7 +14,9 @@ from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
+from bftcluster.node.frame_log import FrameLog
 from bftcluster.node.identity import load_identity
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Wal as WalPort
@@ -48,6 +50,7 @@ class Parts:
     wal: WalPort
     replica: Replica
     blocks: EmbeddedStore
+    frame_log: FrameLog | None
 
 
 class CompactableWal:
@@ -118,6 +121,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                 ),
             ),
             blocks=blocks,
+            frame_log=_open_frame_log(config, stack),
         )
 
 
@@ -165,6 +169,14 @@ def _open_wal(
     if recovery.cut_size_bytes:
         _log.warning("cut off a torn last append", size_bytes=recovery.cut_size_bytes)
     return wal, recovery.records
+
+
+def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
+    if not config.log.frames:
+        return None
+    frame_log = FrameLog(config.path(config.log.frames), SystemClock())
+    stack.callback(frame_log.close)
+    return frame_log
 
 
 def _settings(config: Config, genesis: Genesis) -> Settings:

@@ -7,6 +7,7 @@ import trio
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.execution import nonce_key
 from bftcluster.ledger.records import (
     PeerRecord,
     PinRecord,
@@ -17,6 +18,7 @@ from bftcluster.ledger.records import (
 )
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import POLICY_KEY
+from bftcluster.signing.approvals import Intent
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -61,6 +63,16 @@ class Pinset:
         """Yield all proposals whose record has not expired."""
         async for page in self._pages(Space.PROPOSAL):
             yield [proposal(value) for _, value in page]
+
+    async def used(self, intents: Sequence[Intent]) -> dict[Digest, Seq]:
+        """Return in which batch each of these intents was used or rejected, if it was."""
+        keys = [nonce_key(intent) for intent in intents]
+        rows = await trio.to_thread.run_sync(self._reader.get_many, Space.NONCE, keys)
+        return {
+            intent.digest: Seq(int.from_bytes(rows[key], "big"))
+            for intent, key in zip(intents, keys, strict=True)
+            if key in rows
+        }
 
     async def policy(self) -> Policy:
         """Return the policy in force."""

@@ -104,13 +104,19 @@ class TrackerLoop:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._take_in_effects)
-            self._step(Tick())
-            while True:
-                self._moved = trio.Event()
-                with trio.move_on_after(self._patience_s()):
-                    await self._moved.wait()
-                if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
-                    self._step(Tick())
+            try:
+                await self._track()
+            finally:
+                self._nursery = None  # the executor may yet finish a batch; nothing starts now
+
+    async def _track(self) -> NoReturn:
+        self._step(Tick())
+        while True:
+            self._moved = trio.Event()
+            with trio.move_on_after(self._patience_s()):
+                await self._moved.wait()
+            if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
+                self._step(Tick())
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
         """Queue what the ledger changed. Beyond the bound it is looked for by a scan."""

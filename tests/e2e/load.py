@@ -2,8 +2,10 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import httpx
 
@@ -11,6 +13,11 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from tests.e2e.cluster import WAIT_S, Cluster
 from tests.e2e.processes import pause
+
+PACE_S = 0.1
+"""How often a steady load hands in what is due."""
+POSTS_MAX = 16
+"""Its posts that may wait for an answer at once."""
 
 
 class Load:
@@ -67,3 +74,51 @@ class Load:
                     continue
                 if is_committed:
                     self.acknowledged.append((time.monotonic(), cids.text(cid)))
+
+
+class SteadyLoad:
+    """One client that hands in so many requests a second, whatever becomes of them."""
+
+    def __init__(
+        self, cluster: Cluster, requests: Iterator[bytes], *, at: int, per_second: float
+    ) -> None:
+        self._cluster = cluster
+        self._requests = requests
+        self._at = at
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(POSTS_MAX)
+        self._posts: list[Future[list[dict[str, Any]]]] = []
+        self._thread = threading.Thread(target=self._run)
+        self.per_second = per_second
+        self.asked = 0
+
+    def __enter__(self) -> "SteadyLoad":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    @property
+    def count(self) -> int:
+        """How many were committed; after the end only."""
+        return len(self._codes()) - len(self.refused)
+
+    @property
+    def refused(self) -> list[str]:
+        """What became of the others."""
+        return [code for code in self._codes() if code != "committed"]
+
+    def _codes(self) -> list[str]:
+        return [outcome["code"] for post in self._posts for outcome in post.result()]
+
+    def _run(self) -> None:
+        begin_s = time.monotonic()
+        while not self._stop.wait(PACE_S):
+            due = int((time.monotonic() - begin_s) * self.per_second) - self.asked
+            if due:
+                batch = [next(self._requests) for _ in range(due)]
+                self._posts.append(self._pool.submit(self._cluster.submit_many, batch, at=self._at))
+                self.asked += due

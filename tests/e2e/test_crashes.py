@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.cluster import PEERS, Cluster, made, tiny_blocks
 from tests.e2e.load import Load
+from tests.e2e.said import Said
 
 pytestmark = pytest.mark.slow
 
@@ -128,10 +129,13 @@ def test_a_full_disk_stops_a_peer_and_space_brings_it_back(tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(1200)
-def test_many_rounds_of_killing_and_restarting_at_random(tmp_path: Path) -> None:
+def test_many_rounds_of_killing_and_restarting_at_random(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     choice = random.Random(4)
     with made(tmp_path) as cluster:
         blocks = tiny_blocks(6 * BLOCKS)
+        cluster.configure("log", "frames", '"frames.jsonl"')
         cluster.start()
         with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
             for _ in range(ROUNDS):
@@ -143,6 +147,12 @@ def test_many_rounds_of_killing_and_restarting_at_random(tmp_path: Path) -> None
                 victim.start()
 
         check_nothing_lost(cluster, load)
+        said = Said()
+        said.hear_all(peer.directory / "frames.jsonl" for peer in cluster.peers)
+
+    record_property("votes", sorted(said.votes.values()))
+    assert set(said.votes) == {genesis.peer for genesis in cluster.genesis.peers}
+    assert said.contradictions == []
 
 
 def is_primary(status: dict[str, str]) -> bool:

@@ -111,16 +111,19 @@ def test_an_expired_approval_is_refused(running: Cluster) -> None:
     assert cids.text(block.cid) not in running.peers[0].pinned()
 
 
-def test_a_replayed_approval_changes_nothing(running: Cluster) -> None:
+def test_a_replayed_approval_changes_nothing_and_is_told(running: Cluster) -> None:
     block = tiny_blocks(20)[0]
     pin = running.pin(block.cid)
     unpin = running.certificate(UnpinOperation(cid=block.cid))
-    assert running.submit(pin)["code"] == "committed"
+    used = running.submit(pin)
+    assert used["code"] == "committed"
     assert running.submit(unpin, at=1)["code"] == "committed"
 
-    outcome = running.submit(pin, at=2, timeout_s=3)
+    outcomes = [running.submit(pin, at=peer) for peer in (0, 2)]
 
-    assert outcome["code"] in ("replayed", "timeout"), outcome
+    assert [outcome["code"] for outcome in outcomes] == ["replayed"] * 2, outcomes
+    assert {outcome["seq"] for outcome in outcomes} == {used["seq"]}
+    assert f"in batch {used['seq']}" in outcomes[0]["detail"]
     running.wait_until(
         lambda: running.peers[2].status()["pins"] == running.peers[0].status()["pins"]
     )
@@ -173,11 +176,17 @@ def test_a_wrong_passphrase_and_an_open_key_file_are_refused(
     assert "chmod 600" in said_open
 
 
-def test_a_malformed_cid_is_refused_before_anything_is_signed(running: Cluster) -> None:
+def test_a_malformed_cid_is_refused_before_anything_is_signed(
+    running: Cluster, tmp_path: Path
+) -> None:
     code, _, said = tried("pin", "status", "notacid", "--api", running.peers[0].url)
+    key = ("--key", str(tmp_path / "no.key"), "--yes", "--api", running.peers[0].url)
+    code_add, _, said_add = tried("pin", "add", "notacid", *key)
 
-    assert code == USAGE, said
-    assert "notacid" in said
+    assert (code, code_add) == (USAGE, USAGE), said + said_add
+    for words in (said, said_add):
+        assert "not a CID: 'notacid'" in words
+        assert "hint: a CID looks like" in words
 
 
 def test_a_request_for_another_cluster_is_refused_at_once(

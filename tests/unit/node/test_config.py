@@ -55,7 +55,7 @@ def test_a_directory_without_a_config_says_how_to_make_one(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[peer", "is not TOML", ""),
+        ("[peer", "is not TOML", "mend that line"),
         ("[network]\nlisten = 5", "network.listen must be a list, not a whole number", ""),
         ("[network]\nlisten = [5]", "network.listen must hold strings only", ""),
         ('[network]\nlisten = ["tcp://x"]', "is not a TCP multiaddr", "/ip4/"),

@@ -1,0 +1,89 @@
+"""The tracker's loop in a peer that stops."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from bftcluster import cid as cids
+from bftcluster.blocks.exchange import Exchange
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.operations import PinOperation
+from bftcluster.ledger.outcomes import Keep
+from bftcluster.ledger.records import PinRecord
+from bftcluster.node.announcer import Announcer
+from bftcluster.node.clock import SystemClock
+from bftcluster.node.config import Config
+from bftcluster.node.gateway import Gateway
+from bftcluster.node.identity import create_identity
+from bftcluster.node.inbox import Inbox
+from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.pinset import Pinset
+from bftcluster.node.tracker_loop import TrackerLoop
+from bftcluster.node.uploads import Uploads
+from bftcluster.pins.settings import TrackerSettings
+from tests.unit.ledger.world import PEERS, genesis_of
+
+CID = cids.of_block(b"content")
+RECORD = PinRecord(
+    options=PinOperation(cid=CID, name="x"),
+    replication_min=-1,
+    replication_max=-1,
+    allocations=(),
+    timestamp_ms=0,
+    seq=Seq(1),
+    intent_digest=Digest(bytes(32)),
+    approvers=(),
+)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    key = create_identity(tmp_path / "identity.key")
+    genesis = genesis_of(peers=[key, *PEERS[:3]])
+    (tmp_path / "genesis.cbor").write_bytes(genesis.to_bytes())
+    config = Config.from_values(tmp_path, {"storage": {"quota": "64MB"}})
+    with open_parts(config) as opened:
+        yield opened
+
+
+async def to_nobody(peer: PeerId, frame: bytes) -> None:
+    raise AssertionError("no peer is connected")
+
+
+def tracker_of(parts: Parts) -> TrackerLoop:
+    clock, pinset = SystemClock(), Pinset(parts.store.reader)
+    announcer = Announcer(
+        signer=parts.key,
+        cluster_id=parts.genesis.cluster_id,
+        name="peer",
+        addresses=lambda: None,
+        pace_s=lambda: None,
+        clock=clock,
+        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier, pinset=pinset),
+        space=lambda: (0, 0),
+    )
+    return TrackerLoop(
+        me=parts.me,
+        settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
+        blocks=parts.blocks,
+        exchange=Exchange(store=parts.blocks, send=to_nobody),
+        pinset=pinset,
+        announcer=announcer,
+        clock=clock,
+        connected=list,
+        uploads=Uploads(parts.config.directory),
+    )
+
+
+async def test_a_batch_that_ends_after_the_tracker_does_starts_nothing(parts: Parts) -> None:
+    tracker = tracker_of(parts)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tracker.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    tracker.carry_out([Keep(CID, RECORD)])
+
+    assert [count for _, count in tracker.counts()] == [1]
