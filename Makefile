@@ -65,6 +65,10 @@ cov: setup ## run the fast tests with branch coverage
 determinism: setup ## run the deterministic scenarios twice: one trace whatever the hash seed
 	@$(BIN)/pytest -q tests/determinism
 
+.PHONY: mutants
+mutants: setup ## seed one bug at a time and see which test notices it (five minutes)
+	@$(BIN)/python -m tests.mutants.run
+
 .PHONY: bench
 bench: setup ## run the benchmarks; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks.run

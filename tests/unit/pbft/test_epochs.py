@@ -7,14 +7,18 @@ from bftcluster.errors import UnknownSignerError
 from bftcluster.ids import Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
+    Batch,
     CommitCertificate,
     EpochStart,
     LogEntry,
     MessageReceived,
     Settings,
+    Verdict,
     verify_commit_certificate,
 )
 from bftcluster.pbft.epochs import Epochs
+from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.messages import STABLE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
@@ -225,3 +229,32 @@ def test_an_epoch_knows_its_first_and_last_slot() -> None:
     assert history.last_of(Epoch(1)) > 1 << 60
     with pytest.raises(AssertionError):
         history.add(EpochStart(Seq(20), of(3)))
+
+
+def test_members_that_have_left_cannot_add_to_the_log_of_one_who_has_not_noticed() -> None:
+    cluster = running()
+    follower = cluster.hosts[4]
+    cluster.network.cut = lambda _source, target, frame: (
+        target == 4 and codec.decode(frame)[0] in {VoteKind.CHECKPOINT, STABLE}
+    )
+    change_members(cluster, 1, 2, 3, 4)
+    order(cluster, 7)
+    cluster.run(2_000)
+    assert (follower.replica.last_executed, follower.replica.membership.epoch) == (8, 0)
+    cluster.partition({0, 1, 2, 3}, {4})
+    order(cluster, 1)
+
+    # The old members sign another batch 9, and one of them is all that the follower hears.
+    batch = Batch(1_800_000_000_000, (b"an alternative history",)).to_bytes()
+    forged = CommitCertificate.of(
+        [vote(VoteKind.COMMIT, i, seq=9, digest=batch_digest(batch)) for i in (0, 1, 2)]
+    )
+    cluster.hosts[0].disk.entries[8] = LogEntry(Seq(9), batch, forged.to_bytes()).to_bytes()
+    cluster.network.cut = lambda source, target, frame: (
+        4 in {source, target}
+        and (0 not in {source, target} or codec.decode(frame)[0] in {VoteKind.CHECKPOINT, STABLE})
+    )
+    cluster.run(2_000)
+
+    assert follower.replica.last_executed == 8
+    assert any(report.startswith(Verdict.WRONG_ENTRY.value) for report in follower.reports)

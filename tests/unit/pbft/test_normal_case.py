@@ -5,10 +5,13 @@ from collections import Counter
 import pytest
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.ids import Seq
+from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.builders import vote
 
-PRE_PREPARE, PREPARE, COMMIT = 1, 2, 3
+PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT = 1, 2, 3, 4
 
 
 def quiet(n: int, **settings: int) -> Cluster:
@@ -163,3 +166,32 @@ def test_pipelined_slots_execute_in_order_under_any_delivery_order(seed: int) ->
     assert {len(host.log) for host in cluster.hosts} == {len(cluster.hosts[0].log)}
     assert cluster.hosts[0].replica.stats.pending_requests == 0
     cluster.check_agreement()
+
+
+def test_without_a_quorum_of_prepares_nobody_votes_to_commit() -> None:
+    cluster = quiet(4)
+    cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == PREPARE
+
+    cluster.submit(b"request")
+    cluster.run(100)
+
+    kinds = Counter(codec.decode(frame)[0] for *_, frame in cluster.network.sent)
+    assert kinds[PREPARE] > 0
+    assert kinds[COMMIT] == 0
+
+
+def test_nothing_is_opened_above_the_window_however_far_we_have_executed() -> None:
+    cluster = quiet(4, checkpoint_interval_seqs=4, window_size_seqs=8)
+    cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == CHECKPOINT
+    for number in range(4):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+    replica = cluster.hosts[1].replica
+    assert (replica.stable, replica.last_executed) == (0, 4)
+
+    frame = vote(VoteKind.PRE_PREPARE, 0, seq=9).frame()
+    event = MessageReceived(cluster.hosts[0].me, frame)
+    replica.step(event, now_ms=cluster.clock.now_ms, wall_ms=0)
+
+    assert Seq(9) not in replica._core.log.slots
+    assert replica.stats.stashed_frames == 1

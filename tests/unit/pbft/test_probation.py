@@ -129,3 +129,20 @@ def test_a_replica_with_another_replicas_log_refuses_to_start() -> None:
 
     with pytest.raises(CorruptRecordError):
         cluster.hosts[3].start()
+
+
+def test_a_replica_whose_votes_nobody_heard_knows_from_its_ledger_that_they_are_gone() -> None:
+    cluster = with_history(0)
+    cluster.network.cut = lambda source, _target, _frame: source == 3
+    order(cluster, 2)
+    assert cluster.hosts[3].replica.last_executed == 2
+
+    cluster.hosts[3].stop()
+    cluster.hosts[3].disk.records = []
+    cluster.heal()
+    cluster.network.sent.clear()
+    cluster.hosts[3].start()
+    order(cluster, 20)
+
+    assert min(slots_voted(cluster, 3)) > 2 + SETTINGS.window_size_seqs
+    assert cluster.hosts[3].requests == cluster.hosts[0].requests

@@ -3,8 +3,9 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.pbft import MessageReceived, Settings
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.view_builders import view_change
 
 TIMEOUT_MS = 1_000
 PRE_PREPARE, PREPARE, COMMIT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 5, 6
@@ -265,3 +266,49 @@ def test_a_backlog_is_no_reason_to_blame_a_fair_primary() -> None:
     assert len(cluster.hosts[0].requests) == 900
     relayed = sum(codec.decode(frame)[0] == 11 for *_, frame in cluster.network.sent)
     assert relayed < 100
+
+
+def test_f_wishes_for_a_view_move_nobody_and_one_more_moves_all() -> None:
+    cluster = running(7)
+    replica = cluster.hosts[0].replica
+    active = []
+
+    for voter in (4, 5, 6):
+        event = MessageReceived(cluster.hosts[voter].me, view_change(voter).frame())
+        replica.step(event, now_ms=cluster.clock.now_ms, wall_ms=0)
+        active.append(replica.is_active)
+
+    assert cluster.membership.f == 2
+    assert active == [True, True, False]
+
+
+def test_a_decision_resets_the_timer_so_that_each_dead_primary_costs_the_same() -> None:
+    cluster = running()
+    waits_ms = []
+
+    for primary in (0, 1, 2):
+        request = b"without %d" % primary
+        cluster.hosts[primary].stop()
+        begin_ms = cluster.clock.now_ms
+        cluster.submit(request, to=3)
+        cluster.run_until(lambda r=request: r in cluster.hosts[3].requests, limit_ms=60_000)
+        waits_ms.append(cluster.clock.now_ms - begin_ms)
+        cluster.hosts[primary].start()
+        cluster.run(3_000)
+
+    assert views(cluster) == [3] * 4
+    assert max(waits_ms) < min(waits_ms) + TIMEOUT_MS // 2
+
+
+def test_the_next_view_is_tried_at_least_as_often_as_the_cap_says() -> None:
+    cap_ms, minutes = 8_000, 10
+    cluster = running(view_change_timeout_max_ms=cap_ms)
+    cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == NEW_VIEW
+    cluster.hosts[0].stop()
+
+    cluster.submit(b"request", to=1)
+    cluster.run(minutes * 60_000)
+
+    frames = [codec.decode(frame) for *_, frame in cluster.network.sent]
+    wanted = {frame[2] for frame in frames if frame[0] == VIEW_CHANGE}
+    assert len(wanted) > minutes * 60_000 // (2 * cap_ms)

@@ -1,0 +1,192 @@
+"""Seed one bug at a time and see which test notices it.
+
+python -m tests.mutants.run              all of them
+python -m tests.mutants.run quorum wal   those whose name contains one of these words
+python -m tests.mutants.run --json       the result as one JSON object on the last line
+
+Each mutant is run in a copy of its own, so the working tree is never touched. Exit code: 0 if every
+mutant was killed, 1 if one survived or could not be judged, 2 for a name that there is not.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from tests.mutants.seeded import ROOT, Mutant, catalogue
+
+AT_ONCE = 2
+TEST_TIMEOUT_S = 60
+"""For one test: a mutant that waits for ever is killed by the timeout, as it is in CI."""
+FOLDERS = ("bftcluster", "cli", "simulations", "benchmarks", "tests")
+PACKAGES = ("bftcluster", "bftcluster_cli", "bftcluster_sim", "benchmarks", "tests")
+FAILED = re.compile(r"^FAILED (?P<test>\S+?::.+?)(?: - (?P<error>.*))?$", re.MULTILINE)
+NOT_A_KILL = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "SyntaxError")
+"""A mutant that fails like this is not a bug that somebody could have made: it does not run."""
+TESTS_FAILED = 1
+"""Pytest's exit code; errors while collecting have another."""
+
+
+class BaselineError(Exception):
+    """The tests do not pass, or do not run the copy, even without a mutant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    killer: str
+    """The test that failed, or empty."""
+    remark: str
+    """Why it is not killed."""
+    seconds: float
+
+
+async def judge_all(mutants: Sequence[Mutant]) -> list[Judgement]:
+    """Return a judgement for each, in order.
+
+    Raises:
+        BaselineError: Nothing can be said about any.
+    """
+    judgements: dict[str, Judgement] = {}
+    limiter = trio.CapacityLimiter(AT_ONCE)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        sound = Path(folder) / "sound"
+        copy(ROOT, sound)
+        await check_baseline(sound, sorted({path for one in mutants for path in one.tests}))
+
+        async def judge_one(number: int, mutant: Mutant) -> None:
+            async with limiter:
+                judgements[mutant.name] = await judge(mutant, sound, Path(folder) / str(number))
+            say(line(judgements[mutant.name]))
+
+        async with trio.open_nursery() as nursery:
+            for number, mutant in enumerate(mutants):
+                nursery.start_soon(judge_one, number, mutant)
+    return [judgements[mutant.name] for mutant in mutants]
+
+
+async def check_baseline(root: Path, tests: Sequence[str]) -> None:
+    """Return if ``tests`` pass in the copy at ``root``, and if it is the copy that they import.
+
+    Raises:
+        BaselineError: They do not.
+    """
+    where = f"import {', '.join(PACKAGES)}\nfor p in ({', '.join(PACKAGES)}): print(p.__path__[0])"
+    _, places = await python(root, "-c", where)
+    if places.split() != [str(root / folder(package)) for package in PACKAGES]:
+        raise BaselineError(f"the tests would import what is not the copy:\n{places}")
+    code, output = await pytest(root, "-n", str(AT_ONCE), *tests)
+    if code != 0:
+        raise BaselineError(f"the tests fail without a mutant:\n{output[-3000:]}")
+
+
+async def judge(mutant: Mutant, sound: Path, root: Path) -> Judgement:
+    """Return what the mutant's tests say about it, in a copy at ``root``."""
+    start = time.monotonic()
+    copy(sound, root)
+    mutant.seed(root)
+    code, output = await pytest(root, *mutant.tests)
+    shutil.rmtree(root)
+    killer, remark = verdict(code, output)
+    seconds = time.monotonic() - start
+    return Judgement(mutant=mutant, killer=killer, remark=remark, seconds=seconds)
+
+
+def verdict(code: int, output: str) -> tuple[str, str]:
+    """Return the test that killed, or none and why: only a test that ran and failed kills."""
+    failed = FAILED.search(output)
+    if code == 0:
+        return "", "every test passed"
+    if code != TESTS_FAILED or failed is None:
+        return "", f"pytest ended with {code}, and no test failed: {output[-300:]}"
+    error = failed["error"] or ""
+    if error.startswith(NOT_A_KILL):
+        return "", f"it does not run: {error}"
+    return failed["test"], ""
+
+
+async def pytest(root: Path, *arguments: str) -> tuple[int, str]:
+    """Run fast tests until one fails; return the exit code and the output."""
+    fast = "not (slow or kubo or js)"
+    options = ("-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"timeout={TEST_TIMEOUT_S}")
+    return await python(root, "-m", "pytest", *options, "-m", fast, *arguments)
+
+
+async def python(root: Path, *arguments: str) -> tuple[int, str]:
+    """Run Python on the copy at ``root``, as CI does: its hypothesis profile, its hash seed."""
+    paths = os.pathsep.join(str(root / folder) for folder in (".", "cli", "simulations"))
+    environment = os.environ | {"PYTHONPATH": paths, "CI": "true", "PYTHONHASHSEED": "0"}
+    done = await trio.run_process(
+        [sys.executable, *arguments],
+        cwd=root,
+        env=environment,
+        check=False,
+        capture_stdout=True,
+        stderr=subprocess.STDOUT,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy what the tests need, with its times, so that compiled modules stay valid."""
+    for name in FOLDERS:
+        shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy2(source / "pyproject.toml", target)
+
+
+def folder(package: str) -> str:
+    """Return where the repository keeps a package."""
+    return {"bftcluster_cli": "cli/", "bftcluster_sim": "simulations/"}.get(package, "") + package
+
+
+def line(judgement: Judgement) -> str:
+    """Return one row of the kill table."""
+    mutant = judgement.mutant
+    fate = judgement.killer or f"SURVIVED: {judgement.remark}"
+    return f"{mutant.pitfall:<4} {mutant.name:<58} {judgement.seconds:>5.1f} s  {fate}"
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Judge the mutants that ``arguments`` name, print the table, and return the exit code."""
+    words = [argument for argument in arguments if argument != "--json"]
+    chosen = [m for m in catalogue() if not words or any(word in m.name for word in words)]
+    if not chosen:
+        sys.stderr.write("error: no mutant has a name like that\n")
+        return 2
+    judgements: list[Judgement] = []
+    start = time.monotonic()
+    try:
+        judgements = trio.run(judge_all, chosen)
+    except* BaselineError as group:
+        sys.stderr.write(f"error: {group.exceptions[0]}\n")
+    except* KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+    if not judgements:
+        return 1
+    survived = [judgement.mutant.name for judgement in judgements if not judgement.killer]
+    killed = len(judgements) - len(survived)
+    say(f"{killed} of {len(judgements)} killed in {time.monotonic() - start:.0f} s")
+    if "--json" in arguments:
+        result = {"mutants": len(judgements), "killed": killed, "survived": survived}
+        say(json.dumps(result))
+    return int(bool(survived))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""The loop keeps the order of Ready: what a vote rests on is durable before the vote leaves."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from bftcluster import codec
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.node.evidence_files import EvidenceFiles
+from bftcluster.node.inbox import Inbox
+from bftcluster.node.replica_loop import ReplicaLoop
+from bftcluster.pbft import (
+    Decided,
+    Event,
+    Executed,
+    Outbound,
+    Recovered,
+    Replica,
+    RequestSubmitted,
+    Settings,
+)
+from bftcluster.pbft.records import Voted, parse_record
+from bftcluster.pbft.votes import VoteKind
+from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.hosts import AcceptEverything
+from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+
+ME = ReplicaId(sim_key(0))
+CHECKPOINT_INTERVAL = 4
+ROOT = Digest(b"r" * 32)
+
+
+class Peer:
+    """A cluster of one, whose disk is this list of what became durable, and what left when."""
+
+    def __init__(self, directory: Path) -> None:
+        self.durable: list[bytes] = []
+        self.happened: list[str] = []
+        self.premature: list[object] = []
+        """Votes that left before the record of them was durable."""
+        self.inbox: Inbox[Event] = Inbox(external_max=10)
+        self.loop = ReplicaLoop(
+            replica=Replica(
+                me=ME,
+                cluster_id=CLUSTER_ID,
+                membership=Membership(Epoch(0), (ME,)),
+                signer=SimSigner(ME),
+                verifier=SimVerifier(),
+                application=AcceptEverything(),
+                settings=Settings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
+                recovered=Recovered(
+                    records=(), executed=Seq(0), timestamp_ms=0, checkpoint_root=None, epochs=()
+                ),
+            ),
+            wal=self,
+            inbox=self.inbox,
+            clock=self,
+            send=self.send,
+            decide=self.decide,
+            read_log=lambda _: None,
+            sync_ledger=self.sync_ledger,
+            evidence=EvidenceFiles(directory),
+            accuse=lambda _: None,
+        )
+
+    def append(self, records: Sequence[bytes]) -> None:
+        self.durable += records
+        self.happened.append("durable")
+
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        self.durable = list(records)
+        self.happened.append("rewritten")
+
+    def now_ms(self) -> int:
+        return int(trio.current_time() * 1000)
+
+    def wall_ms(self) -> int:
+        return self.now_ms()
+
+    def send(self, outbound: Outbound) -> None:
+        kind, *rest = codec.decode(outbound.frame)
+        if kind in {vote.value for vote in VoteKind}:
+            self.happened.append(VoteKind(kind).name)
+            if Voted(VoteKind(kind), *rest[:4]) not in map(parse_record, self.durable):
+                self.premature.append((kind, rest))
+
+    def decide(self, decided: Decided) -> None:
+        self.happened.append("decided")
+        is_checkpoint = decided.seq % CHECKPOINT_INTERVAL == 0
+        self.inbox.put_nowait(Executed(decided.seq, ROOT if is_checkpoint else None))
+
+    async def sync_ledger(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.happened.append("ledger synced")
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[Peer]:
+    peer = Peer(directory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.loop.run)
+        yield peer
+        nursery.cancel_scope.cancel()
+
+
+async def decide_next(peer: Peer, request: bytes) -> None:
+    """Have one request decided and executed."""
+    executed = peer.loop.replica.last_executed
+    peer.inbox.put_nowait(RequestSubmitted(request))
+    with trio.fail_after(5):
+        while peer.loop.replica.last_executed == executed:
+            await trio.lowlevel.checkpoint()
+
+
+async def test_no_vote_leaves_before_it_is_durable(tmp_path: Path) -> None:
+    async with running(tmp_path) as peer:
+        for number in range(CHECKPOINT_INTERVAL):
+            await decide_next(peer, b"request %d" % number)
+        with trio.fail_after(5):
+            while "CHECKPOINT" not in peer.happened:
+                await trio.lowlevel.checkpoint()
+
+    assert peer.premature == []
+    assert {"PRE_PREPARE", "COMMIT", "CHECKPOINT"} <= set(peer.happened)
+
+
+async def test_a_decision_is_handed_on_only_after_its_votes_are_durable(tmp_path: Path) -> None:
+    async with running(tmp_path) as peer:
+        await decide_next(peer, b"request")
+
+    assert peer.happened.index("durable") < peer.happened.index("COMMIT")
+    assert peer.happened.index("COMMIT") < peer.happened.index("decided")
+
+
+async def test_votes_are_dropped_only_when_the_ledger_is_durable(tmp_path: Path) -> None:
+    async with running(tmp_path) as peer:
+        for number in range(CHECKPOINT_INTERVAL):
+            await decide_next(peer, b"request %d" % number)
+        with trio.fail_after(5):
+            while "rewritten" not in peer.happened:
+                await trio.lowlevel.checkpoint()
+
+    assert peer.happened.index("ledger synced") < peer.happened.index("rewritten")
+
+
+async def test_a_log_that_fails_sends_nothing(tmp_path: Path) -> None:
+    peer = Peer(tmp_path)
+
+    def refuse(_: Sequence[bytes]) -> None:
+        raise OSError(28, "no space left on device")
+
+    peer.append = refuse  # type: ignore[method-assign]
+    peer.inbox.put_nowait(RequestSubmitted(b"request"))
+    with pytest.raises(OSError, match="no space"):
+        await peer.loop.run()
+
+    assert peer.happened == []
