@@ -18,6 +18,7 @@ from bftcluster_sim.cluster.nodes import Node
 
 _REPLAYED_MAX = 64
 _DIGESTS_MAX = 32
+_DRAWS_MAX = 8
 _CORRUPTED_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 16, 18)
 _HOUR_MS = 3_600_000
 
@@ -112,12 +113,14 @@ class Byzantine:
         return said
 
     def _tell_otherwise(self, node: Node, vote: Vote, said: Said, to: set[int]) -> Said:
-        """Tell some peers about another batch, consistently."""
+        """Tell some peers about another batch, consistently, however often they ask."""
         slot = (vote.view, vote.seq)
         if vote.kind is VoteKind.PRE_PREPARE and vote.digest in self._batches:
-            batch = Batch.from_bytes(self._batches[vote.digest])
-            second = self._other_batch(batch)
-            self._second[slot] = batch_digest(second)
+            if slot not in self._second:
+                second = self._other_batch(Batch.from_bytes(self._batches[vote.digest]))
+                self._second[slot] = batch_digest(second)
+                self._batches[self._second[slot]] = second
+            second = self._batches[self._second[slot]]
             for target in sorted(to):
                 node.world.send(node, target, Body(second).frame())
         digest = self._second.get(slot)
@@ -143,9 +146,15 @@ class Byzantine:
         )
 
     def _mutated(self, node: Node, frame: bytes) -> bytes:
-        other = mutate(frame, self.random, digests=self._digests)
-        is_mended = self.random.random() < 0.5
-        return sign_again(other, node.signer, node.world.founding.cluster_id, is_mended=is_mended)
+        """Return another frame; a change that the new signature undid is drawn again."""
+        cluster_id = node.world.founding.cluster_id
+        for _ in range(_DRAWS_MAX):
+            other = mutate(frame, self.random, digests=self._digests)
+            is_mended = self.random.random() < 0.5
+            other = sign_again(other, node.signer, cluster_id, is_mended=is_mended)
+            if other != frame:
+                return other
+        return frame
 
     def _corrupt(self, node: Node, frame: bytes, said: Said) -> Said:
         """Apply the corruptions of this message, one content for all receivers of each."""
