@@ -53,6 +53,11 @@ class Plan:
     requests: int
     is_beyond_f: bool = False
 
+    @property
+    def name(self) -> str:
+        """What names the run, as the command line has it."""
+        return f"seed {self.seed}{' --faults f+1' if self.is_beyond_f else ''}"
+
     def describe(self) -> str:
         """Return one line for people."""
         ruins = ", ".join(

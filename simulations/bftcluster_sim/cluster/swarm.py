@@ -38,6 +38,7 @@ class Outcome:
     """What a run showed."""
 
     name: str
+    """What ``bftcluster sim cluster replay --...`` is to be told, to see it again."""
     verdict: Verdict
     breaches: tuple[str, ...]
     culprits: int
@@ -114,7 +115,7 @@ class _Run:
         world.start()
         self._rage()
         has_progressed = self.plan.is_beyond_f or self._recover()
-        return judge(f"seed {self.plan.seed}", world, has_progressed=has_progressed), world
+        return judge(self.plan.name, world, has_progressed=has_progressed), world
 
     def _byzantine(self, vices: frozenset[Vice]) -> Byzantine:
         count = self.random.randint(1, _CORRUPTIONS_MAX) if Vice.CORRUPT_ROUNDS in vices else 0
