@@ -11,7 +11,7 @@ from bftcluster_cli.framework import Command, Settings, examples, noun, settings
 from bftcluster_cli.output import emit, say
 
 if TYPE_CHECKING:
-    from bftcluster_sim.cluster.campaigns import Watcher
+    from bftcluster_sim.cluster.plans import Plan
     from bftcluster_sim.cluster.swarm import Outcome
 
 app = noun("sim", "Simulate clusters: every run is decided by its seed.")
@@ -44,7 +44,7 @@ def twins(
     from bftcluster_sim.cluster.campaigns import run_twins
 
     settings = settings_of(ctx)
-    record = run_twins(replicas, views, workers=workers, watch=_watch(settings))
+    record = run_twins(replicas, views, workers=workers, watch=_watch)
     _finish(settings, record, must_be_zero=("diverged", "no_progress"))
 
 
@@ -70,7 +70,7 @@ def swarm(
     from bftcluster_sim.cluster.campaigns import run_swarm
 
     settings, is_beyond = settings_of(ctx), faults is Faults.BEYOND
-    watch = _ignore if is_beyond else _watch(settings)
+    watch = _ignore if is_beyond else _watch
     record = run_swarm(seeds, first_seed, is_beyond_f=is_beyond, workers=workers, watch=watch)
     must_be_zero = ("honest_named",) if is_beyond else ("diverged", "no_progress")
     _finish(settings, record, must_be_zero=must_be_zero)
@@ -91,7 +91,7 @@ def crash_points(
     from bftcluster_sim.cluster.campaigns import run_crash_points
 
     settings = settings_of(ctx)
-    record = run_crash_points(replicas, workers=workers, watch=_watch(settings))
+    record = run_crash_points(replicas, workers=workers, watch=_watch)
     zeros = ("equivocations", "acknowledged_lost", "diverged", "no_progress")
     _finish(settings, record, must_be_zero=zeros)
 
@@ -122,34 +122,47 @@ def messages(
     "replay",
     cls=Command,
     epilog=examples(
-        "bftcluster sim cluster replay --seed 8", "bftcluster sim cluster replay --seed 8 --shrink"
+        "bftcluster sim cluster replay --seed 8",
+        "bftcluster sim cluster replay --seed 8 --shrink",
+        "bftcluster sim cluster replay --twins 0-00011,3-00001",
+        "bftcluster sim cluster replay --crash 4:0:60:TORN",
     ),
 )
 def replay(
     ctx: typer.Context,
     *,
-    seed: Annotated[int, typer.Option(min=0, help="Which run.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Which run of `swarm`.")] = None,
     faults: Annotated[Faults, typer.Option(help="As given to `swarm`.")] = Faults.WITHIN,
+    twins: Annotated[
+        str | None,
+        typer.Option(metavar="SCRIPT", help="Which run of `twins`: PRIMARY-GROUPS of each view."),
+    ] = None,
+    crash: Annotated[
+        str | None,
+        typer.Option(metavar="POINT", help="Which run of `crash-points`: N:PEER:BOUNDARY:LOSS."),
+    ] = None,
     shrink: Annotated[
-        bool, typer.Option("--shrink", help="Look for a smaller run that ends alike first.")
+        bool, typer.Option("--shrink", help="Look for a smaller seed run that ends alike first.")
     ] = False,
 ) -> None:
     """Show one run, line by line: the same lines each time."""
-    from bftcluster_sim.cluster.plans import plan_of
-    from bftcluster_sim.cluster.shrinking import shrink as shrink_plan
-    from bftcluster_sim.cluster.swarm import run
-
     settings = settings_of(ctx)
-    plan = plan_of(seed, is_beyond_f=faults is Faults.BEYOND)
-    if shrink:
-        plan, attempts = shrink_plan(plan, run(plan)[0].verdict)
-        say(f"shrunk in {attempts} attempts to: {plan.describe()}")
-    outcome, world = run(plan, is_traced=True)
-    for line in world.trace.lines:
+    if sum(which is not None for which in (seed, twins, crash)) != 1:
+        raise UsageError("say which run: one of --seed, --twins and --crash")
+    if shrink and seed is None:
+        raise UsageError("only the runs of a seed can be shrunk")
+    if seed is not None:
+        plan = _plan(seed, faults, shrink=shrink)
+        outcome, lines = _run_plan(plan)
+        what = plan.describe()
+    else:
+        outcome, lines = _run_twins(twins) if twins is not None else _run_crash(crash or "")
+        what = outcome.name
+    for line in lines:
         emit(settings, {"trace": line}, line)
     record = {
         "seed": seed,
-        "plan": plan.describe(),
+        "plan": what,
         "verdict": outcome.verdict.value,
         "breaches": list(outcome.breaches),
         "events": outcome.events,
@@ -157,6 +170,46 @@ def replay(
         "digest": outcome.digest,
     }
     _finish(settings, record, must_be_zero=())
+
+
+def _plan(seed: int, faults: Faults, *, shrink: bool) -> "Plan":
+    from bftcluster_sim.cluster.plans import plan_of
+    from bftcluster_sim.cluster.shrinking import shrink as shrink_plan
+
+    plan = plan_of(seed, is_beyond_f=faults is Faults.BEYOND)
+    if shrink:
+        plan, attempts = shrink_plan(plan, _run_plan(plan)[0].verdict)
+        say(f"shrunk in {attempts} attempts to: {plan.describe()}")
+    return plan
+
+
+def _run_plan(plan: "Plan") -> "tuple[Outcome, list[str]]":
+    from bftcluster_sim.cluster.swarm import run
+
+    outcome, world = run(plan, is_traced=True)
+    return outcome, world.trace.lines
+
+
+def _run_twins(text: str) -> "tuple[Outcome, list[str]]":
+    from bftcluster_sim.cluster.twins import Script, run
+
+    try:
+        script = Script.parse(text)
+    except ValueError:
+        raise UsageError(f"no script of twins: {text!r}; one is 0-00011,3-00001") from None
+    outcome, world = run(script, is_traced=True)
+    return outcome, world.trace.lines
+
+
+def _run_crash(text: str) -> "tuple[Outcome, list[str]]":
+    from bftcluster_sim.cluster.crash_points import Point, run
+
+    try:
+        point = Point.parse(text)
+    except ValueError:
+        raise UsageError(f"no crash point: {text!r}; one is 4:0:60:TORN") from None
+    outcome, world = run(point, is_traced=True)
+    return outcome, world.trace.lines
 
 
 def _sizes(text: str) -> list[int]:
@@ -169,18 +222,14 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-def _watch(settings: Settings) -> "Watcher":
-    """Return what tells of each run that did not pass."""
+def _watch(outcome: "Outcome") -> None:
+    """Tell of a run that did not pass, and how to see it again."""
     from bftcluster_sim.cluster.swarm import Verdict
 
-    def watch(outcome: "Outcome") -> None:
-        if outcome.verdict is not Verdict.PASS:
-            why = "; ".join(outcome.breaches[:3])
-            say(f"{outcome.verdict.value}: {outcome.name}{': ' if why else ''}{why}")
-            if not settings.is_json and outcome.name.startswith("seed "):
-                say(f"  bftcluster sim cluster replay --{outcome.name}")
-
-    return watch
+    if outcome.verdict is not Verdict.PASS:
+        why = "; ".join(outcome.breaches[:3])
+        say(f"{outcome.verdict.value}: {outcome.name}{': ' if why else ''}{why}")
+        say(f"  bftcluster sim cluster replay --{outcome.name}")
 
 
 def _ignore(_outcome: "Outcome") -> None:

@@ -5,15 +5,21 @@ arrival, has not reached an output.
 """
 
 import sys
+from collections.abc import Iterable
+from hashlib import sha256
 from random import Random
 
 from benchmarks.memory_cluster import MemoryCluster
 from benchmarks.workload import blocks, genesis, pin_requests
 from bftcluster.signing.keys import Ed25519Verifier
+from bftcluster_sim.cluster.plans import plan_of
+from bftcluster_sim.cluster.swarm import run as swarm_run
+from bftcluster_sim.cluster.traces import Trace
 
 NOW_MS = 1_700_000_000_000
 PINS = 120
 LIMIT_MS = 600_000
+SEEDS = range(20)
 
 
 def calm() -> str:
@@ -36,6 +42,21 @@ def very_lossy() -> str:
     return _trace(peers=4, seed=3, loss_percent=30)
 
 
+def swarm() -> str:
+    """Simulated clusters among liars, crashes and bad disks, every line of them."""
+    return _digest(world.trace for _, world in (swarm_run(plan_of(seed)) for seed in SEEDS))
+
+
+def forks() -> str:
+    """The same with one faulty replica too many."""
+    plans = [plan_of(seed, is_beyond_f=True) for seed in SEEDS]
+    return _digest(world.trace for _, world in (swarm_run(plan) for plan in plans))
+
+
+def _digest(traces: Iterable[Trace]) -> str:
+    return sha256(" ".join(trace.digest() for trace in traces).encode()).hexdigest()
+
+
 def _trace(*, peers: int, seed: int | None, loss_percent: int) -> str:
     founding = genesis(peers=peers, created_ms=NOW_MS, checkpoint_interval=4)
     cids = [cid for cid, _ in blocks(PINS, label="determinism")]
@@ -53,7 +74,7 @@ def _trace(*, peers: int, seed: int | None, loss_percent: int) -> str:
     return cluster.digest()
 
 
-SCENARIOS = (calm, shuffled, lossy, very_lossy)
+SCENARIOS = (calm, shuffled, lossy, very_lossy, swarm, forks)
 
 if __name__ == "__main__":
     for scenario in SCENARIOS:

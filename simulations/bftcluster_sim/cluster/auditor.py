@@ -48,6 +48,8 @@ class Auditor:
         self._commits: dict[ReplicaId, list[Vote]] = defaultdict(list)
         self._changes: dict[ReplicaId, list[ViewChange]] = defaultdict(list)
         self._seen: set[bytes] = set()
+        self._last: dict[ReplicaId, bytes] = {}
+        """What each let out last: most frames go to everybody, one after the other."""
 
     @property
     def culprits(self) -> set[ReplicaId]:
@@ -57,8 +59,9 @@ class Auditor:
 
     def note(self, sender: ReplicaId, frame: bytes) -> None:
         """Read a frame that ``sender`` let out."""
-        if frame[1] not in _SIGNED_KINDS:
+        if frame[1] not in _SIGNED_KINDS or self._last.get(sender) == frame:
             return
+        self._last[sender] = frame
         try:
             message = parse_frame(sender, frame)
         except ClusterError:

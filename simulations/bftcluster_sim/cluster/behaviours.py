@@ -1,24 +1,29 @@
 """Byzantine peers: a real replica whose words are changed, doubled, delayed or swallowed.
 
-Everything they sign is signed with their own key only, so nothing here forges. The mutations are of
-small scope, one field by one (ByzzFuzz, OOPSLA'23): those find more bugs than noise does.
+Everything they sign is signed with their own key only, so nothing here forges.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 
 from bftcluster.errors import ClusterError
-from bftcluster.ids import Digest, Epoch, Seq, View
+from bftcluster.ids import Digest, Seq, View
 from bftcluster.pbft import Batch, Outbound
 from bftcluster.pbft.log import batch_digest
-from bftcluster.pbft.messages import Body, Entries, Status, parse_frame
-from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind
-from bftcluster.signing.envelope import sign
+from bftcluster.pbft.messages import Body, parse_frame
+from bftcluster.pbft.votes import Vote, VoteKind
+from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.nodes import Node
 
 _REPLAYED_MAX = 64
+_DIGESTS_MAX = 32
+_DRAWS_MAX = 8
+_CORRUPTED_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 16, 18)
+_HOUR_MS = 3_600_000
+
+Said = list[tuple[int, bytes]]
+"""Who is told what."""
 
 
 class Vice(Enum):
@@ -26,11 +31,40 @@ class Vice(Enum):
 
     SILENT = "says nothing to some, for a while"
     EQUIVOCATE = "proposes one batch to some and another to the others, and votes for both"
-    MUTATE = "changes one field of a vote, or a status, for some"
+    ABSURD = "proposes batches that no correct replica would, and votes for them"
+    MUTATE = "changes one place of what it says, now and then, for some"
+    CORRUPT_ROUNDS = "changes or swallows a few messages, each for a set of peers of its own"
     REPLAY = "says again what it said long ago"
     WITHHOLD = "lets one other see its commits"
     SLOW = "speaks late"
     GARBAGE = "sends noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """What happens to one message of a run: ByzzFuzz's fault, scoped by round and receivers."""
+
+    kind: int
+    nth: int
+    """Which message of that kind, from 0."""
+    receivers: int
+    """Bit ``i`` is set if the peer with the index ``i`` is meant."""
+    is_lost: bool
+
+    def concerns(self, target: int) -> bool:
+        """Return whether ``target`` gets something else."""
+        return bool(self.receivers >> target & 1)
+
+
+def draw_corruption(random: Random) -> Corruption:
+    """Return a corruption of one of the messages that a short run has."""
+    kind = random.choice(_CORRUPTED_KINDS)
+    return Corruption(
+        kind=kind,
+        nth=random.randrange(3 if kind in (5, 6, 16, 18) else 16),
+        receivers=random.randrange(1, 1 << 8),
+        is_lost=random.random() < 0.3,
+    )
 
 
 @dataclass(slots=True)
@@ -39,92 +73,105 @@ class Byzantine:
 
     vices: frozenset[Vice]
     random: Random
+    corruptions: tuple[Corruption, ...] = ()
+    """For ``Vice.CORRUPT_ROUNDS``."""
     _batches: dict[Digest, bytes] = field(default_factory=dict)
     _second: dict[tuple[View, Seq], Digest] = field(default_factory=dict)
     _digests: list[Digest] = field(default_factory=list)
     _said: list[bytes] = field(default_factory=list)
+    _count: dict[int, int] = field(default_factory=dict)
+    """How many messages of each kind there were."""
 
-    def outbound(self, node: Node, outbound: Outbound) -> list[tuple[int, bytes]]:
+    def outbound(self, node: Node, outbound: Outbound) -> Said:
         """See ``nodes.Behaviour``."""
-        said = [(target, outbound.frame) for target in node.targets(outbound)]
+        frame = outbound.frame
+        said = [(target, frame) for target in node.targets(outbound)]
         try:
-            message = parse_frame(node.key, outbound.frame)
+            message = parse_frame(node.key, frame)
         except ClusterError:
             return said
         if isinstance(message, Body):
             self._batches[batch_digest(message.batch)] = message.batch
         if isinstance(message, Vote) and message.kind is not VoteKind.CHECKPOINT:
-            self._digests.append(message.digest)
+            self._digests = [*self._digests[1 - _DIGESTS_MAX :], message.digest]
             said = self._twist_vote(node, message, said)
-        elif isinstance(message, Status | Entries) and self._does(Vice.MUTATE, 20):
-            said = self._twist_hint(message, said)
+        if self._does(Vice.MUTATE, 20):
+            other = self._mutated(node, frame)
+            said = [(to, other if self.random.random() < 0.5 else what) for to, what in said]
+        if Vice.CORRUPT_ROUNDS in self.vices:
+            said = self._corrupt(node, frame, said)
         return self._distort(node, said)
 
-    def _twist_vote(
-        self, node: Node, vote: Vote, said: list[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
+    def _twist_vote(self, node: Node, vote: Vote, said: Said) -> Said:
         if Vice.EQUIVOCATE in self.vices:
-            said = self._equivocate(node, vote, said)
+            odd = {target for target, _ in said if target % 2}
+            said = self._tell_otherwise(node, vote, said, odd)
+        elif Vice.ABSURD in self.vices:
+            said = self._tell_otherwise(node, vote, said, {target for target, _ in said})
         if Vice.WITHHOLD in self.vices and vote.kind is VoteKind.COMMIT and said:
             said = said[:1]
-        if self._does(Vice.MUTATE, 30):
-            other = _signed(node, self._mutate(vote))
-            said = [
-                (target, other if self.random.random() < 0.5 else frame) for target, frame in said
-            ]
         return said
 
-    def _equivocate(
-        self, node: Node, vote: Vote, said: list[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
-        """Tell peers of odd number about a second batch, consistently."""
+    def _tell_otherwise(self, node: Node, vote: Vote, said: Said, to: set[int]) -> Said:
+        """Tell some peers about another batch, consistently, however often they ask."""
         slot = (vote.view, vote.seq)
-        odd = [target for target, _ in said if target % 2]
         if vote.kind is VoteKind.PRE_PREPARE and vote.digest in self._batches:
-            batch = Batch.from_bytes(self._batches[vote.digest])
-            second = replace(batch, timestamp_ms=batch.timestamp_ms + 1).to_bytes()
-            self._second[slot] = batch_digest(second)
-            for target in odd:
+            if slot not in self._second:
+                second = self._other_batch(Batch.from_bytes(self._batches[vote.digest]))
+                self._second[slot] = batch_digest(second)
+                self._batches[self._second[slot]] = second
+            second = self._batches[self._second[slot]]
+            for target in sorted(to):
                 node.world.send(node, target, Body(second).frame())
         digest = self._second.get(slot)
         if digest is None:
             return said
-        other = _signed(node, replace(vote, digest=digest))
-        return [(target, other if target in odd else frame) for target, frame in said]
+        cluster_id = node.world.founding.cluster_id
+        other = signed_vote(replace(vote, digest=digest), node.signer, cluster_id).frame()
+        return [(target, other if target in to else frame) for target, frame in said]
 
-    def _mutate(self, vote: Vote) -> Vote:
-        step = self.random.choice((-1, 1))
-        changes: list[Callable[[], Vote]] = [
-            lambda: replace(vote, view=View(max(0, vote.view + step))),
-            lambda: replace(vote, seq=Seq(max(1, vote.seq + step))),
-            lambda: replace(vote, epoch=Epoch(vote.epoch + 1)),
-            lambda: replace(vote, digest=self.random.choice(self._digests)),
-            lambda: replace(vote, digest=Digest(self.random.randbytes(32))),
-            lambda: replace(vote, kind=self.random.choice(tuple(VoteKind))),
-        ]
-        return self.random.choice(changes)()
+    def _other_batch(self, batch: Batch) -> bytes:
+        """Return a batch that could be in its place; or that could not, if we are absurd."""
+        if Vice.ABSURD not in self.vices:
+            return replace(batch, timestamp_ms=batch.timestamp_ms + 1).to_bytes()
+        return self.random.choice(
+            (
+                replace(batch, timestamp_ms=batch.timestamp_ms + _HOUR_MS).to_bytes(),
+                replace(batch, timestamp_ms=1).to_bytes(),
+                replace(batch, requests=(*batch.requests, b"nobody asked")).to_bytes(),
+                replace(batch, requests=batch.requests * 2).to_bytes(),
+                self.random.choice(list(self._batches.values())),
+                self.random.randbytes(40),
+            )
+        )
 
-    def _twist_hint(
-        self, message: Status | Entries, said: list[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
-        """Lie about where we are, or change a log entry that somebody asked for."""
-        if isinstance(message, Status):
-            ahead = self.random.choice((-1, 1, 7, 1_000))
-            frame = replace(
-                message,
-                view=View(max(0, message.view + ahead)),
-                target_view=View(max(0, message.target_view + ahead)),
-                decided=Seq(max(0, message.decided + ahead)),
-                executed=Seq(max(0, message.executed + ahead)),
-            ).frame()
-        else:
-            entries = list(message.entries)
-            if entries:
-                entries[self.random.randrange(len(entries))] = self.random.randbytes(40)
-            frame = replace(message, entries=tuple(entries)).frame()
-        return [(target, frame) for target, _ in said]
+    def _mutated(self, node: Node, frame: bytes) -> bytes:
+        """Return another frame; a change that the new signature undid is drawn again."""
+        cluster_id = node.world.founding.cluster_id
+        for _ in range(_DRAWS_MAX):
+            other = mutate(frame, self.random, digests=self._digests)
+            is_mended = self.random.random() < 0.5
+            other = sign_again(other, node.signer, cluster_id, is_mended=is_mended)
+            if other != frame:
+                return other
+        return frame
 
-    def _distort(self, node: Node, said: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    def _corrupt(self, node: Node, frame: bytes, said: Said) -> Said:
+        """Apply the corruptions of this message, one content for all receivers of each."""
+        kind = frame[1]
+        nth = self._count.get(kind, 0)
+        self._count[kind] = nth + 1
+        for one in self.corruptions:
+            if (one.kind, one.nth) != (kind, nth):
+                continue
+            if one.is_lost:
+                said = [(target, what) for target, what in said if not one.concerns(target)]
+            else:
+                other = self._mutated(node, frame)
+                said = [(to, other if one.concerns(to) else what) for to, what in said]
+        return said
+
+    def _distort(self, node: Node, said: Said) -> Said:
         if Vice.SILENT in self.vices and node.world.clock.now_ms // 1000 % 3 != 2:
             said = [(target, frame) for target, frame in said if target % 3 == 1]
         if Vice.REPLAY in self.vices and said:
@@ -146,11 +193,6 @@ class Byzantine:
         return vice in self.vices and self.random.random() * 100 < percent
 
 
-def _send_all(node: Node, said: list[tuple[int, bytes]]) -> None:
+def _send_all(node: Node, said: Said) -> None:
     for target, frame in said:
         node.world.send(node, target, frame)
-
-
-def _signed(node: Node, vote: Vote) -> bytes:
-    payload = vote.payload(node.world.founding.cluster_id)
-    return replace(vote, signature=sign(node.signer, DOMAINS[vote.kind], payload)).frame()

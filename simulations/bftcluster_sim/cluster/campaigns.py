@@ -104,7 +104,7 @@ def run_twins(replicas: int, views: int, *, workers: int, watch: Watcher) -> dic
 def run_crash_points(replicas: int, *, workers: int, watch: Watcher) -> dict[str, object]:
     """Tell the story once per peer, boundary and kind of loss."""
     points = list(crash_points.points(replicas))
-    counted, spent = tally(run_all(crash_points.run, points, workers=workers), watch)
+    counted, spent = tally(run_all(_run_point, points, workers=workers), watch)
     return {
         "replicas": replicas,
         "decisions": crash_points.DECISIONS,
@@ -134,6 +134,10 @@ def count_messages(sizes: Iterable[int]) -> dict[str, object]:
 
 def _run_seed(seed: int, *, is_beyond_f: bool) -> Outcome:
     return swarm.run(plan_of(seed, is_beyond_f=is_beyond_f))[0]
+
+
+def _run_point(point: crash_points.Point) -> Outcome:
+    return crash_points.run(point)[0]
 
 
 def _run_script(script: twins.Script) -> Outcome:

@@ -32,6 +32,22 @@ class Point:
     """Number of the effect of that peer, from the start of the run, before which it dies."""
     loss: Loss
 
+    def describe(self) -> str:
+        """Return cluster size, peer, boundary and loss, as ``parse`` reads them: "4:0:17:TORN"."""
+        return f"{self.n}:{self.peer}:{self.boundary}:{self.loss.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Point":
+        """Return the point that ``describe`` tells of.
+
+        Raises:
+            ValueError: It tells of none.
+        """
+        n, peer, boundary, loss = text.split(":")
+        if not 0 <= int(peer) < int(n) or int(n) < 4 or loss not in Loss.__members__:
+            raise ValueError("a peer of the cluster, and how unsynced bytes are lost")
+        return cls(int(n), int(peer), int(boundary), Loss[loss])
+
 
 def points(n: int) -> Iterator[Point]:
     """Yield every point of the story."""
@@ -42,9 +58,9 @@ def points(n: int) -> Iterator[Point]:
                 yield Point(n, node.index, boundary, loss)
 
 
-def run(point: Point) -> Outcome:
+def run(point: Point, *, is_traced: bool = False) -> tuple[Outcome, World]:
     """Tell the story with a crash at ``point``."""
-    return _tell(point.n, point)[0]
+    return _tell(point.n, point, is_traced=is_traced)
 
 
 def _first_boundary(n: int) -> int:
@@ -52,8 +68,8 @@ def _first_boundary(n: int) -> int:
     return World(seed=0, keys=range(n), n=n).nodes[0].boundaries + 1
 
 
-def _tell(n: int, point: Point | None) -> tuple[Outcome, World]:
-    world = World(seed=0, keys=range(n), n=n)
+def _tell(n: int, point: Point | None, *, is_traced: bool = False) -> tuple[Outcome, World]:
+    world = World(seed=0, keys=range(n), n=n, is_traced=is_traced)
     if point is not None:
         _plant(world, point)
     world.start()
@@ -73,7 +89,8 @@ def _tell(n: int, point: Point | None) -> tuple[Outcome, World]:
     for node in world.nodes:
         if is_done:
             world.durability.on_end(node.index, node.log_digests())
-    return judge(f"{point}", world, has_progressed=is_done), world
+    name = "no crash" if point is None else f"crash {point.describe()}"
+    return judge(name, world, has_progressed=is_done), world
 
 
 def _is_done(world: World, wanted: list[bytes]) -> bool:

@@ -156,8 +156,8 @@ def _damage(data: bytearray, lie: Lie, random: Random) -> None:
         case Lie.LOST:
             del data[random.randrange(SECTOR_SIZE_BYTES, len(data)) :]
         case Lie.MISDIRECTED:
-            last = len(data) // SECTOR_SIZE_BYTES - 1
-            source, target = (random.randint(0, last) * SECTOR_SIZE_BYTES for _ in range(2))
+            sectors = range(0, len(data) - SECTOR_SIZE_BYTES + 1, SECTOR_SIZE_BYTES)
+            source, target = random.sample(sectors, 2)
             data[target : target + SECTOR_SIZE_BYTES] = data[source : source + SECTOR_SIZE_BYTES]
         case _:
             raise AssertionError("a rollback is of the whole disk")

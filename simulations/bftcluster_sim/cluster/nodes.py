@@ -75,6 +75,8 @@ class Node:
         """What the next power cut leaves of unsynced bytes."""
         self._wal: Wal | None = None
         self._life = 0
+        self._is_paused = False
+        self._held: list[Callable[[], None]] = []
         self._inbox: list[Event] = []
         self._queue: list[Decided] = []
         self._turn_planned = False
@@ -135,9 +137,21 @@ class Node:
         self._wal = None
         self._life += 1
         self._inbox, self._queue, self._turn_planned = [], [], False
+        self._is_paused, self._held = False, []
         self.disk.cut_power(self.loss, self.world.random)
         self.state.cut_power(self.world.random)
         self.world.on_killed(self)
+
+    def pause(self) -> None:
+        """Stop the process, as SIGSTOP does: what arrives waits, and time goes on without it."""
+        self._is_paused = self.is_up
+
+    def resume(self) -> None:
+        """Let it go on with everything that waited."""
+        self._is_paused = False
+        held, self._held = self._held, []
+        for act in held:
+            self.world.clock.call_at(self.world.clock.now_ms, act)
 
     def take(self, event: Event) -> None:
         """Put ``event`` into the inbox; a turn follows."""
@@ -163,7 +177,11 @@ class Node:
         life, clock = self._life, self.world.clock
 
         def act() -> None:
-            if life == self._life and self.replica is not None:
+            if life != self._life or self.replica is None:
+                return
+            if self._is_paused:
+                self._held.append(act)
+            else:
                 self._guarded(action)
 
         clock.call_at(clock.now_ms + delay_ms, act)

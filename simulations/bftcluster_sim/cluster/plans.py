@@ -27,6 +27,7 @@ class Fault(Enum):
     TORN = "unsynced bytes are torn rather than lost"
     SKEW = "wall clocks are wrong, and jump"
     DRIFT = "timers run fast and slow"
+    PAUSE = "processes stand still for a while"
 
 
 class Ruin(Enum):
@@ -36,6 +37,7 @@ class Ruin(Enum):
     TWIN = "two processes run with its key"
     BAD_DISK = "its disk loses what it had promised to keep"
     DEAD = "it never runs again after its first crash"
+    HASTY = "its timers run ten times too fast, or far too slow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,11 @@ class Plan:
     chaos_ms: int
     requests: int
     is_beyond_f: bool = False
+
+    @property
+    def name(self) -> str:
+        """What names the run, as the command line has it."""
+        return f"seed {self.seed}{' --faults f+1' if self.is_beyond_f else ''}"
 
     def describe(self) -> str:
         """Return one line for people."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster_sim.cluster.behaviours import Byzantine
+from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.disks import Lie, Loss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
@@ -19,6 +19,9 @@ from bftcluster_sim.cluster.world import World
 LIVENESS_LIMIT_MS = 90_000
 _SLICE_MS = 50
 _AFTERMATH_REQUESTS = 3
+_CORRUPTIONS_MAX = 6
+_HASTY_PERMILLE = (50, 10_000)
+_PAUSES_MS = (100, 1_000, 5_000)
 _KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
 
 
@@ -35,6 +38,7 @@ class Outcome:
     """What a run showed."""
 
     name: str
+    """What ``bftcluster sim cluster replay --...`` is to be told, to see it again."""
     verdict: Verdict
     breaches: tuple[str, ...]
     culprits: int
@@ -87,17 +91,20 @@ class _Run:
         self.requests = 0
         self.bad_disks: set[int] = set()
         self.dead: set[int] = set()
+        self.hasty: set[int] = set()
         world = self.world
         for index, key in enumerate(twins, start=plan.n):
             world.faulty |= {index, key}
         for key, ruin, vices in plan.ruins:
             world.faulty.add(key)
             if ruin is Ruin.VICES:
-                world.nodes[key].behaviour = Byzantine(vices, self.random)
+                world.nodes[key].behaviour = self._byzantine(vices)
             elif ruin is Ruin.BAD_DISK:
                 self.bad_disks.add(key)
             elif ruin is Ruin.DEAD:
                 self.dead.add(key)
+            elif ruin is Ruin.HASTY:
+                self.hasty.add(key)
         self.correct = [node for node in world.nodes if node.is_correct]
 
     def go(self) -> tuple[Outcome, World]:
@@ -108,7 +115,12 @@ class _Run:
         world.start()
         self._rage()
         has_progressed = self.plan.is_beyond_f or self._recover()
-        return judge(f"seed {self.plan.seed}", world, has_progressed=has_progressed), world
+        return judge(self.plan.name, world, has_progressed=has_progressed), world
+
+    def _byzantine(self, vices: frozenset[Vice]) -> Byzantine:
+        count = self.random.randint(1, _CORRUPTIONS_MAX) if Vice.CORRUPT_ROUNDS in vices else 0
+        drawn = tuple(draw_corruption(self.random) for _ in range(count))
+        return Byzantine(vices, self.random, drawn)
 
     def _has(self, fault: Fault) -> bool:
         return fault in self.plan.faults
@@ -129,6 +141,8 @@ class _Run:
             if self._has(Fault.DRIFT):
                 node.clock.rate_permille = random.randint(900, 1100)
                 node.clock.offset_ms = random.randint(0, 1_000_000)
+            if node.index in self.hasty:
+                node.clock.rate_permille = random.choice(_HASTY_PERMILLE)
             node.loss = random.choice(list(Loss)) if self._has(Fault.TORN) else Loss.ALL
 
     def _rage(self) -> None:
@@ -157,6 +171,7 @@ class _Run:
             (Fault.CRASH, self._crash),
             (Fault.CRASH_INSIDE, self._light_fuse),
             (Fault.SKEW, self._jump),
+            (Fault.PAUSE, self._pause),
         ]
         actions = [action for fault, action in table if self._has(fault)]
         if self.bad_disks:
@@ -219,6 +234,14 @@ class _Run:
         wide_ms = 10_000 if node.is_correct else 3_600_000
         node.clock.skew_ms = self.random.randint(-wide_ms, wide_ms)
 
+    def _pause(self) -> None:
+        node = self.random.choice(self.world.nodes)
+        node.pause()
+        self.world.trace.line(f"{node.index} stands still")
+        self.world.clock.call_at(
+            self.world.clock.now_ms + self.random.choice(_PAUSES_MS), node.resume
+        )
+
     def _ruin_disk(self) -> None:
         node = self.world.nodes[self.random.choice(sorted(self.bad_disks))]
         if self.random.random() < 0.5:
@@ -257,6 +280,7 @@ class _Run:
         world.trace.line(f"healed: {sorted(node.index for node in core)}, away: {sorted(away)}")
         for node in core:
             node.fuse = None
+            node.resume()
             node.clock.skew_ms = random.randint(-1_000, 1_000)
             node.start()
         wanted = [self._submit(core) for _ in range(_AFTERMATH_REQUESTS)]

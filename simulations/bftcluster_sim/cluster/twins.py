@@ -51,11 +51,24 @@ class Script:
     rounds: tuple[tuple[int, Groups], ...]
 
     def describe(self) -> str:
-        """Return one line for people."""
-        return "; ".join(
-            f"view {view}: primary {primary}, groups {''.join(map(str, groups))}"
-            for view, (primary, groups) in enumerate(self.rounds)
-        )
+        """Return primary and groups of each view, as ``parse`` reads them: "0-00011,3-00001"."""
+        return ",".join(f"{primary}-{''.join(map(str, to))}" for primary, to in self.rounds)
+
+    @classmethod
+    def parse(cls, text: str) -> "Script":
+        """Return the script that ``describe`` tells of.
+
+        Raises:
+            ValueError: It tells of none.
+        """
+        rounds = []
+        for part in text.split(","):
+            primary, _, groups = part.partition("-")
+            rounds.append((int(primary), tuple(int(digit) for digit in groups)))
+        n = len(rounds[0][1]) - 1
+        if n < 4 or any(len(groups) != n + 1 or primary >= n for primary, groups in rounds):
+            raise ValueError("as many groups in each view as there are instances")
+        return cls(n, tuple(rounds))
 
 
 def partitions(n: int) -> list[Groups]:
@@ -111,7 +124,8 @@ def run(script: Script, *, is_traced: bool = False) -> tuple[Outcome, World]:
     if has_progressed:
         for node in correct:
             world.durability.on_end(node.index, node.log_digests())
-    return judge(script.describe(), world, has_progressed=has_progressed), world
+    name = f"twins {script.describe()}"
+    return judge(name, world, has_progressed=has_progressed), world
 
 
 class _Parted:

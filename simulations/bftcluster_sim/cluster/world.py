@@ -205,9 +205,8 @@ class World:
 
     def on_report(self, node: Node, report: Report) -> None:
         """A replica told its operator something."""
-        if self.trace.is_kept:
-            peer = "" if report.peer is None else f" by {report.peer.hex()[:8]}"
-            self.trace.line(f"{node.index} reports {report.verdict.value}{peer}: {report.detail}")
+        peer = "" if report.peer is None else f" by {report.peer.hex()[:8]}"
+        self.trace.line(f"{node.index} reports {report.verdict.value}{peer}: {report.detail}")
 
     def on_halt(self, node: Node, halt: Halt) -> None:
         """A replica has stopped for good."""

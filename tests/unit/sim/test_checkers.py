@@ -1,0 +1,158 @@
+"""Each checker on a history that must trip it, and on one that must not."""
+
+import pytest
+
+from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster_sim.cluster.checkers import (
+    Agreement,
+    Determinism,
+    Durability,
+    Honesty,
+    Integrity,
+    Order,
+)
+
+A, B = Digest(b"a" * 32), Digest(b"b" * 32)
+ALICE, BOB = ReplicaId(b"\x01" * 32), ReplicaId(b"\x02" * 32)
+
+
+def test_two_digests_at_one_sequence_number_are_no_agreement() -> None:
+    agreement = Agreement()
+
+    agreement.on_decided(0, Seq(1), A)
+    agreement.on_decided(1, Seq(1), B)
+
+    assert agreement.breaches == ["S1 agreement: 0 and 1 decided 1 as 61616161 and 62626262"]
+
+
+def test_a_peer_that_decides_otherwise_in_its_next_life_breaks_agreement() -> None:
+    agreement = Agreement()
+
+    agreement.on_decided(0, Seq(1), A)
+    agreement.on_decided(0, Seq(1), B)
+
+    assert len(agreement.breaches) == 1
+
+
+def test_equal_decisions_and_one_batch_at_two_sequence_numbers_agree() -> None:
+    agreement = Agreement()
+
+    for peer in range(3):
+        agreement.on_decided(peer, Seq(1), A)
+        agreement.on_decided(peer, Seq(2), A)
+
+    assert agreement.breaches == []
+
+
+@pytest.mark.parametrize("handed_out", [(1, 3), (1, 1), (2,), (1, 2, 1)])
+def test_a_gap_or_a_step_back_is_out_of_order(handed_out: tuple[int, ...]) -> None:
+    order = Order()
+    order.on_start(0, Seq(0))
+
+    for seq in handed_out:
+        order.on_decided(0, Seq(seq))
+
+    assert [breach[:8] for breach in order.breaches] == ["S2 order"]
+
+
+def test_a_life_goes_on_where_its_ledger_ends() -> None:
+    order = Order()
+
+    order.on_start(0, Seq(0))
+    order.on_decided(0, Seq(1))
+    order.on_decided(0, Seq(2))
+    order.on_start(0, Seq(1))
+    order.on_decided(0, Seq(2))
+    order.on_start(1, Seq(7))
+    order.on_decided(1, Seq(8))
+
+    assert order.breaches == []
+
+
+def test_what_nobody_asked_for_must_not_take_effect() -> None:
+    integrity = Integrity(asked={b"x"})
+
+    integrity.on_effect(0, Seq(1), b"y")
+
+    assert integrity.breaches == ["S3 integrity: 0 executed what nobody asked for, at 1"]
+
+
+def test_a_request_must_not_take_effect_twice() -> None:
+    integrity = Integrity(asked={b"x"})
+
+    integrity.on_effect(0, Seq(1), b"x")
+    integrity.on_effect(0, Seq(2), b"x")
+
+    assert integrity.breaches == ["S3 integrity: 0 executed a request at 1 and 2"]
+
+
+def test_a_request_takes_effect_once_on_each_peer_and_again_when_it_was_lost_with_the_state() -> (
+    None
+):
+    integrity = Integrity(asked={b"x"})
+
+    for peer in (0, 1, 0):
+        integrity.on_effect(peer, Seq(1), b"x")
+
+    assert integrity.breaches == []
+    assert integrity.has_effect(1, b"x")
+    assert not integrity.has_effect(2, b"x")
+
+
+def test_a_correct_key_that_contradicts_itself_is_a_breach_and_a_faulty_one_is_not() -> None:
+    honesty = Honesty()
+
+    honesty.on_audit(culprits=[ALICE], correct=[BOB])
+    assert honesty.breaches == []
+
+    honesty.on_audit(culprits=[ALICE, BOB], correct=[BOB])
+    assert honesty.breaches == ["S5 honesty: correct 02020202 contradicted itself"]
+
+
+def test_another_state_after_the_same_batch_is_a_breach() -> None:
+    determinism = Determinism()
+
+    determinism.on_state(0, Seq(1), A)
+    determinism.on_state(1, Seq(1), A)
+    determinism.on_state(0, Seq(2), B)
+    assert determinism.breaches == []
+
+    determinism.on_state(1, Seq(2), A)
+    assert determinism.breaches == ["S6 determinism: 1 has another state after 2"]
+
+
+def durability(answers: list[tuple[int, Digest]]) -> Durability:
+    told = Durability(weak_quorum=2)
+    for peer, digest in answers:
+        told.on_answer(peer, Seq(1), digest)
+    return told
+
+
+@pytest.mark.parametrize("log", [{}, {Seq(1): B}, {Seq(2): A}])
+def test_what_a_weak_quorum_answered_must_be_in_every_healed_log(log: dict[Seq, Digest]) -> None:
+    told = durability([(0, A), (1, A)])
+
+    told.on_end(2, log)
+
+    assert told.breaches == ["S7 durability: 2 lacks the acknowledged 1"]
+
+
+@pytest.mark.parametrize(
+    "answers", [[(0, A)], [(0, A), (0, A)], [(0, A), (1, B)]], ids=["one", "one twice", "two ways"]
+)
+def test_fewer_equal_answers_than_a_weak_quorum_promise_nothing(
+    answers: list[tuple[int, Digest]],
+) -> None:
+    told = durability(answers)
+
+    told.on_end(2, {})
+
+    assert told.breaches == []
+
+
+def test_an_acknowledged_batch_in_the_log_is_kept_as_promised() -> None:
+    told = durability([(0, A), (1, A)])
+
+    told.on_end(2, {Seq(1): A, Seq(2): B})
+
+    assert told.breaches == []

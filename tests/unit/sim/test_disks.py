@@ -1,0 +1,174 @@
+"""A disk keeps what was synced, loses what was not, and lies only when told to."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from bftcluster_sim.cluster.disks import SECTOR_SIZE_BYTES, Lie, Loss, SimDisk
+
+SYNCED = b"s" * 100
+UNSYNCED = b"u" * (3 * SECTOR_SIZE_BYTES)
+DURABLE = bytes(range(256)) * 16
+"""8 sectors: enough for every lie, and no two bytes in a row alike."""
+
+
+def randoms() -> Iterator[Random]:
+    return (Random(seed) for seed in range(50))
+
+
+def half_written() -> SimDisk:
+    disk = SimDisk()
+    file = disk.create("log")
+    file.append(SYNCED)
+    file.sync()
+    disk.sync_directory()
+    file.append(UNSYNCED)
+    return disk
+
+
+def left(loss: Loss) -> set[bytes]:
+    """Return what a power cut leaves, over many draws."""
+    found = set()
+    for random in randoms():
+        disk = half_written()
+        disk.cut_power(loss, random)
+        found.add(disk.read("log"))
+    return found
+
+
+def test_lost_bytes_are_those_that_were_not_synced() -> None:
+    assert left(Loss.ALL) == {SYNCED}
+
+
+def test_bytes_that_were_not_synced_may_all_be_there() -> None:
+    assert left(Loss.NONE) == {SYNCED + UNSYNCED}
+
+
+def test_a_torn_write_leaves_a_prefix_of_any_length() -> None:
+    found = left(Loss.TORN)
+
+    assert len(found) > 10
+    assert all((SYNCED + UNSYNCED).startswith(data) for data in found)
+    assert all(data.startswith(SYNCED) for data in found)
+
+
+def test_some_sectors_arrive_and_the_others_hold_noise() -> None:
+    found = left(Loss.SECTORS)
+
+    assert len(found) > 10
+    assert all(data.startswith(SYNCED) for data in found)
+    assert {len(data) for data in found} == {len(SYNCED + UNSYNCED)}
+    assert any(b"u" * SECTOR_SIZE_BYTES in data and set(data) - set(b"su") for data in found)
+
+
+def test_a_file_whose_directory_was_not_synced_may_be_gone() -> None:
+    disk = SimDisk()
+    disk.create("log").sync()
+
+    disk.cut_power(Loss.ALL, Random(0))
+
+    assert not disk.exists("log")
+
+
+def test_a_rename_that_was_not_synced_may_be_undone_and_one_that_was_stays() -> None:
+    for is_synced in (False, True):
+        disk = half_written()
+        file = disk.create("new")
+        file.append(b"new")
+        file.sync()
+        disk.sync_directory()
+        disk.rename("new", "log")
+        if is_synced:
+            disk.sync_directory()
+
+        disk.cut_power(Loss.ALL, Random(0))
+
+        assert disk.read("log") == (b"new" if is_synced else SYNCED)
+
+
+def test_a_truncation_that_was_not_synced_is_undone() -> None:
+    disk = half_written()
+    disk.open("log").truncate(1)
+
+    disk.cut_power(Loss.TORN, Random(0))
+
+    assert disk.read("log") == SYNCED
+
+
+def durable() -> SimDisk:
+    disk = SimDisk()
+    file = disk.create("log")
+    file.append(DURABLE)
+    file.sync()
+    disk.sync_directory()
+    return disk
+
+
+def after(lie: Lie) -> set[bytes]:
+    """Return what the bytes that the disk acknowledged are now, over many draws."""
+    found = set()
+    for random in randoms():
+        disk = durable()
+        disk.lie(lie, random)
+        disk.cut_power(Loss.ALL, random)
+        found.add(disk.read("log"))
+    return found
+
+
+def test_rot_flips_one_bit_of_what_was_durable() -> None:
+    for data in after(Lie.ROT):
+        changed = [a ^ b for a, b in zip(DURABLE, data, strict=True) if a != b]
+        assert len(changed) == 1
+        assert changed[0].bit_count() == 1
+
+
+def test_a_lost_write_leaves_a_shorter_file_without_a_sign() -> None:
+    found = after(Lie.LOST)
+
+    assert len(found) > 10
+    assert all(DURABLE.startswith(data) and len(data) < len(DURABLE) for data in found)
+
+
+def test_a_misdirected_write_puts_a_sector_over_another() -> None:
+    numbered = b"".join(bytes([i]) * SECTOR_SIZE_BYTES for i in range(8))
+    found = set()
+    for random in randoms():
+        disk = SimDisk()
+        file = disk.create("log")
+        file.append(numbered)
+        file.sync()
+        disk.lie(Lie.MISDIRECTED, random)
+        found.add(bytes(disk.read("log")[::SECTOR_SIZE_BYTES]))
+
+    right = bytes(range(8))
+    assert right not in found
+    assert all(sum(a != b for a, b in zip(right, sectors, strict=True)) == 1 for sectors in found)
+
+
+def test_a_rollback_brings_back_what_was_durable_then() -> None:
+    disk = half_written()
+    disk.remember()
+    disk.open("log").append(UNSYNCED)
+    disk.open("log").sync()
+
+    disk.lie(Lie.ROLLBACK, Random(0))
+
+    assert disk.read("log") == SYNCED
+
+
+@pytest.mark.parametrize("call", ["create", "append", "sync", "truncate", "rename", "remove"])
+def test_every_call_that_changes_something_can_be_the_last(call: str) -> None:
+    calls: list[str] = []
+    disk = SimDisk(calls.append)
+
+    file = disk.create("log")
+    file.append(b"x")
+    file.sync()
+    file.truncate(0)
+    disk.rename("log", "old")
+    disk.remove("old")
+    disk.sync_directory()
+
+    assert call in calls
+    assert len(calls) == 7

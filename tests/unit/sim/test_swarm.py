@@ -1,0 +1,103 @@
+"""Verdicts: passed, stuck and split are different things, and each can be reached."""
+
+from dataclasses import replace
+
+import pytest
+
+from bftcluster.pbft.votes import VoteKind
+from bftcluster_sim.cluster import twins
+from bftcluster_sim.cluster.behaviours import Vice
+from bftcluster_sim.cluster.plans import Plan, Ruin
+from bftcluster_sim.cluster.swarm import Outcome, Verdict, run
+from bftcluster_sim.cluster.traces import describe
+from bftcluster_sim.cluster.world import World
+from tests.unit.pbft.builders import vote
+
+NOTHING = frozenset[Vice]()
+CALM = Plan(seed=1, n=4, faults=frozenset(), ruins=(), chaos_ms=500, requests=3)
+
+
+def test_a_calm_run_passes_and_stays_in_its_view_until_only_a_quorum_is_left() -> None:
+    outcome, world = run(CALM, is_traced=True)
+
+    assert outcome.verdict is Verdict.PASS
+    assert not outcome.breaches
+    lines = world.trace.lines
+    calm = lines[: next(i for i, line in enumerate(lines) if "healed:" in line)]
+    decided = [line for line in calm if " decides " in line]
+    assert len(decided) >= world.membership.n
+    assert all(line.endswith("in view 0") for line in decided)
+
+
+def ruined(ruin: Ruin, *keys: int) -> Outcome:
+    return run(replace(CALM, ruins=tuple((key, ruin, NOTHING) for key in keys)))[0]
+
+
+def test_without_a_quorum_of_correct_replicas_nothing_is_decided_and_nothing_goes_wrong() -> None:
+    outcome = ruined(Ruin.DEAD, 0, 1)
+
+    assert outcome.verdict is Verdict.NO_PROGRESS
+    assert not outcome.breaches
+
+
+@pytest.mark.parametrize("ruin", [Ruin.DEAD, Ruin.TWIN, Ruin.BAD_DISK, Ruin.HASTY])
+def test_one_ruined_primary_of_four_stops_nobody(ruin: Ruin) -> None:
+    assert ruined(ruin, 0).verdict is Verdict.PASS
+
+
+def forked(seed: int) -> tuple[Outcome, World]:
+    ruins = ((0, Ruin.TWIN, NOTHING), (1, Ruin.TWIN, NOTHING))
+    return run(replace(CALM, seed=seed, ruins=ruins, is_beyond_f=True, chaos_ms=2_000, requests=8))
+
+
+def test_twice_f_plus_one_fork_the_log_and_exactly_they_are_named() -> None:
+    outcomes = [forked(seed) for seed in range(12)]
+    split = [(outcome, world) for outcome, world in outcomes if outcome.is_split]
+
+    assert split, "the checkers must fire"
+    for outcome, world in split:
+        assert outcome.verdict is Verdict.DIVERGED
+        assert any(breach.startswith("S1 agreement") for breach in outcome.breaches)
+        assert world.auditor.culprits == {world.nodes[0].key, world.nodes[1].key}
+        assert (outcome.culprits, outcome.weak_quorum, outcome.honest_named) == (2, 2, 0)
+
+
+def test_a_run_is_the_same_when_it_is_run_again_and_another_seed_is_another_run() -> None:
+    again = [run(replace(CALM, seed=seed), is_traced=True) for seed in (1, 1, 2)]
+
+    (first, one), (second, two), (third, _) = again
+    assert one.trace.lines == two.trace.lines
+    assert first == second
+    assert first.digest != third.digest
+
+
+def test_keeping_a_trace_does_not_change_the_run() -> None:
+    assert run(CALM)[0].digest == run(CALM, is_traced=True)[0].digest
+
+
+def test_a_trace_is_readable() -> None:
+    lines = run(CALM, is_traced=True)[1].trace.lines
+
+    assert lines[0].split()[1:3] == ["seed", "1"]
+    assert any("client -> " in line for line in lines)
+    assert any("decides 1" in line and "in view 0" in line for line in lines)
+    assert describe(vote(VoteKind.COMMIT, 1, seq=7, view=2).frame()).startswith("COMMIT [0, 2, 7]")
+
+
+@pytest.mark.parametrize(("n", "views", "count"), [(4, 1, 24), (4, 2, 576), (7, 1, 77)])
+def test_scripts_are_counted_up_to_symmetry(n: int, views: int, count: int) -> None:
+    scripts = list(twins.scripts(n, views))
+
+    assert len(scripts) == len(set(scripts)) == count
+
+
+def test_a_script_decides_who_is_primary_and_who_hears_whom() -> None:
+    """The twins with one peer each, and one peer alone: no quorum until the script is over."""
+    parted = (3, (0, 0, 0, 1, 1))
+    outcome, world = twins.run(twins.Script(4, (parted, parted)), is_traced=True)
+
+    assert outcome.verdict is Verdict.PASS
+    assert world.membership.primary(0) == world.nodes[3].key  # type: ignore[arg-type]
+    decided = [line for line in world.trace.lines if " decides " in line]
+    assert decided
+    assert all("view 0" not in line and "view 1" not in line for line in decided)
