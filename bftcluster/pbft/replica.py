@@ -19,7 +19,6 @@ from bftcluster.pbft.events import (
     Ready,
     Recovered,
     RequestSubmitted,
-    StateInstalled,
     Tick,
 )
 from bftcluster.pbft.inbox import Inbox
@@ -215,9 +214,6 @@ class Replica:
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
                 self._checkpoints.on_executed(seq, root, next_membership)
                 self._catch_up.fetch_if_behind()
-            case StateInstalled():
-                if self._catch_up.on_installed(event):
-                    self._normal_case.advance_all()
             case LogRead(to=to, entries=entries):
                 self._catch_up.on_log_read(to, entries)
             case _:
