@@ -32,7 +32,7 @@ from bftcluster.limits import STATE_WANTS_MAX
 from bftcluster.pbft.verdicts import Verdict
 
 ANSWER_TIMEOUT_MS: Final = 5_000
-MOVED_PAUSE_MS: Final = 200
+MOVED_PAUSE_MS: Final = 50
 """A source that serves another checkpoint is left alone for so long: ours may come up there, or
 its own may be certified here."""
 SILENT_PAUSE_MS: Final = 10_000

@@ -236,6 +236,7 @@ class Peer:
         giver = StateGiver(
             reader=parts.store.reader,
             send=send,
+            stable_frame=lambda: parts.replica.stable_frame,
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
         )
         taker = StateTaker(

@@ -24,10 +24,12 @@ class StateGiver:
         *,
         reader: LedgerReader,
         send: Callable[[PeerId, bytes], object],
+        stable_frame: Callable[[], bytes | None],
         rate_max_bytes_per_s: int,
     ) -> None:
         self._reader = reader
         self._send = send
+        self._stable_frame = stable_frame
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
         self._waiting: dict[PeerId, FetchState] = {}
         """The newest request of each peer, those first that have waited longest."""
@@ -52,9 +54,18 @@ class StateGiver:
                 await self._arrived.wait()
             peer, fetch = next(iter(self._waiting.items()))
             del self._waiting[peer]
-            frame = (await trio.to_thread.run_sync(self._answer, fetch)).frame()
+            parts = await trio.to_thread.run_sync(self._answer, fetch)
+            if parts.root != fetch.root:
+                self._show_checkpoint(peer)
+            frame = parts.frame()
             self._send(peer, frame)
             await trio.sleep(len(frame) / self._rate_max_bytes_per_s)
+
+    def _show_checkpoint(self, peer: PeerId) -> None:
+        """Tell whoever asks for a state that has gone what it can have instead."""
+        frame = self._stable_frame()
+        if frame is not None:
+            self._send(peer, frame)
 
     def _answer(self, fetch: FetchState) -> StateParts:
         with self._reader.snapshot() as snapshot:

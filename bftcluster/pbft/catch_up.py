@@ -259,16 +259,9 @@ class CatchUp:
         retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
         if target.seq <= self._state_asked and core.now_ms < retry_ms:
             return
-        sources = tuple(
-            replica
-            for replica in core.membership.replicas
-            if replica in core.peers and core.peers[replica].executed >= target.seq
-        )
-        if sources:
-            self._state_asked, self._state_asked_ms = target.seq, core.now_ms
-            core.out.state_fetch = StateFetch(
-                target.seq, target.state_root, target.to_bytes(), sources
-            )
+        sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
+        self._state_asked, self._state_asked_ms = target.seq, core.now_ms
+        core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings

@@ -120,7 +120,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Members that claim to have executed that far."""
+    """Who signed it: they had that state."""
 
 
 class HaltReason(Enum):
@@ -160,7 +160,7 @@ class Ready:
     evidence: tuple[bytes, ...]
     """``Evidence.to_bytes()`` of members that contradicted themselves, to be ordered."""
     state_fetch: StateFetch | None
-    """Fetch this state, instead of any other; it comes again with other sources and newer states.
+    """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""

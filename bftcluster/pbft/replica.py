@@ -23,6 +23,7 @@ from bftcluster.pbft.events import (
 )
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
+from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.probation import Probation, is_older_than_ledger
@@ -143,6 +144,12 @@ class Replica:
     def stable(self) -> Seq:
         """The last stable checkpoint."""
         return self._core.log.low
+
+    @property
+    def stable_frame(self) -> bytes | None:
+        """The frame that proves the last stable checkpoint to others; None before the first."""
+        stable = self._core.stable
+        return None if stable is None else StableCheckpoint(stable).frame()
 
     @property
     def stats(self) -> Stats:

@@ -65,7 +65,7 @@ class Settings:
     state_fetch_behind_seqs: int = 10_000
     """Further behind than this, we have the state fetched rather than all the log."""
     state_fetch_retry_ms: int = 5_000
-    """How often the sources of a state transfer are named anew."""
+    """How often a state transfer that is still needed is asked for anew."""
 
     def __post_init__(self) -> None:
         assert self.window_size_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"

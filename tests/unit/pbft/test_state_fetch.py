@@ -106,7 +106,7 @@ def test_a_newer_certified_state_is_asked_for_while_the_cluster_moves_on() -> No
     assert asked[-1] == 48
 
 
-def test_the_sources_are_named_again_after_a_while() -> None:
+def test_a_state_is_asked_for_again_after_a_while() -> None:
     cluster, late = late_by(30)
     for host in cluster.hosts:
         host.log_kept_from = Seq(25)
