@@ -59,6 +59,10 @@ SWEEP_ROWS_MAX: Final = 1000
 SWEEP_INTERVAL_MS: Final = 1000
 MOVED_ROWS_MAX: Final = 100
 """Pins looked at after one batch for those that a removed peer held."""
+STATE_WANTS_MAX: Final = 256
+"""Nodes of the state's tree, and as many rows, that one request of a state transfer asks for."""
+STATE_ANSWER_SIZE_BYTES: Final = 1 << 20
+"""Nodes and rows in one answer: no more of them once they would pass this together."""
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
 PROPOSALS_MEMORY_MAX_BYTES: Final = 16 << 20
 """Proposals that are kept decoded while they collect approvals."""

@@ -10,12 +10,11 @@ from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import StateTree, node_key
+from bftcluster.ledger.merkle import Read, StateTree, stored_root
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
-from bftcluster.ledger.tree_nodes import EMPTY_PAGE, digest_of_node
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
@@ -79,7 +78,7 @@ class Ledger:
         """Return the state root of the last checkpoint that was flushed; None before the first."""
         if self.head.seq < self.genesis.checkpoint_interval:
             return None
-        return digest_of_node(self._store.get(Space.TREE, node_key("")) or EMPTY_PAGE)
+        return stored_root(self._store.get)
 
     def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
         """Execute consecutive batches, the first right after ``head.seq``."""
@@ -89,12 +88,14 @@ class Ledger:
         self._store.prefetch(keys_of(requests, self._verifier, proposals_open=proposals_open))
         applied: list[Applied] = []
         roots: dict[Seq, Digest] = {}
+        at_root: Read = self._store.get
         for batch in batches:
             applied.append(apply(batch, self._state, self.genesis, self._verifier))
             if batch.seq % self.genesis.checkpoint_interval == 0:
-                self._tree.absorb(self._state.take_dirty())
+                self._tree.absorb(self._state.take_dirty(), at_root)
                 roots[batch.seq] = self._tree.root()
-        self._tree.absorb(self._state.take_dirty())
+                at_root = self._state.as_of_now()
+        self._tree.absorb(self._state.take_dirty(), at_root)
         delta = self._state.take_delta()
         delta.update(self._tree.take_delta(self.head.seq))
         memberships = {

@@ -20,6 +20,11 @@ class MemoryStore:
         """See ``StatePort``."""
         return self._rows[space].get(key)
 
+    def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """See ``transferring.Source``."""
+        rows = self._rows[space]
+        return {key: rows[key] for key in keys if key in rows}
+
     def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
         """See ``StatePort``."""
         rows = self._rows[space]

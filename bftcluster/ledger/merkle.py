@@ -3,10 +3,12 @@
 Changes are hashed as they come and wait; a checkpoint takes all of them into the tree at once,
 level by level downwards (so that storage can fetch many nodes at a time) and then upwards, so that
 each node is hashed once. What waits is stored too, so that a restart between checkpoints loses
-nothing. Nodes and waiting changes are rows of the tree's own spaces.
+nothing. And so is what each row was at the checkpoint before it changed: whoever lags can be given
+the state that a quorum certified, while ours moves on. All of that are rows of the tree's own
+spaces.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Final
 
@@ -24,11 +26,14 @@ from bftcluster.ledger.tree_nodes import (
     SLOT_SIZE,
     digest_of_node,
     digest_of_value,
-    entries_of,
     is_branch,
     nibble_of,
+    node_of,
     page,
     path_of,
+    record,
+    records_in,
+    records_of,
     slot,
     slot_count,
     slot_start,
@@ -38,7 +43,9 @@ _PENDING_PAGE: Final = 64
 _ROOT: Final = ""
 _HEX: Final = "0123456789abcdef"
 Changes = list[tuple[str, bytes]]
-"""Paths in hexadecimal, sorted, with their entries; an entry that ends in ``GONE`` deletes."""
+"""Paths in hexadecimal, sorted, with their records; one whose digest is ``GONE`` deletes."""
+Read = Callable[[Space, bytes], bytes | None]
+"""Returns the value of a row, as ``StatePort.get`` does."""
 
 
 class StateTree:
@@ -53,25 +60,47 @@ class StateTree:
         self._unsaved: dict[bytes, bytes] = {}
         self._saved: list[bytes] = []
         """Keys of the stored rows of waiting changes."""
-        self._obsolete: list[bytes] = []
+        self._before: dict[bytes, bytes] = {}
+        """What rows were at the last root, by their keys in ``Space.BEFORE``; not stored yet."""
+        self._kept: list[bytes] = []
+        """Those keys that are stored."""
+        self._obsolete: list[Key] = []
         after = b""
         while rows := store.iterate(Space.TREE_PENDING, after, _PENDING_PAGE):
             for key, value in rows:
                 self._saved.append(key)
-                for start in range(0, len(value), ENTRY_SIZE):
-                    entry = value[start : start + ENTRY_SIZE]
-                    self._waiting[entry[:HASH_SIZE]] = entry
+                self._waiting.update((each[:HASH_SIZE], each) for each in records_in(value))
+            after = rows[-1][0]
+        after = b""
+        while rows := store.iterate(Space.BEFORE, after, _PENDING_PAGE):
+            self._kept += [key for key, _ in rows]
             after = rows[-1][0]
 
-    def absorb(self, dirty: Iterable[tuple[Space, Rows]]) -> None:
-        """Take changed rows to be part of the next root."""
+    def absorb(self, dirty: Iterable[tuple[Space, Rows]], at_root: Read | None = None) -> None:
+        """Take changed rows to be part of the next root.
+
+        Args:
+            dirty: The rows.
+            at_root: Tells what a row was at the last root, for those that changed since only now;
+                left out, the store does.
+        """
         changes: dict[bytes, bytes] = {}
+        first: list[Key] = []
         for space, rows in dirty:
             for key, value in rows.items():
                 path = path_of(space, key)
-                changes[path] = path + (GONE if value is None else digest_of_value(value))
+                if path not in self._waiting:
+                    first.append((space, key))
+                digest = GONE if value is None else digest_of_value(value)
+                changes[path] = record(path, digest, space, key)
         self._waiting.update(changes)
         self._unsaved.update(changes)
+        self._store.prefetch(first)
+        read = at_root or self._store.get
+        for space, key in first:
+            before = read(space, key)
+            if before is not None:
+                self._before[before_key(space, key)] = before
 
     def root(self) -> Digest:
         """Return the digest of the whole state as absorbed."""
@@ -83,8 +112,9 @@ class StateTree:
         self._loaded = {}
         self._waiting = {}
         self._unsaved = {}
-        self._obsolete += self._saved
-        self._saved = []
+        self._obsolete += [(Space.TREE_PENDING, key) for key in self._saved]
+        self._obsolete += [(Space.BEFORE, key) for key in self._kept]
+        self._saved, self._kept, self._before = [], [], {}
         return digest
 
     def take_delta(self, seq: Seq) -> dict[Key, bytes | None]:
@@ -96,12 +126,14 @@ class StateTree:
         delta: dict[Key, bytes | None] = {
             (Space.TREE, node_key(prefix)): node for prefix, node in self._nodes.items()
         }
-        delta.update(((Space.TREE_PENDING, key), None) for key in self._obsolete)
+        delta.update((key, None) for key in self._obsolete)
+        delta.update(((Space.BEFORE, key), value) for key, value in self._before.items())
+        self._kept += self._before
         if self._unsaved:
             key = seq.to_bytes(8, "big")
             delta[Space.TREE_PENDING, key] = b"".join(self._unsaved.values())
             self._saved.append(key)
-        self._nodes, self._unsaved, self._obsolete = {}, {}, []
+        self._nodes, self._unsaved, self._before, self._obsolete = {}, {}, {}, []
         return delta
 
     def _load(self, changes: Changes) -> None:
@@ -150,51 +182,61 @@ class StateTree:
         return self._put(prefix, bytes(branch), count)
 
     def _rebuild_page(self, prefix: str, node: bytes, changes: Changes) -> tuple[int, Digest]:
-        entries = {entry[:HASH_SIZE]: entry for entry in entries_of(node)}
-        for _, entry in changes:
-            if entry[HASH_SIZE:] == GONE:
-                entries.pop(entry[:HASH_SIZE], None)
+        records = {each[:HASH_SIZE]: each for each in records_of(node)}
+        for _, each in changes:
+            if each[HASH_SIZE:ENTRY_SIZE] == GONE:
+                records.pop(each[:HASH_SIZE], None)
             else:
-                entries[entry[:HASH_SIZE]] = entry
-        return self._build(prefix, sorted(entries.values()))
+                records[each[:HASH_SIZE]] = each
+        return self._build(prefix, sorted(records.values()))
 
-    def _build(self, prefix: str, entries: list[bytes]) -> tuple[int, Digest]:
-        """Make the node of these entries, and whatever is below it, from nothing."""
-        count = len(entries)
+    def _build(self, prefix: str, records: list[bytes]) -> tuple[int, Digest]:
+        """Make the node of these records, and whatever is below it, from nothing."""
+        count = len(records)
         if count <= PAGE_ENTRIES_MAX:
-            return self._put(prefix, page(entries), count)
+            return self._put(prefix, page(records), count)
         branch = bytearray(EMPTY_BRANCH)
         depth = len(prefix)
-        for number, group in groupby(entries, key=lambda entry: nibble_of(entry, depth)):
+        for number, group in groupby(records, key=lambda each: nibble_of(each, depth)):
             below, digest = self._build(prefix + _HEX[number], list(group))
             start = slot_start(number)
             branch[start : start + SLOT_SIZE] = slot(below, digest)
         return self._put(prefix, bytes(branch), count)
 
     def _collapse(self, prefix: str, branch: bytearray) -> list[bytes]:
-        """Remove the children of a branch that has become a page; return their entries, in order.
+        """Remove the children of a branch that has become a page; return their records, in order.
 
         With so few entries below it, all its children are pages.
         """
-        entries: list[bytes] = []
+        records: list[bytes] = []
         for number, nibble in enumerate(_HEX):
             if slot_count(branch, number):
                 child = prefix + nibble
                 node = self._nodes.get(child) or self._node(child)
                 assert not is_branch(node), "a child has no more entries than its parent"
-                entries += entries_of(node)
+                records += records_of(node)
                 self._nodes[child] = None
-        return entries
+        return records
 
     def _put(self, prefix: str, node: bytes, count: int) -> tuple[int, Digest]:
         """Store a node; an empty one is none, but for the root."""
         self._nodes[prefix] = node if count or prefix == _ROOT else None
-        return count, digest_of_node(node)
+        return count, digest_of_node(node_of(node))
 
 
 def node_key(prefix: str) -> bytes:
     """Return the key of a node's row: ``/`` and the path to it in hexadecimal."""
     return b"/" + prefix.encode()
+
+
+def stored_root(get: Read) -> Digest:
+    """Return the state root of the last checkpoint, out of the stored tree."""
+    return digest_of_node(node_of(get(Space.TREE, node_key(_ROOT)) or EMPTY_PAGE))
+
+
+def before_key(space: Space, key: bytes) -> bytes:
+    """Return the key under which ``Space.BEFORE`` has what a row was at the last root."""
+    return bytes((space,)) + key
 
 
 def _split(changes: Changes, depth: int) -> list[tuple[str, Changes]]:

@@ -19,6 +19,7 @@ from bftcluster.ledger.tree_nodes import (
     entries_of,
     is_branch,
     nibble_of,
+    node_of,
     path_of,
     slot_count,
     slot_digest,
@@ -53,7 +54,7 @@ def prove(store: StatePort, space: Space, key: bytes) -> Proof:
     """Return the proof of a row's value or absence, as of the last checkpoint."""
     path = path_of(space, key)
     prefix = ""
-    nodes = [store.get(Space.TREE, node_key(prefix)) or EMPTY_PAGE]
+    nodes = [node_of(store.get(Space.TREE, node_key(prefix)) or EMPTY_PAGE)]
     while is_branch(nodes[-1]):
         nibble = nibble_of(path, len(prefix))
         if not slot_count(nodes[-1], nibble):
@@ -61,7 +62,7 @@ def prove(store: StatePort, space: Space, key: bytes) -> Proof:
         prefix += format(nibble, "x")
         node = store.get(Space.TREE, node_key(prefix))
         assert node is not None, "a branch counts only what is there"
-        nodes.append(node)
+        nodes.append(node_of(node))
     return Proof(tuple(nodes))
 
 

@@ -34,6 +34,8 @@ class Space(IntEnum):
     """By path: the nodes of the authentication tree as of the last checkpoint."""
     TREE_PENDING = 65
     """By sequence number (8 bytes, big-endian): changes made since the last checkpoint."""
+    BEFORE = 66
+    """By space (1 byte) and key: what rows that changed since were at the last checkpoint."""
 
 
 STATE_SPACES: Final = tuple(space for space in Space if space < _TREE_FROM)

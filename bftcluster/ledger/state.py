@@ -4,7 +4,7 @@ Later operations of a batch see what earlier ones did. Peers and policies are fe
 every pin, so their decoded forms are kept here for the life of the process.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
@@ -84,6 +84,15 @@ class State:
         if key in rows:
             return rows[key]
         return self._store.get(space, key)
+
+    def as_of_now(self) -> Callable[[Space, bytes], bytes | None]:
+        """Return what reads rows as they are now, whatever is put later, until the next flush."""
+        now = [dict(rows) for rows in self._rows]
+
+        def read(space: Space, key: bytes) -> bytes | None:
+            return now[space][key] if key in now[space] else self._store.get(space, key)
+
+        return read
 
     def put(self, space: Space, key: bytes, value: bytes | None) -> None:
         """Set the row's value; ``None`` deletes it."""

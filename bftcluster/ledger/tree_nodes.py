@@ -5,14 +5,18 @@ A node with up to 32 entries below it is a page, which lists them in order; any 
 the next four bits of the path, with the count and the digest of each of 16 children. So the shape
 depends on the contents only. Rows, values and nodes are hashed under different tags, so that none
 passes for another (RFC 6962, section 2.1, does the same).
+
+A stored page also says which rows its entries are, so that whoever has the tree finds the rows: its
+records, an entry with the row's space and key each. These are not hashed, for the path commits to
+them already.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.spaces import Key, Space
 
 PAGE_ENTRIES_MAX: Final = 32
 HASH_SIZE: Final = 32
@@ -22,6 +26,8 @@ BRANCH_SIZE: Final = 1 + 16 * SLOT_SIZE
 EMPTY_SLOT: Final = bytes(SLOT_SIZE)
 GONE: Final = bytes(HASH_SIZE)
 """In place of a value's digest: the row was deleted."""
+KEY_SIZE_MAX: Final = 255
+PATH_NIBBLES: Final = 2 * HASH_SIZE
 
 _PAGE: Final = 0
 _BRANCH: Final = 1
@@ -47,7 +53,11 @@ def digest_of_value(value: bytes) -> bytes:
 
 
 def digest_of_node(node: bytes) -> Digest:
-    """Return the digest by which a node's parent names it; the root's is the state root."""
+    """Return the digest by which a node's parent names it; the root's is the state root.
+
+    Args:
+        node: As it is hashed: see ``node_of``.
+    """
     hasher = _node_hasher.copy()
     hasher.update(node)
     return Digest(hasher.digest())
@@ -58,13 +68,77 @@ def is_branch(node: bytes) -> bool:
     return node[0] == _BRANCH
 
 
-def page(entries: Iterable[bytes]) -> bytes:
-    """Return the page of these entries, which are in order."""
-    return EMPTY_PAGE + b"".join(entries)
+def record(path: bytes, digest: bytes, space: Space, key: bytes) -> bytes:
+    """Return the record of a row; sorted, records are in the order of their paths."""
+    assert len(key) <= KEY_SIZE_MAX, "the length of a key is one byte"
+    return path + digest + bytes((space, len(key))) + key
+
+
+def records_in(data: bytes) -> Iterator[bytes]:
+    """Yield the records that ``data`` is the concatenation of."""
+    start = 0
+    while start < len(data):
+        end = start + ENTRY_SIZE + 2 + data[start + ENTRY_SIZE + 1]
+        yield data[start:end]
+        start = end
+
+
+def page(records: Sequence[bytes]) -> bytes:
+    """Return the stored page of these records, which are in order.
+
+    First the node that is hashed, then the rest of each record, then how many they are.
+    """
+    if not records:
+        return EMPTY_PAGE
+    entries = b"".join([each[:ENTRY_SIZE] for each in records])
+    rows = b"".join([each[ENTRY_SIZE:] for each in records])
+    return EMPTY_PAGE + entries + rows + bytes((len(records),))
+
+
+def node_of(stored: bytes) -> bytes:
+    """Return the node that is hashed out of what is stored for it."""
+    if is_branch(stored) or stored == EMPTY_PAGE:
+        return stored
+    return stored[: 1 + stored[-1] * ENTRY_SIZE]
+
+
+def records_of(stored: bytes) -> list[bytes]:
+    """Return the records of a stored page, in order."""
+    if stored == EMPTY_PAGE:
+        return []
+    count = stored[-1]
+    start = 1 + count * ENTRY_SIZE
+    found = []
+    for entry in range(1, start, ENTRY_SIZE):
+        end = start + 2 + stored[start + 1]
+        found.append(stored[entry : entry + ENTRY_SIZE] + stored[start:end])
+        start = end
+    return found
+
+
+def row_of(record: bytes) -> Key:
+    """Return which row a record speaks of."""
+    return Space(record[ENTRY_SIZE]), record[ENTRY_SIZE + 2 :]
+
+
+def is_well_formed(stored: bytes) -> bool:
+    """Return whether bytes of a stranger are a branch, or a page whose keys lead to its paths."""
+    if not stored or stored[0] > _BRANCH:
+        return False
+    if is_branch(stored):
+        return len(stored) == BRANCH_SIZE
+    if stored[-1] > PAGE_ENTRIES_MAX or len(stored) < 1 + stored[-1] * (ENTRY_SIZE + 2):
+        return False
+    try:
+        records = records_of(stored)
+        is_whole = page(records) == stored
+        return is_whole and all(each[:HASH_SIZE] == path_of(*row_of(each)) for each in records)
+    except (IndexError, ValueError):
+        return False
 
 
 def entries_of(node: bytes) -> list[bytes]:
-    """Return the entries of a page, in order."""
+    """Return the entries of a page as it is hashed, in order."""
     return [node[start : start + ENTRY_SIZE] for start in range(1, len(node), ENTRY_SIZE)]
 
 

@@ -21,6 +21,7 @@ from bftcluster.blocks.exchange import Exchange
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.outcomes import Effect
+from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
@@ -41,6 +42,8 @@ from bftcluster.node.prosecutor import Prosecutor
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
 from bftcluster.node.standing import Standing
+from bftcluster.node.state_giver import StateGiver
+from bftcluster.node.state_taker import StateTaker
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.uploads import Uploads
 from bftcluster.pbft import (
@@ -72,6 +75,12 @@ def run_peer(directory: Path) -> None:
     assert_enabled()
     config = Config.load(directory)
     configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
+    while _run_once(config):
+        _log.info("opening again, to install the state that was fetched")
+
+
+def _run_once(config: Config) -> bool:
+    """Run a peer; return whether it wants to be opened again."""
     with open_parts(config) as parts:
         peer = Peer(parts)
         _tune_collector()
@@ -79,6 +88,7 @@ def run_peer(directory: Path) -> None:
             trio.run(peer.run)
         except* ClusterError as group:
             raise _first(group) from group
+        return peer.has_new_state
 
 
 def _tune_collector() -> None:
@@ -125,7 +135,12 @@ class Peer:
             gateway=self._gateway,
             report=self._inbox.put_nowait,
             carry_out=self._carry_out,
+            log_kept_seqs=parts.config.log_kept_seqs(parts.genesis.checkpoint_interval),
         )
+        self.has_new_state = False
+        """Whether to open again on a state that was fetched."""
+        self._stop = trio.Event()
+        self._giver, self._taker = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._prosecutor = Prosecutor(self._gateway, evidence.kept())
         self._replica_loop = ReplicaLoop(
@@ -136,6 +151,7 @@ class Peer:
             send=self._send,
             decide=self._executor.decide,
             read_log=self._read_log,
+            fetch_state=self._taker.fetch,
             sync_ledger=self._executor.sync,
             evidence=evidence,
             accuse=self._prosecutor.accuse,
@@ -145,7 +161,7 @@ class Peer:
 
     async def run(self) -> None:
         """Serve until a signal comes; then stop in an order that loses nothing."""
-        stop = trio.Event()
+        stop = self._stop
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await nursery.start(_watch_signals, stop)
@@ -157,6 +173,8 @@ class Peer:
             nursery.start_soon(self._announce)
             nursery.start_soon(self._contacts.run, self._network.allow)
             nursery.start_soon(self._prosecutor.run)
+            nursery.start_soon(self._giver.run)
+            nursery.start_soon(self._taker.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name)
@@ -205,6 +223,31 @@ class Peer:
             uploads=self._uploads,
         )
 
+    def _make_transfer(self) -> tuple[StateGiver, StateTaker]:
+        parts = self._parts
+
+        def send(peer: PeerId, frame: bytes) -> bool:
+            return self._network.send_nowait(peer, StreamClass.SYNC, frame)
+
+        def on_whole() -> None:
+            self.has_new_state = True
+            self._stop.set()
+
+        giver = StateGiver(
+            reader=parts.store.reader,
+            send=send,
+            stable_frame=lambda: parts.replica.stable_frame,
+            rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
+        )
+        taker = StateTaker(
+            stage=parts.store.stage,
+            reader=parts.store.reader,
+            send=send,
+            clock=self._clock,
+            on_whole=on_whole,
+        )
+        return giver, taker
+
     def _make_service(self) -> NodeService:
         parts = self._parts
         proposer = Proposer(
@@ -244,7 +287,7 @@ class Peer:
             peers=self._contacts.allowed(),
             handlers={
                 StreamClass.CONSENSUS: self._on_frame,
-                StreamClass.SYNC: self._on_frame,
+                StreamClass.SYNC: self._on_sync,
                 StreamClass.BLOCKS: self._on_blocks,
             },
             settings=NetworkSettings(
@@ -272,6 +315,15 @@ class Peer:
         if self._parts.frame_log is not None:
             self._parts.frame_log.note(peer, frame)
         await self._inbox.put(MessageReceived(ReplicaId(peer), frame))
+
+    async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
+        kind = frame[1:2]  # Behind the head of a short array, and a small number itself.
+        if kind == bytes((FETCH_STATE,)):
+            self._giver.on_frame(peer, frame)
+        elif kind == bytes((STATE,)):
+            self._taker.on_frame(peer, frame)
+        else:
+            await self._on_frame(peer, frame)
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
         await self._exchange.on_frame(peer, frame)

@@ -16,6 +16,8 @@ from bftcluster.signing.keys import parse_peer_id
 CONFIG_FILE: Final = "config.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+KEEP_ALL: Final = "all"
+STATE_RATE_MIN_BYTES_PER_S: Final = 64_000
 
 
 def setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - typed by the field's annotation
@@ -50,6 +52,9 @@ class NetworkSection:
     )
     heartbeat_interval_ms: int = setting(1000, "how often a quiet link says it is alive")
     peer_timeout_ms: int = setting(5000, "silence after which a link counts as down")
+    state_rate_max: str = setting(
+        "32MB", "most that peers which fetch the state get of it per second, all together"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,11 @@ class StorageSection:
     quota: str = setting("10GB", "most that blocks may take; never exceeded")
     database: str = setting("", "SQLAlchemy URL of the ledger; empty is SQLite in this directory")
     wal: str = setting("wal", "directory of the write-ahead log of votes")
+    keep_log: str = setting(
+        "all",
+        "log entries to keep, in checkpoints before the last stable one; all proves who approved "
+        "what for ever, and serves others that lag",
+    )
     fsync: bool = setting(
         True, "false risks contradicting votes after a power cut: benchmarks only"
     )
@@ -88,6 +98,9 @@ class PbftSection:
     )
     view_change_timeout_ms: int = setting(
         800, "no progress for this long after that makes them ask for another primary"
+    )
+    state_fetch_behind: int = setting(
+        10_000, "further behind than this many batches, fetch the state rather than all the log"
     )
 
 
@@ -176,6 +189,14 @@ class Config:
         for text in self.api.listen:
             parse_address(text, key="api.listen")
         parse_size(self.storage.quota, key="storage.quota")
+        rate = parse_size(self.network.state_rate_max, key="network.state_rate_max")
+        if rate < STATE_RATE_MIN_BYTES_PER_S:
+            raise ConfigError(
+                f"network.state_rate_max = {self.network.state_rate_max!r} is less than 64KB"
+            )
+        kept = self.storage.keep_log
+        if kept != KEEP_ALL and not (kept.isascii() and kept.isdecimal() and int(kept) >= 2):
+            raise ConfigError(f"storage.keep_log = {kept!r} is neither all nor 2 or more")
         for component, level in [("level", self.log.level), *self.log.levels.items()]:
             _one_of(f"log.{component}", level, LOG_LEVELS)
         _one_of("log.format", self.log.format, LOG_FORMATS)
@@ -192,6 +213,7 @@ class Config:
             ("pbft.slots_in_flight_max", self.pbft.slots_in_flight_max, 1, 64),
             ("pbft.view_change_timeout_ms", self.pbft.view_change_timeout_ms, 50, 60_000),
             ("pbft.request_timeout_ms", self.pbft.request_timeout_ms, 50, 600_000),
+            ("pbft.state_fetch_behind", self.pbft.state_fetch_behind, 1, 1 << 40),
             ("tracker.fetches_max", self.tracker.fetches_max, 1, 1000),
             ("tracker.report_delay_ms", self.tracker.report_delay_ms, 0, 60_000),
             ("tracker.announce_interval_s", self.tracker.announce_interval_s, 1, 86_400),
@@ -209,6 +231,16 @@ class Config:
     def quota_bytes(self) -> int:
         """``storage.quota`` in bytes."""
         return parse_size(self.storage.quota, key="storage.quota")
+
+    @property
+    def state_rate_bytes_per_s(self) -> int:
+        """``network.state_rate_max`` in bytes."""
+        return parse_size(self.network.state_rate_max, key="network.state_rate_max")
+
+    def log_kept_seqs(self, checkpoint_interval: int) -> int | None:
+        """Return ``storage.keep_log`` in log entries; ``None`` for all."""
+        kept = self.storage.keep_log
+        return None if kept == KEEP_ALL else int(kept) * checkpoint_interval
 
     @property
     def database_url(self) -> str:

@@ -36,6 +36,10 @@ class Store(Protocol):
         """Make everything flushed durable; return up to where."""
         ...
 
+    def prune_log(self, below: Seq) -> None:
+        """Forget log entries before ``below``."""
+        ...
+
 
 class ExecuteLoop:
     """Owns the ledger: nothing else may touch it."""
@@ -48,12 +52,24 @@ class ExecuteLoop:
         gateway: Gateway,
         report: Callable[[Executed], None],
         carry_out: Callable[[Sequence[Effect]], None],
+        log_kept_seqs: int | None,
     ) -> None:
+        """Begin where the ledger is.
+
+        Args:
+            ledger: The state machine.
+            store: Where its rows and the log are kept.
+            gateway: Told of outcomes.
+            report: Tells the replica.
+            carry_out: Takes the effects.
+            log_kept_seqs: Log entries kept before a stable checkpoint; ``None`` keeps all.
+        """
         self._ledger = ledger
         self._store = store
         self._gateway = gateway
         self._report = report
         self._carry_out = carry_out
+        self._log_kept_seqs = log_kept_seqs
         self._decided: deque[Decided] = deque()
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
@@ -63,9 +79,16 @@ class ExecuteLoop:
         self._decided.append(decided)
         self._arrived.set()
 
-    async def sync(self) -> None:
-        """Return when everything executed so far is durable."""
+    async def sync(self, stable: Seq) -> None:
+        """Return when everything executed so far is durable; forget what need not be kept.
+
+        Args:
+            stable: The last stable checkpoint.
+        """
         async with self._store_lock:
+            if self._log_kept_seqs is not None:
+                below = Seq(stable + 1 - self._log_kept_seqs)
+                await trio.to_thread.run_sync(self._store.prune_log, below)
             await trio.to_thread.run_sync(self._store.sync)
 
     async def run(self) -> NoReturn:

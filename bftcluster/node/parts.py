@@ -85,6 +85,10 @@ def open_parts(config: Config) -> Iterator[Parts]:
         stack.callback(blocks.close)
         store = LedgerStore.open(config.database_url, genesis=genesis.to_bytes())
         stack.callback(store.close)
+        installed = store.stage.install()
+        if installed is not None:
+            store.sync()
+            _log.info("installed the state that was fetched", seq=installed)
         is_new = store.first(Space.META) is None
         wal, records = _open_wal(config, genesis, me, is_new=is_new)
         stack.callback(wal.close)
@@ -93,6 +97,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
         ledger = Ledger(genesis, store, verifier)
+        checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
             key=key,
@@ -116,6 +121,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     executed=store.position(),
                     timestamp_ms=ledger.head.timestamp_ms,
                     checkpoint_root=ledger.checkpoint_root(),
+                    checkpoint=None if checkpoint is None else checkpoint[1],
                     epochs=ledger.epochs,
                     wants_batches=ledger.wants_batches,
                 ),
@@ -187,4 +193,5 @@ def _settings(config: Config, genesis: Genesis) -> Settings:
         request_timeout_ms=config.pbft.request_timeout_ms,
         view_change_timeout_ms=config.pbft.view_change_timeout_ms,
         checkpoint_interval_seqs=genesis.checkpoint_interval,
+        state_fetch_behind_seqs=config.pbft.state_fetch_behind,
     )

@@ -34,6 +34,11 @@ async def approval_certificate(
     while last > 0:
         first = Seq(max(1, last - _PAGE_ENTRIES + 1))
         entries = await pinset.log_entries(first, last - first + 1)
+        if not entries and first < last:
+            first = last  # Where the log begins, a page is read one by one.
+            entries = await pinset.log_entries(first, 1)
+        if not entries:
+            break
         for request in _requests_backwards(entries):
             match request:
                 case Submit(certificate=certificate):
@@ -50,7 +55,11 @@ async def approval_certificate(
                 case _:
                     pass
         last = Seq(first - 1)
-    raise NotFoundError("the log no longer holds the approvals of this pin")
+    raise NotFoundError(
+        "the log of this peer no longer holds the approvals of this pin",
+        hint='ask a peer that keeps all of the log (`storage.keep_log = "all"`, which is the '
+        "default) and has been there since the pin was approved",
+    )
 
 
 def signatures_of(

@@ -12,9 +12,19 @@ from typing import NoReturn, Protocol
 import trio
 
 from bftcluster.errors import HaltedError
+from bftcluster.ids import Seq
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
-from bftcluster.pbft import Decided, Event, LogReadRequest, Outbound, Ready, Replica, Tick
+from bftcluster.pbft import (
+    Decided,
+    Event,
+    LogReadRequest,
+    Outbound,
+    Ready,
+    Replica,
+    StateFetch,
+    Tick,
+)
 from bftcluster.pbft.events import Halt
 
 IDLE_TURN_S = 1.0
@@ -72,7 +82,8 @@ class ReplicaLoop:
         send: Callable[[Outbound], None],
         decide: Callable[[Decided], None],
         read_log: Callable[[LogReadRequest], None],
-        sync_ledger: Callable[[], Awaitable[None]],
+        fetch_state: Callable[[StateFetch], None],
+        sync_ledger: Callable[[Seq], Awaitable[None]],
         evidence: Evidence,
         accuse: Callable[[Sequence[bytes]], None],
     ) -> None:
@@ -83,6 +94,7 @@ class ReplicaLoop:
         self._send = send
         self._decide = decide
         self._read_log = read_log
+        self._fetch_state = fetch_state
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
@@ -114,6 +126,8 @@ class ReplicaLoop:
                 self._decide(decided)
             for request in ready.log_reads:
                 self._read_log(request)
+            if ready.state_fetch is not None:
+                self._fetch_state(ready.state_fetch)
             self._tell(ready)
         if any(ready.truncate_to is not None for ready in readies):
             await self._compact()
@@ -139,7 +153,7 @@ class ReplicaLoop:
     async def _compact(self) -> None:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
-            await self._sync_ledger()
+            await self._sync_ledger(self.replica.stable)
             await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
 
     def _send_all(self, outbounds: Iterable[Outbound]) -> None:

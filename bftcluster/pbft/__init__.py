@@ -47,7 +47,6 @@ from bftcluster.pbft.events import (
     Recovered,
     RequestSubmitted,
     StateFetch,
-    StateInstalled,
     Tick,
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
@@ -83,7 +82,6 @@ __all__ = [
     "RequestSubmitted",
     "Settings",
     "StateFetch",
-    "StateInstalled",
     "Stats",
     "Tick",
     "Verdict",

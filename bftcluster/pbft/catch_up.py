@@ -2,7 +2,8 @@
 
 Nothing is resent on a hunch: a periodic status tells peers what we have, and a peer whose status
 stands still while ours does not is sent our votes again. One who lags by whole batches asks for
-log entries, whose commit certificates need no trust in the source.
+log entries, whose commit certificates need no trust in the source; one who lags by many, or by
+more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
 from dataclasses import dataclass
@@ -12,13 +13,12 @@ from bftcluster.ids import ReplicaId, Seq
 from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import (
-    CheckpointCertificate,
     CommitCertificate,
     check_certificate,
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch, StateInstalled
+from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -55,10 +55,11 @@ class CatchUp:
         "_checkpoints",
         "_core",
         "_fetch",
+        "_is_log_gone",
         "_normal_case",
         "_reading",
         "_refused",
-        "_state",
+        "_state_asked",
         "_state_asked_ms",
         "_status_due_ms",
         "_view_changer",
@@ -83,7 +84,9 @@ class CatchUp:
         self._body_source = 0
         self._refused: set[ReplicaId] = set()
         """Sources whose log does not reach back to where we are, asked since the last status."""
-        self._state: CheckpointCertificate | None = None
+        self._is_log_gone = False
+        """Nobody who was asked had the entries that we need, and nobody sent any since."""
+        self._state_asked = Seq(0)
         """The state we asked the shell to fetch, and when."""
         self._state_asked_ms = 0
 
@@ -116,6 +119,7 @@ class CatchUp:
             self._fetch = None
             self.fetch_if_behind(after=late)
         self._ask_for_bodies()
+        self._fetch_state()
 
     def say_status(self, to: ReplicaId | None) -> None:
         """Send where we are."""
@@ -242,44 +246,22 @@ class CatchUp:
             if status.executed > core.decided:
                 self._ask(replica)
                 return
-        if self._refused:
-            self._fetch_state()
+        self._is_log_gone = self._is_log_gone or bool(self._refused)
 
     def _fetch_state(self) -> None:
-        """Nobody's log reaches back to us: have the latest certified state fetched instead."""
+        """Have the latest certified state fetched, if the log would take too long or is gone."""
         core, target = self._core, self._checkpoints.target
         if target is None or target.seq <= core.decided:
             return
-        if self._state is not None:
-            is_new = target.seq > self._state.seq
-            retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
-            if not is_new or core.now_ms < retry_ms:
-                return
-        self._state, self._state_asked_ms = target, core.now_ms
-        sources = tuple(
-            replica
-            for replica in core.membership.replicas
-            if replica in core.peers and core.peers[replica].executed >= target.seq
-        )
+        is_far = target.seq - core.decided > core.settings.state_fetch_behind_seqs
+        if not is_far and not self._is_log_gone:
+            return
+        retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
+        if target.seq <= self._state_asked and core.now_ms < retry_ms:
+            return
+        sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
+        self._state_asked, self._state_asked_ms = target.seq, core.now_ms
         core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
-
-    def on_installed(self, event: StateInstalled) -> bool:
-        """Continue from a fetched state; return False if we have got past it otherwise."""
-        core, state, seq = self._core, self._state, event.seq
-        assert state is not None, "a state was asked for"
-        if seq <= core.executed:
-            return False
-        assert (seq, event.state_root) == (state.seq, state.state_root), "the state asked for"
-        for start in event.epochs:
-            if start.membership.epoch > core.epochs.latest().epoch:
-                core.epochs.add(start)
-        self._state = None
-        core.decided = max(core.decided, seq)
-        core.progress_ms = core.now_ms
-        core.timestamp_ms = max(core.timestamp_ms, event.timestamp_ms)
-        self._checkpoints.on_installed(seq)
-        self.fetch_if_behind()
-        return True
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings
@@ -368,3 +350,4 @@ class CatchUp:
             slot.timestamp_ms = max(core.timestamp_ms, batch.timestamp_ms)
         self._normal_case.hand_out(entry.seq, batch, entry.batch, certificate)
         core.wanted.pop(certificate.digest, None)
+        self._is_log_gone = False

@@ -84,16 +84,6 @@ class Checkpoints:
             if seq not in self._votes:
                 return
 
-    def on_installed(self, seq: Seq) -> None:
-        """The state of a certified checkpoint replaced ours."""
-        core = self._core
-        certificate = self._proven
-        assert certificate is not None, "only certified states are fetched"
-        assert certificate.seq >= seq, "the certificate asked for, or a later one"
-        core.executed = seq
-        if certificate.seq == seq:
-            self._adopt(certificate)
-
     @property
     def target(self) -> CheckpointCertificate | None:
         """The highest certified checkpoint that we have not executed."""

@@ -79,19 +79,7 @@ class LogRead:
     """Consecutive, from the first one asked for; empty if the log does not hold that one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateInstalled:
-    """The state that ``Ready.state_fetch`` asked for is durable and complete."""
-
-    seq: Seq
-    state_root: Digest
-    timestamp_ms: int
-    """Of the last batch executed in it."""
-    epochs: tuple[EpochStart, ...] = ()
-    """All the state knows, past and to come; not needed while there has been one epoch only."""
-
-
-Event: TypeAlias = MessageReceived | RequestSubmitted | Tick | Executed | LogRead | StateInstalled
+Event: TypeAlias = MessageReceived | RequestSubmitted | Tick | Executed | LogRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +115,7 @@ class LogReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class StateFetch:
-    """The log of the others no longer reaches back to where we are: fetch the state itself."""
+    """The state itself is to be fetched: we are far behind, or nobody's log reaches back to us."""
 
     seq: Seq
     state_root: Digest
@@ -135,7 +123,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Members that claim to have executed that far."""
+    """Who signed it: they had that state."""
 
 
 class HaltReason(Enum):
@@ -175,7 +163,8 @@ class Ready:
     evidence: tuple[bytes, ...]
     """``Evidence.to_bytes()`` of members that contradicted themselves, to be ordered."""
     state_fetch: StateFetch | None
-    """Start this transfer, instead of any other under way. Answer with ``StateInstalled``."""
+    """Fetch this state, instead of any other; it comes again with newer states, or after a while.
+    Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 
@@ -192,6 +181,8 @@ class Recovered:
     """The timestamp of the last batch executed, 0 if there is none."""
     checkpoint_root: Digest | None = None
     """The state root of the last checkpoint that was executed, if storage knows it."""
+    checkpoint: bytes | None = None
+    """The certificate of the last state that was fetched, if one was."""
     epochs: tuple[EpochStart, ...] = ()
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False

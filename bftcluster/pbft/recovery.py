@@ -38,6 +38,11 @@ def restore(
     restoring = _Restoring(core, checkpoints, view_changer)
     for data in recovered.records:
         restoring.take(parse_record(data))
+    if recovered.records and recovered.checkpoint is not None:
+        fetched = Stable(CheckpointCertificate.from_bytes(recovered.checkpoint))
+        if fetched.certificate.seq > core.log.low:
+            restoring.take(fetched)
+            core.out.persist(fetched.to_bytes())
     if restoring.entered is not None:
         view_changer.place(restoring.entered)
     if recovered.checkpoint_root is not None:

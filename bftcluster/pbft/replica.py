@@ -19,11 +19,11 @@ from bftcluster.pbft.events import (
     Ready,
     Recovered,
     RequestSubmitted,
-    StateInstalled,
     Tick,
 )
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
+from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.probation import Probation, is_older_than_ledger
@@ -146,6 +146,12 @@ class Replica:
         return self._core.log.low
 
     @property
+    def stable_frame(self) -> bytes | None:
+        """The frame that proves the last stable checkpoint to others; None before the first."""
+        stable = self._core.stable
+        return None if stable is None else StableCheckpoint(stable).frame()
+
+    @property
     def stats(self) -> Stats:
         """Return the numbers of now."""
         return Stats(
@@ -216,9 +222,6 @@ class Replica:
                 core.wants_batches = event.wants_batches
                 self._checkpoints.on_executed(seq, root, next_membership)
                 self._catch_up.fetch_if_behind()
-            case StateInstalled():
-                if self._catch_up.on_installed(event):
-                    self._normal_case.advance_all()
             case LogRead(to=to, entries=entries):
                 self._catch_up.on_log_read(to, entries)
             case _:

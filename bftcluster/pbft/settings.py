@@ -62,8 +62,10 @@ class Settings:
     pool_size_max_bytes: int = POOL_SIZE_MAX_BYTES
     """Bytes of them."""
 
-    state_fetch_retry_ms: int = 30_000
-    """After this long a state transfer under way may be replaced by one of a later state."""
+    state_fetch_behind_seqs: int = 10_000
+    """Further behind than this, we have the state fetched rather than all the log."""
+    state_fetch_retry_ms: int = 5_000
+    """How often a state transfer that is still needed is asked for anew."""
 
     def __post_init__(self) -> None:
         assert self.window_size_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"

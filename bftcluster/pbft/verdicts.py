@@ -52,6 +52,8 @@ class Verdict(Enum):
     """A request that is provably not allowed, from a client or in a proposal."""
     WRONG_BODY = "wrong-body"
     WRONG_ENTRY = "wrong-entry"
+    WRONG_STATE = "wrong-state"
+    """What a source of a state transfer sent is not in the certified state."""
     BAD_VIEW_CHANGE = "bad-view-change"
     BAD_NEW_VIEW = "bad-new-view"
 
@@ -76,6 +78,7 @@ _FAULTS = frozenset(
         Verdict.INADMISSIBLE,
         Verdict.WRONG_BODY,
         Verdict.WRONG_ENTRY,
+        Verdict.WRONG_STATE,
         Verdict.BAD_VIEW_CHANGE,
         Verdict.BAD_NEW_VIEW,
     }

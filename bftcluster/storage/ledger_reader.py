@@ -1,6 +1,7 @@
 """Reads of the committed ledger, for any thread: each call borrows its own connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import sqlalchemy as sa
@@ -55,6 +56,16 @@ class LedgerReader:
         with fatal_errors("read"), self._engine.connect() as connection:
             return select_value(connection, space, key)
 
+    @contextmanager
+    def snapshot(self) -> Iterator["Snapshot"]:
+        """Keep one moment for several reads. SQLite's log grows as long as it is kept: be brief."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN").close()
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield Snapshot(connection)
+
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that exist among at most ``STATE_PAGE_ROWS_MAX`` keys of one space."""
         with fatal_errors("read"), self._engine.connect() as connection:
@@ -93,14 +104,33 @@ class LedgerReader:
         return None if row is None else (Seq(row[0]), bytes(row[1]))
 
 
-def select_value(connection: sa.Connection, space: Space, key: bytes) -> bytes | None:
+class Snapshot:
+    """The ledger as of one moment, whatever is flushed meanwhile."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        """Return the value of one row, or ``None`` if there is none."""
+        return select_value(self._connection, space, key)
+
+    def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the rows that exist among some keys of one space."""
+        return select_values(self._connection, space, keys)
+
+    def iterate(self, space: Space, after: bytes, limit: int) -> list[Row]:
+        """Return up to ``limit`` rows with ``key > after``, ascending."""
+        return select_page(self._connection, space, after, limit)
+
+
+def select_value(connection: sa.Connection, space: int, key: bytes) -> bytes | None:
     """Return the value of one row."""
     value = connection.execute(_GET, {"space": int(space), "key": key}).scalar()
     return None if value is None else bytes(value)
 
 
 def select_values(
-    connection: sa.Connection, space: Space, keys: Sequence[bytes]
+    connection: sa.Connection, space: int, keys: Sequence[bytes]
 ) -> dict[bytes, bytes]:
     """Return those rows of ``keys`` that exist."""
     assert len(keys) <= STATE_PAGE_ROWS_MAX, "the caller cuts its keys into pages"
@@ -108,7 +138,7 @@ def select_values(
     return {bytes(key): bytes(value) for key, value in rows}
 
 
-def select_page(connection: sa.Connection, space: Space, after: bytes, limit: int) -> list[Row]:
+def select_page(connection: sa.Connection, space: int, after: bytes, limit: int) -> list[Row]:
     """Return rows in key order, behind ``after``."""
     assert 0 <= limit <= STATE_PAGE_ROWS_MAX, "a page is bounded"
     rows = connection.execute(_PAGE, {"space": int(space), "after": after, "count": limit})

@@ -30,7 +30,6 @@ from bftcluster.storage.ledger_reader import (
 )
 from bftcluster.storage.row_cache import RowCache, Unknown
 from bftcluster.storage.schema import (
-    CHECKPOINTS,
     COUNTS,
     GENESIS_NAME,
     LOG,
@@ -44,10 +43,12 @@ from bftcluster.storage.schema import (
     delete_state,
     upsert,
 )
+from bftcluster.storage.stage import Stage
 
 _PREFETCH_KEYS_MAX: Final = 500
 """Keys in one query; more brings nothing (measured), and SQLite had a limit of 999 once."""
 _NUMBER_SIZE_BYTES: Final = 8
+_PRUNED_ENTRIES_MAX: Final = 4096
 
 
 class LedgerStore:
@@ -67,7 +68,7 @@ class LedgerStore:
         self._upsert_counts = upsert(COUNTS, engine.dialect)
         self._upsert_log = upsert(LOG, engine.dialect)
         self._upsert_meta = upsert(META, engine.dialect)
-        self._upsert_checkpoint = upsert(CHECKPOINTS, engine.dialect)
+        self.stage = Stage(engine.dialect, self._transaction)
         self.reader = LedgerReader(engine)
 
     @classmethod
@@ -151,10 +152,13 @@ class LedgerStore:
         for key, value in delta.items():
             self._cache.put(key, value)
 
-    def put_checkpoint(self, seq: Seq, certificate: bytes) -> None:
-        """Keep the certificate of a stable checkpoint; durable after the next ``sync``."""
-        with self._transaction("write") as connection:
-            self._upsert_checkpoint.run(connection, [(seq, certificate)])
+    def prune_log(self, below: Seq) -> None:
+        """Forget log entries before ``below``, some thousands of them; durable after ``sync``."""
+        with self._transaction("prune") as connection:
+            oldest = connection.execute(sa.select(sa.func.min(LOG.c.seq))).scalar()
+            if oldest is not None and oldest < below:
+                last = min(below, oldest + _PRUNED_ENTRIES_MAX)
+                connection.execute(sa.delete(LOG).where(LOG.c.seq < last))
 
     def sync(self) -> Seq:
         """Return the position up to which everything is durable now, whatever the power does."""

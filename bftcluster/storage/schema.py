@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 METADATA: Final = sa.MetaData()
 
@@ -38,7 +38,8 @@ LOG: Final = sa.Table(
     ),
     sa.Column("entry", sa.LargeBinary, nullable=False),
 )
-"""Decided batches with their certificates, contiguous from 1."""
+"""Decided batches with their certificates: from 1 on without gaps, unless older ones were pruned or
+a fetched state took the place of some."""
 
 CHECKPOINTS: Final = sa.Table(
     "checkpoints",
@@ -51,7 +52,7 @@ CHECKPOINTS: Final = sa.Table(
     ),
     sa.Column("certificate", sa.LargeBinary, nullable=False),
 )
-"""Stable-checkpoint certificates."""
+"""Certificates of the checkpoints whose state was fetched."""
 
 META: Final = sa.Table(
     "meta",
@@ -59,12 +60,13 @@ META: Final = sa.Table(
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
 )
-"""Singletons: schema version, genesis, position."""
+"""Singletons: schema version, genesis, position, what is staged."""
 
 VERSION_NAME: Final = "schema_version"
 GENESIS_NAME: Final = "genesis"
 POSITION_NAME: Final = "position"
 SYNCED_NAME: Final = "synced"
+STAGED_NAME: Final = "staged"
 
 
 class Bulk:

@@ -23,6 +23,7 @@ from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.operations import EVERYWHERE, Operation, PinOperation
 from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Space
+from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey, maintainer_text
 from bftcluster.signing.schemes import scheme_of
@@ -201,7 +202,13 @@ class Cluster:
 
 
 @contextmanager
-def made(directory: Path, *, quota: str = "1GB", quotas: Sequence[str] = ()) -> Iterator[Cluster]:
+def made(
+    directory: Path,
+    *,
+    quota: str = "1GB",
+    quotas: Sequence[str] = (),
+    checkpoint_interval: int = CHECKPOINT_INTERVAL_SEQS,
+) -> Iterator[Cluster]:
     """Make a cluster that does not run yet; whatever runs in the end is killed."""
     ports = free_ports(2 * PEERS)
     peers = [
@@ -218,6 +225,7 @@ def made(directory: Path, *, quota: str = "1GB", quotas: Sequence[str] = ()) -> 
     genesis = directory / "genesis.cbor"
     command(
         *("cluster", "init", "--name", "test", "--threshold", str(THRESHOLD)),
+        *("--checkpoint-interval", str(checkpoint_interval)),
         *(f"--maintainer={name}={_text(key)}" for name, key in MAINTAINERS.items()),
         *(f"--peer={peer.directory / 'peer.txt'}" for peer in peers),
         *("--output", str(genesis)),

@@ -59,6 +59,8 @@ class Disk:
     """The state: a hash over everything executed."""
     timestamp_ms: int = 0
     checkpoint_root: Digest | None = None
+    checkpoint: bytes | None = None
+    """The certificate of a state that was fetched."""
     epochs: list[EpochStart] = field(default_factory=list)
     """Every membership the state knows; the first is that of the genesis."""
     wanted_members: tuple[int, ...] = ()
@@ -151,6 +153,7 @@ class Host:
                 executed=Seq(len(self.disk.entries)),
                 timestamp_ms=self.disk.timestamp_ms,
                 checkpoint_root=self.disk.checkpoint_root,
+                checkpoint=self.disk.checkpoint,
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
             ),

@@ -1,4 +1,4 @@
-"""More than f faults are shouted, not hidden; and a state too old for any log is fetched."""
+"""More than f faults are shouted, not hidden."""
 
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.pbft import (
@@ -6,7 +6,6 @@ from bftcluster.pbft import (
     HaltReason,
     MessageReceived,
     Settings,
-    StateInstalled,
     Tick,
 )
 from bftcluster.pbft.votes import VoteKind
@@ -59,37 +58,6 @@ def test_a_state_that_a_quorum_disagrees_with_stops_the_replica() -> None:
     cluster.submit(b"one more")
     cluster.run(10)
     assert [host.replica.last_executed for host in cluster.hosts[:3]] == [6, 6, 6]
-
-
-def test_a_replica_too_far_behind_for_every_log_asks_for_the_state() -> None:
-    cluster = running()
-    cluster.hosts[3].stop()
-    for number in range(30):
-        cluster.submit(b"request %d" % number)
-        cluster.run(10)
-    late = cluster.hosts[3]
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(3_000)
-
-    fetch = late.state_fetches[0]
-    assert fetch.seq == 28
-    assert set(fetch.sources) == {host.me for host in cluster.hosts[:3]}
-    assert len(late.state_fetches) == 1
-
-    source = cluster.hosts[0]
-    late.disk.entries = list(source.disk.entries[: fetch.seq])
-    late.disk.root = fetch.state_root
-    late.disk.timestamp_ms = source.disk.timestamp_ms
-    late.step(StateInstalled(fetch.seq, fetch.state_root, late.disk.timestamp_ms))
-    cluster.run(2_000)
-    cluster.submit(b"afterwards")
-    cluster.run(10)
-
-    assert late.replica.stable == 28
-    assert late.replica.last_executed == 31
-    assert late.requests == source.requests
 
 
 def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:

@@ -156,15 +156,6 @@ def test_a_page_of_the_log_is_bounded_in_bytes_but_never_empty(store: LedgerStor
     assert len(store.reader.log(Seq(1), 5, size_max_bytes=1)) == 1
 
 
-def test_the_newest_checkpoint_at_or_before_a_position(store: LedgerStore) -> None:
-    store.put_checkpoint(Seq(128), b"first")
-    store.put_checkpoint(Seq(256), b"second")
-
-    assert store.reader.checkpoint() == (256, b"second")
-    assert store.reader.checkpoint(Seq(255)) == (128, b"first")
-    assert store.reader.checkpoint(Seq(127)) is None
-
-
 def test_sync_says_how_far_everything_is_durable(store: LedgerStore) -> None:
     flush(store, 1, {pin(1): b"one"})
 

@@ -1,0 +1,73 @@
+"""A peer that starts with nothing gets the state itself: the others' logs do not reach back."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import Cluster, made, tiny_blocks
+from tests.e2e.load import Load
+from tests.e2e.processes import Peer
+
+pytestmark = pytest.mark.slow
+
+PINS = 2_000
+INTERVAL_SEQS = 16
+LATE = 3
+OTHERS = range(3)
+
+
+def log_of(peer: Peer) -> tuple[int, int]:
+    """Return the first entry of a stopped peer's log, and how many there are."""
+    with closing(sqlite3.connect(peer.directory / "ledger.db")) as connection:
+        first, last, count = connection.execute(
+            "SELECT min(seq), max(seq), count(*) FROM log"
+        ).fetchone()
+    assert count == last - first + 1, "the log has no gaps"
+    return first, count
+
+
+def start_without_the_last(cluster: Cluster) -> None:
+    cluster.configure("storage", "keep_log", '"2"')
+    cluster.configure("pbft", "batch_requests_max", "2")
+    cluster.configure("log", "levels", '{ transfer = "info", node = "info" }', only=LATE)
+    for index in OTHERS:
+        cluster.peers[index].start()
+    cluster.wait_linked()
+
+
+def test_an_empty_peer_reaches_the_same_state_under_load(tmp_path: Path) -> None:
+    with made(tmp_path, checkpoint_interval=INTERVAL_SEQS) as cluster:
+        blocks = tiny_blocks(PINS)
+        cluster.fill(blocks)
+        start_without_the_last(cluster)
+        late = cluster.peers[LATE]
+        replayed = cluster.pin(tiny_blocks(1, "replayed")[0].cid)
+        assert cluster.submit(replayed)["code"] == "committed"
+        with Load(cluster, [block.cid for block in blocks], at=[0, 1]) as load:
+            load.wait_for(200)
+            behind = cluster.peers[0].executed()
+            late.start()
+            cluster.wait_until(lambda: late.executed() > behind)
+            load.wait_for(20)
+        cluster.wait_level()
+        cluster.stop()
+        cluster.start()  # so that no pool remembers the request: only the state can
+        again = cluster.submit(replayed, at=LATE)
+        cluster.peers[0].stop()
+        assert cluster.submit(cluster.pin(blocks[0].cid), at=LATE)["code"] == "committed"
+        cluster.peers[0].start()
+        cluster.wait_linked()
+        cluster.wait_level()
+        acknowledged = {cid for _, cid in load.acknowledged}
+        assert acknowledged <= late.pinned()
+        cluster.stop()
+
+        assert load.count < PINS, "the load went on while the state was fetched"
+        assert again["code"] == "replayed"
+        assert "installed the state that was fetched" in late.log
+        assert len(set(cluster.states())) == 1
+        first, _ = log_of(late)
+        assert first > 1
+        assert all(log_of(peer)[1] <= 4 * INTERVAL_SEQS for peer in cluster.peers)

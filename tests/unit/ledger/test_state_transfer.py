@@ -1,0 +1,385 @@
+"""A state is fetched from peers that need no trust, and survives what happens meanwhile."""
+
+from dataclasses import replace
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ledger.fetching import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.transferring import (
+    FETCH_STATE,
+    STATE,
+    FetchState,
+    StateParts,
+    answer,
+    row_at_root,
+)
+from bftcluster.ledger.tree_nodes import (
+    EMPTY_PAGE,
+    digest_of_value,
+    is_branch,
+    is_well_formed,
+    page,
+    path_of,
+    record,
+)
+from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_WANTS_MAX
+from bftcluster.pbft.verdicts import Verdict
+from tests.unit.ledger.transfer_world import Fetcher, Lie, Server, peer, pins
+
+A, B, C = peer(1), peer(2), peer(3)
+OTHER = {(Space.META, b"head"): b"head", (Space.PEER, b"p" * 32): b"a peer"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 600, 5_000])
+def test_an_empty_peer_gets_the_whole_state(count: int) -> None:
+    server = Server(pins(count) | OTHER)
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server, B: server})
+
+    assert fetcher.staged() == server.state()
+    assert {verdict for _, verdict in fetcher.verdicts} == {Verdict.ACCEPTED}
+
+
+def test_what_our_own_state_has_is_not_asked_for() -> None:
+    server = Server(pins(5_000) | OTHER)
+    own = Server(pins(5_000))
+    fetcher = Fetcher(own)
+
+    fetcher.fetch({A: server})
+
+    rows = [key for _, request in fetcher.asked for key in request.rows]
+    assert sorted(rows) == sorted(OTHER)
+    assert sum(len(request.nodes) for _, request in fetcher.asked) < 12
+    assert fetcher.staged() == server.state()
+
+
+def test_our_own_rows_count_as_they_were_at_our_checkpoint() -> None:
+    server = Server(pins(300))
+    own = Server(pins(300))
+    own.put({(Space.PIN, b"cid 7"): b"changed since", (Space.PIN, b"cid 8"): None})
+    fetcher = Fetcher(own)
+
+    fetcher.fetch({A: server})
+
+    assert fetcher.asked == []
+    assert fetcher.staged() == server.state()
+
+
+def test_a_source_gives_the_rows_of_its_checkpoint_while_it_moves_on() -> None:
+    server = Server(pins(200))
+    certified = server.state()
+    server.put({(Space.PIN, b"cid 7"): b"once", (Space.PIN, b"cid 8"): None})
+    server.put({(Space.PIN, b"cid 7"): b"twice", (Space.PIN, b"cid 8"): b"again"})
+    server.put({(Space.PIN, b"new"): b"first", (Space.PIN, b"cid 9"): None})
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server})
+
+    assert fetcher.staged() == certified
+    server.checkpoint()
+    assert row_at_root(server.store, Space.PIN, b"cid 7") == b"twice"
+    assert server.store.iterate(Space.BEFORE, b"", 9) == []
+
+
+def test_what_rows_were_at_the_checkpoint_outlives_a_restart_of_the_source() -> None:
+    server = Server(pins(200))
+    certified = server.state()
+    server.put({(Space.PIN, b"cid 7"): b"once"})
+    server.tree = type(server.tree)(server.store)
+    server.put({(Space.PIN, b"cid 7"): b"twice"})
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server})
+
+    assert fetcher.staged() == certified
+    server.checkpoint()
+    assert server.store.iterate(Space.BEFORE, b"", 9) == []
+
+
+def test_a_newer_checkpoint_costs_only_what_differs() -> None:
+    server = Server(pins(3_000))
+    fetcher = Fetcher()
+    fetcher.fetch({A: server})
+    server.put({(Space.PIN, b"cid 7"): b"other", (Space.PIN, b"cid 8"): None})
+    server.checkpoint()
+    fetcher.asked.clear()
+
+    fetcher.fetch({A: server})
+
+    assert [key for _, request in fetcher.asked for key in request.rows] == [(Space.PIN, b"cid 7")]
+    assert fetcher.staged() == server.state()
+
+
+@pytest.mark.parametrize("left", [0, 5, 40, 500])
+def test_a_state_that_shrinks_or_grows_much_leaves_nothing_behind(left: int) -> None:
+    server = Server(pins(2_000))
+    fetcher = Fetcher()
+    fetcher.fetch({A: server})
+    for goal in (left, 2_500):
+        server.put(dict.fromkeys(pins(2500)) | pins(goal))
+        server.checkpoint()
+
+        fetcher.fetch({A: server})
+
+        assert fetcher.staged() == server.state()
+
+
+def test_a_restart_goes_on_where_it_was() -> None:
+    server = Server(pins(5_000))
+    fetcher = Fetcher()
+    asked = 0
+    for _ in range(500):
+        fetcher.fetcher.aim(server.root, [A])
+        for _ in range(4):
+            fetcher.step({A: server})
+        asked += sum(len(request.rows) for _, request in fetcher.asked)
+        fetcher.asked.clear()
+        if fetcher.fetcher.is_complete:
+            break
+        fetcher.restart()
+
+    assert fetcher.staged() == server.state()
+    assert asked < 2 * 5_000
+
+
+def test_a_branch_that_was_whole_once_is_not_taken_for_whole_again() -> None:
+    """Between two equal states lies another one, of which parts are staged."""
+    server = Server(pins(2_000))
+    fetcher = Fetcher()
+    fetcher.fetch({A: server})
+    old = server.state()
+    server.put(pins(2_000, b"other"))
+    server.checkpoint()
+    fetcher.fetcher.aim(server.root, [A])
+    for _ in range(6):
+        fetcher.step({A: server})
+    assert not fetcher.fetcher.is_complete
+    server.put(pins(2_000))
+    server.checkpoint()
+
+    fetcher.restart()
+    fetcher.fetch({A: server})
+
+    assert fetcher.staged() == server.state() == old
+
+
+def wrong_row(fetch: FetchState, parts: StateParts) -> StateParts:
+    return replace(parts, rows=tuple(row + b"x" for row in parts.rows), nodes=parts.nodes)
+
+
+def wrong_node(fetch: FetchState, parts: StateParts) -> StateParts:
+    return replace(parts, nodes=tuple(node[:-2] + b"xx" for node in parts.nodes), rows=())
+
+
+def nothing(fetch: FetchState, parts: StateParts) -> StateParts:
+    return replace(parts, nodes=(), rows=())
+
+
+def more_than_asked(fetch: FetchState, parts: StateParts) -> StateParts:
+    extra = STATE_WANTS_MAX - len(parts.rows)
+    return replace(parts, rows=parts.rows + (b"more",) * extra, nodes=(*parts.nodes, EMPTY_PAGE))
+
+
+def made_up_keys(fetch: FetchState, parts: StateParts) -> StateParts:
+    """Pages hash right, but their keys do not lead to the paths."""
+    nodes = []
+    for node in parts.nodes:
+        if is_branch(node):
+            nodes.append(node)
+        else:
+            nodes.append(node.replace(b"cid", b"dic"))
+    return replace(parts, nodes=tuple(nodes), rows=())
+
+
+@pytest.mark.parametrize("lie", [wrong_row, wrong_node, nothing, more_than_asked, made_up_keys])
+def test_a_source_that_lies_is_named_and_left_alone(lie: Lie) -> None:
+    server = Server(pins(3_000))
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server, B: server}, {A: lie})
+
+    assert fetcher.staged() == server.state()
+    assert [source for source, verdict in fetcher.verdicts if verdict.is_fault] == [A]
+    assert (A, Verdict.WRONG_STATE) in fetcher.verdicts
+
+
+def test_what_a_liar_sent_before_its_lie_is_kept() -> None:
+    server = Server(pins(3_000))
+    fetcher = Fetcher()
+    fetcher.fetcher.aim(server.root, [A])
+    for _ in range(5):
+        fetcher.step({A: server})
+    before = len(fetcher.staged())
+    fetcher.step({A: server}, {A: wrong_row})
+
+    fetcher.fetch({B: server})
+
+    assert before > 0
+    assert sum(len(r.rows) for s, r in fetcher.asked if s == B) < 3_000
+    assert fetcher.staged() == server.state()
+
+
+def test_a_source_of_another_checkpoint_is_no_liar() -> None:
+    new, old = Server(pins(500)), Server(pins(400))
+    fetcher = Fetcher()
+
+    fetcher.fetch({B: new, A: old})
+
+    assert (A, Verdict.LATE) in fetcher.verdicts
+    assert not any(verdict.is_fault for _, verdict in fetcher.verdicts)
+    assert fetcher.staged() == new.state()
+
+
+def test_a_root_that_nobody_certified_is_never_filled_with_another_state() -> None:
+    """A source claims the wanted root and sends the tree of its own."""
+    server, forger = Server(pins(500)), Server(pins(500, b"forged"))
+    fetcher = Fetcher()
+
+    def forge(fetch: FetchState, _: StateParts) -> StateParts:
+        own = answer(forger.store, replace(fetch, root=forger.root))
+        return replace(own, root=fetch.root)
+
+    fetcher.fetch({A: server, B: server}, {A: forge})
+
+    assert fetcher.staged() == server.state()
+    assert (A, Verdict.WRONG_STATE) in fetcher.verdicts
+
+
+def test_a_source_that_does_not_answer_is_passed_over_and_not_accused() -> None:
+    server = Server(pins(1_000))
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server, B: server}, {A: lambda fetch, parts: None})
+
+    assert fetcher.staged() == server.state()
+    assert {source for source, _ in fetcher.verdicts} == {B}
+
+
+def test_an_answer_that_comes_too_late_is_judged_by_nobody() -> None:
+    server = Server(pins(1_000))
+    fetcher = Fetcher()
+    fetcher.fetcher.aim(server.root, [A])
+    [(_, first)] = fetcher.fetcher.requests(0)
+    later_ms = 4 * ANSWER_TIMEOUT_MS
+    assert fetcher.fetcher.requests(ANSWER_TIMEOUT_MS) == []
+    [(_, second)] = fetcher.fetcher.requests(later_ms)
+
+    late = StateParts(number=first.number, root=server.root, nodes=(b"x",), rows=())
+
+    assert second.number != first.number
+    assert fetcher.fetcher.on_parts(A, late, later_ms) is Verdict.UNSOLICITED
+    assert fetcher.fetcher.on_parts(B, late, later_ms) is Verdict.UNSOLICITED
+
+
+def test_at_most_one_request_is_under_way_to_each_source() -> None:
+    server = Server(pins(5_000))
+    fetcher = Fetcher()
+    fetcher.fetcher.aim(server.root, [A, B])
+    for _ in range(3):
+        fetcher.step({A: server, B: server})
+
+    first = fetcher.fetcher.requests(1_000)
+
+    assert len(first) == len({source for source, _ in first}) == 2
+    assert fetcher.fetcher.requests(1_001) == []
+    assert fetcher.fetcher.deadline_ms(1_001) == 1_000 + ANSWER_TIMEOUT_MS
+
+
+def test_when_all_sources_lied_they_are_asked_again_much_later() -> None:
+    server = Server(pins(500))
+    fetcher = Fetcher()
+    fetcher.fetcher.aim(server.root, [A])
+    fetcher.step({A: server}, {A: nothing})
+    at_ms = fetcher.now_ms
+
+    assert fetcher.fetcher.requests(at_ms + LIAR_PAUSE_MS - 1) == []
+    assert fetcher.fetcher.deadline_ms(at_ms + 1) == at_ms + LIAR_PAUSE_MS
+    assert len(fetcher.fetcher.requests(at_ms + LIAR_PAUSE_MS)) == 1
+
+
+def test_an_answer_is_no_larger_than_agreed() -> None:
+    server = Server({(Space.PIN, b"%d" % n): bytes(60_000) for n in range(100)})
+    fetcher = Fetcher()
+    fetcher.fetch({A: server})
+
+    rows = tuple((Space.PIN, b"%d" % n) for n in range(100))
+    fetch = FetchState(number=1, root=server.root, nodes=(), rows=rows)
+    parts = answer(server.store, fetch)
+    assert 0 < sum(map(len, parts.rows)) <= STATE_ANSWER_SIZE_BYTES
+    assert fetcher.staged() == server.state()
+
+
+def test_a_row_larger_than_an_answer_is_given_alone() -> None:
+    server = Server({(Space.PIN, b"%d" % n): bytes(STATE_ANSWER_SIZE_BYTES + 1) for n in range(3)})
+    fetcher = Fetcher()
+
+    fetcher.fetch({A: server})
+
+    assert fetcher.staged() == server.state()
+
+
+def test_what_a_source_does_not_have_ends_its_answer() -> None:
+    server = Server(pins(500))
+    fetch = FetchState(
+        number=1, root=server.root, nodes=("", "ffffff", "0"), rows=((Space.PIN, b"nobody"),)
+    )
+
+    parts = answer(server.store, fetch)
+
+    assert (len(parts.nodes), len(parts.rows)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [FETCH_STATE, 1, bytes(31), [], []],
+        [FETCH_STATE, -1, bytes(32), [], []],
+        [FETCH_STATE, 1, bytes(32), ["0" * 65], []],
+        [FETCH_STATE, 1, bytes(32), ["G"], []],
+        [FETCH_STATE, 1, bytes(32), [b"0"], []],
+        [FETCH_STATE, 1, bytes(32), ["0"] * (STATE_WANTS_MAX + 1), []],
+        [FETCH_STATE, 1, bytes(32), [], [[64, b"a node of the tree"]]],
+        [FETCH_STATE, 1, bytes(32), [], [[3, bytes(256)]]],
+        [FETCH_STATE, 1, bytes(32), [], [[True, b""]]],
+        [FETCH_STATE, 1, bytes(32), [], [[3]]],
+        [FETCH_STATE, 1, bytes(32), []],
+    ],
+)
+def test_a_malformed_request_is_refused(value: list[object]) -> None:
+    with pytest.raises(MalformedMessageError):
+        FetchState.from_frame(codec.encode(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [STATE, 1, bytes(32), [], ["text"]],
+        [STATE, 1, bytes(32), [b""] * (STATE_WANTS_MAX + 1), []],
+        [STATE, 1, bytes(33), [], []],
+        [STATE, 1, bytes(32), []],
+    ],
+)
+def test_a_malformed_answer_is_refused(value: list[object]) -> None:
+    with pytest.raises(MalformedMessageError):
+        StateParts.from_frame(codec.encode(value))
+
+
+def test_nodes_of_strangers_are_taken_apart_with_care() -> None:
+    key = (Space.PIN, b"key")
+    right = record(path_of(*key), digest_of_value(b""), *key)
+    whole = page([right])
+
+    assert is_well_formed(whole)
+    assert is_well_formed(EMPTY_PAGE)
+    for damaged in (b"", b"\x02", whole[:-1], whole + b"\x01", b"\x01" + whole[1:], b"\x00\x20"):
+        assert not is_well_formed(damaged)
+    for number in range(len(whole)):
+        is_digest = 33 <= number < 65
+        flipped = whole[:number] + bytes((whole[number] ^ 1,)) + whole[number + 1 :]
+        assert is_well_formed(flipped) is is_digest
+    unknown_space = page([right[:64] + bytes((99,)) + right[65:]])
+    assert not is_well_formed(unknown_space)

@@ -1,0 +1,103 @@
+"""A state that moves on at one peer while another fetches it."""
+
+from collections.abc import Callable, Mapping
+
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.fetching import StateFetcher
+from bftcluster.ledger.memory import MemoryStore
+from bftcluster.ledger.merkle import StateTree
+from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.transferring import FetchState, StateParts, answer
+from bftcluster.pbft.verdicts import Verdict
+
+Contents = Mapping[Key, bytes]
+Lie = Callable[[FetchState, StateParts], StateParts | None]
+"""What a source sends instead; None is nothing at all."""
+
+
+def peer(number: int) -> PeerId:
+    return PeerId(bytes((number,)) * 32)
+
+
+def pins(count: int, value: bytes = b"value", first: int = 0) -> dict[Key, bytes]:
+    numbers = range(first, first + count)
+    return {(Space.PIN, b"cid %d" % number): value + b" %d" % number for number in numbers}
+
+
+class Server:
+    """A ledger's rows and tree, without a ledger."""
+
+    def __init__(self, contents: Contents | None = None) -> None:
+        self.store = MemoryStore()
+        self.tree = StateTree(self.store)
+        self.seq = 0
+        self.root = Digest(bytes(32))
+        self.put(contents or {})
+        self.checkpoint()
+
+    def put(self, rows: Mapping[Key, bytes | None]) -> None:
+        """Change rows, as a batch does."""
+        for space in STATE_SPACES:
+            self.tree.absorb([(space, {key: v for (s, key), v in rows.items() if s is space})])
+        self._flush(rows)
+
+    def checkpoint(self) -> None:
+        self.root = self.tree.root()
+        self._flush({})
+
+    def state(self) -> dict[Key, bytes]:
+        """Return the rows of the state, and those of the tree."""
+        wanted = (*STATE_SPACES, Space.TREE)
+        return {key: value for key, value in self.store.rows().items() if key[0] in wanted}
+
+    def _flush(self, rows: Mapping[Key, bytes | None]) -> None:
+        self.seq += 1
+        self.store.flush({**rows, **self.tree.take_delta(Seq(self.seq))})
+
+
+class Fetcher:
+    """A fetcher with its stage on a disk, and sources that answer at once."""
+
+    def __init__(self, own: Server | None = None) -> None:
+        self.own = own or Server()
+        self.stage = MemoryStore()
+        self.now_ms = 0
+        self.asked: list[tuple[PeerId, FetchState]] = []
+        self.verdicts: list[tuple[PeerId, Verdict]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """As after a crash: nothing is kept but what was flushed."""
+        self.fetcher = StateFetcher(stage=self.stage, own=self.own.store)
+
+    def step(self, sources: Mapping[PeerId, Server], lies: Mapping[PeerId, Lie] | None = None):
+        """Ask everybody who may be asked once, and take the answers."""
+        self.now_ms += 100
+        requests = self.fetcher.requests(self.now_ms)
+        self.stage.flush(self.fetcher.take_delta())
+        for source, request in requests:
+            self.asked.append((source, request))
+            fetch = FetchState.from_frame(request.frame())
+            parts: StateParts | None = answer(sources[source].store, fetch)
+            if source in (lies or {}):
+                parts = lies[source](fetch, parts)
+            if parts is not None:
+                parts = StateParts.from_frame(parts.frame())
+                verdict = self.fetcher.on_parts(source, parts, self.now_ms)
+                self.verdicts.append((source, verdict))
+                self.stage.flush(self.fetcher.take_delta())
+
+    def fetch(
+        self, sources: Mapping[PeerId, Server], lies: Mapping[PeerId, Lie] | None = None
+    ) -> None:
+        """Fetch the whole state of an honest source."""
+        honest = [server for source, server in sources.items() if source not in (lies or {})]
+        self.fetcher.aim(honest[0].root, list(sources))
+        for _ in range(5_000):
+            if self.fetcher.is_complete:
+                return
+            self.step(sources, lies)
+        raise AssertionError("the transfer does not end")
+
+    def staged(self) -> dict[Key, bytes]:
+        return self.stage.rows()

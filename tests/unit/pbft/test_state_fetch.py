@@ -1,0 +1,134 @@
+"""A state is fetched when the log is too long or gone, and the replica goes on from there."""
+
+from bftcluster.ids import Seq
+from bftcluster.pbft import Settings
+from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import Host
+
+SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000)
+
+
+def late_by(count: int, settings: Settings = SETTINGS) -> tuple[Cluster, Host]:
+    """Return a cluster whose last replica was down for ``count`` batches."""
+    cluster = Cluster(4, settings=settings)
+    cluster.start()
+    cluster.run(10)
+    cluster.hosts[3].stop()
+    for number in range(count):
+        cluster.submit(b"request %d" % number)
+        cluster.run(10)
+    return cluster, cluster.hosts[3]
+
+
+def install(late: Host, source: Host) -> None:
+    """Put the state that was asked for last on the disk, and start again on it."""
+    fetch = late.state_fetches[-1]
+    late.stop()
+    late.disk.entries = list(source.disk.entries[: fetch.seq])
+    late.disk.root = fetch.state_root
+    late.disk.checkpoint_root = fetch.state_root
+    late.disk.checkpoint = fetch.certificate
+    late.disk.timestamp_ms = source.disk.timestamp_ms
+    late.start()
+
+
+def test_a_replica_too_far_behind_for_every_log_asks_for_the_state() -> None:
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+
+    fetch = late.state_fetches[0]
+    assert fetch.seq == 28
+    assert set(fetch.sources) == {host.me for host in cluster.hosts[:3]}
+
+    install(late, cluster.hosts[0])
+    cluster.run(2_000)
+    cluster.submit(b"afterwards")
+    cluster.run(10)
+
+    assert late.replica.stable == 28
+    assert late.replica.last_executed == 31
+    assert late.requests == cluster.hosts[0].requests
+
+
+def test_a_replica_that_fetched_its_state_votes_again() -> None:
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+    install(late, cluster.hosts[0])
+    cluster.run(3_000)
+
+    cluster.hosts[2].stop()
+    for number in range(10):
+        cluster.submit(b"with only three %d" % number)
+        cluster.run(500)
+
+    assert late.replica.last_executed == 40
+    assert late.replica.stable == 40
+
+
+def test_a_replica_whose_gap_the_logs_cover_asks_for_no_state() -> None:
+    cluster, late = late_by(30)
+    late.start()
+    cluster.run(3_000)
+
+    assert late.state_fetches == []
+    assert late.replica.last_executed == 30
+
+
+def test_far_behind_the_state_is_asked_for_though_the_logs_reach_back() -> None:
+    settings = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=20)
+    cluster, late = late_by(30, settings)
+    late.start()
+    cluster.run(100)
+
+    assert [fetch.seq for fetch in late.state_fetches] == [28]
+
+
+def test_a_newer_certified_state_is_asked_for_while_the_cluster_moves_on() -> None:
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(45)
+    for number in range(20):
+        cluster.submit(b"meanwhile %d" % number)
+        cluster.run(200)
+
+    asked = [fetch.seq for fetch in late.state_fetches]
+    assert asked == sorted(asked)
+    assert asked[-1] == 48
+
+
+def test_a_state_is_asked_for_again_after_a_while() -> None:
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(SETTINGS.state_fetch_retry_ms + 1_500)
+
+    assert [fetch.seq for fetch in late.state_fetches] == [28, 28]
+
+
+def test_a_fetched_state_is_remembered_by_every_later_life() -> None:
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+    install(late, cluster.hosts[0])
+    cluster.run(3_000)
+
+    late.stop()
+    late.start()
+    cluster.run(3_000)
+
+    assert late.replica.stable == 28
+    assert late.replica.last_executed == 30
+    assert late.state_fetches[-1].seq == 28
