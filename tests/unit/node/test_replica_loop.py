@@ -63,6 +63,7 @@ class Peer:
             send=self.send,
             decide=self.decide,
             read_log=lambda _: None,
+            fetch_state=lambda _: None,
             sync_ledger=self.sync_ledger,
             evidence=EvidenceFiles(directory),
             accuse=lambda _: None,
@@ -94,7 +95,7 @@ class Peer:
         is_checkpoint = decided.seq % CHECKPOINT_INTERVAL == 0
         self.inbox.put_nowait(Executed(decided.seq, ROOT if is_checkpoint else None))
 
-    async def sync_ledger(self) -> None:
+    async def sync_ledger(self, stable: Seq) -> None:
         await trio.lowlevel.checkpoint()
         self.happened.append("ledger synced")
 

@@ -86,4 +86,4 @@ async def test_a_batch_that_ends_after_the_tracker_does_starts_nothing(parts: Pa
 
     tracker.carry_out([Keep(CID, RECORD)])
 
-    assert [count for _, count in tracker.counts()] == [1]
+    assert list(tracker.counts()) == []  # the scan of the next start finds it
