@@ -59,20 +59,20 @@ async def judge_all(mutants: Sequence[Mutant]) -> list[Judgement]:
         BaselineError: Nothing can be said about any.
     """
     judgements: dict[str, Judgement] = {}
-    limiter = trio.CapacityLimiter(AT_ONCE)
+    pending = iter(mutants)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         sound = Path(folder) / "sound"
         copy(ROOT, sound)
         await check_baseline(sound, sorted({path for one in mutants for path in one.tests}))
 
-        async def judge_one(number: int, mutant: Mutant) -> None:
-            async with limiter:
-                judgements[mutant.name] = await judge(mutant, sound, Path(folder) / str(number))
-            say(line(judgements[mutant.name]))
+        async def work(root: Path) -> None:
+            for mutant in pending:
+                judgements[mutant.name] = await judge(mutant, sound, root)
+                say(line(judgements[mutant.name]))
 
         async with trio.open_nursery() as nursery:
-            for number, mutant in enumerate(mutants):
-                nursery.start_soon(judge_one, number, mutant)
+            for number in range(AT_ONCE):
+                nursery.start_soon(work, Path(folder) / str(number))
     return [judgements[mutant.name] for mutant in mutants]
 
 

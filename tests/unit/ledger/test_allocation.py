@@ -143,6 +143,14 @@ def test_full_peers_go_first_when_there_are_too_many() -> None:
     assert kept == tuple(sorted(PEERS[1:3]))
 
 
+def test_of_peers_that_are_all_full_the_lowest_keys_stay() -> None:
+    nobody = roster_of({})
+
+    kept = allocate(cid_of(1), nobody, least=1, most=6, current=PEERS[:12])
+
+    assert kept == tuple(sorted(PEERS[:12])[:6])
+
+
 def test_preferred_peers_stay_when_there_are_too_many() -> None:
     for peer in PEERS[:4]:
         kept = allocate(cid_of(1), EQUAL, least=1, most=1, current=PEERS[:4], preferred=[peer])

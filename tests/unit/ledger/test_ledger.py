@@ -134,6 +134,18 @@ def test_a_timestamp_beyond_all_time_is_taken_for_the_end_of_time() -> None:
     assert world.ledger.head.timestamp_ms == TIME_MAX_MS
 
 
+def test_a_null_batch_which_has_no_time_does_not_turn_the_clock_back() -> None:
+    world = World()
+    world.run(after_ms=1_000)
+    before = world.ledger.head
+
+    world.run(after_ms=-world.now_ms)
+
+    assert world.now_ms == 0
+    assert world.ledger.head.seq == before.seq + 1
+    assert world.ledger.head.timestamp_ms == before.timestamp_ms
+
+
 def test_the_genesis_has_a_root_too() -> None:
     delta = genesis_delta(genesis_of())
 

@@ -261,3 +261,15 @@ def test_one_maintainer_cannot_fill_the_state_with_proposals(world: World) -> No
 
     world.run(no(intents[0], BOB), no(intents[0], CAROL))
     assert world.do(world.propose(intents[2], ALICE)).code is OutcomeCode.PENDING
+
+
+def test_unpinning_takes_as_many_approvals_as_pinning(world: World) -> None:
+    world.do(world.submit(PinOperation(cid=CID), ALICE, BOB, CAROL))
+    removal = world.intent(UnpinOperation(cid=CID))
+
+    codes = [world.do(world.propose(removal, ALICE)).code, world.do(yes(removal, BOB)).code]
+    assert codes == [OutcomeCode.PENDING, OutcomeCode.PENDING]
+    assert world.record(CID) is not None
+
+    assert world.do(yes(removal, CAROL)).code is OutcomeCode.COMMITTED
+    assert world.record(CID) is None

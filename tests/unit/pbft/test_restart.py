@@ -53,6 +53,47 @@ def votes_signed(cluster: Cluster) -> dict[tuple[int, ...], set[bytes]]:
     return signed
 
 
+def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
+    commit, view_change, new_view = 3, 5, 6
+    cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+    cluster.start()
+    cluster.run(10)
+    cluster.network.cut = lambda _source, _target, frame: (
+        codec.decode(frame)[0] in {commit, new_view}
+    )
+    cluster.submit(b"request", to=3)
+    cluster.run(400)
+    host = cluster.hosts[2]
+    assert (host.replica.view, host.replica.is_active) == (0, False)
+    before = [frame for _, source, _, frame in cluster.network.sent if source == 2]
+    wishes = [frame for frame in before if codec.decode(frame)[0] == view_change]
+
+    host.stop()
+    cluster.network.sent.clear()
+    host.start()
+
+    assert not host.replica.is_active
+    after = [frame for _, source, _, frame in cluster.network.sent if source == 2]
+    assert wishes[-1] in after
+    assert all(frame in before for frame in after if codec.decode(frame)[0] <= commit)
+
+
+def test_a_request_decided_before_a_restart_is_not_proposed_again() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    cluster.submit(b"request", to=0)
+    cluster.run(50)
+
+    cluster.hosts[0].stop()
+    cluster.hosts[0].start()
+    cluster.run(50)
+    cluster.submit(b"request", to=0)
+    cluster.run(50)
+
+    assert [host.requests for host in cluster.hosts] == [[b"request"]] * 4
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_crash_at_any_effect_boundary_contradicts_no_vote(victim: int) -> None:
     boundary, crashed = 1, True
@@ -176,44 +217,3 @@ def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(vic
         boundary += 1
 
     assert boundary > 20
-
-
-def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
-    commit, view_change, new_view = 3, 5, 6
-    cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
-    cluster.start()
-    cluster.run(10)
-    cluster.network.cut = lambda _source, _target, frame: (
-        codec.decode(frame)[0] in {commit, new_view}
-    )
-    cluster.submit(b"request", to=3)
-    cluster.run(400)
-    host = cluster.hosts[2]
-    assert (host.replica.view, host.replica.is_active) == (0, False)
-    before = [frame for _, source, _, frame in cluster.network.sent if source == 2]
-    wishes = [frame for frame in before if codec.decode(frame)[0] == view_change]
-
-    host.stop()
-    cluster.network.sent.clear()
-    host.start()
-
-    assert not host.replica.is_active
-    after = [frame for _, source, _, frame in cluster.network.sent if source == 2]
-    assert wishes[-1] in after
-    assert all(frame in before for frame in after if codec.decode(frame)[0] <= commit)
-
-
-def test_a_request_decided_before_a_restart_is_not_proposed_again() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    cluster.submit(b"request", to=0)
-    cluster.run(50)
-
-    cluster.hosts[0].stop()
-    cluster.hosts[0].start()
-    cluster.run(50)
-    cluster.submit(b"request", to=0)
-    cluster.run(50)
-
-    assert [host.requests for host in cluster.hosts] == [[b"request"]] * 4

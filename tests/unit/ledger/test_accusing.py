@@ -1,0 +1,99 @@
+"""Proof against a replica is recorded once, and the state root covers it."""
+
+import pytest
+
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.ledger.accusing import evidence_record
+from bftcluster.ledger.outcomes import OutcomeCode, PeerAccused
+from bftcluster.ledger.proofs import prove, proves
+from bftcluster.ledger.requests import ReportEvidence
+from bftcluster.ledger.spaces import Space
+from bftcluster.pbft.evidence import Evidence
+from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
+from bftcluster.signing.envelope import sign
+from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
+
+A, B, C = (Digest(letter * 32) for letter in (b"a", b"b", b"c"))
+CULPRIT = PEERS[1]
+
+
+def vote(
+    world: World, signer: SigningKey, digest: Digest, *, view: int = 0, epoch: int = 0
+) -> Vote:
+    replica, kind = ReplicaId(signer.public_key), VoteKind.COMMIT
+    slot = (Epoch(epoch), View(view), Seq(1))
+    payload = vote_payload(world.genesis.cluster_id, *slot, digest, replica)
+    return Vote(kind, *slot, digest, replica, sign(signer, DOMAINS[kind], payload))
+
+
+def evidence(
+    world: World, *, culprit: SigningKey = CULPRIT, other: Digest = B, epoch: int = 0
+) -> ReportEvidence:
+    first, second = (vote(world, culprit, digest, epoch=epoch) for digest in (A, other))
+    return ReportEvidence(evidence=Evidence(first, second).to_bytes())
+
+
+def test_a_replica_that_contradicted_itself_is_accused_for_all_to_see() -> None:
+    world = World()
+    report = evidence(world)
+
+    applied = world.run(report)
+
+    value = world.store.get(Space.EVIDENCE, peer_id(CULPRIT))
+    assert applied.outcomes[0].code is OutcomeCode.RECORDED
+    assert applied.effects == (PeerAccused(peer_id(CULPRIT)),)
+    assert evidence_record(value).evidence == report.evidence
+
+
+def test_the_state_root_covers_the_accusation() -> None:
+    world = World(genesis_of(checkpoint_interval=2))
+    world.do(evidence(world))
+
+    world.run()
+
+    root = world.last.roots[Seq(2)]
+    culprit = peer_id(CULPRIT)
+    value = world.store.get(Space.EVIDENCE, culprit)
+    assert value is not None
+    assert proves(root, Space.EVIDENCE, culprit, value, prove(world.store, Space.EVIDENCE, culprit))
+
+
+def test_the_first_proof_stays() -> None:
+    world = World()
+    world.do(evidence(world))
+    before = world.store.get(Space.EVIDENCE, peer_id(CULPRIT))
+
+    outcome = world.do(evidence(world, other=C))
+
+    assert outcome.code is OutcomeCode.ALREADY
+    assert world.store.get(Space.EVIDENCE, peer_id(CULPRIT)) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"culprit": PEERS[5]}, OutcomeCode.UNKNOWN_PEER),
+        ({"epoch": 1}, OutcomeCode.UNKNOWN_PEER),
+    ],
+    ids=["a stranger", "an epoch that there is not"],
+)
+def test_only_those_who_vote_can_be_accused(changes: dict, code: OutcomeCode) -> None:
+    world = World()
+
+    applied = world.run(evidence(world, **changes))
+
+    assert applied.outcomes[0].code is code
+    assert applied.effects == ()
+
+
+def test_votes_of_two_views_accuse_nobody() -> None:
+    world = World()
+    votes = vote(world, CULPRIT, A), vote(world, CULPRIT, B, view=1)
+    report = ReportEvidence(evidence=Evidence(*votes).to_bytes())
+
+    outcome = world.do(report)
+
+    assert outcome.code is OutcomeCode.BAD_SIGNATURE
+    assert world.store.get(Space.EVIDENCE, peer_id(CULPRIT)) is None
+    assert not world.verifier.admissible(report.to_bytes())
