@@ -191,7 +191,7 @@ class LedgerStore:
             if select_meta(connection, GENESIS_NAME) != genesis:
                 raise ConfigError(
                     "the ledger belongs to another cluster",
-                    hint="run the peer on the directory it was set up in, or mend `storage.database`",
+                    hint="name the database of this cluster in `storage.database`",
                 )
 
     def _count_changes(self, connection: sa.Connection, delta: Delta) -> list[tuple[object, ...]]:

@@ -108,7 +108,7 @@ class Wal:
         if header.owner != _owner(cluster, peer):
             raise ConfigError(
                 f"{WAL_NAME} belongs to another cluster or peer",
-                hint="run the peer on the directory it was set up in, or mend `storage.wal`",
+                hint="run the peer on the directory that it was set up in",
             )
         records, place = _read_frames(data, header)
         cut_size_bytes = len(data) - place.offset
