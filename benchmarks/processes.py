@@ -31,10 +31,14 @@ POLL_S = 0.02
 class Processes:
     """A running cluster."""
 
-    def __init__(self, directory: Path, *, fsync: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, fsync: bool = True, overrides: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.directories = [directory / f"peer{index}" for index in range(PEERS)]
         self._urls = [f"http://127.0.0.1:{_free_port()}" for _ in self.directories]
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._down: set[int] = set()
+        """Peers that were killed on purpose."""
         for path, url in zip(self.directories, self._urls, strict=True):
             _command(
                 *("peer", "init", str(path), "--quota", "8GiB"),
@@ -44,6 +48,8 @@ class Processes:
             if not fsync:
                 _configure(path, "# fsync = true", "fsync = false")
             _configure(path, '# level = "info"', 'level = "warning"')
+            for default, setting in overrides:
+                _configure(path, default, setting)
         genesis = directory / "genesis.cbor"
         _command(
             *("cluster", "init", "--name", "benchmark", "--threshold", str(APPROVALS)),
@@ -68,17 +74,25 @@ class Processes:
 
     def start(self) -> None:
         """Start every peer, and return when all are well and linked to one another."""
-        for path in self.directories:
-            with (path / "log.txt").open("ab") as log:
-                self.processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(path)],
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                    )
-                )
+        self.processes = [_started(path) for path in self.directories]
         self.wait_until(self._is_linked, seconds=START_S)
+
+    def kill(self, index: int) -> None:
+        """End one peer as a power cut would."""
+        self._down.add(index)
+        self.processes[index].kill()
+        self.processes[index].wait()
+
+    def restart(self, index: int) -> None:
+        """Start a peer that was killed."""
+        self.processes[index] = _started(self.directories[index])
+        self._down.remove(index)
+
+    def primary(self) -> int:
+        """Return which peer is the primary, as far as one that runs knows."""
+        running = min(set(range(PEERS)) - self._down)
+        statuses = {self.status(i)["peer"]: i for i in range(PEERS) if i not in self._down}
+        return statuses[self.status(running)["primary"]]
 
     def stop(self) -> None:
         """Stop every peer, as an operator does."""
@@ -108,22 +122,29 @@ class Processes:
         """
         deadline = time.monotonic() + seconds
         while not condition():
-            dead = [process for process in self.processes if process.poll() is not None]
+            dead = [i for i, p in enumerate(self.processes) if p.poll() is not None]
+            dead = [index for index in dead if index not in self._down]
             if dead or time.monotonic() > deadline:
-                index = self.processes.index(dead[0]) if dead else 0
+                index = dead[0] if dead else 0
                 log = (self.directories[index] / "log.txt").read_text(errors="replace")
                 what = "a peer stopped" if dead else f"nothing happened in {seconds} s"
                 raise RuntimeError(f"{what}:\n{log[-3000:]}")
             time.sleep(POLL_S)
 
     def everywhere(self, pins: int) -> Callable[[], bool]:
-        """Return whether every peer's ledger has ``pins`` pins; asks a peer only until it has."""
-        behind = set(range(PEERS))
+        """Return whether every peer's ledger has ``pins`` pins; asks a peer only until it has.
+
+        Peers that were killed do not count, and one that does not answer yet has none.
+        """
+        behind = set(range(PEERS)) - self._down
 
         def holds() -> bool:
-            for index in sorted(behind):
-                if self.status(index)["pins"] >= pins:
-                    behind.discard(index)
+            try:
+                for index in sorted(behind):
+                    if self.status(index)["pins"] >= pins:
+                        behind.discard(index)
+            except httpx.ConnectError:
+                return False
             return not behind
 
         return holds
@@ -158,16 +179,31 @@ class Processes:
 
 
 @contextmanager
-def running(*, blocks: Iterable[Block] = (), fsync: bool = True) -> Iterator[Processes]:
+def running(
+    *,
+    blocks: Iterable[Block] = (),
+    fsync: bool = True,
+    overrides: Iterable[tuple[str, str]] = (),
+) -> Iterator[Processes]:
     """Run a cluster in a directory that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="bftcluster-bench-") as directory:
-        cluster = Processes(Path(directory), fsync=fsync)
+        cluster = Processes(Path(directory), fsync=fsync, overrides=overrides)
         cluster.fill(blocks)
         try:
             cluster.start()
             yield cluster
         finally:
             cluster.stop()
+
+
+def _started(directory: Path) -> subprocess.Popen[bytes]:
+    with (directory / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def _command(*arguments: str) -> None:

@@ -195,7 +195,7 @@ class LedgerStore:
             if select_meta(connection, GENESIS_NAME) != genesis:
                 raise ConfigError(
                     "the ledger belongs to another cluster",
-                    hint="point `data_dir` at the directory this peer was set up in",
+                    hint="name the database of this cluster in `storage.database`",
                 )
 
     def _count_changes(self, connection: sa.Connection, delta: Delta) -> list[tuple[object, ...]]:

@@ -108,7 +108,7 @@ class Wal:
         if header.owner != _owner(cluster, peer):
             raise ConfigError(
                 f"{WAL_NAME} belongs to another cluster or peer",
-                hint="point `data_dir` at the directory this peer was set up in",
+                hint="run the peer on the directory that it was set up in",
             )
         records, place = _read_frames(data, header)
         cut_size_bytes = len(data) - place.offset

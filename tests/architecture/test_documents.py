@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.architecture.repository import ROOT, files, name_of
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+TEST = re.compile(r"^(tests/[\w/]+\.py)::(test_\w+)$", re.MULTILINE)
 TARGET = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
 
 
@@ -35,6 +36,17 @@ def test_the_readme_says_how_to_see_it_and_how_to_test_it() -> None:
 
     assert "make demo" in readme
     assert "make test" in readme
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    named = {(doc, *found) for doc in documents() for found in TEST.findall(code_of(doc))}
+    assert len(named) > 30
+
+    for document, file, test in sorted(named):
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:async )?def {test}\(", source, re.MULTILINE), (
+            f"{name_of(document)} names {file}::{test}"
+        )
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

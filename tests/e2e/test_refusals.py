@@ -1,10 +1,12 @@
 """What a peer says when it cannot start or will not do as asked: by exit code and by words."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,8 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.requests import Submit, parse_request
+from bftcluster.storage.wal import WAL_NAME
 from tests.e2e.cluster import Cluster, made, tiny_blocks
 from tests.e2e.processes import environment, run_peer, tried
 
@@ -63,6 +67,65 @@ def test_an_api_port_in_use_stops_the_peer_with_its_address(made_cluster: Cluste
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "code", "said", "hint"),
+    [
+        ("config.toml", ("[pbft]", "[pbft"), USAGE, "is not TOML", "mend that line"),
+        (
+            "config.toml",
+            ("[pbft]", "[pbft]\nbatch_request_max = 7"),
+            USAGE,
+            "unknown key in [pbft]: 'batch_request_max'",
+            "did you mean 'batch_requests_max'?",
+        ),
+        ("config.toml", ('"1GB"', '"1kB"'), USAGE, "quota of 1000 bytes is too small", "32 MiB"),
+        ("identity.key", None, REFUSED, "can be read by others", "chmod 600"),
+    ],
+    ids=["no TOML", "unknown key", "tiny quota", "open key file"],
+)
+def test_a_directory_that_is_wrong_stops_the_peer_before_it_makes_anything(
+    made_cluster: Cluster,
+    tmp_path: Path,
+    name: str,
+    change: tuple[str, str] | None,
+    code: int,
+    said: str,
+    hint: str,
+) -> None:
+    directory = shutil.copytree(made_cluster.peers[2].directory, tmp_path / "peer")
+    path = directory / name
+    if change is None:
+        path.chmod(0o644)
+    else:
+        assert change[0] in path.read_text()
+        path.write_text(path.read_text().replace(*change, 1))
+
+    ended, words = run_peer(directory)
+
+    assert ended == code, words
+    assert said in words
+    assert hint in words.partition("hint: ")[2]
+    assert not (directory / "ledger.db").exists()
+    assert not list(directory.glob("wal/*"))
+
+
+def test_a_vote_cut_short_on_the_disk_is_cut_off_and_the_peer_goes_on(running: Cluster) -> None:
+    [block] = tiny_blocks(1, "cut short")
+    peer = running.peers[3]
+    assert running.submit(running.pin(block.cid))["code"] == "committed"
+    running.wait_level()
+    peer.kill()
+    votes = peer.directory / "wal" / WAL_NAME
+    votes.write_bytes(votes.read_bytes()[:-1])
+
+    peer.start()
+
+    running.wait_linked()
+    [second] = tiny_blocks(1, "after the cut")
+    assert running.submit(running.pin(second.cid), at=3)["code"] == "committed"
+    assert "cut off a torn last append" in peer.log
+
+
 def test_a_second_process_on_one_directory_is_refused(running: Cluster) -> None:
     peer = running.peers[0]
     assert peer.process is not None
@@ -98,6 +161,22 @@ def test_one_signature_too_few_is_refused_and_nothing_is_pinned(running: Cluster
 
     assert outcome["code"] != "committed"
     assert "1 of 2" in outcome["detail"], outcome
+    assert cids.text(block.cid) not in running.peers[0].pinned()
+
+
+def test_one_maintainer_who_signs_twice_is_one_signer(running: Cluster) -> None:
+    [block] = tiny_blocks(1, "signed twice")
+    operation = PinOperation(cid=block.cid, name="x")
+    both = parse_request(running.certificate(operation, by=["alice", "bob"]))
+    assert isinstance(both, Submit)
+    one = both.certificate.signatures[:64]
+    twice = replace(both.certificate, signatures=2 * one)
+
+    outcome = running.submit(Submit(certificate=twice).to_bytes())
+    too_few = running.submit(running.certificate(operation, by=["alice", "alice"]))
+
+    assert (outcome["code"], too_few["code"]) == ("invalid", "invalid")
+    assert "1 of 2" in too_few["detail"]
     assert cids.text(block.cid) not in running.peers[0].pinned()
 
 

@@ -74,7 +74,7 @@ class PeerProcess:
                 stderr=log,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is ours; we stop the peers in order
-                preexec_fn=partial(_die_with_parent, os.getpid()),  # noqa: PLW1509 - no threads here
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - no threads here
             )
 
     def kill(self) -> None:
@@ -152,8 +152,13 @@ def _environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def _die_with_parent(parent: int) -> None:
-    """Have Linux end this process should the demonstration be killed outright."""
+def die_with_parent(parent: int) -> None:
+    """Have Linux end this process should the demonstration be killed outright; call before exec.
+
+    The demonstration's own handler of SIGTERM goes first: a signal that it took between here and
+    the exec would be forgotten with it, and the peer would live on.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:

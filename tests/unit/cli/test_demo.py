@@ -1,5 +1,8 @@
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,32 @@ def test_free_ports_are_distinct_and_free() -> None:
     for port in ports:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", port))
+
+
+FORKED = """
+import os, signal
+from bftcluster_cli.demo.processes import die_with_parent
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+child = os.fork()
+if not child:
+    die_with_parent(os.getppid())
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_peer_told_to_end_before_it_has_become_one_ends() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=True,
+    )
+
+    assert int(done.stdout) == -signal.SIGTERM
 
 
 def test_a_peer_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -> None:
