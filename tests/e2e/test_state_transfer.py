@@ -103,9 +103,9 @@ def test_a_newcomer_learns_who_votes_though_no_log_says_it(tmp_path: Path) -> No
         cluster.start_later(newcomer, first, third)
 
         behind = cluster.executed(first)
+        cluster.decide(first, "admit", str(newcomer.directory / "peer.txt"))
         cluster.wait_for("fetching", newcomer, lambda: cluster.executed(newcomer) > behind)
         trickle.stop()
-        cluster.decide(first, "admit", str(newcomer.directory / "peer.txt"))
         cluster.wait_for("voting", newcomer, lambda: cluster.role(newcomer) == "replica")
         remaining = [peer for peer in cluster.peers if peer is not leaver]
         cluster.wait_for(

@@ -114,6 +114,24 @@ def test_a_newer_checkpoint_costs_only_what_differs() -> None:
     assert fetcher.staged() == server.state()
 
 
+def test_what_was_not_staged_yet_is_not_asked_for_again_under_a_new_aim() -> None:
+    """However soon each target is gone, every request brings the fetcher on."""
+    server = Server(pins(3_000))
+    fetcher = Fetcher()
+    for number in range(400):
+        fetcher.fetcher.aim(server.root, [A])
+        for _ in range(4):
+            fetcher.step({A: server})
+        if fetcher.fetcher.is_complete:
+            break
+        server.put({(Space.PIN, b"cid %d" % number): b"changed"})
+        server.checkpoint()
+
+    assert number > 3
+    assert fetcher.staged() == server.state()
+    assert sum(len(request.rows) for _, request in fetcher.asked) < 2 * 3_000
+
+
 @pytest.mark.parametrize("left", [0, 5, 40, 500])
 def test_a_state_that_shrinks_or_grows_much_leaves_nothing_behind(left: int) -> None:
     server = Server(pins(2_000))
