@@ -21,6 +21,8 @@ from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.storage.ledger_reader import LedgerReader
 
 PEERS_WAITING_MAX: Final = 64
+ANSWER_COST_BYTES: Final = 64 << 10
+"""What any answer counts beside its own bytes: small ones cost reads too."""
 
 _log = log_for("transfer")
 
@@ -72,7 +74,7 @@ class StateGiver:
             else:
                 frame = await trio.to_thread.run_sync(self._links, fetch)
             self._send(peer, frame)
-            await trio.sleep(len(frame) / self._rate_max_bytes_per_s)
+            await trio.sleep((ANSWER_COST_BYTES + len(frame)) / self._rate_max_bytes_per_s)
 
     def _show_checkpoint(self, peer: PeerId) -> None:
         """Tell whoever asks for a state that has gone what it can have instead."""

@@ -14,7 +14,7 @@ from bftcluster.ledger.tree_nodes import (
     path_of,
     record,
 )
-from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_WANTS_MAX
+from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from tests.unit.ledger.transfer_world import Fetcher, Server, peer, pins
 
 A = peer(1)
@@ -39,6 +39,15 @@ def test_a_row_larger_than_an_answer_is_given_alone() -> None:
     fetcher.fetch({A: server})
 
     assert fetcher.staged() == server.state()
+
+
+def test_a_row_that_fits_no_frame_is_not_given() -> None:
+    key = (Space.META, b"genesis")
+    server = Server({key: bytes(STATE_ROW_SIZE_MAX_BYTES + 1)})
+    fetch = FetchState(number=1, root=server.root, nodes=(), rows=(key,))
+
+    assert answer(server.store, fetch).rows == ()
+    assert len(answer(server.store, fetch).frame()) < 100
 
 
 def test_what_a_source_does_not_have_ends_its_answer() -> None:
