@@ -39,6 +39,8 @@ SILENT_PAUSE_MS: Final = 10_000
 LIAR_PAUSE_MS: Final = 120_000
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""
+_REMEMBERED_MAX: Final = 16_384
+"""Nodes, and rows, of earlier aims from which on all but the last aim's are forgotten."""
 _PAGE_ROWS: Final = 1_000
 _HEX: Final = "0123456789abcdef"
 
@@ -93,9 +95,9 @@ class StateFetcher:
         self.is_complete = False
         """Whether the stage holds the whole state aimed at, once the delta is flushed."""
         self._nodes: dict[Digest, bytes] = {}
-        """Nodes of an earlier aim, by digest."""
+        """Nodes of earlier aims, by digest."""
         self._values: dict[Key, bytes] = {}
-        """Rows of an earlier aim."""
+        """Rows of earlier aims."""
         self._forget_wants()
 
     def aim(self, root: Digest, sources: Sequence[PeerId]) -> None:
@@ -156,8 +158,12 @@ class StateFetcher:
         """Keep what was fetched of an earlier aim and not staged: most of it is in the next one."""
         pages = self._pages.values()
         nodes = [branch.node for branch in self._branches.values()] + [page.node for page in pages]
-        self._nodes = {digest_of_node(node_of(node)): node for node in nodes}
-        self._values = {key: value for page in pages for key, value in page.found.items()}
+        if len(self._nodes) > _REMEMBERED_MAX:
+            self._nodes = {}
+        if len(self._values) > _REMEMBERED_MAX:
+            self._values = {}
+        self._nodes.update((digest_of_node(node_of(node)), node) for node in nodes)
+        self._values.update(row for page in pages for row in page.found.items())
 
     def _forget_wants(self) -> None:
         self._near: list[_Node] = []
@@ -283,7 +289,7 @@ class StateFetcher:
             self._finish_page(prefix, page)
 
     def _own_rows(self, wanted: dict[Key, bytes]) -> dict[Key, bytes]:
-        """Return those rows that our own state, or an earlier aim, has with these values."""
+        """Return those rows that our own state, or an earlier aim, had with these values."""
         found: dict[Key, bytes] = {}
         kept = self._own.get_many(Space.BEFORE, [before_key(*key) for key in wanted])
         for space in sorted({space for space, _ in wanted}):
