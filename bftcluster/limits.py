@@ -63,6 +63,10 @@ STATE_WANTS_MAX: Final = 256
 """Nodes of the state's tree, and as many rows, that one request of a state transfer asks for."""
 STATE_ANSWER_SIZE_BYTES: Final = 1 << 20
 """Nodes and rows in one answer: no more of them once they would pass this together."""
+STATE_ROW_SIZE_MAX_BYTES: Final = 3 << 20
+"""A row that is larger fits no frame: only the genesis can be, and every peer has that."""
+EPOCH_LINKS_MAX: Final = 64
+"""Links between epochs in one answer."""
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
 PROPOSALS_MEMORY_MAX_BYTES: Final = 16 << 20
 """Proposals that are kept decoded while they collect approvals."""

@@ -39,6 +39,8 @@ SILENT_PAUSE_MS: Final = 10_000
 LIAR_PAUSE_MS: Final = 120_000
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""
+_REMEMBERED_MAX: Final = 16_384
+"""Nodes, and rows, of earlier aims from which on all but the last aim's are forgotten."""
 _PAGE_ROWS: Final = 1_000
 _HEX: Final = "0123456789abcdef"
 
@@ -92,6 +94,10 @@ class StateFetcher:
         """Until when not to ask a source."""
         self.is_complete = False
         """Whether the stage holds the whole state aimed at, once the delta is flushed."""
+        self._nodes: dict[Digest, bytes] = {}
+        """Nodes of earlier aims, by digest."""
+        self._values: dict[Key, bytes] = {}
+        """Rows of earlier aims."""
         self._forget_wants()
 
     def aim(self, root: Digest, sources: Sequence[PeerId]) -> None:
@@ -100,6 +106,7 @@ class StateFetcher:
         if root == self._root:
             return
         self._root = root
+        self._remember()
         self._forget_wants()
         self.is_complete = self._expect("", root)
 
@@ -146,6 +153,17 @@ class StateFetcher:
         if self._near:
             due_ms.append(now_ms)
         return min(due_ms, default=now_ms + ANSWER_TIMEOUT_MS)
+
+    def _remember(self) -> None:
+        """Keep what was fetched of an earlier aim and not staged: most of it is in the next one."""
+        pages = self._pages.values()
+        nodes = [branch.node for branch in self._branches.values()] + [page.node for page in pages]
+        if len(self._nodes) > _REMEMBERED_MAX:
+            self._nodes = {}
+        if len(self._values) > _REMEMBERED_MAX:
+            self._values = {}
+        self._nodes.update((digest_of_node(node_of(node)), node) for node in nodes)
+        self._values.update(row for page in pages for row in page.found.items())
 
     def _forget_wants(self) -> None:
         self._near: list[_Node] = []
@@ -213,7 +231,7 @@ class StateFetcher:
             left -= len(wanted)
             own = self._own.get_many(Space.TREE, [node_key(prefix) for prefix, _ in wanted])
             for prefix, digest in wanted:
-                node = own.get(node_key(prefix))
+                node = self._nodes.get(digest) or own.get(node_key(prefix))
                 if node is not None and digest_of_node(node_of(node)) == digest:
                     self._take_node(prefix, node)
                 else:
@@ -271,16 +289,20 @@ class StateFetcher:
             self._finish_page(prefix, page)
 
     def _own_rows(self, wanted: dict[Key, bytes]) -> dict[Key, bytes]:
-        """Return those rows that our own state has with these values."""
+        """Return those rows that our own state, or an earlier aim, had with these values."""
         found: dict[Key, bytes] = {}
         kept = self._own.get_many(Space.BEFORE, [before_key(*key) for key in wanted])
         for space in sorted({space for space, _ in wanted}):
             names = [name for each, name in wanted if each is space]
             now = self._own.get_many(space, names)
             for name in names:
-                value = kept.get(before_key(space, name), now.get(name))
-                if value is not None and digest_of_value(value) == wanted[space, name]:
-                    found[space, name] = value
+                values = (
+                    kept.get(before_key(space, name), now.get(name)),
+                    self._values.get((space, name)),
+                )
+                for value in values:
+                    if value is not None and digest_of_value(value) == wanted[space, name]:
+                        found[space, name] = value
         return found
 
     def _finish_page(self, prefix: str, page: _Page) -> None:

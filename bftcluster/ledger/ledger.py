@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from bftcluster.errors import ConfigError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.allocation import Roster
+from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
+from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import Read, StateTree, stored_root
 from bftcluster.ledger.ports import StatePort
+from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.membership import Membership
+from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import EpochStart
 
 
@@ -79,6 +83,22 @@ class Ledger:
         if self.head.seq < self.genesis.checkpoint_interval:
             return None
         return stored_root(self._store.get)
+
+    def epoch_link(self, certificate: CheckpointCertificate) -> Delta:
+        """Return the row that links two epochs, if this checkpoint of ours can make one."""
+        seq, interval = certificate.seq, self.genesis.checkpoint_interval
+        named = [s for s in self.epochs if s.first in (seq + 1, seq + interval + 1)]
+        if not named or self.checkpoint_root() != certificate.state_root:
+            return {}
+        key = epoch_key(named[0].membership.epoch)
+        if self._store.get(Space.EPOCH_LINK, key) is not None:
+            return {}
+        link = EpochLink(
+            certificate=certificate.to_bytes(),
+            row=epoch_to_value(named[0]),
+            proof=prove(self._store, Space.EPOCH, key).to_bytes(),
+        )
+        return {(Space.EPOCH_LINK, key): link.to_bytes()}
 
     def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
         """Execute consecutive batches, the first right after ``head.seq``."""

@@ -36,6 +36,8 @@ class Space(IntEnum):
     """By sequence number (8 bytes, big-endian): changes made since the last checkpoint."""
     BEFORE = 66
     """By space (1 byte) and key: what rows that changed since were at the last checkpoint."""
+    EPOCH_LINK = 67
+    """By epoch (8 bytes, big-endian), from 1 on: why to believe who votes in it."""
 
 
 STATE_SPACES: Final = tuple(space for space in Space if space < _TREE_FROM)

@@ -16,7 +16,12 @@ from bftcluster.ids import Digest
 from bftcluster.ledger.merkle import before_key, node_key, stored_root
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
-from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_ANSWER_SIZE_BYTES, STATE_WANTS_MAX
+from bftcluster.limits import (
+    FRAME_SIZE_MAX_BYTES,
+    STATE_ANSWER_SIZE_BYTES,
+    STATE_ROW_SIZE_MAX_BYTES,
+    STATE_WANTS_MAX,
+)
 from bftcluster.pbft import shapes
 
 FETCH_STATE: Final = 21
@@ -123,7 +128,9 @@ def answer(store: Source, fetch: FetchState) -> StateParts:
         for space, key in fetch.rows:
             row = row_at_root(store, space, key)
             size_bytes += 0 if row is None else len(row)
-            if row is None or ((nodes or rows) and size_bytes > STATE_ANSWER_SIZE_BYTES):
+            if row is None or len(row) > STATE_ROW_SIZE_MAX_BYTES:
+                break
+            if (nodes or rows) and size_bytes > STATE_ANSWER_SIZE_BYTES:
                 break
             rows.append(row)
     return StateParts(number=fetch.number, root=root, nodes=tuple(nodes), rows=tuple(rows))

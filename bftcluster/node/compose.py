@@ -20,6 +20,7 @@ from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId, ReplicaId
+from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.outcomes import Effect
 from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
@@ -30,6 +31,7 @@ from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.contacts import Contacts
 from bftcluster.node.content import Content
+from bftcluster.node.epoch_learner import EpochLearner
 from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
@@ -141,6 +143,13 @@ class Peer:
         """Whether to open again on a state that was fetched."""
         self._stop = trio.Event()
         self._giver, self._taker = self._make_transfer()
+        self._learner = EpochLearner(
+            cluster_id=parts.genesis.cluster_id,
+            latest=lambda: parts.replica.latest_membership,
+            send=self._send_sync,
+            keep=self._executor.keep,
+            tell=self._inbox.put_nowait,
+        )
         evidence = EvidenceFiles(parts.config.directory)
         self._prosecutor = Prosecutor(self._gateway, evidence.kept())
         self._replica_loop = ReplicaLoop(
@@ -152,6 +161,7 @@ class Peer:
             decide=self._executor.decide,
             read_log=self._read_log,
             fetch_state=self._taker.fetch,
+            fetch_epochs=self._learner.ask,
             sync_ledger=self._executor.sync,
             evidence=evidence,
             accuse=self._prosecutor.accuse,
@@ -175,6 +185,7 @@ class Peer:
             nursery.start_soon(self._prosecutor.run)
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
+            nursery.start_soon(self._learner.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name)
@@ -226,23 +237,20 @@ class Peer:
     def _make_transfer(self) -> tuple[StateGiver, StateTaker]:
         parts = self._parts
 
-        def send(peer: PeerId, frame: bytes) -> bool:
-            return self._network.send_nowait(peer, StreamClass.SYNC, frame)
-
         def on_whole() -> None:
             self.has_new_state = True
             self._stop.set()
 
         giver = StateGiver(
             reader=parts.store.reader,
-            send=send,
-            stable_frame=lambda: parts.replica.stable_frame,
+            send=self._send_sync,
+            stable=lambda: parts.replica.stable_certificate,
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
         )
         taker = StateTaker(
             stage=parts.store.stage,
             reader=parts.store.reader,
-            send=send,
+            send=self._send_sync,
             clock=self._clock,
             on_whole=on_whole,
         )
@@ -318,8 +326,10 @@ class Peer:
 
     async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
         kind = frame[1:2]  # Behind the head of a short array, and a small number itself.
-        if kind == bytes((FETCH_STATE,)):
+        if kind in (bytes((FETCH_STATE,)), bytes((FETCH_EPOCHS,))):
             self._giver.on_frame(peer, frame)
+        elif kind == bytes((EPOCHS,)):
+            self._learner.on_frame(peer, frame)
         elif kind == bytes((STATE,)):
             self._taker.on_frame(peer, frame)
         else:
@@ -327,6 +337,9 @@ class Peer:
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
         await self._exchange.on_frame(peer, frame)
+
+    def _send_sync(self, peer: PeerId, frame: bytes) -> None:
+        self._network.send_nowait(peer, StreamClass.SYNC, frame)
 
     async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self._network.send(peer, stream_class, frame)

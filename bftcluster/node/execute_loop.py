@@ -18,7 +18,7 @@ from bftcluster.ledger.outcomes import Effect, Outcome
 from bftcluster.ledger.spaces import Delta
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.logs import log_for
-from bftcluster.pbft import Batch, Decided, Executed, LogEntry
+from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
 
 BATCHES_PER_TURN_MAX: Final = 32
 
@@ -79,17 +79,28 @@ class ExecuteLoop:
         self._decided.append(decided)
         self._arrived.set()
 
-    async def sync(self, stable: Seq) -> None:
+    async def sync(self, stable: CheckpointCertificate | None) -> None:
         """Return when everything executed so far is durable; forget what need not be kept.
 
         Args:
             stable: The last stable checkpoint.
         """
         async with self._store_lock:
+            await trio.to_thread.run_sync(self._settle, stable)
+
+    async def keep(self, delta: Delta) -> None:
+        """Store rows that are no part of the state."""
+        async with self._store_lock:
+            await trio.to_thread.run_sync(self._store.flush, delta, (), self._ledger.head.seq)
+
+    def _settle(self, stable: CheckpointCertificate | None) -> None:
+        if stable is not None:
+            link = self._ledger.epoch_link(stable)
+            if link:
+                self._store.flush(link, (), self._ledger.head.seq)
             if self._log_kept_seqs is not None:
-                below = Seq(stable + 1 - self._log_kept_seqs)
-                await trio.to_thread.run_sync(self._store.prune_log, below)
-            await trio.to_thread.run_sync(self._store.sync)
+                self._store.prune_log(Seq(stable.seq + 1 - self._log_kept_seqs))
+        self._store.sync()
 
     async def run(self) -> NoReturn:
         """Execute until cancelled; a batch is executed whole or not at all."""

@@ -12,10 +12,11 @@ from typing import NoReturn, Protocol
 import trio
 
 from bftcluster.errors import HaltedError
-from bftcluster.ids import Seq
+from bftcluster.ids import ReplicaId
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import (
+    CheckpointCertificate,
     Decided,
     Event,
     LogReadRequest,
@@ -83,7 +84,8 @@ class ReplicaLoop:
         decide: Callable[[Decided], None],
         read_log: Callable[[LogReadRequest], None],
         fetch_state: Callable[[StateFetch], None],
-        sync_ledger: Callable[[Seq], Awaitable[None]],
+        fetch_epochs: Callable[[ReplicaId], None],
+        sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
         evidence: Evidence,
         accuse: Callable[[Sequence[bytes]], None],
     ) -> None:
@@ -95,6 +97,7 @@ class ReplicaLoop:
         self._decide = decide
         self._read_log = read_log
         self._fetch_state = fetch_state
+        self._fetch_epochs = fetch_epochs
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
@@ -128,6 +131,8 @@ class ReplicaLoop:
                 self._read_log(request)
             if ready.state_fetch is not None:
                 self._fetch_state(ready.state_fetch)
+            if ready.epochs_from is not None:
+                self._fetch_epochs(ready.epochs_from)
             self._tell(ready)
         if any(ready.truncate_to is not None for ready in readies):
             await self._compact()
@@ -153,7 +158,7 @@ class ReplicaLoop:
     async def _compact(self) -> None:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
-            await self._sync_ledger(self.replica.stable)
+            await self._sync_ledger(self.replica.stable_certificate)
             await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
 
     def _send_all(self, outbounds: Iterable[Outbound]) -> None:

@@ -1,4 +1,7 @@
-"""Gives peers that lag parts of our state, one answer at a time and not faster than configured."""
+"""Gives peers that lag what they ask for, one answer at a time and not faster than configured.
+
+They ask for parts of our state, and for the proofs of who votes.
+"""
 
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -6,12 +9,20 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import PeerId
-from bftcluster.ledger.transferring import FetchState, StateParts, answer
+from bftcluster.ids import Epoch, PeerId
+from bftcluster.ledger import epoch_links
+from bftcluster.ledger.members import epoch_key
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.transferring import FETCH_STATE, FetchState, StateParts, answer
+from bftcluster.limits import EPOCH_LINKS_MAX
 from bftcluster.node.logs import log_for
+from bftcluster.pbft import CheckpointCertificate
+from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.storage.ledger_reader import LedgerReader
 
 PEERS_WAITING_MAX: Final = 64
+ANSWER_COST_BYTES: Final = 64 << 10
+"""What any answer counts beside its own bytes: small ones cost reads too."""
 
 _log = log_for("transfer")
 
@@ -24,21 +35,22 @@ class StateGiver:
         *,
         reader: LedgerReader,
         send: Callable[[PeerId, bytes], object],
-        stable_frame: Callable[[], bytes | None],
+        stable: Callable[[], CheckpointCertificate | None],
         rate_max_bytes_per_s: int,
     ) -> None:
         self._reader = reader
         self._send = send
-        self._stable_frame = stable_frame
+        self._stable = stable
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
-        self._waiting: dict[PeerId, FetchState] = {}
+        self._waiting: dict[PeerId, FetchState | Epoch] = {}
         """The newest request of each peer, those first that have waited longest."""
         self._arrived = trio.Event()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a request; one at a time each, the newest."""
         try:
-            fetch = FetchState.from_frame(frame)
+            is_state = frame[1] == FETCH_STATE
+            fetch = FetchState.from_frame(frame) if is_state else epoch_links.read_fetch(frame)
         except MalformedMessageError as exc:
             _log.info("suspicion", verdict="malformed", peer=peer.hex()[:8], detail=str(exc))
             return
@@ -54,19 +66,29 @@ class StateGiver:
                 await self._arrived.wait()
             peer, fetch = next(iter(self._waiting.items()))
             del self._waiting[peer]
-            parts = await trio.to_thread.run_sync(self._answer, fetch)
-            if parts.root != fetch.root:
-                self._show_checkpoint(peer)
-            frame = parts.frame()
+            if isinstance(fetch, FetchState):
+                parts = await trio.to_thread.run_sync(self._parts, fetch)
+                if parts.root != fetch.root:
+                    self._show_checkpoint(peer)
+                frame = parts.frame()
+            else:
+                frame = await trio.to_thread.run_sync(self._links, fetch)
             self._send(peer, frame)
-            await trio.sleep(len(frame) / self._rate_max_bytes_per_s)
+            await trio.sleep((ANSWER_COST_BYTES + len(frame)) / self._rate_max_bytes_per_s)
 
     def _show_checkpoint(self, peer: PeerId) -> None:
         """Tell whoever asks for a state that has gone what it can have instead."""
-        frame = self._stable_frame()
-        if frame is not None:
-            self._send(peer, frame)
+        stable = self._stable()
+        if stable is not None:
+            self._send(peer, StableCheckpoint(stable).frame())
 
-    def _answer(self, fetch: FetchState) -> StateParts:
+    def _links(self, after: Epoch) -> bytes:
+        rows = self._reader.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX)
+        numbers = range(after + 1, after + 1 + len(rows))
+        consecutive = zip(rows, numbers, strict=True)
+        links = [link for (key, link), number in consecutive if key == epoch_key(Epoch(number))]
+        return epoch_links.links_frame(links)
+
+    def _parts(self, fetch: FetchState) -> StateParts:
         with self._reader.snapshot() as snapshot:
             return answer(snapshot, fetch)

@@ -34,6 +34,7 @@ from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import (
     Application,
     Decided,
+    EpochsLearned,
     Event,
     Executed,
     Halt,
@@ -63,6 +64,7 @@ __all__ = [
     "CommitCertificate",
     "Decided",
     "EpochStart",
+    "EpochsLearned",
     "Event",
     "Evidence",
     "Executed",

@@ -6,6 +6,7 @@ log entries, whose commit certificates need no trust in the source; one who lags
 more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
@@ -18,6 +19,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
@@ -262,6 +264,13 @@ class CatchUp:
         sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
         core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
+
+    def learn(self, starts: Sequence[EpochStart]) -> None:
+        """Know of epochs to come before we have executed what names them."""
+        epochs = self._core.epochs
+        for start in starts:
+            if start.membership.epoch == epochs.latest().epoch + 1:
+                epochs.add(start)
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings

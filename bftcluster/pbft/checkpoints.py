@@ -47,7 +47,7 @@ class Checkpoints:
         assert state_root is not None, "a checkpoint has a state root"
         if seq > core.log.low:
             self._roots[seq] = state_root
-        if next_membership is not None:
+        if next_membership is not None and next_membership.epoch > core.epochs.latest().epoch:
             core.epochs.add(EpochStart(Seq(seq + interval + 1), next_membership))
         self.set_horizon()
         if seq <= core.log.low:

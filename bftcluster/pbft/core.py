@@ -37,6 +37,7 @@ class Outbox:
     __slots__ = (
         "decided",
         "early",
+        "epochs_from",
         "evidence",
         "log_reads",
         "messages",
@@ -56,6 +57,7 @@ class Outbox:
         self.reports: list[Report] = []
         self.evidence: list[bytes] = []
         self.state_fetch: StateFetch | None = None
+        self.epochs_from: ReplicaId | None = None
 
     def persist(self, record: bytes) -> None:
         """Have ``record`` durable before any message of this step leaves."""
@@ -96,6 +98,7 @@ class Outbox:
             reports=tuple(self.reports),
             evidence=tuple(self.evidence),
             state_fetch=self.state_fetch,
+            epochs_from=self.epochs_from,
             halt=halt,
         )
         self.__init__()  # type: ignore[misc]

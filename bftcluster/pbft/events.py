@@ -79,7 +79,14 @@ class LogRead:
     """Consecutive, from the first one asked for; empty if the log does not hold that one."""
 
 
-Event: TypeAlias = MessageReceived | RequestSubmitted | Tick | Executed | LogRead
+@dataclass(frozen=True, slots=True)
+class EpochsLearned:
+    """The answer to ``Ready.epochs_from``: proved, each by the voters of the one before."""
+
+    starts: tuple[EpochStart, ...]
+
+
+Event: TypeAlias = MessageReceived | RequestSubmitted | Tick | Executed | LogRead | EpochsLearned
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +172,8 @@ class Ready:
     state_fetch: StateFetch | None
     """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
+    epochs_from: ReplicaId | None
+    """Ask this peer to prove who votes: it showed us a certificate of an epoch unknown to us."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 

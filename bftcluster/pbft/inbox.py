@@ -5,6 +5,7 @@ from typing import assert_never
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Epoch, ReplicaId
 from bftcluster.pbft.catch_up import CatchUp
+from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
@@ -120,6 +121,13 @@ class Inbox:
             return Verdict.LATE
         return Verdict.STASHED if core.epochs.knows(sender) else Verdict.OUTSIDE_WATERMARKS
 
+    def _on_stable(self, sender: ReplicaId, certificate: CheckpointCertificate) -> Verdict:
+        """Take a certificate; if we do not know who should have signed it, have that found out."""
+        core = self._core
+        if certificate.epoch > core.epochs.latest().epoch:
+            core.out.epochs_from = sender
+        return self._checkpoints.on_certificate(certificate)
+
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
         """Judge what proves itself or is a mere hint: anybody whom the transport lets in."""
         core = self._core
@@ -145,7 +153,7 @@ class Inbox:
             case Entries():
                 return self._catch_up.on_entries(sender, message)
             case StableCheckpoint(certificate=certificate):
-                return self._checkpoints.on_certificate(certificate)
+                return self._on_stable(sender, certificate)
             case Vote() | ViewChange() | NewView():
                 raise AssertionError("judged elsewhere")
             case _:

@@ -6,11 +6,13 @@ from typing import assert_never
 from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.membership import Membership
 from bftcluster.pbft.catch_up import CatchUp
+from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core, Outbox, Place
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
+    EpochsLearned,
     Event,
     Executed,
     Lane,
@@ -23,7 +25,6 @@ from bftcluster.pbft.events import (
 )
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
-from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.probation import Probation, is_older_than_ledger
@@ -146,10 +147,14 @@ class Replica:
         return self._core.log.low
 
     @property
-    def stable_frame(self) -> bytes | None:
-        """The frame that proves the last stable checkpoint to others; None before the first."""
-        stable = self._core.stable
-        return None if stable is None else StableCheckpoint(stable).frame()
+    def stable_certificate(self) -> CheckpointCertificate | None:
+        """The proof of the last stable checkpoint; None before the first."""
+        return self._core.stable
+
+    @property
+    def latest_membership(self) -> Membership:
+        """Who votes in the last epoch that we know of, which may be yet to come."""
+        return self._core.epochs.latest()
 
     @property
     def stats(self) -> Stats:
@@ -222,6 +227,8 @@ class Replica:
                 core.wants_batches = event.wants_batches
                 self._checkpoints.on_executed(seq, root, next_membership)
                 self._catch_up.fetch_if_behind()
+            case EpochsLearned(starts=starts):
+                self._catch_up.learn(starts)
             case LogRead(to=to, entries=entries):
                 self._catch_up.on_log_read(to, entries)
             case _:

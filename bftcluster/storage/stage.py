@@ -111,8 +111,10 @@ class Stage:
 
 
 def _put_in_place(connection: sa.Connection) -> None:
-    connection.execute(sa.delete(STATE).where(STATE.c.space < OFFSET))
-    connection.execute(sa.update(STATE).values(space=STATE.c.space - OFFSET))
+    kept = int(Space.EPOCH_LINK)  # Our own, of no state: they led us to this one.
+    connection.execute(sa.delete(STATE).where(STATE.c.space < OFFSET, STATE.c.space != kept))
+    staged = STATE.c.space >= OFFSET
+    connection.execute(sa.update(STATE).where(staged).values(space=STATE.c.space - OFFSET))
     connection.execute(sa.delete(COUNTS))
     connection.execute(sa.delete(META).where(META.c.name == STAGED_NAME))
 

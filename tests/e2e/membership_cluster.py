@@ -71,6 +71,9 @@ class GrowingCluster(DemoCluster):
         digest = str(proposed["proposal"])[:16]
         return last(self.run("pin", "approve", digest, "--yes", by="bob", at=at))
 
+    def executed(self, peer: PeerProcess) -> int:
+        return int(str(self.status(peer)["last_executed"]))
+
     def role(self, peer: PeerProcess) -> str:
         return str(self.status(peer)["role"])
 
@@ -78,14 +81,16 @@ class GrowingCluster(DemoCluster):
         return {str(each["name"]): each for each in self.run("cluster", "members", at=at)}
 
 
-def new_cluster(directory: Path, count: int) -> GrowingCluster:
+def new_cluster(
+    directory: Path, count: int, *, kind: type[GrowingCluster] = GrowingCluster
+) -> GrowingCluster:
     ports = free_ports(2 * count)
     peers = tuple(
         PeerProcess(f"peer{i + 1}", directory / f"peer{i + 1}", ports[2 * i], ports[2 * i + 1])
         for i in range(count)
     )
     narrator = Narrator()
-    return GrowingCluster(directory=directory, peers=peers, narrator=narrator, timeout_s=TIMEOUT_S)
+    return kind(directory=directory, peers=peers, narrator=narrator, timeout_s=TIMEOUT_S)
 
 
 class Trickle:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bftcluster_cli.demo.processes import PeerProcess, stop_all
 from tests.e2e.cluster import Cluster, made, tiny_blocks
 from tests.e2e.load import Load
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, state_of
 from tests.e2e.processes import Peer
 
 pytestmark = pytest.mark.slow
@@ -18,7 +20,7 @@ LATE = 3
 OTHERS = range(3)
 
 
-def log_of(peer: Peer) -> tuple[int, int]:
+def log_of(peer: Peer | PeerProcess) -> tuple[int, int]:
     """Return the first entry of a stopped peer's log, and how many there are."""
     with closing(sqlite3.connect(peer.directory / "ledger.db")) as connection:
         first, last, count = connection.execute(
@@ -71,3 +73,48 @@ def test_an_empty_peer_reaches_the_same_state_under_load(tmp_path: Path) -> None
         first, _ = log_of(late)
         assert first > 1
         assert all(log_of(peer)[1] <= 4 * INTERVAL_SEQS for peer in cluster.peers)
+
+
+class PruningCluster(GrowingCluster):
+    """Peers that keep little of their log."""
+
+    def init(self, peer: PeerProcess, *options: str) -> None:
+        super().init(peer, *options)
+        path = peer.directory / "config.toml"
+        path.write_text(path.read_text().replace('# keep_log = "all"', 'keep_log = "2"'))
+
+
+def test_a_newcomer_learns_who_votes_though_no_log_says_it(tmp_path: Path) -> None:
+    """Two changes of members are behind it; the state is of an epoch that it never heard of."""
+    cluster = new_cluster(tmp_path, 6, kind=PruningCluster)
+    first, leaver, third, _, replica, newcomer = cluster.peers
+    cluster.found(4, checkpoint_interval=8)
+    trickle = Trickle(cluster, [first, third])
+    trickle.start()
+    try:
+        cluster.start_later(replica, first, third)
+        cluster.decide(first, "admit", str(replica.directory / "peer.txt"))
+        cluster.wait_for("voting", replica, lambda: cluster.role(replica) == "replica")
+        cluster.decide(first, "remove", leaver.name)
+        cluster.wait_for("leaving", leaver, lambda: cluster.role(leaver) == "removed")
+        changed = cluster.executed(first)
+        cluster.wait_for("pruning", first, lambda: cluster.executed(first) > changed + 40)
+
+        cluster.start_later(newcomer, first, third)
+
+        behind = cluster.executed(first)
+        cluster.decide(first, "admit", str(newcomer.directory / "peer.txt"))
+        cluster.wait_for("fetching", newcomer, lambda: cluster.executed(newcomer) > behind)
+        trickle.stop()
+        cluster.wait_for("voting", newcomer, lambda: cluster.role(newcomer) == "replica")
+        remaining = [peer for peer in cluster.peers if peer is not leaver]
+        cluster.wait_for(
+            "agreeing", first, lambda: len({cluster.executed(peer) for peer in remaining}) == 1
+        )
+    finally:
+        trickle.stop()
+        stop_all(cluster.peers)
+
+    assert trickle.refused == []
+    assert len({state_of(cluster, peer) for peer in remaining}) == 1
+    assert log_of(newcomer)[0] > changed

@@ -4,13 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster import codec
-from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.fetching import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.transferring import (
-    FETCH_STATE,
-    STATE,
     FetchState,
     StateParts,
     answer,
@@ -18,14 +14,9 @@ from bftcluster.ledger.transferring import (
 )
 from bftcluster.ledger.tree_nodes import (
     EMPTY_PAGE,
-    digest_of_value,
     is_branch,
-    is_well_formed,
-    page,
-    path_of,
-    record,
 )
-from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_WANTS_MAX
+from bftcluster.limits import STATE_WANTS_MAX
 from bftcluster.pbft.verdicts import Verdict
 from tests.unit.ledger.transfer_world import Fetcher, Lie, Server, peer, pins
 
@@ -112,6 +103,23 @@ def test_a_newer_checkpoint_costs_only_what_differs() -> None:
 
     assert [key for _, request in fetcher.asked for key in request.rows] == [(Space.PIN, b"cid 7")]
     assert fetcher.staged() == server.state()
+
+
+def test_what_was_not_staged_yet_is_not_asked_for_again_under_a_new_aim() -> None:
+    """Each target is gone after three round trips: before the first row, if one forgot."""
+    server = Server(pins(3_000))
+    fetcher = Fetcher()
+    for number in range(30):
+        fetcher.fetcher.aim(server.root, [A])
+        for _ in range(3):
+            fetcher.step({A: server})
+        server.put({(Space.PIN, b"cid %d" % number): b"changed"})
+        server.checkpoint()
+
+    assert sum(space is Space.PIN for space, _ in fetcher.staged()) > 2_900
+    fetcher.fetch({A: server})
+    assert fetcher.staged() == server.state()
+    assert sum(len(request.rows) for _, request in fetcher.asked) < 2 * 3_000
 
 
 @pytest.mark.parametrize("left", [0, 5, 40, 500])
@@ -299,87 +307,3 @@ def test_when_all_sources_lied_they_are_asked_again_much_later() -> None:
     assert fetcher.fetcher.requests(at_ms + LIAR_PAUSE_MS - 1) == []
     assert fetcher.fetcher.deadline_ms(at_ms + 1) == at_ms + LIAR_PAUSE_MS
     assert len(fetcher.fetcher.requests(at_ms + LIAR_PAUSE_MS)) == 1
-
-
-def test_an_answer_is_no_larger_than_agreed() -> None:
-    server = Server({(Space.PIN, b"%d" % n): bytes(60_000) for n in range(100)})
-    fetcher = Fetcher()
-    fetcher.fetch({A: server})
-
-    rows = tuple((Space.PIN, b"%d" % n) for n in range(100))
-    fetch = FetchState(number=1, root=server.root, nodes=(), rows=rows)
-    parts = answer(server.store, fetch)
-    assert 0 < sum(map(len, parts.rows)) <= STATE_ANSWER_SIZE_BYTES
-    assert fetcher.staged() == server.state()
-
-
-def test_a_row_larger_than_an_answer_is_given_alone() -> None:
-    server = Server({(Space.PIN, b"%d" % n): bytes(STATE_ANSWER_SIZE_BYTES + 1) for n in range(3)})
-    fetcher = Fetcher()
-
-    fetcher.fetch({A: server})
-
-    assert fetcher.staged() == server.state()
-
-
-def test_what_a_source_does_not_have_ends_its_answer() -> None:
-    server = Server(pins(500))
-    fetch = FetchState(
-        number=1, root=server.root, nodes=("", "ffffff", "0"), rows=((Space.PIN, b"nobody"),)
-    )
-
-    parts = answer(server.store, fetch)
-
-    assert (len(parts.nodes), len(parts.rows)) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        [FETCH_STATE, 1, bytes(31), [], []],
-        [FETCH_STATE, -1, bytes(32), [], []],
-        [FETCH_STATE, 1, bytes(32), ["0" * 65], []],
-        [FETCH_STATE, 1, bytes(32), ["G"], []],
-        [FETCH_STATE, 1, bytes(32), [b"0"], []],
-        [FETCH_STATE, 1, bytes(32), ["0"] * (STATE_WANTS_MAX + 1), []],
-        [FETCH_STATE, 1, bytes(32), [], [[64, b"a node of the tree"]]],
-        [FETCH_STATE, 1, bytes(32), [], [[3, bytes(256)]]],
-        [FETCH_STATE, 1, bytes(32), [], [[True, b""]]],
-        [FETCH_STATE, 1, bytes(32), [], [[3]]],
-        [FETCH_STATE, 1, bytes(32), []],
-    ],
-)
-def test_a_malformed_request_is_refused(value: list[object]) -> None:
-    with pytest.raises(MalformedMessageError):
-        FetchState.from_frame(codec.encode(value))
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        [STATE, 1, bytes(32), [], ["text"]],
-        [STATE, 1, bytes(32), [b""] * (STATE_WANTS_MAX + 1), []],
-        [STATE, 1, bytes(33), [], []],
-        [STATE, 1, bytes(32), []],
-    ],
-)
-def test_a_malformed_answer_is_refused(value: list[object]) -> None:
-    with pytest.raises(MalformedMessageError):
-        StateParts.from_frame(codec.encode(value))
-
-
-def test_nodes_of_strangers_are_taken_apart_with_care() -> None:
-    key = (Space.PIN, b"key")
-    right = record(path_of(*key), digest_of_value(b""), *key)
-    whole = page([right])
-
-    assert is_well_formed(whole)
-    assert is_well_formed(EMPTY_PAGE)
-    for damaged in (b"", b"\x02", whole[:-1], whole + b"\x01", b"\x01" + whole[1:], b"\x00\x20"):
-        assert not is_well_formed(damaged)
-    for number in range(len(whole)):
-        is_digest = 33 <= number < 65
-        flipped = whole[:number] + bytes((whole[number] ^ 1,)) + whole[number + 1 :]
-        assert is_well_formed(flipped) is is_digest
-    unknown_space = page([right[:64] + bytes((99,)) + right[65:]])
-    assert not is_well_formed(unknown_space)

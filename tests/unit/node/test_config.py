@@ -65,6 +65,12 @@ def test_a_directory_without_a_config_says_how_to_make_one(tmp_path: Path):
         ('[network.addresses]\n"12D3" = "x"', "must be a list", ""),
         ('[storage]\nquota = "plenty"', "is not a size", "100GB"),
         ("[storage]\nquota = true", "must be a string", ""),
+        ('[storage]\nkeep_log = "1"', "is neither all nor 2 or more", ""),
+        ('[storage]\nkeep_log = "-3"', "is neither all nor 2 or more", ""),
+        ("[storage]\nkeep_log = 3", "must be a string", ""),
+        ('[network]\nstate_rate_max = "1KB"', "is less than 64KB", ""),
+        ('[network]\nstate_rate_max = "fast"', "is not a size", ""),
+        ("[pbft]\nstate_fetch_behind = 0", "is not between 1 and", ""),
         ('[api]\nlisten = ["9094"]', "is not HOST:PORT", "127.0.0.1:9094"),
         ("[pbft]\nbatch_requests_max = 0", "is not between 1 and", ""),
         ("[pbft]\nbatch_request_max = 7", "unknown key in [pbft]", "did you mean"),
@@ -83,3 +89,13 @@ def test_a_wrong_value_is_named_with_a_next_step(
 
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_how_much_log_is_kept_is_said_in_checkpoints(tmp_path: Path):
+    assert load(tmp_path, "").log_kept_seqs(128) is None
+    assert load(tmp_path, '[storage]\nkeep_log = "3"').log_kept_seqs(128) == 384
+
+
+def test_the_rate_of_state_transfers_is_a_size_a_second(tmp_path: Path):
+    text = '[network]\nstate_rate_max = "2MB"'
+    assert load(tmp_path, text).state_rate_bytes_per_s == 2_000_000

@@ -13,15 +13,16 @@ from bftcluster.errors import (
     StorageError,
     StoreFullError,
 )
-from bftcluster.ids import Seq
+from bftcluster.ids import Epoch, Seq
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.spaces import Space
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
-from bftcluster.pbft.records import BodyKept
+from bftcluster.pbft import CheckpointCertificate
+from bftcluster.pbft.records import BodyKept, Started
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, genesis_of
+from tests.unit.ledger.world import PEERS, World, genesis_of
 
 BODY = b"x" * 5000
 
@@ -212,3 +213,33 @@ def test_without_fsync_it_still_opens_what_it_wrote(tmp_path: Path, genesis: Gen
     opened(tmp_path, append, fsync=False)
 
     opened(tmp_path, fsync=False)
+
+
+def test_a_state_that_was_fetched_is_installed_when_the_peer_opens(
+    tmp_path: Path, genesis: Genesis, key: SigningKey
+):
+    world = World(genesis)
+    while world.ledger.head.seq < genesis.checkpoint_interval:
+        world.run()
+    root = world.ledger.checkpoint_root()
+    assert root is not None
+    seq = world.ledger.head.seq
+    certificate = CheckpointCertificate(Epoch(0), seq, root, ()).to_bytes()
+
+    def fetch(parts: Parts) -> None:
+        parts.wal.append([Started(genesis.cluster_id, parts.replica.me).to_bytes()])
+        parts.store.stage.flush(world.store.rows(), (seq, certificate))
+
+    opened(tmp_path, fetch)
+
+    for _ in range(2):
+        assert opened(
+            tmp_path,
+            lambda parts: (
+                parts.store.position(),
+                parts.ledger.head,
+                parts.ledger.checkpoint_root(),
+                parts.replica.stable,
+                parts.replica.last_executed,
+            ),
+        ) == (seq, world.ledger.head, root, seq, seq)

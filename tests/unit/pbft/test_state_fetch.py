@@ -1,9 +1,18 @@
 """A state is fetched when the log is too long or gone, and the replica goes on from there."""
 
 from bftcluster.ids import Seq
-from bftcluster.pbft import Settings
+from bftcluster.pbft import (
+    CheckpointCertificate,
+    EpochsLearned,
+    EpochStart,
+    MessageReceived,
+    Settings,
+)
+from bftcluster.pbft.messages import StableCheckpoint
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Host
+from tests.unit.pbft.builders import B, members, vote
 
 SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000)
 
@@ -132,3 +141,24 @@ def test_a_fetched_state_is_remembered_by_every_later_life() -> None:
     assert late.replica.stable == 28
     assert late.replica.last_executed == 30
     assert late.state_fetches[-1].seq == 28
+
+
+def test_a_certificate_of_an_epoch_unknown_to_us_makes_us_ask_who_votes() -> None:
+    cluster, late = late_by(0)
+    late.start()
+    source = cluster.hosts[0].me
+    votes = [vote(VoteKind.CHECKPOINT, voter, seq=40, digest=B, epoch=1) for voter in range(4)]
+    frame = StableCheckpoint(CheckpointCertificate.of(votes)).frame()
+    now_ms = cluster.clock.now_ms
+
+    asked = late.replica.step(MessageReceived(source, frame), now_ms=now_ms, wall_ms=0)
+    later, next_one = EpochStart(Seq(80), members(6, 2)), EpochStart(Seq(9), members(5, 1))
+    for learned in ((later,), (next_one, next_one), (next_one,)):
+        late.replica.step(EpochsLearned(learned), now_ms=now_ms, wall_ms=0)
+    again = late.replica.step(MessageReceived(source, frame), now_ms=now_ms, wall_ms=0)
+
+    assert asked.epochs_from == source
+    assert asked.state_fetch is None
+    assert again.epochs_from is None
+    assert late.replica.latest_membership == next_one.membership
+    assert late.replica.membership.epoch == 0

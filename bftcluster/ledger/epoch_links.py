@@ -1,0 +1,125 @@
+"""How one who knows only old voters learns who votes now, without trusting whoever tells.
+
+A link from one epoch to the next is a checkpoint certificate of the old voters, the row of their
+state that names the new ones, and the proof that it is in it. Links are made while an epoch ends,
+kept for ever, and followed from the last epoch that is known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.errors import RemoteProtocolError
+from bftcluster.ids import ClusterId, Epoch
+from bftcluster.ledger.members import epoch_key, read_epoch
+from bftcluster.ledger.proofs import Proof, proves
+from bftcluster.ledger.spaces import Space
+from bftcluster.limits import (
+    CERTIFICATE_SIZE_MAX_BYTES,
+    EPOCH_LINKS_MAX,
+    FRAME_SIZE_MAX_BYTES,
+    PROOF_SIZE_MAX_BYTES,
+)
+from bftcluster.membership import Membership
+from bftcluster.pbft import shapes
+from bftcluster.pbft.certificates import verify_checkpoint_certificate
+from bftcluster.pbft.epochs import EpochStart
+from bftcluster.signing.envelope import Verifier
+
+FETCH_EPOCHS: Final = 19
+EPOCHS: Final = 20
+"""Kinds of frames on the sync stream."""
+_LINK_SIZE_MAX_BYTES: Final = CERTIFICATE_SIZE_MAX_BYTES + 2 * PROOF_SIZE_MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochLink:
+    """Why to believe who votes in an epoch."""
+
+    certificate: bytes
+    """Of a checkpoint in the epoch before."""
+    row: bytes
+    """The value of the epoch's row in that state."""
+    proof: bytes
+    """``Proof.to_bytes()`` of the row."""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        return codec.encode([self.certificate, self.row, self.proof])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "EpochLink":
+        """Return the link that ``data`` encodes; nothing is verified.
+
+        Raises:
+            MalformedMessageError: It encodes none.
+        """
+        value = codec.decode(data, size_max_bytes=_LINK_SIZE_MAX_BYTES)
+        certificate, row, proof = shapes.array(value, 3, "a link between epochs")
+        return cls(
+            certificate=shapes.blob(certificate, CERTIFICATE_SIZE_MAX_BYTES),
+            row=shapes.blob(row, PROOF_SIZE_MAX_BYTES),
+            proof=shapes.blob(proof, PROOF_SIZE_MAX_BYTES),
+        )
+
+
+def fetch_frame(after: Epoch) -> bytes:
+    """Return the request for the links to all epochs behind ``after``."""
+    return codec.encode([FETCH_EPOCHS, after])
+
+
+def read_fetch(frame: bytes) -> Epoch:
+    """Return behind which epoch the links are wanted.
+
+    Raises:
+        MalformedMessageError: No such request.
+    """
+    value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+    _, after = shapes.array(value, 2, "an epoch fetch")
+    return shapes.epoch(after)
+
+
+def links_frame(links: Sequence[bytes]) -> bytes:
+    """Return the answer: consecutive links, encoded, as many as fit."""
+    fitting: list[bytes] = []
+    size_bytes = 0
+    for link in links[:EPOCH_LINKS_MAX]:
+        size_bytes += len(link)
+        if fitting and size_bytes > FRAME_SIZE_MAX_BYTES // 2:
+            break
+        fitting.append(link)
+    return codec.encode([EPOCHS, fitting])
+
+
+def read_links(frame: bytes) -> list[EpochLink]:
+    """Return the links in an answer; nothing is verified.
+
+    Raises:
+        MalformedMessageError: No such answer.
+    """
+    value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+    _, links = shapes.array(value, 2, "links between epochs")
+    blobs = shapes.items(links, EPOCH_LINKS_MAX, "links between epochs")
+    return [EpochLink.from_bytes(shapes.blob(link, _LINK_SIZE_MAX_BYTES)) for link in blobs]
+
+
+def follow(
+    links: Sequence[EpochLink], known: Membership, cluster_id: ClusterId, verifier: Verifier
+) -> list[EpochStart]:
+    """Return the epochs that ``links`` lead to from ``known``, each proved by the one before.
+
+    Raises:
+        ClusterError: A link proves nothing. Those before it would have done.
+    """
+    starts: list[EpochStart] = []
+    for link in links:
+        certificate = verify_checkpoint_certificate(link.certificate, known, cluster_id, verifier)
+        proof = Proof.from_bytes(link.proof)
+        key = epoch_key(Epoch(known.epoch + 1))
+        if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
+            raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
+        start = read_epoch(link.row)
+        starts.append(start)
+        known = start.membership
+    return starts

@@ -1,0 +1,122 @@
+"""Who knows the voters of one epoch follows links to those of the next, and to no others."""
+
+from dataclasses import replace
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.errors import ClusterError, MalformedMessageError
+from bftcluster.ids import Digest, Epoch, Seq
+from bftcluster.ledger.epoch_links import (
+    EPOCHS,
+    FETCH_EPOCHS,
+    EpochLink,
+    fetch_frame,
+    follow,
+    links_frame,
+    read_fetch,
+    read_links,
+)
+from bftcluster.ledger.members import epoch_key, epoch_to_value
+from bftcluster.ledger.proofs import prove
+from bftcluster.ledger.spaces import Space
+from bftcluster.limits import EPOCH_LINKS_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft import CheckpointCertificate, EpochStart
+from bftcluster.pbft.votes import VoteKind
+from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.signatures import SimVerifier
+from tests.unit.ledger.transfer_world import Server, pins
+from tests.unit.pbft.builders import members, vote
+
+
+def certificate(root: Digest, epoch: int, *, seq: int, voters: int) -> bytes:
+    votes = [
+        vote(VoteKind.CHECKPOINT, voter, seq=seq, digest=root, epoch=epoch)
+        for voter in range(voters)
+    ]
+    return CheckpointCertificate.of(votes).to_bytes()
+
+
+def linked(epochs: int) -> tuple[list[EpochLink], list[EpochStart]]:
+    """Return the links from epoch 0 on, of a cluster that grows by one in each epoch."""
+    server = Server(pins(100))
+    links: list[EpochLink] = []
+    starts: list[EpochStart] = []
+    for epoch in range(1, epochs + 1):
+        start = EpochStart(Seq(16 * epoch + 1), members(4 + epoch, epoch))
+        row, key = epoch_to_value(start), epoch_key(Epoch(epoch))
+        server.put({(Space.EPOCH, key): row})
+        server.checkpoint()
+        old = members(3 + epoch, epoch - 1)
+        signed = certificate(server.root, epoch - 1, seq=16 * epoch, voters=old.quorum)
+        proof = prove(server.store, Space.EPOCH, key).to_bytes()
+        links.append(EpochLink(certificate=signed, row=row, proof=proof))
+        starts.append(start)
+    return links, starts
+
+
+def followed(links: list[EpochLink], known: Membership) -> list[EpochStart]:
+    again = read_links(links_frame([link.to_bytes() for link in links]))
+    return follow(again, known, CLUSTER_ID, SimVerifier())
+
+
+def test_links_lead_from_the_genesis_to_the_present() -> None:
+    links, starts = linked(5)
+
+    assert followed(links, members(4)) == starts
+    assert followed(links[2:], starts[1].membership) == starts[2:]
+    assert followed([], members(4)) == []
+
+
+def test_links_that_do_not_begin_where_we_are_lead_nowhere() -> None:
+    links, starts = linked(3)
+
+    for wrong, known in ((links[1:], members(4)), (links, starts[0].membership)):
+        with pytest.raises(ClusterError):
+            followed(wrong, known)
+
+
+def test_voters_that_nobody_certified_are_not_believed() -> None:
+    [link], _ = linked(1)
+    made_up = epoch_to_value(EpochStart(Seq(17), members(9, 1)))
+    too_few = certificate(Digest(bytes(32)), 0, seq=16, voters=2)
+    other = Server({(Space.EPOCH, epoch_key(Epoch(1))): made_up})
+    proof = prove(other.store, Space.EPOCH, epoch_key(Epoch(1))).to_bytes()
+
+    for wrong in (
+        replace(link, row=made_up),
+        replace(link, row=made_up, proof=proof),
+        replace(link, row=made_up, proof=proof, certificate=too_few),
+        replace(link, certificate=certificate(other.root, 0, seq=16, voters=2)),
+        replace(link, certificate=certificate(other.root, 1, seq=16, voters=3)),
+        replace(link, proof=b"\x80"),
+        replace(link, proof=b""),
+        replace(link, certificate=b""),
+    ):
+        with pytest.raises(ClusterError):
+            followed([wrong], members(4))
+
+
+def test_an_answer_has_no_more_links_than_agreed() -> None:
+    frame = links_frame([b"link"] * (EPOCH_LINKS_MAX + 5))
+
+    assert len(codec.decode(frame)[1]) == EPOCH_LINKS_MAX
+    large = [bytes(200_000)] * 30
+    assert 0 < len(codec.decode(links_frame(large))[1]) < 30
+
+
+def test_requests_and_answers_are_taken_apart_with_care() -> None:
+    assert read_fetch(fetch_frame(Epoch(7))) == 7
+    for wrong in ([FETCH_EPOCHS], [FETCH_EPOCHS, -1], [FETCH_EPOCHS, b""]):
+        with pytest.raises(MalformedMessageError):
+            read_fetch(codec.encode(wrong))
+    for wrong in (
+        [EPOCHS],
+        [EPOCHS, 1],
+        [EPOCHS, [b"\x80"]],
+        [EPOCHS, [1]],
+        [EPOCHS, [b""] * (EPOCH_LINKS_MAX + 1)],
+    ):
+        with pytest.raises(MalformedMessageError):
+            read_links(codec.encode(wrong))
