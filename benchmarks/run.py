@@ -15,7 +15,19 @@ from pathlib import Path
 from benchmarks.result import Result
 
 RESULTS = Path(__file__).with_name("results.json")
-ORDER = ("crypto", "codec", "cid", "cli", "api", "ledger", "core", "pins", "faults", "blocks")
+ORDER = (
+    "crypto",
+    "codec",
+    "cid",
+    "cli",
+    "api",
+    "ledger",
+    "core",
+    "pins",
+    "faults",
+    "blocks",
+    "sim",
+)
 """The modules ``bench_…`` in the order in which they run."""
 
 

@@ -11,8 +11,10 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.pbft import Batch, Outbound
 from bftcluster.pbft.log import batch_digest
-from bftcluster.pbft.messages import Body, parse_frame
+from bftcluster.pbft.messages import Body, Entries, Message, parse_frame
+from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, rewritten
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.nodes import Node
 
@@ -35,6 +37,8 @@ class Vice(Enum):
     MUTATE = "changes one place of what it says, now and then, for some"
     CORRUPT_ROUNDS = "changes or swallows a few messages, each for a set of peers of its own"
     REPLAY = "says again what it said long ago"
+    DENY = "denies in view changes and new views what was prepared"
+    FORGE = "proves with certificates that nobody signed"
     WITHHOLD = "lets one other see its commits"
     SLOW = "speaks late"
     GARBAGE = "sends noise"
@@ -95,6 +99,11 @@ class Byzantine:
         if isinstance(message, Vote) and message.kind is not VoteKind.CHECKPOINT:
             self._digests = [*self._digests[1 - _DIGESTS_MAX :], message.digest]
             said = self._twist_vote(node, message, said)
+        lie = self._lie(message)
+        if lie is not None:
+            cluster_id = node.world.founding.cluster_id
+            lied = sign_again(lie.frame(), node.signer, cluster_id, is_mended=True)
+            said = [(target, lied) for target, _ in said]
         if self._does(Vice.MUTATE, 20):
             other = self._mutated(node, frame)
             said = [(to, other if self.random.random() < 0.5 else what) for to, what in said]
@@ -144,6 +153,20 @@ class Byzantine:
                 self.random.randbytes(40),
             )
         )
+
+    def _lie(self, message: Message) -> ViewChange | NewView | Entries | None:
+        """Return what a liar about the past says instead, if it lies about that."""
+        match message:
+            case ViewChange() if Vice.FORGE in self.vices and message.proofs and self._digests:
+                return forged_claims(message, self.random.choice(self._digests))
+            case ViewChange() if Vice.DENY in self.vices:
+                return forgetful(message)
+            case NewView() if Vice.DENY in self.vices:
+                return rewritten(message)
+            case Entries() if Vice.FORGE in self.vices:
+                return forged_entries(message)
+            case _:
+                return None
 
     def _mutated(self, node: Node, frame: bytes) -> bytes:
         """Return another frame; a change that the new signature undid is drawn again."""

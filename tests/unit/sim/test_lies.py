@@ -1,0 +1,61 @@
+"""Lies that hold together: only a certificate that is checked gives them away."""
+
+from dataclasses import replace
+
+from bftcluster.ids import Epoch, Seq, View
+from bftcluster.pbft import Batch
+from bftcluster.pbft.certificates import CommitCertificate
+from bftcluster.pbft.log import NULL_DIGEST, batch_digest
+from bftcluster.pbft.messages import Entries, LogEntry, parse_frame
+from bftcluster.pbft.new_view import Rejection
+from bftcluster.pbft.view_messages import NewView
+from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, rewritten
+from bftcluster_sim.cluster.mutations import sign_again
+from bftcluster_sim.cluster.signatures import SimSigner
+from tests.unit.pbft.builders import B, prepared, rules
+from tests.unit.pbft.view_builders import new_view, resign, view_change
+
+PROOFS = [prepared(1), prepared(2)]
+CHANGE = view_change(1, view=2, proofs=PROOFS)
+BATCH = Batch(1_000, (b"one",))
+
+
+def test_one_who_forgets_claims_nothing_and_is_believed_alone() -> None:
+    lie = resign(forgetful(CHANGE))
+
+    assert lie.claims == ()
+    assert rules().reject_view_change(lie) is None
+
+
+def test_forged_claims_fit_their_proofs_and_fail_by_the_signatures_only() -> None:
+    lie = resign(forged_claims(CHANGE, B))
+
+    assert [(claim.digest, claim.view) for claim in lie.claims] == [(B, 1), (B, 1)]
+    assert rules().reject_view_change(lie) is Rejection.UNPROVEN_CLAIM
+
+
+def test_a_rewritten_new_view_fails_by_recomputation_only() -> None:
+    right = new_view([view_change(voter, proofs=PROOFS) for voter in (0, 1, 2)])
+    assert rules().reject_new_view(right) is None
+
+    signer = SimSigner(right.replica)
+    frame = sign_again(rewritten(right).frame(), signer, CLUSTER_ID, is_mended=True)
+    lie = parse_frame(right.replica, frame)
+
+    assert isinstance(lie, NewView)
+    assert {choice.digest for choice in lie.choices} == {NULL_DIGEST}
+    assert rules().reject_new_view(lie) is Rejection.WRONG_CHOICES
+
+
+def test_a_forged_entry_names_another_batch_with_the_signatures_of_the_first() -> None:
+    signed = ((CHANGE.replica, bytes(64)),)
+    digest = batch_digest(BATCH.to_bytes())
+    certificate = CommitCertificate(Epoch(0), View(0), Seq(1), digest, signed)
+    entry = LogEntry(Seq(1), BATCH.to_bytes(), certificate.to_bytes())
+
+    (data,) = forged_entries(Entries(Seq(1), (entry.to_bytes(),))).entries
+
+    other = replace(BATCH, timestamp_ms=1_001).to_bytes()
+    named = replace(certificate, digest=batch_digest(other))
+    assert LogEntry.from_bytes(data) == LogEntry(Seq(1), other, named.to_bytes())
