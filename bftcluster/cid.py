@@ -122,11 +122,15 @@ def version_of(cid: Cid) -> int:
 
 def codec_of(cid: Cid) -> int:
     """Return the multicodec of the block: ``RAW``, ``DAG_PB``, ..."""
+    if cid[:4] in _COMMON_PREFIXES:
+        return cid[1]
     return DAG_PB if version_of(cid) == 0 else read_varint(cid, 1)[0]
 
 
 def multihash(cid: Cid) -> tuple[int, bytes]:
     """Return the hash function's code and the digest: what two CIDs of one block's bytes share."""
+    if cid[:4] in _COMMON_PREFIXES:
+        return _SHA256_PREFIX[0], bytes(cid[4:])
     offset = 0
     if version_of(cid) == 1:
         _, offset = read_varint(cid, 1)

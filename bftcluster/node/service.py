@@ -36,6 +36,7 @@ from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.operations import UnpinOperation
 from bftcluster.ledger.records import PeerRecord, PinRecord
 from bftcluster.ledger.spaces import Space
+from bftcluster.limits import BATCH_REQUESTS_MAX
 from bftcluster.node.content import Content
 from bftcluster.node.gateway import Gateway, Ordered
 from bftcluster.node.membership_views import evidence_by_peer
@@ -251,6 +252,20 @@ class NodeService:
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
     ) -> Sequence[SubmitOutcome]:
         """Hand signed requests to the order; return one outcome for each."""
+        parts: list[list[SubmitOutcome]] = []
+        async with trio.open_nursery() as nursery:
+            for start in range(0, len(requests), BATCH_REQUESTS_MAX):
+                part = requests[start : start + BATCH_REQUESTS_MAX]
+                parts.append([])
+                nursery.start_soon(self._submit_part, part, wait, timeout_ms, parts[-1])
+                # One part is ordered while the next is judged, which takes long and does not wait.
+                await trio.lowlevel.checkpoint()
+        return [outcome for part in parts for outcome in part]
+
+    async def _submit_part(
+        self, requests: Sequence[bytes], wait: Wait, timeout_ms: int, out: list[SubmitOutcome]
+    ) -> None:
+        """Append one outcome for each request."""
         problems = [self._gateway.problem(request) for request in requests]
         good = [r for r, problem in zip(requests, problems, strict=True) if not problem]
         answers: list[SubmitOutcome] = []
@@ -262,7 +277,7 @@ class NodeService:
             ordered = await self._gateway.order(good, timeout_s=timeout_ms / 1000)
             answers = [_ordered_outcome(each) for each in ordered]
         remaining = iter(answers)
-        return [_outcome("invalid", p) if p else next(remaining) for p in problems]
+        out += [_outcome("invalid", p) if p else next(remaining) for p in problems]
 
     async def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals."""

@@ -28,7 +28,7 @@ from bftcluster.storage.ledger_reader import (
     select_value,
     select_values,
 )
-from bftcluster.storage.row_cache import RowCache, Unknown
+from bftcluster.storage.row_cache import UNKNOWN, RowCache
 from bftcluster.storage.schema import (
     COUNTS,
     GENESIS_NAME,
@@ -96,19 +96,18 @@ class LedgerStore:
         """Bring rows into the cache, many in one query, absent ones included."""
         wanted: dict[Space, list[bytes]] = {}
         for key in dict.fromkeys(keys):
-            if isinstance(self._cache.get(key), Unknown):
+            if self._cache.get(key) is UNKNOWN:
                 wanted.setdefault(key[0], []).append(key[1])
         with self._transaction("read") as connection:
             for space, names in sorted(wanted.items()):
                 for page in _pages(sorted(names)):
                     found = select_values(connection, space, page)
-                    for name in page:
-                        self._cache.put((space, name), found.get(name))
+                    self._cache.update({(space, name): found.get(name) for name in page})
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the value of one row, or ``None`` if there is none."""
         value = self._cache.get((space, key))
-        if isinstance(value, Unknown):
+        if value is UNKNOWN:
             with self._transaction("read") as connection:
                 value = select_value(connection, space, key)
             self._cache.put((space, key), value)
@@ -149,8 +148,7 @@ class LedgerStore:
             self._upsert_counts.run(connection, counts)
             self._upsert_log.run(connection, list(entries))
             self._upsert_meta.run(connection, [(POSITION_NAME, _number(position))])
-        for key, value in delta.items():
-            self._cache.put(key, value)
+        self._cache.update(delta)
 
     def prune_log(self, below: Seq) -> None:
         """Forget log entries before ``below``, some thousands of them; durable after ``sync``."""
@@ -206,7 +204,7 @@ class LedgerStore:
             if space >= Space.TREE:
                 continue
             before = self._cache.get((space, name))
-            if isinstance(before, Unknown):
+            if before is UNKNOWN:
                 unknown.setdefault(space, []).append(name)
                 change[space] = change.get(space, 0) + (value is not None)
             elif (before is None) != (value is None):

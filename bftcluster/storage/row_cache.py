@@ -4,7 +4,7 @@ from collections import OrderedDict
 from enum import Enum
 from typing import Final
 
-from bftcluster.ledger.spaces import Key
+from bftcluster.ledger.spaces import Delta, Key
 from bftcluster.limits import STATE_CACHE_ROWS_MAX, STATE_CACHE_SIZE_MAX_BYTES
 
 
@@ -48,15 +48,21 @@ class RowCache:
 
     def put(self, key: Key, value: bytes | None) -> None:
         """Remember ``value`` as the newest, and forget the oldest beyond the bounds."""
-        old = self._rows.pop(key, UNKNOWN)
-        if not isinstance(old, Unknown):
-            self._size_bytes -= _size(key, old)
-        self._rows[key] = value
-        self._size_bytes += _size(key, value)
-        while len(self._rows) > self._rows_max or self._size_bytes > self._size_max_bytes:
-            oldest, dropped = self._rows.popitem(last=False)
-            self._size_bytes -= _size(oldest, dropped)
+        self.update({key: value})
 
-
-def _size(key: Key, value: bytes | None) -> int:
-    return len(key[1]) + (0 if value is None else len(value))
+    def update(self, delta: Delta) -> None:
+        """``put`` every row, in order."""
+        rows, size_bytes = self._rows, self._size_bytes
+        for key, value in delta.items():
+            old = rows.pop(key, UNKNOWN)
+            if old is UNKNOWN:
+                size_bytes += len(key[1])
+            elif old is not None:
+                size_bytes -= len(old)
+            if value is not None:
+                size_bytes += len(value)
+            rows[key] = value
+        while len(rows) > self._rows_max or size_bytes > self._size_max_bytes:
+            oldest, dropped = rows.popitem(last=False)
+            size_bytes -= len(oldest[1]) + (0 if dropped is None else len(dropped))
+        self._size_bytes = size_bytes

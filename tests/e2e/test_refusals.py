@@ -180,6 +180,30 @@ def test_one_maintainer_who_signs_twice_is_one_signer(running: Cluster) -> None:
     assert cids.text(block.cid) not in running.peers[0].pinned()
 
 
+def test_a_long_bulk_is_answered_in_its_order_and_what_is_here_already_is_reported(
+    running: Cluster,
+) -> None:
+    here = tiny_blocks(20)[1:]
+    elsewhere = tiny_blocks(230, "nobody has these")
+    requests = [running.pin(block.cid) for block in (*elsewhere, *here)]
+    for number in (0, 99, 100, 248):
+        requests[number] = requests[number][:-1] + bytes([requests[number][-1] ^ 1])
+
+    outcomes = running.submit_many(requests)
+
+    refused = [number for number, outcome in enumerate(outcomes) if outcome["code"] == "invalid"]
+    assert refused == [0, 99, 100, 248]
+    accepted = [outcome for outcome in outcomes if outcome["code"] == "committed"]
+    assert len(accepted) == len(requests) - len(refused)
+    statuses = f"/pins/{cids.text(here[0].cid)}"
+    running.wait_until(
+        lambda: (
+            {each["status"] for each in running.peers[3].get(statuses)["peer_map"].values()}
+            == {"pinned"}
+        )
+    )
+
+
 def test_an_expired_approval_is_refused(running: Cluster) -> None:
     [block] = tiny_blocks(1, "expired")
     request = running.certificate(PinOperation(cid=block.cid, name="x"), expires_in_ms=-1000)
