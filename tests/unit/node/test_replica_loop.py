@@ -64,6 +64,7 @@ class Peer:
             decide=self.decide,
             read_log=lambda _: None,
             fetch_state=lambda _: None,
+            fetch_epochs=lambda _: None,
             sync_ledger=self.sync_ledger,
             evidence=EvidenceFiles(directory),
             accuse=lambda _: None,
