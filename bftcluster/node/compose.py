@@ -223,7 +223,9 @@ class Peer:
         return TrackerLoop(
             me=self._parts.me,
             settings=TrackerSettings(
-                fetches_max=settings.fetches_max, report_delay_ms=settings.report_delay_ms
+                fetches_max=settings.fetches_max,
+                report_delay_ms=settings.report_delay_ms,
+                report_interval_ms=settings.report_interval_ms,
             ),
             blocks=self._parts.blocks,
             exchange=self._exchange,

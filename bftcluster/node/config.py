@@ -110,6 +110,7 @@ class TrackerSection:
 
     fetches_max: int = setting(10, "contents fetched at the same time")
     report_delay_ms: int = setting(50, "wait to put more into one signed report")
+    report_interval_ms: int = setting(1000, "signed reports are so far apart, unless one is full")
     announce_interval_s: int = setting(300, "how often free space is announced")
 
 
@@ -216,6 +217,7 @@ class Config:
             ("pbft.state_fetch_behind", self.pbft.state_fetch_behind, 1, 1 << 40),
             ("tracker.fetches_max", self.tracker.fetches_max, 1, 1000),
             ("tracker.report_delay_ms", self.tracker.report_delay_ms, 0, 60_000),
+            ("tracker.report_interval_ms", self.tracker.report_interval_ms, 0, 60_000),
             ("tracker.announce_interval_s", self.tracker.announce_interval_s, 1, 86_400),
         ]
 

@@ -15,6 +15,7 @@ class Reports:
         self._settings = settings
         self._pending: OrderedDict[Cid, ReportLine] = OrderedDict()
         self._pending_since_ms = 0
+        self._taken_ms: int | None = None
         self._sent: dict[Cid, ReportLine] = {}
         self._resend_ms = 0
 
@@ -55,7 +56,7 @@ class Reports:
         for _ in range(min(len(self._pending), self._settings.report_entries_max)):
             cid, line = self._pending.popitem(last=False)
             self._sent[cid] = line
-        self._pending_since_ms = now_ms
+        self._pending_since_ms = self._taken_ms = now_ms
         self._resend_ms = now_ms + self._settings.report_retry_ms
         return tuple(self._sent.values())
 
@@ -64,15 +65,20 @@ class Reports:
         """When ``take`` has something next, if nothing happens."""
         if self._sent:
             return self._resend_ms
-        return self._pending_since_ms + self._settings.report_delay_ms if self._pending else None
+        return self._due_ms if self._pending else None
+
+    @property
+    def _due_ms(self) -> int:
+        """When the lines that wait have waited long enough."""
+        due_ms = self._pending_since_ms + self._settings.report_delay_ms
+        if self._taken_ms is None:
+            return due_ms
+        return max(due_ms, self._taken_ms + self._settings.report_interval_ms)
 
     def _is_due(self, now_ms: int) -> bool:
         if self._sent or not self._pending:
             return False
-        return (
-            len(self._pending) >= self._settings.report_entries_max
-            or now_ms >= self._pending_since_ms + self._settings.report_delay_ms
-        )
+        return len(self._pending) >= self._settings.report_entries_max or now_ms >= self._due_ms
 
     def _return_sent(self, now_ms: int) -> None:
         """Put back what was not acknowledged, first in line, unless newer news overtook it."""

@@ -24,8 +24,10 @@ class TrackerSettings:
     error_report_attempts: int = 3
     """Transient failures in a row before the ledger hears of one."""
     report_entries_max: int = 1_000
-    report_delay_ms: int = 1_000
+    report_delay_ms: int = 50
     """How long a line waits for company."""
+    report_interval_ms: int = 1_000
+    """Two reports are so far apart, unless one is full: ordering one costs as much as a pin."""
     report_retry_ms: int = 10_000
     """After this an unacknowledged report is sent again."""
     reports_max: int = 100_000

@@ -22,6 +22,24 @@ def test_lines_are_gathered_until_one_is_old_enough() -> None:
     assert world.reports == [(pinned(1), pinned(2))]
 
 
+def test_the_first_report_leaves_soon_and_the_next_one_an_interval_later() -> None:
+    world = World(small(report_delay_ms=50, report_interval_ms=2_000)).start()
+    world.step(desired(1))
+    world.fetched(cid(1))
+    world.wait(50)
+    assert world.reports == [(pinned(1),)]
+    world.acknowledge(world.reports[0])
+
+    for number in (2, 3):
+        world.step(desired(number))
+        world.fetched(cid(number))
+        world.wait(900)
+    assert len(world.reports) == 1
+    world.wait(200)
+
+    assert world.reports[1:] == [(pinned(2), pinned(3))]
+
+
 def test_a_full_report_does_not_wait() -> None:
     world = World(small(report_entries_max=2)).start()
     for number in (1, 2):

@@ -37,7 +37,13 @@ def cid(number: int) -> Cid:
 
 def small(**changes: int) -> TrackerSettings:
     """Return bounds that a test can reach."""
-    values = {"fetches_max": 2, "items_max": 8, "reports_max": 8, "scan_page_rows": 2}
+    values = {
+        "fetches_max": 2,
+        "items_max": 8,
+        "reports_max": 8,
+        "scan_page_rows": 2,
+        "report_delay_ms": 1_000,
+    }
     return TrackerSettings(**(values | changes))
 
 
