@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 
 from benchmarks.workload import APPROVALS, MAINTAINERS
+from bftcluster import cid as cids
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
@@ -114,8 +116,10 @@ class Processes:
         status: dict[str, Any] = response.json()
         return status
 
-    def wait_until(self, condition: Callable[[], bool], *, seconds: float) -> None:
-        """Return when ``condition`` holds.
+    def wait_until(
+        self, condition: Callable[[], bool], *, seconds: float, poll_s: float = POLL_S
+    ) -> None:
+        """Return when ``condition`` holds; the peers announce nothing, so they are asked.
 
         Raises:
             RuntimeError: A peer stopped, or the time is over; with the end of a peer's log.
@@ -129,7 +133,22 @@ class Processes:
                 log = (self.directories[index] / "log.txt").read_text(errors="replace")
                 what = "a peer stopped" if dead else f"nothing happened in {seconds} s"
                 raise RuntimeError(f"{what}:\n{log[-3000:]}")
-            time.sleep(POLL_S)
+            time.sleep(poll_s)  # between two questions; the condition ends the wait
+
+    def held_by_all(self, cid: Cid) -> Callable[[], bool]:
+        """Return whether every ledger knows from reports that every peer holds ``cid``."""
+        path, behind = f"/pins/{cids.text(cid)}", set(range(PEERS))
+
+        def holds() -> bool:
+            for index in sorted(behind):
+                answer = self.clients[index].get(path)
+                answer.raise_for_status()
+                statuses = [each["status"] for each in answer.json()["peer_map"].values()]
+                if statuses == ["pinned"] * PEERS:
+                    behind.discard(index)
+            return not behind
+
+        return holds
 
     def everywhere(self, pins: int) -> Callable[[], bool]:
         """Return whether every peer's ledger has ``pins`` pins; asks a peer only until it has.

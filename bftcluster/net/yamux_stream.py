@@ -158,7 +158,8 @@ class YamuxStream(IMuxedStream):
         """Deadlines are trio's cancel scopes here.
 
         Raises:
-            NotImplementedError: Always; py-libp2p does not call it.
+            NotImplementedError: Always. The interface demands the method and py-libp2p never calls
+                it; to return as if a deadline were set would be a lie.
         """
         raise NotImplementedError(f"use trio.fail_after({ttl})")
 

@@ -153,7 +153,7 @@ def wait_until_replicated(
                 f"not replicated within {client.timeout_s:.0f} s: {what}",
                 hint="the peers keep trying: ask again with `bftcluster pin status`",
             )
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # the API tells nothing by itself: ask again, ever more rarely
         pause_s = min(pause_s * 1.5, _POLL_MAX_S)
 
 

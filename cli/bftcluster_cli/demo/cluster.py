@@ -117,7 +117,7 @@ class DemoCluster:
                 pass  # it may still be starting
             if time.monotonic() > end_s:
                 raise PeerFailedError(f"{what}: {peer.name} took too long", peer)
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S)  # between two questions; `is_done` or `end_s` ends the wait
 
 
 def new_cluster(directory: Path, narrator: Narrator, timeout_s: float) -> DemoCluster:
