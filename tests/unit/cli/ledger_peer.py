@@ -21,10 +21,8 @@ from bftcluster.api.views import (
     AddEvent,
     AddOptions,
     AddPart,
-    GenesisPeerView,
     GenesisView,
     LinkView,
-    MaintainerView,
     Pages,
     PartKind,
     PeerPinView,
@@ -55,6 +53,7 @@ from bftcluster.ledger.records import PinRecord, ProposalState, pin_record, prop
 from bftcluster.ledger.requests import join
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.node.views import genesis_view, policy_view
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.policies import Policy
@@ -240,31 +239,10 @@ class LedgerPeer(MemoryService):
         return view if self.intent_shown is None else replace(view, intent=self.intent_shown)
 
     def policy(self) -> PolicyView:
-        policy = self.policy_shown or self.genesis_of.policy
-        return PolicyView(
-            version=policy.version,
-            hash=policy.hash,
-            threshold=policy.threshold,
-            maintainers=tuple(
-                MaintainerView(maintainer=each.key, name=each.name) for each in policy.maintainers
-            ),
-            data=policy.to_bytes(),
-        )
+        return policy_view(self.policy_shown or self.genesis_of.policy)
 
     def genesis(self) -> GenesisView:
-        genesis = self.genesis_of
-        return GenesisView(
-            cluster_id=genesis.cluster_id,
-            name=genesis.name,
-            created_ms=genesis.created_ms,
-            replication_min=genesis.replication_min,
-            replication_max=genesis.replication_max,
-            peers=tuple(
-                GenesisPeerView(peer=each.peer, name=each.name, addresses=each.addresses)
-                for each in genesis.peers
-            ),
-            data=genesis.to_bytes(),
-        )
+        return genesis_view(self.genesis_of)
 
     def _view(self, value: bytes) -> ProposalView:
         record = proposal(value)
