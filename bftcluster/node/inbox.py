@@ -25,8 +25,14 @@ class Inbox(Generic[T]):
         self._arrived = trio.Event()
 
     async def put(self, event: T) -> None:
-        """Queue an event of the outside world; wait while too many of them are queued."""
-        await self._room.acquire()
+        """Queue an event of the outside world; wait only while too many of them are queued.
+
+        Events that come together reach the replica in one turn, so one batch has many requests.
+        """
+        try:
+            self._room.acquire_nowait()
+        except trio.WouldBlock:
+            await self._room.acquire()
         self._append(event, external=True)
 
     def put_nowait(self, event: T) -> None:

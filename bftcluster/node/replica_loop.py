@@ -24,12 +24,11 @@ from bftcluster.pbft import (
     Ready,
     Replica,
     StateFetch,
-    Tick,
 )
 from bftcluster.pbft.events import Halt
 
 IDLE_TURN_S = 1.0
-"""Longest sleep of the loop when the replica names no deadline."""
+"""Longest sleep of the loop."""
 
 _log = log_for("pbft")
 
@@ -101,40 +100,32 @@ class ReplicaLoop:
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
-        self._deadline_ms: int | None = None
+        self._deadline_ms = 0
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
-        await self._carry_out([self.replica.start(**self._time())])
+        await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
-            time = self._time()
-            readies = [self.replica.step(event, **time) for event in events]
-            if self._deadline_ms is not None and time["now_ms"] >= self._deadline_ms:
-                readies.append(self.replica.step(Tick(), **time))
-            await self._carry_out(readies)
+            await self._carry_out(self.replica.step(*events, **self._time()))
 
-    async def _carry_out(self, readies: Sequence[Ready]) -> None:
-        if not readies:
-            return
-        self._deadline_ms = readies[-1].deadline_ms
-        self._send_all(outbound for ready in readies for outbound in ready.early)
-        records = [record for ready in readies for record in ready.records]
-        if records:
+    async def _carry_out(self, ready: Ready) -> None:
+        self._deadline_ms = ready.deadline_ms
+        self._send_all(ready.early)
+        if ready.records:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._wal.append, records)
-        self._send_all(outbound for ready in readies for outbound in ready.messages)
-        for ready in readies:
-            for decided in ready.decided:
-                self._decide(decided)
-            for request in ready.log_reads:
-                self._read_log(request)
-            if ready.state_fetch is not None:
-                self._fetch_state(ready.state_fetch)
-            if ready.epochs_from is not None:
-                self._fetch_epochs(ready.epochs_from)
-            self._tell(ready)
-        if any(ready.truncate_to is not None for ready in readies):
+                await trio.to_thread.run_sync(self._wal.append, ready.records)
+        self._send_all(ready.messages)
+        for decided in ready.decided:
+            self._decide(decided)
+        for request in ready.log_reads:
+            self._read_log(request)
+        if ready.state_fetch is not None:
+            self._fetch_state(ready.state_fetch)
+        if ready.epochs_from is not None:
+            self._fetch_epochs(ready.epochs_from)
+        self._tell(ready)
+        if ready.truncate_to is not None:
             await self._compact()
 
     def _tell(self, ready: Ready) -> None:
@@ -166,8 +157,6 @@ class ReplicaLoop:
             self._send(outbound)
 
     def _patience_s(self) -> float:
-        if self._deadline_ms is None:
-            return IDLE_TURN_S
         return min(IDLE_TURN_S, max(0, self._deadline_ms - self._clock.now_ms()) / 1000)
 
     def _time(self) -> dict[str, int]:

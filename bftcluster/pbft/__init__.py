@@ -15,8 +15,8 @@
         stop_if(ready.halt)             # more than f are faulty: keep the exhibits
         if ready.truncate_to is not None:
             wal.rewrite(replica.live_records())
-        event = wait_for_event_until(ready.deadline_ms) or Tick()
-        ready = replica.step(event, now_ms=..., wall_ms=...)
+        events = wait_for_events_until(ready.deadline_ms)  # all that came, perhaps none
+        ready = replica.step(*events, now_ms=..., wall_ms=...)
 
 The log store keeps ``LogEntry(seq, batch, certificate).to_bytes()`` of each ``Decided``, and
 followers check it with ``verify_commit_certificate``.

@@ -188,14 +188,15 @@ class Replica:
             core.out.broadcast(vote.frame(), Lane.SYNC)
         return self._finish()
 
-    def step(self, event: Event, *, now_ms: int, wall_ms: int) -> Ready:
-        """Take one event.
+    def step(self, *events: Event, now_ms: int, wall_ms: int) -> Ready:
+        """Take what happened since the last step, in order.
 
         What arrived is handled before what is due, so that a decision that came in time is never
-        overtaken by a timeout of the same instant.
+        overtaken by a timeout of the same instant. Proposals come last of all: requests that
+        arrived together are ordered together.
 
         Args:
-            event: What happened.
+            events: What happened; nothing but time, if there are none.
             now_ms: A monotonic clock, for timers.
             wall_ms: Unix time, only to stamp and to judge proposals.
         """
@@ -205,14 +206,21 @@ class Replica:
             return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
         core.now_ms = now_ms
         core.wall_ms = wall_ms
-        decided_before, place_before = core.decided, core.place
-        self._take(event)
-        if core.decided != decided_before and core.is_active:
-            self._view_changer.note_progress()
-        self._catch_up_with(place_before)
+        for event in events:
+            self._take(event)
         return self._finish()
 
     def _take(self, event: Event) -> None:
+        core = self._core
+        if core.halt is not None:
+            return
+        decided_before, place_before = core.decided, core.place
+        self._hand_on(event)
+        if core.decided != decided_before and core.is_active:
+            self._view_changer.note_progress()
+        self._catch_up_with(place_before)
+
+    def _hand_on(self, event: Event) -> None:
         core = self._core
         match event:
             case MessageReceived(sender=sender, frame=frame):

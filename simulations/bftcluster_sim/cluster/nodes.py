@@ -23,7 +23,6 @@ from bftcluster.pbft import (
     Ready,
     Recovered,
     Replica,
-    Tick,
 )
 from bftcluster.pbft.log import batch_digest
 from bftcluster.storage.wal import Wal
@@ -122,7 +121,7 @@ class Node:
                 ),
             )
             world.on_start(self)
-            self._carry_out([self.replica.start(**self._time())])
+            self._carry_out(self.replica.start(**self._time()))
         except CrashedError:
             self.kill()
         except ClusterError as exc:
@@ -203,35 +202,25 @@ class Node:
         assert self.replica is not None, "turns are for running processes"
         self._turn_planned = False
         events, self._inbox = self._inbox, []
-        time = self._time()
-        readies = [self.replica.step(event, **time) for event in events]
-        if time["now_ms"] >= self._deadline_ms:
-            readies.append(self.replica.step(Tick(), **time))
-        self._carry_out(readies)
+        self._carry_out(self.replica.step(*events, **self._time()))
 
     def _tick(self, deadline_ms: int) -> None:
         if deadline_ms == self._deadline_ms and not self._turn_planned:
             self._turn_planned = True
             self._turn()
 
-    def _carry_out(self, readies: list[Ready]) -> None:
-        if not readies:
-            return
-        for ready in readies:
-            for outbound in ready.early:
-                self._send(outbound)
-        records = [record for ready in readies for record in ready.records]
-        if records:
+    def _carry_out(self, ready: Ready) -> None:
+        for outbound in ready.early:
+            self._send(outbound)
+        if ready.records:
             assert self._wal is not None, "a running process has its log open"
-            self._wal.append(records)
-        for ready in readies:
-            for outbound in ready.messages:
-                self._send(outbound)
-        for ready in readies:
-            self._hand_over(ready)
-        if any(ready.truncate_to is not None for ready in readies):
+            self._wal.append(ready.records)
+        for outbound in ready.messages:
+            self._send(outbound)
+        self._hand_over(ready)
+        if ready.truncate_to is not None:
             self._compact()
-        self._plan_tick(readies[-1].deadline_ms)
+        self._plan_tick(ready.deadline_ms)
 
     def _hand_over(self, ready: Ready) -> None:
         for decided in ready.decided:
