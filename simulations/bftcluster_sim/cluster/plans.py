@@ -10,6 +10,9 @@ from random import Random
 
 from bftcluster_sim.cluster.behaviours import Vice
 
+_SCHEME_MS = 4_000
+"""Leaves a schemer the time to become primary."""
+
 
 class Fault(Enum):
     """A kind of trouble, besides the vices."""
@@ -22,6 +25,7 @@ class Fault(Enum):
     ASYMMETRY = "links that work one way"
     CLOG = "links that hold everything back, and then let it out at once"
     DEAF = "one kind of frame never reaches a peer"
+    LONE = "one peer alone gets the commits that decide, and is cut off then"
     CRASH = "processes are killed between two events"
     CRASH_INSIDE = "processes are killed between two effects"
     TORN = "unsynced bytes are torn rather than lost"
@@ -37,6 +41,7 @@ class Ruin(Enum):
     TWIN = "two processes run with its key"
     BAD_DISK = "its disk loses what it had promised to keep"
     DEAD = "it never runs again after its first crash"
+    SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
 
 
@@ -84,12 +89,13 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     if is_beyond_f and random.random() < 0.7:
         allowed = [Ruin.TWIN]
     ruins = tuple(_ruin(random, key, random.choice(allowed)) for key in sorted(keys))
+    is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
     return Plan(
         seed=seed,
         n=n,
         faults=faults,
         ruins=ruins,
-        chaos_ms=random.choice((1_000, 2_000, 4_000)),
+        chaos_ms=max(random.choice((1_000, 2_000, 4_000)), _SCHEME_MS if is_scheme else 0),
         requests=random.randint(3, 12),
         is_beyond_f=is_beyond_f,
     )
@@ -99,4 +105,6 @@ def _ruin(random: Random, key: int, ruin: Ruin) -> tuple[int, Ruin, frozenset[Vi
     vices: frozenset[Vice] = frozenset()
     if ruin is Ruin.VICES:
         vices = frozenset(random.sample(list(Vice), random.randint(1, 3)))
+    elif ruin is Ruin.SCHEMER:
+        vices = frozenset({Vice.USURP})
     return key, ruin, vices
