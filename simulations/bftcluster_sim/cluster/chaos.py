@@ -1,9 +1,11 @@
 """What goes wrong while a run rages: one action at a time, drawn from those its plan allows."""
 
+import errno
+import os
 from collections.abc import Callable
 
 from bftcluster.ids import Seq
-from bftcluster_sim.cluster.disks import Lie
+from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
 from bftcluster_sim.cluster.scheming import Lone, Scheme
@@ -42,6 +44,8 @@ class Chaos:
             (Fault.LONE, self._favour),
             (Fault.CRASH, self._crash),
             (Fault.CRASH_INSIDE, self._light_fuse),
+            (Fault.DISK_ERROR, lambda: self._fail_disk(errno.EIO)),
+            (Fault.DISK_FULL, lambda: self._fail_disk(errno.ENOSPC)),
             (Fault.SKEW, self._jump),
             (Fault.PAUSE, self._pause),
         ]
@@ -101,6 +105,21 @@ class Chaos:
             return
         at_ms = self.world.clock.now_ms + extra_ms + self.random.choice((10, 100, 1_000))
         self.world.clock.call_at(at_ms, node.start)
+
+    def _fail_disk(self, code: int) -> None:
+        node = self.random.choice(self.world.nodes)
+        node.disk.failure = Failure(code, self.random.randint(0, 20))
+        self.world.trace.line(f"disk of {node.index}: {os.strerror(code)}, soon")
+        self._mend_later(node)
+
+    def _mend_later(self, node: Node) -> None:
+        def mend() -> None:
+            node.disk.failure = None
+            if node.index not in self._dead:
+                node.start()
+
+        at_ms = self.world.clock.now_ms + self.random.choice((300, 1_000, 2_000))
+        self.world.clock.call_at(at_ms, mend)
 
     def _jump(self) -> None:
         node = self.random.choice(self.world.nodes)

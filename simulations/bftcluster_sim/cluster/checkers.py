@@ -115,3 +115,25 @@ class Durability:
         for seq, digest in self.acknowledged.items():
             if log.get(seq) != digest:
                 self.breaches.append(f"S7 durability: {peer} lacks the acknowledged {seq}")
+
+
+@dataclass(slots=True)
+class Silence:
+    """F5: after a write or an fsync has failed, nothing leaves until the process starts again."""
+
+    breaches: list[str] = field(default_factory=list)
+    _failed: set[int] = field(default_factory=set)
+
+    def on_start(self, peer: int) -> None:
+        """A process starts on what its disk holds."""
+        self._failed.discard(peer)
+
+    def on_failure(self, peer: int) -> None:
+        """The disk of ``peer`` has refused a call."""
+        self._failed.add(peer)
+
+    def on_sent(self, peer: int) -> None:
+        """A frame left ``peer``."""
+        if peer in self._failed:
+            self.breaches.append(f"F5 silence: {peer} went on after its disk had failed")
+            self._failed.discard(peer)

@@ -29,6 +29,8 @@ class Fault(Enum):
     CRASH = "processes are killed between two events"
     CRASH_INSIDE = "processes are killed between two effects"
     TORN = "unsynced bytes are torn rather than lost"
+    DISK_ERROR = "a write or an fsync fails"
+    DISK_FULL = "a disk is full for a while"
     SKEW = "wall clocks are wrong, and jump"
     DRIFT = "timers run fast and slow"
     PAUSE = "processes stand still for a while"

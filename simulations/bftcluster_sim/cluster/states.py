@@ -5,12 +5,14 @@ last sync; what is left is a prefix of them. The log entries go with their trans
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 from bftcluster import cid
 from bftcluster.cid import Cid
+from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.ledger import Ledger, genesis_delta
@@ -107,13 +109,26 @@ class _Flushed:
 class LedgerState:
     """One peer's ledger and log, and how much of them is on the disk for good."""
 
-    def __init__(self, founding: Founding, approvals: ApprovalVerifier) -> None:
+    def __init__(
+        self,
+        founding: Founding,
+        approvals: ApprovalVerifier,
+        call: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """Begin at genesis.
+
+        Args:
+            founding: Of the cluster.
+            approvals: Checks what maintainers signed.
+            call: Told of each write, before it happens; raises ``OSError`` if it fails.
+        """
         self.entries: list[bytes] = []
         """``LogEntry`` bytes from sequence number 1 on."""
         self.timestamp_ms = 0
         self.checkpoint_root: Digest | None = None
         self._founding = founding
         self._approvals = approvals
+        self._call = call
         self._flushed: list[_Flushed] = []
         self._synced = 0
         self._ledger = self._rebuild()
@@ -129,13 +144,18 @@ class LedgerState:
         return self._ledger.head.chain
 
     def execute(self, one: Decided) -> tuple[Digest | None, Applied]:
-        """Execute and flush a batch; return the state root, if it ends an interval."""
+        """Execute and flush a batch; return the state root, if it ends an interval.
+
+        Raises:
+            FatalStorageError: Nothing of it was stored.
+        """
         assert one.seq == self.executed + 1, "batches are executed in order, once"
         batch = Batch.from_bytes(one.batch)
         ordered = OrderedBatch(
             seq=one.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests
         )
         done = self._ledger.execute([ordered])
+        self._write("commit")
         self._store.flush(done.delta)
         root = done.roots.get(one.seq)
         entry = LogEntry(one.seq, one.batch, one.certificate).to_bytes()
@@ -145,12 +165,18 @@ class LedgerState:
         return root, done.applied[0]
 
     def sync(self) -> None:
-        """Make everything flushed durable."""
+        """Make everything flushed durable.
+
+        Raises:
+            FatalStorageError: It may not be.
+        """
+        self._write("sync ledger")
         self._synced = len(self._flushed)
 
     def cut_power(self, random: Random) -> None:
         """Lose some of the last flushes, and start over with what is left."""
         del self._flushed[random.randint(self._synced, len(self._flushed)) :]
+        self._synced = len(self._flushed)
         self.restart()
 
     def lose_after(self, seq: Seq) -> None:
@@ -162,8 +188,13 @@ class LedgerState:
     def restart(self) -> None:
         """Read everything from the store again."""
         self.entries, self.timestamp_ms, self.checkpoint_root = [], 0, None
-        self._synced = len(self._flushed)
         self._ledger = self._rebuild()
+
+    def _write(self, action: str) -> None:
+        try:
+            self._call(action)
+        except OSError as exc:
+            raise FatalStorageError(f"cannot {action}: {exc.strerror}") from exc
 
     def _rebuild(self) -> Ledger:
         self._store = MemoryStore()

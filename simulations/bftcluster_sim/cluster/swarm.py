@@ -183,7 +183,7 @@ class _Run:
         world.links.partition(set(range(len(world.nodes))) - away, away)
         world.trace.line(f"healed: {sorted(node.index for node in core)}, away: {sorted(away)}")
         for node in core:
-            node.fuse = None
+            node.fuse = node.disk.failure = None
             node.resume()
             node.clock.skew_ms = random.randint(-1_000, 1_000)
             node.start()

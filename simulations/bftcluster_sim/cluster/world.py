@@ -22,6 +22,7 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
+    Silence,
 )
 from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.links import LinkFaults, Links
@@ -87,6 +88,7 @@ class World:
         self.honesty = Honesty()
         self.determinism = Determinism()
         self.durability = Durability(self.membership.weak_quorum)
+        self.silence = Silence()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -125,6 +127,8 @@ class World:
     def send(self, node: Node, target: int, frame: bytes) -> None:
         """Carry a frame that left ``node``."""
         self.auditor.note(node.key, frame)
+        if node.is_correct:
+            self.silence.on_sent(node.index)
         to = self.nodes[target]
         sender = node.key
 
@@ -147,6 +151,7 @@ class World:
             *honesty.breaches,
             *self.determinism.breaches,
             *self.durability.breaches,
+            *self.silence.breaches,
             *self.bugs,
         ]
 
@@ -168,10 +173,20 @@ class World:
         self.trace.line(f"{node.index} starts at {node.state.executed}")
         if node.is_correct:
             self.order.on_start(node.index, node.state.executed)
+            self.silence.on_start(node.index)
 
     def on_killed(self, node: Node) -> None:
         """A process was killed."""
         self.trace.line(f"{node.index} is killed, {node.state.executed} executed are left")
+
+    def on_stopped(self, node: Node, why: str) -> None:
+        """A process could not go on."""
+        self.trace.line(f"{node.index} stops: {why}")
+
+    def on_disk_failure(self, node: Node) -> None:
+        """A call to a disk is about to fail."""
+        self.trace.line(f"{node.index} has a disk that fails")
+        self.silence.on_failure(node.index)
 
     def on_broken(self, node: Node, why: str) -> None:
         """A process died of itself."""

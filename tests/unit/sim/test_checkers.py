@@ -10,6 +10,7 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
+    Silence,
 )
 
 A, B = Digest(b"a" * 32), Digest(b"b" * 32)
@@ -156,3 +157,23 @@ def test_an_acknowledged_batch_in_the_log_is_kept_as_promised() -> None:
     told.on_end(2, {Seq(1): A, Seq(2): B})
 
     assert told.breaches == []
+
+
+def test_a_frame_after_a_disk_has_failed_breaks_the_silence() -> None:
+    silence = Silence()
+
+    silence.on_failure(2)
+    silence.on_sent(1)
+    silence.on_sent(2)
+
+    assert silence.breaches == ["F5 silence: 2 went on after its disk had failed"]
+
+
+def test_one_who_starts_again_may_speak() -> None:
+    silence = Silence()
+
+    silence.on_failure(2)
+    silence.on_start(2)
+    silence.on_sent(2)
+
+    assert silence.breaches == []
