@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 from bftcluster.ids import Seq
+from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
@@ -12,6 +13,8 @@ from bftcluster_sim.cluster.scheming import Lone, Scheme
 from bftcluster_sim.cluster.world import World
 
 _PAUSES_MS = (100, 1_000, 5_000)
+_CHANGES = 3
+"""How much oftener than other things a change of members happens, where it does."""
 _KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
 
 
@@ -50,6 +53,8 @@ class Chaos:
             (Fault.PAUSE, self._pause),
         ]
         actions = [action for fault, action in table if fault in self.plan.faults]
+        if Fault.MEMBERS in self.plan.faults:
+            actions += [Changes(self.plan, self.world).change] * _CHANGES
         if self._bad_disks:
             actions.append(self._ruin_disk)
         if self._dead:

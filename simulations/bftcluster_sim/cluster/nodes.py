@@ -95,6 +95,11 @@ class Node:
         return self.replica is not None
 
     @property
+    def has_run(self) -> bool:
+        """Whether the process was ever started."""
+        return self._life > 0
+
+    @property
     def is_correct(self) -> bool:
         """Whether it follows the protocol and its disk keeps promises."""
         return self.index not in self.world.faulty
@@ -125,6 +130,8 @@ class Node:
                     executed=self.state.executed,
                     timestamp_ms=self.state.timestamp_ms,
                     checkpoint_root=self.state.checkpoint_root,
+                    epochs=self.state.epochs if len(self.state.epochs) > 1 else (),
+                    wants_batches=self.state.wants_batches,
                 ),
             )
             world.on_start(self)
@@ -282,16 +289,19 @@ class Node:
     def _execute(self) -> None:
         queue, self._queue = self._queue, []
         for one in queue:
-            root, applied = self.state.execute(one)
+            done = self.state.execute(one)
             digest = batch_digest(one.batch)
             batch = Batch.from_bytes(one.batch)
-            for request, outcome in zip(batch.requests, applied.outcomes, strict=True):
+            for request, outcome in zip(batch.requests, done.applied.outcomes, strict=True):
                 if outcome.code is OutcomeCode.COMMITTED:
                     self.world.on_effect(self, one.seq, request)
             self.world.on_executed(self, one.seq, digest, self.state.chain)
+            if done.named is not None:
+                self.world.on_named(self, self.state.epochs[-1])
             self._boundary("answer")
             self.world.on_answer(self, one.seq, digest)
-            self.take(Executed(one.seq, root, wants_batches=applied.wants_batches))
+            wants_batches = done.applied.wants_batches
+            self.take(Executed(one.seq, done.root, done.named, wants_batches=wants_batches))
 
     def _send(self, outbound: Outbound) -> None:
         self._boundary("send")

@@ -10,6 +10,7 @@ from random import Random
 
 from bftcluster_sim.cluster.behaviours import Vice
 
+_SPARES = 2
 _SCHEME_MS = 4_000
 """Leaves a schemer the time to become primary."""
 
@@ -33,6 +34,7 @@ class Fault(Enum):
     DISK_FULL = "a disk is full for a while"
     SKEW = "wall clocks are wrong, and jump"
     DRIFT = "timers run fast and slow"
+    MEMBERS = "peers join, leave, and come back"
     PAUSE = "processes stand still for a while"
 
 
@@ -47,18 +49,28 @@ class Ruin(Enum):
     HASTY = "its timers run ten times too fast, or far too slow"
 
 
+_RARE = {Fault.MEMBERS: 0.3}
+"""Faults that take long to simulate, and how many seeds have them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that ``swarm.run`` does, but for draws on the way."""
 
     seed: int
     n: int
+    """Founders."""
     faults: frozenset[Fault]
     ruins: tuple[tuple[int, Ruin, frozenset[Vice]], ...]
     """Key number, what is wrong with it, and how."""
     chaos_ms: int
     requests: int
     is_beyond_f: bool = False
+
+    @property
+    def spares(self) -> int:
+        """Peers that may join; their key numbers follow those of the founders."""
+        return _SPARES if Fault.MEMBERS in self.faults else 0
 
     @property
     def name(self) -> str:
@@ -84,10 +96,15 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - a simulation, not a secret
     n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
     f = (n - 1) // 3
-    faults = frozenset(random.sample(list(Fault), len(Fault) // 2))
+    common = [fault for fault in Fault if fault not in _RARE]
+    faults = frozenset(random.sample(common, len(common) // 2))
+    faults |= {fault for fault in _RARE if random.random() < _RARE[fault]}
+    if is_beyond_f:
+        faults -= {Fault.MEMBERS}  # Who is to blame depends on who voted: forks would name two.
+    spares = _SPARES if Fault.MEMBERS in faults else 0
     allowed = random.sample(list(Ruin), 2)
     count = f + 1 if is_beyond_f else random.randint(0, f)
-    keys = random.sample(range(n), count)
+    keys = random.sample(range(n + spares), count)
     if is_beyond_f and random.random() < 0.7:
         allowed = [Ruin.TWIN]
     ruins = tuple(_ruin(random, key, random.choice(allowed)) for key in sorted(keys))

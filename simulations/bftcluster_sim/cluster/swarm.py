@@ -7,7 +7,7 @@ ones stay faulty, so progress owes nothing to luck.
 from dataclasses import dataclass
 from enum import Enum
 
-from bftcluster.ids import ReplicaId
+from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.chaos import Chaos
 from bftcluster_sim.cluster.disks import Loss
@@ -69,7 +69,7 @@ def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
         verdict=Verdict.DIVERGED if breaches else verdict,
         breaches=breaches,
         culprits=len(culprits),
-        weak_quorum=world.membership.weak_quorum,
+        weak_quorum=world.discipline.of(world.agreement.split_at or Seq(0)).weak_quorum,
         honest_named=len(culprits & correct),
         is_split=bool(world.agreement.breaches),
         events=world.clock.events,
@@ -82,14 +82,13 @@ class _Run:
     def __init__(self, plan: Plan, *, is_traced: bool) -> None:
         self.plan = plan
         twins = [key for key, ruin, _ in plan.ruins if ruin is Ruin.TWIN]
-        self.world = World(
-            seed=plan.seed, keys=[*range(plan.n), *twins], n=plan.n, is_traced=is_traced
-        )
+        keys = range(plan.n + plan.spares)
+        self.world = World(seed=plan.seed, keys=[*keys, *twins], n=plan.n, is_traced=is_traced)
         self.random = self.world.random
         self.requests = 0
         self.hasty: set[int] = set()
         world = self.world
-        for index, key in enumerate(twins, start=plan.n):
+        for index, key in enumerate(twins, start=len(keys)):
             world.faulty |= {index, key}
         for key, ruin, vices in plan.ruins:
             world.faulty.add(key)
@@ -104,10 +103,15 @@ class _Run:
         world = self.world
         world.trace.line(self.plan.describe())
         self._set_up()
-        world.start()
+        for node in world.nodes:
+            if not self._is_spare(node):
+                node.start()
         self._rage()
         has_progressed = self.plan.is_beyond_f or self._recover()
         return judge(self.plan.name, world, has_progressed=has_progressed), world
+
+    def _is_spare(self, node: Node) -> bool:
+        return self.plan.n <= node.index < self.plan.n + self.plan.spares
 
     def _byzantine(self, vices: frozenset[Vice]) -> Byzantine:
         count = self.random.randint(1, _CORRUPTIONS_MAX) if Vice.CORRUPT_ROUNDS in vices else 0
@@ -175,7 +179,7 @@ class _Run:
     def _recover(self) -> bool:
         """Heal a quorum of correct peers; return whether it decides and agrees in time."""
         world, random = self.world, self.random
-        core = random.sample(self.correct, min(world.membership.quorum, len(self.correct)))
+        core = self._healed()
         away = {node.index for node in self.correct} - {node.index for node in core}
         world.links.heal()
         world.links.adversary = None
@@ -187,15 +191,31 @@ class _Run:
             node.resume()
             node.clock.skew_ms = random.randint(-1_000, 1_000)
             node.start()
-        wanted = [self._submit(core) for _ in range(_AFTERMATH_REQUESTS)]
+        voters = [node for node in core if node.key in world.discipline.latest.replicas]
+        wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
         end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
-            if self._is_done(core, wanted):
-                for node in core:
+            members = self._members(core)
+            if self._is_done(members, wanted):
+                for node in members:
                     world.durability.on_end(node.index, node.log_digests())
                 return True
         return False
+
+    def _healed(self) -> list[Node]:
+        """Return a quorum of the correct; all of them, if nobody can say whose quorum."""
+        if self.plan.spares:
+            return self.correct
+        quorum = self.world.membership.quorum
+        return self.random.sample(self.correct, min(quorum, len(self.correct)))
+
+    def _members(self, core: list[Node]) -> list[Node]:
+        """Return those who belong to the cluster by now: the others need not get on."""
+        if not self.plan.spares:
+            return core
+        state = max((node.state for node in core), key=lambda state: state.executed)
+        return [node for node in core if PeerId(node.key) in state.admitted]
 
     def _is_done(self, core: list[Node], wanted: list[bytes]) -> bool:
         tips = {len(node.state.entries) for node in core}

@@ -7,6 +7,7 @@ from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
+    EpochStart,
     Halt,
     LogEntry,
     Report,
@@ -14,10 +15,12 @@ from bftcluster.pbft import (
     Settings,
 )
 from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.signatures import Signatures
 from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.checkers import (
     Agreement,
     Determinism,
+    Discipline,
     Durability,
     Honesty,
     Integrity,
@@ -87,7 +90,9 @@ class World:
         self.integrity = Integrity()
         self.honesty = Honesty()
         self.determinism = Determinism()
-        self.durability = Durability(self.membership.weak_quorum)
+        signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=SimVerifier())
+        self.discipline = Discipline(self.membership, signatures)
+        self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
@@ -109,9 +114,12 @@ class World:
 
     def submit(self, number: int, *, to: int) -> None:
         """Have a client hand pin ``number`` to one peer."""
-        request = self.founding.request(number)
+        self.hand_in(self.founding.request(number), f"pin {number}", to=to)
+
+    def hand_in(self, request: bytes, what: str, *, to: int) -> None:
+        """Have a client hand ``request`` to one peer."""
         self.integrity.asked.add(request)
-        self.trace.line(f"client -> {to}: pin {number}")
+        self.trace.line(f"client -> {to}: {what}")
         self.nodes[to].take(RequestSubmitted(request))
 
     def run_until(self, end_ms: int, condition: Callable[[], bool] | None = None) -> bool:
@@ -152,6 +160,7 @@ class World:
             *self.determinism.breaches,
             *self.durability.breaches,
             *self.silence.breaches,
+            *self.discipline.breaches,
             *self.bugs,
         ]
 
@@ -201,6 +210,7 @@ class World:
         if node.is_correct:
             self.agreement.on_decided(node.index, one.seq, digest)
             self.order.on_decided(node.index, one.seq)
+            self.discipline.on_decided(node.index, one.seq, one.certificate)
 
     def on_effect(self, node: Node, seq: Seq, request: bytes) -> None:
         """A request changed the state."""
@@ -212,6 +222,14 @@ class World:
         self.trace.line(f"{node.index} executed {seq} {digest.hex()[:8]}")
         if node.is_correct:
             self.determinism.on_state(node.index, seq, chain)
+
+    def on_named(self, node: Node, start: EpochStart) -> None:
+        """A checkpoint named the next epoch."""
+        membership = start.membership
+        voters = sorted(self.instances[replica][0] for replica in membership.replicas)
+        self.trace.line(f"{node.index} names epoch {membership.epoch} from {start.first}: {voters}")
+        if node.is_correct:
+            self.discipline.on_named(node.index, start)
 
     def on_answer(self, node: Node, seq: Seq, digest: Digest) -> None:
         """The clients of a batch were answered."""
