@@ -168,10 +168,10 @@ def _open_wal(
     if not config.storage.fsync:
         _log.warning("votes are not synced to the disk: a power cut can make this replica lie")
         disk = UnsyncedDisk(disk)
+    nonce = secrets.token_bytes(_NONCE_SIZE_BYTES)
     if is_new and not disk.exists(WAL_NAME):
-        nonce = secrets.token_bytes(_NONCE_SIZE_BYTES)
         return Wal.create(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce), ()
-    wal, recovery = Wal.open(disk, cluster=genesis.cluster_id, peer=me)
+    wal, recovery = Wal.open(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce)
     if recovery.cut_size_bytes:
         _log.warning("cut off a torn last append", size_bytes=recovery.cut_size_bytes)
     return wal, recovery.records

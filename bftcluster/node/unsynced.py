@@ -21,17 +21,9 @@ class UnsyncedDisk:
         """Return ``name``, emptied if it was there."""
         return _UnsyncedFile(self._disk.create(name))
 
-    def open(self, name: str) -> LogFile:
-        """Return an existing file, positioned at its end."""
-        return _UnsyncedFile(self._disk.open(name))
-
     def rename(self, source: str, target: str) -> None:
         """Put ``source`` in the place of ``target`` at once."""
         self._disk.rename(source, target)
-
-    def remove(self, name: str) -> None:
-        """Delete the entry ``name``."""
-        self._disk.remove(name)
 
     def sync_directory(self) -> None:
         """Do nothing."""
@@ -46,9 +38,6 @@ class _UnsyncedFile:
 
     def sync(self) -> None:
         """Do nothing."""
-
-    def truncate(self, size_bytes: int) -> None:
-        self._file.truncate(size_bytes)
 
     def close(self) -> None:
         self._file.close()

@@ -188,7 +188,7 @@ class CatchUp:
             self._tell(follower)
             is_old = core.stable is not None and status.stable < core.stable.seq
             if core.stable is not None and is_old and core.may_answer(follower, Answer.CHECKPOINT):
-                core.out.send_early(follower, StableCheckpoint(core.stable).frame(), Lane.SYNC)
+                core.out.send(follower, StableCheckpoint(core.stable).frame(), Lane.SYNC)
         return Verdict.ACCEPTED
 
     def _tell(self, peer: ReplicaId) -> None:
@@ -226,7 +226,7 @@ class CatchUp:
     def _resend_checkpoint(self, peer: ReplicaId, status: Status) -> None:
         core = self._core
         if core.stable is not None and status.stable < core.stable.seq:
-            core.out.send_early(peer, StableCheckpoint(core.stable).frame(), Lane.SYNC)
+            core.out.send(peer, StableCheckpoint(core.stable).frame(), Lane.SYNC)
         for vote in self._checkpoints.pending_votes(status.stable):
             core.out.send(peer, vote.frame(), Lane.SYNC)
 

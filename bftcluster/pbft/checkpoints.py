@@ -60,7 +60,8 @@ class Checkpoints:
         """Work out how far it is known who votes: up to where the next change can take over."""
         core = self._core
         interval = core.settings.checkpoint_interval_seqs
-        core.epochs.horizon = Seq(core.executed // interval * interval + 2 * interval)
+        known = Seq(core.executed // interval * interval + 2 * interval)
+        core.epochs.horizon = max(core.epochs.horizon, known)
         core.log.limit = min(core.epochs.horizon, core.epochs.last_of(core.epoch))
 
     def restore_root(self, seq: Seq, state_root: Digest) -> None:

@@ -54,7 +54,7 @@ class Probation:
         horizon = Seq(core.executed + core.log.window_size_seqs)
         votes = tuple(vote.frame() for vote in self._latest_votes(sender))
         frame = Vouch(probe.nonce, horizon, votes, core.stable).frame()
-        core.out.send_early(sender, frame, Lane.SYNC)
+        core.out.send(sender, frame, Lane.SYNC)
         return Verdict.ACCEPTED
 
     def on_vouch(self, sender: ReplicaId, vouch: Vouch) -> Verdict:

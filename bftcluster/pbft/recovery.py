@@ -3,13 +3,13 @@
 from typing import assert_never
 
 from bftcluster.errors import CorruptRecordError
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, Seq, View
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CheckpointCertificate, PreparedCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Recovered
-from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.log import Slot, batch_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
@@ -140,7 +140,7 @@ def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
 
 
 def _restore_proposal(core: Core, record: ProposalAccepted) -> None:
-    slot = core.log.open(record.seq, record.view, now_ms=0)
+    slot = _reopen(core, record.seq, record.view)
     slot.accepted_proposal = Vote(
         VoteKind.PRE_PREPARE,
         record.epoch,
@@ -153,9 +153,20 @@ def _restore_proposal(core: Core, record: ProposalAccepted) -> None:
 
 
 def _restore_prepared(core: Core, certificate: PreparedCertificate) -> None:
-    slot = core.log.open(certificate.seq, certificate.view, now_ms=0)
+    slot = _reopen(core, certificate.seq, certificate.view)
     if slot.prepared is None or slot.prepared.view < certificate.view:
         slot.prepared = certificate
+
+
+def _reopen(core: Core, seq: Seq, view: View) -> Slot:
+    """Return the slot of a record.
+
+    Whoever wrote it knew who votes there, even if the ledger has since lost the checkpoint that
+    told: its last flushes go with the power, and the log is not cut before they are durable.
+    """
+    core.epochs.horizon = max(core.epochs.horizon, seq)
+    core.log.limit = max(core.log.limit, seq)
+    return core.log.open(seq, view, now_ms=0)
 
 
 def _rejoin_view(core: Core, seq: Seq) -> None:

@@ -167,10 +167,10 @@ class ViewChanger:
                 accuse(core, known, vote)
 
     def send_new_view(self, to: ReplicaId) -> None:
-        """Show a laggard the view we are in."""
+        """Show a laggard the view we are in; not early, for we may have opened it this turn."""
         frame = self._entered_frame
         if frame is not None and self._core.may_answer(to, Answer.NEW_VIEW):
-            self._core.out.send_early(to, frame, Lane.SYNC)
+            self._core.out.send(to, frame, Lane.SYNC)
 
     def live_records(self) -> list[bytes]:
         """Return the records of the view we are in and of the one we want."""

@@ -28,27 +28,16 @@ class PosixDisk:
 
     def create(self, name: str) -> "PosixFile":
         """Return ``name``, emptied if it was there."""
-        return self._open(name, os.O_CREAT | os.O_TRUNC)
-
-    def open(self, name: str) -> "PosixFile":
-        """Return an existing file, positioned at its end."""
-        return self._open(name, 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_CREAT | os.O_TRUNC
+        return PosixFile(os.open(self._directory / name, flags, _FILE_MODE))
 
     def rename(self, source: str, target: str) -> None:
         """Put ``source`` in the place of ``target`` at once."""
         (self._directory / source).replace(self._directory / target)
 
-    def remove(self, name: str) -> None:
-        """Delete the entry ``name``."""
-        (self._directory / name).unlink()
-
     def sync_directory(self) -> None:
         """Return when creations, renames and removals are durable."""
         sync_directory(self._directory)
-
-    def _open(self, name: str, flags: int) -> "PosixFile":
-        flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        return PosixFile(os.open(self._directory / name, flags, _FILE_MODE))
 
 
 class PosixFile:
@@ -66,10 +55,6 @@ class PosixFile:
     def sync(self) -> None:
         """Return when everything appended is durable, the file's size included."""
         os.fdatasync(self._descriptor)
-
-    def truncate(self, size_bytes: int) -> None:
-        """Cut the file; durable after the next ``sync``."""
-        os.ftruncate(self._descriptor, size_bytes)
 
     def close(self) -> None:
         """Release the descriptor."""

@@ -14,10 +14,6 @@ class LogFile(Protocol):
         """Return when everything appended is durable, the file's size included."""
         ...
 
-    def truncate(self, size_bytes: int) -> None:
-        """Cut the file; durable after the next ``sync``."""
-        ...
-
     def close(self) -> None:
         """Release the file. Does not sync."""
         ...
@@ -38,16 +34,8 @@ class Disk(Protocol):
         """Return ``name``, emptied if it was there; its entry lasts after ``sync_directory``."""
         ...
 
-    def open(self, name: str) -> LogFile:
-        """Return an existing file, positioned at its end."""
-        ...
-
     def rename(self, source: str, target: str) -> None:
         """Put ``source`` in the place of ``target`` at once; durable after ``sync_directory``."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Delete the entry ``name``."""
         ...
 
     def sync_directory(self) -> None:

@@ -6,6 +6,9 @@ replaces the file by one that holds only what still matters. The records are opa
 Recovery tells two kinds of damage apart (reference: CometBFT, TigerBeetle). The last append may be
 torn: nobody has acted on it, so it is cut off. Anything else means that the disk lost what it had
 promised to keep; a replica that went on could contradict its own votes, so it refuses to start.
+
+What recovery found is written anew before it counts. After an fsync that failed, the kernel shows
+bytes that the disk never got, and the next fsync of that file says nothing about them.
 """
 
 import errno
@@ -87,8 +90,16 @@ class Wal:
         return cls(disk, file, header, place)
 
     @classmethod
-    def open(cls, disk: Disk, *, cluster: ClusterId, peer: PeerId) -> tuple["Wal", Recovery]:
-        """Return the log and what it holds, after cutting off a torn last append.
+    def open(
+        cls, disk: Disk, *, cluster: ClusterId, peer: PeerId, nonce: bytes
+    ) -> tuple["Wal", Recovery]:
+        """Return the log, written anew, and what it holds but for a torn last append.
+
+        Args:
+            disk: Where.
+            cluster: Whose log it has to be.
+            peer: Likewise.
+            nonce: 16 random bytes, new for each call.
 
         Raises:
             ConfigError: No log is there, or it belongs to another cluster or peer.
@@ -111,17 +122,10 @@ class Wal:
                 hint="run the peer on the directory that it was set up in",
             )
         records, place = _read_frames(data, header)
-        cut_size_bytes = len(data) - place.offset
         with _fatal("open"):
-            if disk.exists(_NEW_NAME):
-                disk.remove(_NEW_NAME)
-            file = disk.open(WAL_NAME)
-            if cut_size_bytes:
-                file.truncate(place.offset)
-            file.sync()
-            disk.sync_directory()
-        recovery = Recovery(records=tuple(records), cut_size_bytes=cut_size_bytes)
-        return cls(disk, file, header, place), recovery
+            file, header, place_now = _renew(disk, header, records, nonce)
+        recovery = Recovery(records=tuple(records), cut_size_bytes=len(data) - place.offset)
+        return cls(disk, file, header, place_now), recovery
 
     @property
     def size_bytes(self) -> int:
@@ -159,17 +163,8 @@ class Wal:
             FatalStorageError: The disk refused. Stop the process.
         """
         assert not self._failed, "a log that failed once takes no more"
-        assert nonce != self._header.nonce, "each file has its own nonce"
-        bodies = [pack(group) for group in _groups(records)]
-        header = Header(
-            generation=self._header.generation + 1,
-            sealed_size_bytes=HEADER_SIZE_BYTES
-            + sum(HEAD_SIZE_BYTES + len(body) for body in bodies),
-            nonce=nonce,
-            owner=self._header.owner,
-        )
         with self._fail_for_good("rewrite"):
-            file, place = _replace(self._disk, header, bodies)
+            file, header, place = _renew(self._disk, self._header, records, nonce)
             old, self._file = self._file, file
             old.close()
         self._header, self._place = header, place
@@ -213,6 +208,23 @@ def _read_frames(data: bytes, header: Header) -> tuple[list[bytes], Place]:
             f"{WAL_NAME}: damaged at byte {place.offset} of {len(data)}", hint=_DAMAGE_HINT
         )
     return records, place
+
+
+def _renew(
+    disk: Disk, old: Header, records: Sequence[bytes], nonce: bytes
+) -> tuple[LogFile, Header, Place]:
+    """Replace the log with the header ``old`` by one that holds ``records``."""
+    assert nonce != old.nonce, "each file has its own nonce"
+    bodies = [pack(group) for group in _groups(records)]
+    size_bytes = HEADER_SIZE_BYTES + sum(HEAD_SIZE_BYTES + len(body) for body in bodies)
+    header = Header(
+        generation=old.generation + 1,
+        sealed_size_bytes=size_bytes,
+        nonce=nonce,
+        owner=old.owner,
+    )
+    file, place = _replace(disk, header, bodies)
+    return file, header, place
 
 
 def _replace(disk: Disk, header: Header, bodies: Sequence[bytes]) -> tuple[LogFile, Place]:

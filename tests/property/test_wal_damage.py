@@ -25,7 +25,7 @@ def written(appends: list[list[bytes]]) -> tuple[CrashDisk, list[int]]:
 
 
 def reopen(disk: CrashDisk) -> tuple[bytes, ...]:
-    return Wal.open(disk, cluster=CLUSTER, peer=PEER)[1].records
+    return Wal.open(disk, cluster=CLUSTER, peer=PEER, nonce=b"n" * 16)[1].records
 
 
 @given(appends=APPENDS)

@@ -14,9 +14,11 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Entries, Message, parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, rewritten
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.states import WALL_EPOCH_MS
+from bftcluster_sim.cluster.usurping import Pretext, Usurper
 
 _REPLAYED_MAX = 64
 _DIGESTS_MAX = 32
@@ -37,7 +39,8 @@ class Vice(Enum):
     MUTATE = "changes one place of what it says, now and then, for some"
     CORRUPT_ROUNDS = "changes or swallows a few messages, each for a set of peers of its own"
     REPLAY = "says again what it said long ago"
-    DENY = "denies in view changes and new views what was prepared"
+    DENY = "denies in view changes what was prepared"
+    USURP = "opens views in which the past is another, and votes for that past"
     FORGE = "proves with certificates that nobody signed"
     WITHHOLD = "lets one other see its commits"
     SLOW = "speaks late"
@@ -83,6 +86,8 @@ class Byzantine:
     _second: dict[tuple[View, Seq], Digest] = field(default_factory=dict)
     _digests: list[Digest] = field(default_factory=list)
     _said: list[bytes] = field(default_factory=list)
+    _usurped: dict[bytes, list[bytes]] = field(default_factory=dict)
+    """What is said in place of each NEW-VIEW, however often."""
     _count: dict[int, int] = field(default_factory=dict)
     """How many messages of each kind there were."""
 
@@ -99,6 +104,8 @@ class Byzantine:
         if isinstance(message, Vote) and message.kind is not VoteKind.CHECKPOINT:
             self._digests = [*self._digests[1 - _DIGESTS_MAX :], message.digest]
             said = self._twist_vote(node, message, said)
+        if isinstance(message, NewView) and Vice.USURP in self.vices:
+            said = [(to, what) for to, _ in said for what in self._usurp(node, message, frame)]
         lie = self._lie(message)
         if lie is not None:
             cluster_id = node.world.founding.cluster_id
@@ -154,15 +161,27 @@ class Byzantine:
             )
         )
 
-    def _lie(self, message: Message) -> ViewChange | NewView | Entries | None:
+    def _usurp(self, node: Node, new_view: NewView, frame: bytes) -> list[bytes]:
+        """Return what is said in place of a NEW-VIEW: the batch it wants, the lie, the votes."""
+        if frame not in self._usurped:
+            pretext = self.random.choice(list(Pretext))
+            world = node.world
+            requests = (world.founding.request(0),)
+            other = Batch(WALL_EPOCH_MS + world.clock.now_ms, requests).to_bytes()
+            usurper = Usurper(node.signer, node.world.founding.cluster_id)
+            self._usurped[frame] = [
+                Body(other).frame(),
+                *usurper.usurp(new_view, pretext, batch_digest(other)),
+            ]
+        return self._usurped[frame]
+
+    def _lie(self, message: Message) -> ViewChange | Entries | None:
         """Return what a liar about the past says instead, if it lies about that."""
         match message:
             case ViewChange() if Vice.FORGE in self.vices and message.proofs and self._digests:
                 return forged_claims(message, self.random.choice(self._digests))
             case ViewChange() if Vice.DENY in self.vices:
                 return forgetful(message)
-            case NewView() if Vice.DENY in self.vices:
-                return rewritten(message)
             case Entries() if Vice.FORGE in self.vices:
                 return forged_entries(message)
             case _:

@@ -4,10 +4,15 @@ Each checker is told what happened, in order, and collects breaches: sentences f
 them looks into a replica: they judge outputs only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from bftcluster.errors import ClusterError
 from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.pbft import EpochStart
+from bftcluster.pbft.certificates import CommitCertificate, check_certificate
+from bftcluster.pbft.signatures import Signatures
 
 
 @dataclass(slots=True)
@@ -16,6 +21,8 @@ class Agreement:
 
     breaches: list[str] = field(default_factory=list)
     digests: dict[Seq, Digest] = field(default_factory=dict)
+    split_at: Seq | None = None
+    """The first sequence number found to be decided twice."""
     _who: dict[Seq, int] = field(default_factory=dict)
 
     def on_decided(self, peer: int, seq: Seq, digest: Digest) -> None:
@@ -23,6 +30,7 @@ class Agreement:
         first = self.digests.setdefault(seq, digest)
         who = self._who.setdefault(seq, peer)
         if first != digest:
+            self.split_at = self.split_at or seq
             self.breaches.append(
                 f"S1 agreement: {who} and {peer} decided {seq} as {first.hex()[:8]} and "
                 f"{digest.hex()[:8]}"
@@ -98,7 +106,8 @@ class Determinism:
 class Durability:
     """S7: what f + 1 correct peers answered to a client stays."""
 
-    weak_quorum: int
+    weak_quorum: Callable[[Seq], int]
+    """Of whoever votes on a sequence number."""
     breaches: list[str] = field(default_factory=list)
     acknowledged: dict[Seq, Digest] = field(default_factory=dict)
     _answers: dict[tuple[Seq, Digest], set[int]] = field(default_factory=dict)
@@ -107,7 +116,7 @@ class Durability:
         """``peer`` told clients that it has executed ``digest`` at ``seq``."""
         answers = self._answers.setdefault((seq, digest), set())
         answers.add(peer)
-        if len(answers) >= self.weak_quorum:
+        if len(answers) >= self.weak_quorum(seq):
             self.acknowledged.setdefault(seq, digest)
 
     def on_end(self, peer: int, log: dict[Seq, Digest]) -> None:
@@ -115,3 +124,59 @@ class Durability:
         for seq, digest in self.acknowledged.items():
             if log.get(seq) != digest:
                 self.breaches.append(f"S7 durability: {peer} lacks the acknowledged {seq}")
+
+
+@dataclass(slots=True)
+class Silence:
+    """F5: after a write or an fsync has failed, nothing leaves until the process starts again."""
+
+    breaches: list[str] = field(default_factory=list)
+    _failed: set[int] = field(default_factory=set)
+
+    def on_start(self, peer: int) -> None:
+        """A process starts on what its disk holds."""
+        self._failed.discard(peer)
+
+    def on_failure(self, peer: int) -> None:
+        """The disk of ``peer`` has refused a call."""
+        self._failed.add(peer)
+
+    def on_sent(self, peer: int) -> None:
+        """A frame left ``peer``."""
+        if peer in self._failed:
+            self.breaches.append(f"F5 silence: {peer} went on after its disk had failed")
+            self._failed.discard(peer)
+
+
+class Discipline:
+    """S8: whoever owns a sequence number certifies it, and all ledgers name the same owners."""
+
+    def __init__(self, first: Membership, signatures: Signatures) -> None:
+        self.breaches: list[str] = []
+        self._starts = [EpochStart(Seq(1), first)]
+        self._signatures = signatures
+
+    @property
+    def latest(self) -> Membership:
+        """The last membership that some ledger named."""
+        return self._starts[-1].membership
+
+    def of(self, seq: Seq) -> Membership:
+        """Return who votes on ``seq``, as far as any ledger knows."""
+        return next(s.membership for s in reversed(self._starts) if s.first <= max(seq, 1))
+
+    def on_named(self, peer: int, start: EpochStart) -> None:
+        """The ledger of ``peer`` names the next epoch."""
+        epoch = start.membership.epoch
+        if epoch == self.latest.epoch + 1:
+            self._starts.append(start)
+        elif epoch > self.latest.epoch or self._starts[epoch] != start:
+            self.breaches.append(f"S8 epochs: {peer} has another membership in epoch {epoch}")
+
+    def on_decided(self, peer: int, seq: Seq, certificate: bytes) -> None:
+        """``peer`` decided, and this is why anybody may believe it."""
+        try:
+            parsed = CommitCertificate.from_bytes(certificate)
+            check_certificate(parsed, self.of(seq), self._signatures)
+        except ClusterError as exc:
+            self.breaches.append(f"S8 epochs: {peer} decided {seq} without its owners: {exc}")

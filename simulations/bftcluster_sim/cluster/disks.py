@@ -1,15 +1,20 @@
 """A disk that keeps its promises only as far as real ones do, and breaks them on request.
 
 Implements ``bftcluster.storage.ports.Disk``. At a power cut everything that was not synced may be
-gone, whole, torn, or full of noise. A bad disk also lies about what it had acknowledged.
+gone, whole, torn, or full of noise. A call can fail; after an fsync that did, its bytes are shown
+until the next power cut, and later ones succeed without them (Rebello et al., ATC'20). A bad disk
+also lies about what it had acknowledged.
 """
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 
 SECTOR_SIZE_BYTES = 512
+_NEEDS_SPACE = ("create", "append", "commit")
 
 
 class Loss(Enum):
@@ -31,9 +36,28 @@ class Lie(Enum):
 
 
 @dataclass(slots=True)
+class Failure:
+    """An error that a disk is about to return."""
+
+    code: int
+    """``errno.EIO``, once, in whatever call; or ``errno.ENOSPC``, in each that needs space."""
+    calls_left: int = 0
+    """Calls that still go well."""
+
+
+@dataclass(slots=True)
 class _Inode:
     data: bytearray = field(default_factory=bytearray)
     synced: bytes = b""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """From where to where an fsync failed: the disk has zeros there, whatever can be read."""
+
+    def on_disk(self) -> bytearray:
+        """Return what would be there if everything were written that is still going to be."""
+        data = bytearray(self.data)
+        for start, end in self.holes:
+            data[start:end] = bytes(end - start)
+        return data
 
 
 class SimDisk:
@@ -42,6 +66,9 @@ class SimDisk:
     def __init__(self, before_call: Callable[[str], None] = lambda _name: None) -> None:
         self.before_call = before_call
         """Called before each call that changes something; may raise to crash there."""
+        self.failure: Failure | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called when a call fails."""
         self._entries: dict[str, _Inode] = {}
         self._synced_entries: dict[str, _Inode] = {}
         self._old: dict[str, bytes] | None = None
@@ -56,28 +83,37 @@ class SimDisk:
 
     def create(self, name: str) -> "SimFile":
         """See ``Disk``."""
-        self.before_call("create")
+        self.call("create")
         self._entries[name] = _Inode()
-        return SimFile(self, self._entries[name])
-
-    def open(self, name: str) -> "SimFile":
-        """See ``Disk``."""
         return SimFile(self, self._entries[name])
 
     def rename(self, source: str, target: str) -> None:
         """See ``Disk``."""
-        self.before_call("rename")
+        self.call("rename")
         self._entries[target] = self._entries.pop(source)
-
-    def remove(self, name: str) -> None:
-        """See ``Disk``."""
-        self.before_call("remove")
-        del self._entries[name]
 
     def sync_directory(self) -> None:
         """See ``Disk``."""
-        self.before_call("sync directory")
+        self.call("sync directory")
         self._synced_entries = dict(self._entries)
+
+    def call(self, name: str) -> None:
+        """Let a call happen, unless it is one that fails.
+
+        Raises:
+            OSError: It is.
+        """
+        self.before_call(name)
+        failure = self.failure
+        if failure is None or (failure.code == errno.ENOSPC and name not in _NEEDS_SPACE):
+            return
+        if failure.calls_left:
+            failure.calls_left -= 1
+            return
+        if failure.code != errno.ENOSPC:
+            self.failure = None
+        self.on_failure()
+        raise OSError(failure.code, os.strerror(failure.code))
 
     def remember(self) -> None:
         """Take the snapshot that ``Lie.ROLLBACK`` goes back to."""
@@ -116,25 +152,29 @@ class SimFile:
 
     def append(self, data: bytes) -> None:
         """See ``LogFile``."""
-        self._disk.before_call("append")
+        try:
+            self._disk.call("append")
+        except OSError:
+            self._inode.data += data[: len(data) // 2]
+            raise
         self._inode.data += data
 
     def sync(self) -> None:
         """See ``LogFile``."""
-        self._disk.before_call("sync")
-        self._inode.synced = bytes(self._inode.data)
-
-    def truncate(self, size_bytes: int) -> None:
-        """See ``LogFile``."""
-        self._disk.before_call("truncate")
-        del self._inode.data[size_bytes:]
+        inode = self._inode
+        try:
+            self._disk.call("sync")
+        except OSError:
+            inode.holes.append((len(inode.synced), len(inode.data)))
+            raise
+        inode.synced = bytes(inode.on_disk())
 
     def close(self) -> None:
         """See ``LogFile``."""
 
 
 def _survivor(inode: _Inode, loss: Loss, random: Random) -> _Inode:
-    data, synced = bytearray(inode.data), inode.synced
+    data, synced = inode.on_disk(), inode.synced
     if loss is Loss.ALL or not data.startswith(synced):
         data = bytearray(synced)
     elif loss is Loss.TORN:

@@ -9,20 +9,14 @@ from dataclasses import replace
 from bftcluster.ids import Digest, View
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
-from bftcluster.pbft.log import NULL_DIGEST, batch_digest
+from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
-from bftcluster.pbft.view_messages import Choice, Claim, NewView, ViewChange
+from bftcluster.pbft.view_messages import Claim, ViewChange
 
 
 def forgetful(change: ViewChange) -> ViewChange:
     """Return ``change`` as of one to whom nothing was ever prepared."""
     return replace(change, claims=(), accepted=(), proofs=())
-
-
-def rewritten(new_view: NewView) -> NewView:
-    """Return ``new_view`` with nothing in place of everything that was prepared."""
-    choices = tuple(Choice(choice.seq, NULL_DIGEST, False) for choice in new_view.choices)
-    return replace(new_view, choices=choices)
 
 
 def forged_claims(change: ViewChange, digest: Digest) -> ViewChange:

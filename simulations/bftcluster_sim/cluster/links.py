@@ -32,6 +32,8 @@ class Links:
         """Pairs between which everything waits for ``release``."""
         self.filter: Filter | None = None
         """Returns True for a frame that is lost for sure."""
+        self.adversary: Filter | None = None
+        """Likewise, on purpose: healing links does not end it."""
         self._clock = clock
         self._random = random
         self._held: list[tuple[int, int, Callable[[], None]]] = []
@@ -39,7 +41,9 @@ class Links:
     def send(self, source: int, target: int, frame: bytes, deliver: Callable[[], None]) -> None:
         """Plan the deliveries of ``frame``: none, one or two."""
         faults, pair = self.faults, (source, target)
-        if pair in self.cut or (self.filter is not None and self.filter(source, target, frame)):
+        if pair in self.cut or any(
+            lose(source, target, frame) for lose in (self.filter, self.adversary) if lose
+        ):
             return
         if faults.loss_percent and self._random.random() * 100 < faults.loss_percent:
             return

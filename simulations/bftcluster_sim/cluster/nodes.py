@@ -8,7 +8,7 @@ can be killed; what the disk then keeps is up to the disk.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, FatalStorageError
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import (
@@ -60,7 +60,8 @@ class Node:
         self.signer = SimSigner(key)
         self.behaviour: Behaviour | None = None
         self.disk = SimDisk(self._boundary)
-        self.state = LedgerState(world.founding, world.approvals)
+        self.disk.on_failure = lambda: world.on_disk_failure(self)
+        self.state = LedgerState(world.founding, world.approvals, self.disk.call)
         self.replica: Replica | None = None
         self.halt: Halt | None = None
         self.broken: str | None = None
@@ -74,6 +75,8 @@ class Node:
         """What the next power cut leaves of unsynced bytes."""
         self._wal: Wal | None = None
         self._life = 0
+        self._is_on = False
+        """The process has stopped, but not the machine."""
         self._is_paused = False
         self._held: list[Callable[[], None]] = []
         self._inbox: list[Event] = []
@@ -91,6 +94,11 @@ class Node:
         return self.replica is not None
 
     @property
+    def has_run(self) -> bool:
+        """Whether the process was ever started."""
+        return self._life > 0
+
+    @property
     def is_correct(self) -> bool:
         """Whether it follows the protocol and its disk keeps promises."""
         return self.index not in self.world.faulty
@@ -103,7 +111,10 @@ class Node:
         world = self.world
         try:
             self._wal, recovery = Wal.open(
-                self.disk, cluster=world.founding.cluster_id, peer=PeerId(self.key)
+                self.disk,
+                cluster=world.founding.cluster_id,
+                peer=PeerId(self.key),
+                nonce=self._new_nonce(),
             )
             self.replica = Replica(
                 me=self.key,
@@ -118,28 +129,45 @@ class Node:
                     executed=self.state.executed,
                     timestamp_ms=self.state.timestamp_ms,
                     checkpoint_root=self.state.checkpoint_root,
+                    epochs=self.state.epochs if len(self.state.epochs) > 1 else (),
+                    wants_batches=self.state.wants_batches,
                 ),
             )
             world.on_start(self)
             self._carry_out(self.replica.start(**self._time()))
         except CrashedError:
             self.kill()
+        except FatalStorageError as exc:
+            self.stop(str(exc))
         except ClusterError as exc:
             self._break(f"refuses to start: {exc}")
+        except AssertionError as exc:
+            self._break(f"assertion at the start: {exc}")
+
+    def stop(self, why: str) -> None:
+        """End the process of itself; the machine stays on, and shows what it has not written."""
+        self._end()
+        self._is_on = True
+        self.state.restart()
+        self.world.on_stopped(self, why)
 
     def kill(self) -> None:
-        """End the process; unsynced bytes may be gone."""
-        if self.replica is None and self._wal is None:
+        """Cut the power: unsynced bytes may be gone."""
+        if self.replica is None and self._wal is None and not self._is_on:
             return
-        self.fuse = None
-        self.replica = None
-        self._wal = None
-        self._life += 1
-        self._inbox, self._queue, self._turn_planned = [], [], False
-        self._is_paused, self._held = False, []
+        self._end()
         self.disk.cut_power(self.loss, self.world.random)
         self.state.cut_power(self.world.random)
         self.world.on_killed(self)
+
+    def _end(self) -> None:
+        self.fuse = None
+        self.replica = None
+        self._wal = None
+        self._is_on = False
+        self._life += 1
+        self._inbox, self._queue, self._turn_planned = [], [], False
+        self._is_paused, self._held = False, []
 
     def pause(self) -> None:
         """Stop the process, as SIGSTOP does: what arrives waits, and time goes on without it."""
@@ -190,6 +218,8 @@ class Node:
             action()
         except CrashedError:
             self.kill()
+        except FatalStorageError as exc:
+            self.stop(str(exc))
         except AssertionError as exc:
             self._break(f"assertion: {exc}")
 
@@ -242,24 +272,25 @@ class Node:
     def _compact(self) -> None:
         assert self.replica is not None, "a running process compacts"
         assert self._wal is not None, "a running process has its log open"
-        self._boundary("sync ledger")
         self.state.sync()
         self._wal.rewrite(self.replica.live_records(), nonce=self._new_nonce())
 
     def _execute(self) -> None:
         queue, self._queue = self._queue, []
         for one in queue:
-            self._boundary("execute")
-            root, applied = self.state.execute(one)
+            done = self.state.execute(one)
             digest = batch_digest(one.batch)
             batch = Batch.from_bytes(one.batch)
-            for request, outcome in zip(batch.requests, applied.outcomes, strict=True):
+            for request, outcome in zip(batch.requests, done.applied.outcomes, strict=True):
                 if outcome.code is OutcomeCode.COMMITTED:
                     self.world.on_effect(self, one.seq, request)
             self.world.on_executed(self, one.seq, digest, self.state.chain)
+            if done.named is not None:
+                self.world.on_named(self, self.state.epochs[-1])
             self._boundary("answer")
             self.world.on_answer(self, one.seq, digest)
-            self.take(Executed(one.seq, root, wants_batches=applied.wants_batches))
+            wants_batches = done.applied.wants_batches
+            self.take(Executed(one.seq, done.root, done.named, wants_batches=wants_batches))
 
     def _send(self, outbound: Outbound) -> None:
         self._boundary("send")

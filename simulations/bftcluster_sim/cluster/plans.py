@@ -10,6 +10,10 @@ from random import Random
 
 from bftcluster_sim.cluster.behaviours import Vice
 
+_SPARES = 2
+_SCHEME_MS = 4_000
+"""Leaves a schemer the time to become primary."""
+
 
 class Fault(Enum):
     """A kind of trouble, besides the vices."""
@@ -22,11 +26,15 @@ class Fault(Enum):
     ASYMMETRY = "links that work one way"
     CLOG = "links that hold everything back, and then let it out at once"
     DEAF = "one kind of frame never reaches a peer"
+    LONE = "one peer alone gets the commits that decide, and is cut off then"
     CRASH = "processes are killed between two events"
     CRASH_INSIDE = "processes are killed between two effects"
     TORN = "unsynced bytes are torn rather than lost"
+    DISK_ERROR = "a write or an fsync fails"
+    DISK_FULL = "a disk is full for a while"
     SKEW = "wall clocks are wrong, and jump"
     DRIFT = "timers run fast and slow"
+    MEMBERS = "peers join, leave, and come back"
     PAUSE = "processes stand still for a while"
 
 
@@ -37,7 +45,12 @@ class Ruin(Enum):
     TWIN = "two processes run with its key"
     BAD_DISK = "its disk loses what it had promised to keep"
     DEAD = "it never runs again after its first crash"
+    SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
+
+
+_RARE = {Fault.MEMBERS: 0.3}
+"""Faults that take long to simulate, and how many seeds have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +59,18 @@ class Plan:
 
     seed: int
     n: int
+    """Founders."""
     faults: frozenset[Fault]
     ruins: tuple[tuple[int, Ruin, frozenset[Vice]], ...]
     """Key number, what is wrong with it, and how."""
     chaos_ms: int
     requests: int
     is_beyond_f: bool = False
+
+    @property
+    def spares(self) -> int:
+        """Peers that may join; their key numbers follow those of the founders."""
+        return _SPARES if Fault.MEMBERS in self.faults else 0
 
     @property
     def name(self) -> str:
@@ -77,19 +96,25 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - a simulation, not a secret
     n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
     f = (n - 1) // 3
-    faults = frozenset(random.sample(list(Fault), len(Fault) // 2))
+    common = [fault for fault in Fault if fault not in _RARE]
+    faults = frozenset(random.sample(common, len(common) // 2))
+    faults |= {fault for fault in _RARE if random.random() < _RARE[fault]}
+    if is_beyond_f:
+        faults -= {Fault.MEMBERS}  # Who is to blame depends on who voted: forks would name two.
+    spares = _SPARES if Fault.MEMBERS in faults else 0
     allowed = random.sample(list(Ruin), 2)
     count = f + 1 if is_beyond_f else random.randint(0, f)
-    keys = random.sample(range(n), count)
+    keys = random.sample(range(n + spares), count)
     if is_beyond_f and random.random() < 0.7:
         allowed = [Ruin.TWIN]
     ruins = tuple(_ruin(random, key, random.choice(allowed)) for key in sorted(keys))
+    is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
     return Plan(
         seed=seed,
         n=n,
         faults=faults,
         ruins=ruins,
-        chaos_ms=random.choice((1_000, 2_000, 4_000)),
+        chaos_ms=max(random.choice((1_000, 2_000, 4_000)), _SCHEME_MS if is_scheme else 0),
         requests=random.randint(3, 12),
         is_beyond_f=is_beyond_f,
     )
@@ -99,4 +124,6 @@ def _ruin(random: Random, key: int, ruin: Ruin) -> tuple[int, Ruin, frozenset[Vi
     vices: frozenset[Vice] = frozenset()
     if ruin is Ruin.VICES:
         vices = frozenset(random.sample(list(Vice), random.randint(1, 3)))
+    elif ruin is Ruin.SCHEMER:
+        vices = frozenset({Vice.USURP})
     return key, ruin, vices

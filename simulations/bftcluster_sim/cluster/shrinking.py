@@ -37,7 +37,9 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     for gone in plan.ruins:
         yield replace(plan, ruins=tuple(other for other in plan.ruins if other is not gone))
     for fault in sorted(plan.faults, key=lambda fault: fault.name):
-        yield replace(plan, faults=plan.faults - {fault})
+        fewer = replace(plan, faults=plan.faults - {fault})
+        keys = fewer.n + fewer.spares
+        yield replace(fewer, ruins=tuple(ruin for ruin in plan.ruins if ruin[0] < keys))
     for key, ruin, vices in plan.ruins:
         for vice in sorted(vices, key=lambda vice: vice.name):
             if len(vices) > 1:
@@ -45,7 +47,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
                 yield replace(
                     plan, ruins=tuple(sorted((*others, (key, ruin, vices - {vice})), key=_key))
                 )
-    if plan.n > 4 and all(key < plan.n - 1 for key, _, _ in plan.ruins):
+    if plan.n > 4 and not plan.spares and all(key < plan.n - 1 for key, _, _ in plan.ruins):
         yield replace(plan, n=plan.n - 1)
     if plan.chaos_ms > _CHAOS_MS_MIN:
         yield replace(plan, chaos_ms=plan.chaos_ms // 2)

@@ -5,23 +5,27 @@ last sync; what is left is a prefix of them. The log entries go with their trans
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 from bftcluster import cid
 from bftcluster.cid import Cid
+from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
+from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.operations import EVERYWHERE, PinOperation
 from bftcluster.ledger.requests import Submit
-from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
-from bftcluster.pbft import Batch, Decided, LogEntry
+from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PEERS_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft import Batch, Decided, EpochStart, LogEntry
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -45,6 +49,10 @@ class Founding:
     def request(self, number: int) -> bytes:
         """Return the pin number ``number``, approved by enough maintainers."""
         return _pin_request(self, pinned(number))
+
+    def member_request(self, number: int, operation: AdmitPeer | RemovePeer) -> bytes:
+        """Return change of members number ``number``, approved likewise."""
+        return _approved(self, operation.to_bytes(), b"change %d" % number)
 
 
 @lru_cache(maxsize=32)
@@ -74,18 +82,20 @@ def pinned(number: int) -> Cid:
 
 
 def _pin_request(founding: Founding, what: Cid) -> bytes:
+    operation = PinOperation(
+        cid=what, name="pin", replication_min=EVERYWHERE, replication_max=EVERYWHERE
+    )
+    return _approved(founding, operation.to_bytes(), what)
+
+
+def _approved(founding: Founding, operation: bytes, name: bytes) -> bytes:
     policy = founding.genesis.policy
     intent = Intent(
         cluster_id=founding.cluster_id,
         policy_version=policy.version,
         policy_hash=policy.hash,
-        operation=PinOperation(
-            cid=what,
-            name="pin",
-            replication_min=EVERYWHERE,
-            replication_max=EVERYWHERE,
-        ).to_bytes(),
-        nonce=hashlib.sha256(what).digest()[:INTENT_NONCE_SIZE_BYTES],
+        operation=operation,
+        nonce=hashlib.sha256(name).digest()[:INTENT_NONCE_SIZE_BYTES],
         not_before_ms=WALL_EPOCH_MS - LIFETIME_MS,
         expires_ms=WALL_EPOCH_MS + LIFETIME_MS,
     ).to_bytes()
@@ -94,6 +104,17 @@ def _pin_request(founding: Founding, what: Cid) -> bytes:
         for approval in (approve(intent, maintainer) for maintainer in _MAINTAINERS[:_THRESHOLD])
     }
     return Submit(certificate=scheme_of(policy).combine(intent, signatures, policy)).to_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What executing a batch led to."""
+
+    root: Digest | None
+    """Of the state, at a checkpoint."""
+    named: Membership | None
+    """The next epoch's, if this checkpoint names it."""
+    applied: Applied
 
 
 @dataclass(slots=True)
@@ -107,13 +128,26 @@ class _Flushed:
 class LedgerState:
     """One peer's ledger and log, and how much of them is on the disk for good."""
 
-    def __init__(self, founding: Founding, approvals: ApprovalVerifier) -> None:
+    def __init__(
+        self,
+        founding: Founding,
+        approvals: ApprovalVerifier,
+        call: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """Begin at genesis.
+
+        Args:
+            founding: Of the cluster.
+            approvals: Checks what maintainers signed.
+            call: Told of each write, before it happens; raises ``OSError`` if it fails.
+        """
         self.entries: list[bytes] = []
         """``LogEntry`` bytes from sequence number 1 on."""
         self.timestamp_ms = 0
         self.checkpoint_root: Digest | None = None
         self._founding = founding
         self._approvals = approvals
+        self._call = call
         self._flushed: list[_Flushed] = []
         self._synced = 0
         self._ledger = self._rebuild()
@@ -128,29 +162,55 @@ class LedgerState:
         """Hash chain over everything executed, out of the ledger's head."""
         return self._ledger.head.chain
 
-    def execute(self, one: Decided) -> tuple[Digest | None, Applied]:
-        """Execute and flush a batch; return the state root, if it ends an interval."""
+    @property
+    def epochs(self) -> tuple[EpochStart, ...]:
+        """Who votes from when on, as far as this ledger knows."""
+        return self._ledger.epochs
+
+    @property
+    def admitted(self) -> set[PeerId]:
+        """Who belongs to the cluster, voting or not."""
+        return {PeerId(key) for key, _ in self._store.iterate(Space.PEER, b"", PEERS_MAX)}
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether something is under way that batches bring further."""
+        return self._ledger.wants_batches
+
+    def execute(self, one: Decided) -> Done:
+        """Execute and flush a batch.
+
+        Raises:
+            FatalStorageError: Nothing of it was stored.
+        """
         assert one.seq == self.executed + 1, "batches are executed in order, once"
         batch = Batch.from_bytes(one.batch)
         ordered = OrderedBatch(
             seq=one.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests
         )
         done = self._ledger.execute([ordered])
+        self._write("commit")
         self._store.flush(done.delta)
-        root = done.roots.get(one.seq)
+        root, named = done.roots.get(one.seq), done.memberships.get(one.seq)
         entry = LogEntry(one.seq, one.batch, one.certificate).to_bytes()
         stamped_ms = max(self.timestamp_ms, batch.timestamp_ms)
         self._flushed.append(_Flushed(done.delta, entry, root, stamped_ms))
         self._take(self._flushed[-1])
-        return root, done.applied[0]
+        return Done(root, named, done.applied[0])
 
     def sync(self) -> None:
-        """Make everything flushed durable."""
+        """Make everything flushed durable.
+
+        Raises:
+            FatalStorageError: It may not be.
+        """
+        self._write("sync ledger")
         self._synced = len(self._flushed)
 
     def cut_power(self, random: Random) -> None:
         """Lose some of the last flushes, and start over with what is left."""
         del self._flushed[random.randint(self._synced, len(self._flushed)) :]
+        self._synced = len(self._flushed)
         self.restart()
 
     def lose_after(self, seq: Seq) -> None:
@@ -162,8 +222,13 @@ class LedgerState:
     def restart(self) -> None:
         """Read everything from the store again."""
         self.entries, self.timestamp_ms, self.checkpoint_root = [], 0, None
-        self._synced = len(self._flushed)
         self._ledger = self._rebuild()
+
+    def _write(self, action: str) -> None:
+        try:
+            self._call(action)
+        except OSError as exc:
+            raise FatalStorageError(f"cannot {action}: {exc.strerror}") from exc
 
     def _rebuild(self) -> Ledger:
         self._store = MemoryStore()

@@ -4,13 +4,13 @@ Only a quorum is healed, as in TigerBeetle's VOPR: the other correct peers stay 
 ones stay faulty, so progress owes nothing to luck.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from bftcluster.ids import ReplicaId, Seq
+from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
-from bftcluster_sim.cluster.disks import Lie, Loss
+from bftcluster_sim.cluster.chaos import Chaos
+from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
@@ -21,8 +21,6 @@ _SLICE_MS = 50
 _AFTERMATH_REQUESTS = 3
 _CORRUPTIONS_MAX = 6
 _HASTY_PERMILLE = (50, 10_000)
-_PAUSES_MS = (100, 1_000, 5_000)
-_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
 
 
 class Verdict(Enum):
@@ -71,7 +69,7 @@ def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
         verdict=Verdict.DIVERGED if breaches else verdict,
         breaches=breaches,
         culprits=len(culprits),
-        weak_quorum=world.membership.weak_quorum,
+        weak_quorum=world.discipline.of(world.agreement.split_at or Seq(0)).weak_quorum,
         honest_named=len(culprits & correct),
         is_split=bool(world.agreement.breaches),
         events=world.clock.events,
@@ -84,25 +82,18 @@ class _Run:
     def __init__(self, plan: Plan, *, is_traced: bool) -> None:
         self.plan = plan
         twins = [key for key, ruin, _ in plan.ruins if ruin is Ruin.TWIN]
-        self.world = World(
-            seed=plan.seed, keys=[*range(plan.n), *twins], n=plan.n, is_traced=is_traced
-        )
+        keys = range(plan.n + plan.spares)
+        self.world = World(seed=plan.seed, keys=[*keys, *twins], n=plan.n, is_traced=is_traced)
         self.random = self.world.random
         self.requests = 0
-        self.bad_disks: set[int] = set()
-        self.dead: set[int] = set()
         self.hasty: set[int] = set()
         world = self.world
-        for index, key in enumerate(twins, start=plan.n):
+        for index, key in enumerate(twins, start=len(keys)):
             world.faulty |= {index, key}
         for key, ruin, vices in plan.ruins:
             world.faulty.add(key)
-            if ruin is Ruin.VICES:
+            if ruin in (Ruin.VICES, Ruin.SCHEMER):
                 world.nodes[key].behaviour = self._byzantine(vices)
-            elif ruin is Ruin.BAD_DISK:
-                self.bad_disks.add(key)
-            elif ruin is Ruin.DEAD:
-                self.dead.add(key)
             elif ruin is Ruin.HASTY:
                 self.hasty.add(key)
         self.correct = [node for node in world.nodes if node.is_correct]
@@ -112,10 +103,15 @@ class _Run:
         world = self.world
         world.trace.line(self.plan.describe())
         self._set_up()
-        world.start()
+        for node in world.nodes:
+            if not self._is_spare(node):
+                node.start()
         self._rage()
         has_progressed = self.plan.is_beyond_f or self._recover()
         return judge(self.plan.name, world, has_progressed=has_progressed), world
+
+    def _is_spare(self, node: Node) -> bool:
+        return self.plan.n <= node.index < self.plan.n + self.plan.spares
 
     def _byzantine(self, vices: frozenset[Vice]) -> Byzantine:
         count = self.random.randint(1, _CORRUPTIONS_MAX) if Vice.CORRUPT_ROUNDS in vices else 0
@@ -148,10 +144,10 @@ class _Run:
     def _rage(self) -> None:
         """Do something bad every now and then, while clients submit."""
         world, plan, random = self.world, self.plan, self.random
-        actions = self._actions()
-        if plan.is_beyond_f and world.random.random() < 0.8:
+        chaos = Chaos(plan, world)
+        is_split = plan.is_beyond_f and random.random() < 0.8
+        if is_split:
             self._split_twins()
-            actions = []
         submit_each_ms = max(1, plan.chaos_ms // plan.requests)
         next_submit_ms = 20
         while world.clock.now_ms < plan.chaos_ms:
@@ -159,26 +155,8 @@ class _Run:
             while next_submit_ms <= world.clock.now_ms:
                 self._submit(world.nodes)
                 next_submit_ms += submit_each_ms
-            if actions:
-                random.choice(actions)()
-
-    def _actions(self) -> list[Callable[[], None]]:
-        table: list[tuple[Fault, Callable[[], None]]] = [
-            (Fault.PARTITION, self._partition),
-            (Fault.ASYMMETRY, self._cut_one_way),
-            (Fault.CLOG, self._clog),
-            (Fault.DEAF, self._deafen),
-            (Fault.CRASH, self._crash),
-            (Fault.CRASH_INSIDE, self._light_fuse),
-            (Fault.SKEW, self._jump),
-            (Fault.PAUSE, self._pause),
-        ]
-        actions = [action for fault, action in table if self._has(fault)]
-        if self.bad_disks:
-            actions.append(self._ruin_disk)
-        if self.dead:
-            actions.append(self._bury)
-        return [*actions, self.world.links.heal]
+            if not is_split:
+                chaos.act()
 
     def _submit(self, nodes: list[Node]) -> bytes:
         node = self.random.choice(nodes)
@@ -186,77 +164,6 @@ class _Run:
         self.requests += 1
         self.world.submit(number, to=node.index)
         return self.world.founding.request(number)
-
-    def _partition(self) -> None:
-        indices = [node.index for node in self.world.nodes]
-        self.random.shuffle(indices)
-        cut = self.random.randint(1, len(indices) - 1)
-        self.world.trace.line(f"partition {sorted(indices[:cut])} | {sorted(indices[cut:])}")
-        self.world.links.partition(set(indices[:cut]), set(indices[cut:]))
-
-    def _cut_one_way(self) -> None:
-        pair = tuple(self.random.sample(range(len(self.world.nodes)), 2))
-        self.world.trace.line(f"cut {pair[0]} > {pair[1]}")
-        self.world.links.cut.add((pair[0], pair[1]))
-
-    def _clog(self) -> None:
-        links = self.world.links
-        if links.clogged:
-            links.release()
-        else:
-            source = self.random.randrange(len(self.world.nodes))
-            links.clogged = {(source, to) for to in self.world.others[source]}
-            self.world.trace.line(f"clog everything from {source}")
-
-    def _deafen(self) -> None:
-        kind, deaf = self.random.choice(_KINDS), self.random.randrange(len(self.world.nodes))
-        self.world.trace.line(f"{deaf} gets no frames of kind {kind}")
-        self.world.links.filter = lambda _source, to, frame: to == deaf and frame[1] == kind
-
-    def _crash(self) -> None:
-        node = self.random.choice(self.world.nodes)
-        node.kill()
-        self._restart_later(node)
-
-    def _light_fuse(self) -> None:
-        node = self.random.choice(self.world.nodes)
-        node.fuse = self.random.randint(0, 40)
-        self._restart_later(node, extra_ms=300)
-
-    def _restart_later(self, node: Node, extra_ms: int = 0) -> None:
-        if node.index in self.dead:
-            return
-        at_ms = self.world.clock.now_ms + extra_ms + self.random.choice((10, 100, 1_000))
-        self.world.clock.call_at(at_ms, node.start)
-
-    def _jump(self) -> None:
-        node = self.random.choice(self.world.nodes)
-        wide_ms = 10_000 if node.is_correct else 3_600_000
-        node.clock.skew_ms = self.random.randint(-wide_ms, wide_ms)
-
-    def _pause(self) -> None:
-        node = self.random.choice(self.world.nodes)
-        node.pause()
-        self.world.trace.line(f"{node.index} stands still")
-        self.world.clock.call_at(
-            self.world.clock.now_ms + self.random.choice(_PAUSES_MS), node.resume
-        )
-
-    def _ruin_disk(self) -> None:
-        node = self.world.nodes[self.random.choice(sorted(self.bad_disks))]
-        if self.random.random() < 0.5:
-            node.disk.remember()
-            return
-        lie = self.random.choice(list(Lie))
-        node.kill()
-        node.disk.lie(lie, self.random)
-        if lie is Lie.ROLLBACK:
-            node.state.lose_after(Seq(node.state.executed // 2))
-        self.world.trace.line(f"disk of {node.index}: {lie.value}")
-        self._restart_later(node)
-
-    def _bury(self) -> None:
-        self.world.nodes[self.random.choice(sorted(self.dead))].kill()
 
     def _split_twins(self) -> None:
         """Give each half of the correct peers its own copy of every twin: the sure way to fork."""
@@ -272,26 +179,43 @@ class _Run:
     def _recover(self) -> bool:
         """Heal a quorum of correct peers; return whether it decides and agrees in time."""
         world, random = self.world, self.random
-        core = random.sample(self.correct, min(world.membership.quorum, len(self.correct)))
+        core = self._healed()
         away = {node.index for node in self.correct} - {node.index for node in core}
         world.links.heal()
+        world.links.adversary = None
         world.links.faults = LinkFaults(delay_ms_min=1, delay_ms_max=5, duplicate_percent=1)
         world.links.partition(set(range(len(world.nodes))) - away, away)
         world.trace.line(f"healed: {sorted(node.index for node in core)}, away: {sorted(away)}")
         for node in core:
-            node.fuse = None
+            node.fuse = node.disk.failure = None
             node.resume()
             node.clock.skew_ms = random.randint(-1_000, 1_000)
             node.start()
-        wanted = [self._submit(core) for _ in range(_AFTERMATH_REQUESTS)]
+        voters = [node for node in core if node.key in world.discipline.latest.replicas]
+        wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
         end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
-            if self._is_done(core, wanted):
-                for node in core:
+            members = self._members(core)
+            if self._is_done(members, wanted):
+                for node in members:
                     world.durability.on_end(node.index, node.log_digests())
                 return True
         return False
+
+    def _healed(self) -> list[Node]:
+        """Return a quorum of the correct; all of them, if nobody can say whose quorum."""
+        if self.plan.spares:
+            return self.correct
+        quorum = self.world.membership.quorum
+        return self.random.sample(self.correct, min(quorum, len(self.correct)))
+
+    def _members(self, core: list[Node]) -> list[Node]:
+        """Return those who belong to the cluster by now: the others need not get on."""
+        if not self.plan.spares:
+            return core
+        state = max((node.state for node in core), key=lambda state: state.executed)
+        return [node for node in core if PeerId(node.key) in state.admitted]
 
     def _is_done(self, core: list[Node], wanted: list[bytes]) -> bool:
         tips = {len(node.state.entries) for node in core}

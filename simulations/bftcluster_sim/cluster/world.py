@@ -7,6 +7,7 @@ from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
+    EpochStart,
     Halt,
     LogEntry,
     Report,
@@ -14,14 +15,17 @@ from bftcluster.pbft import (
     Settings,
 )
 from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.signatures import Signatures
 from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.checkers import (
     Agreement,
     Determinism,
+    Discipline,
     Durability,
     Honesty,
     Integrity,
     Order,
+    Silence,
 )
 from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.links import LinkFaults, Links
@@ -86,7 +90,10 @@ class World:
         self.integrity = Integrity()
         self.honesty = Honesty()
         self.determinism = Determinism()
-        self.durability = Durability(self.membership.weak_quorum)
+        signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=SimVerifier())
+        self.discipline = Discipline(self.membership, signatures)
+        self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
+        self.silence = Silence()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -107,9 +114,12 @@ class World:
 
     def submit(self, number: int, *, to: int) -> None:
         """Have a client hand pin ``number`` to one peer."""
-        request = self.founding.request(number)
+        self.hand_in(self.founding.request(number), f"pin {number}", to=to)
+
+    def hand_in(self, request: bytes, what: str, *, to: int) -> None:
+        """Have a client hand ``request`` to one peer."""
         self.integrity.asked.add(request)
-        self.trace.line(f"client -> {to}: pin {number}")
+        self.trace.line(f"client -> {to}: {what}")
         self.nodes[to].take(RequestSubmitted(request))
 
     def run_until(self, end_ms: int, condition: Callable[[], bool] | None = None) -> bool:
@@ -125,6 +135,8 @@ class World:
     def send(self, node: Node, target: int, frame: bytes) -> None:
         """Carry a frame that left ``node``."""
         self.auditor.note(node.key, frame)
+        if node.is_correct:
+            self.silence.on_sent(node.index)
         to = self.nodes[target]
         sender = node.key
 
@@ -147,6 +159,8 @@ class World:
             *honesty.breaches,
             *self.determinism.breaches,
             *self.durability.breaches,
+            *self.silence.breaches,
+            *self.discipline.breaches,
             *self.bugs,
         ]
 
@@ -168,10 +182,20 @@ class World:
         self.trace.line(f"{node.index} starts at {node.state.executed}")
         if node.is_correct:
             self.order.on_start(node.index, node.state.executed)
+            self.silence.on_start(node.index)
 
     def on_killed(self, node: Node) -> None:
         """A process was killed."""
         self.trace.line(f"{node.index} is killed, {node.state.executed} executed are left")
+
+    def on_stopped(self, node: Node, why: str) -> None:
+        """A process could not go on."""
+        self.trace.line(f"{node.index} stops: {why}")
+
+    def on_disk_failure(self, node: Node) -> None:
+        """A call to a disk is about to fail."""
+        self.trace.line(f"{node.index} has a disk that fails")
+        self.silence.on_failure(node.index)
 
     def on_broken(self, node: Node, why: str) -> None:
         """A process died of itself."""
@@ -186,6 +210,7 @@ class World:
         if node.is_correct:
             self.agreement.on_decided(node.index, one.seq, digest)
             self.order.on_decided(node.index, one.seq)
+            self.discipline.on_decided(node.index, one.seq, one.certificate)
 
     def on_effect(self, node: Node, seq: Seq, request: bytes) -> None:
         """A request changed the state."""
@@ -197,6 +222,14 @@ class World:
         self.trace.line(f"{node.index} executed {seq} {digest.hex()[:8]}")
         if node.is_correct:
             self.determinism.on_state(node.index, seq, chain)
+
+    def on_named(self, node: Node, start: EpochStart) -> None:
+        """A checkpoint named the next epoch."""
+        membership = start.membership
+        voters = sorted(self.instances[replica][0] for replica in membership.replicas)
+        self.trace.line(f"{node.index} names epoch {membership.epoch} from {start.first}: {voters}")
+        if node.is_correct:
+            self.discipline.on_named(node.index, start)
 
     def on_answer(self, node: Node, seq: Seq, digest: Digest) -> None:
         """The clients of a batch were answered."""

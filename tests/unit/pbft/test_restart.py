@@ -4,6 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import Settings
+from bftcluster.pbft.records import Stable, parse_record
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import CrashedError, Effect
 
@@ -217,3 +218,26 @@ def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(vic
         boundary += 1
 
     assert boundary > 20
+
+
+def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remembered() -> None:
+    """Slots up to 12 are open once 4 is executed; the power goes before that was durable."""
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    for number in range(10):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+    host = cluster.hosts[3]
+    assert len(host.log) == 10
+    host.disk.records = [
+        record for record in host.disk.records if not isinstance(parse_record(record), Stable)
+    ]
+
+    host.stop()
+    del host.disk.entries[3:]
+    host.disk.checkpoint_root = None
+    host.start()
+    cluster.run(2_000)
+
+    assert len(host.log) == 10
+    cluster.check_agreement()

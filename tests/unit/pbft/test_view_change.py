@@ -5,6 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.pbft import MessageReceived, Settings
 from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 from tests.unit.pbft.view_builders import view_change
 
 TIMEOUT_MS = 1_000
@@ -313,3 +314,20 @@ def test_a_backlog_is_no_reason_to_blame_a_fair_primary() -> None:
     assert len(cluster.hosts[0].requests) == 900
     relayed = sum(codec.decode(frame)[0] == 11 for *_, frame in cluster.network.sent)
     assert relayed < 100
+
+
+def test_a_new_view_that_is_asked_for_again_in_the_same_turn_does_not_leave_early() -> None:
+    """One turn takes several events, and has one append for all of them: it is not durable yet."""
+    cluster = running()
+    replica, now_ms = cluster.hosts[1].replica, cluster.clock.now_ms
+    wishes = [
+        MessageReceived(cluster.hosts[voter].me, view_change(voter, view=1).frame())
+        for voter in (2, 3, 2)
+    ]
+
+    readies = [replica.step(wish, now_ms=now_ms, wall_ms=WALL_EPOCH_MS + now_ms) for wish in wishes]
+
+    assert replica.view == 1
+    assert [codec.decode(o.frame)[0] for ready in readies for o in ready.early] == []
+    again = [(o.to, codec.decode(o.frame)[0]) for o in readies[-1].messages]
+    assert again == [(cluster.hosts[2].me, NEW_VIEW)]

@@ -2,15 +2,25 @@
 
 import pytest
 
-from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
+from bftcluster.membership import Membership
+from bftcluster.pbft import EpochStart
+from bftcluster.pbft.certificates import CommitCertificate
+from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.checkers import (
     Agreement,
     Determinism,
+    Discipline,
     Durability,
     Honesty,
     Integrity,
     Order,
+    Silence,
 )
+from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.signatures import SimVerifier
+from tests.unit.pbft.builders import members, vote
 
 A, B = Digest(b"a" * 32), Digest(b"b" * 32)
 ALICE, BOB = ReplicaId(b"\x01" * 32), ReplicaId(b"\x02" * 32)
@@ -122,7 +132,7 @@ def test_another_state_after_the_same_batch_is_a_breach() -> None:
 
 
 def durability(answers: list[tuple[int, Digest]]) -> Durability:
-    told = Durability(weak_quorum=2)
+    told = Durability(lambda _seq: 2)
     for peer, digest in answers:
         told.on_answer(peer, Seq(1), digest)
     return told
@@ -156,3 +166,102 @@ def test_an_acknowledged_batch_in_the_log_is_kept_as_promised() -> None:
     told.on_end(2, {Seq(1): A, Seq(2): B})
 
     assert told.breaches == []
+
+
+def test_a_frame_after_a_disk_has_failed_breaks_the_silence() -> None:
+    silence = Silence()
+
+    silence.on_failure(2)
+    silence.on_sent(1)
+    silence.on_sent(2)
+
+    assert silence.breaches == ["F5 silence: 2 went on after its disk had failed"]
+
+
+def test_one_who_starts_again_may_speak() -> None:
+    silence = Silence()
+
+    silence.on_failure(2)
+    silence.on_start(2)
+    silence.on_sent(2)
+
+    assert silence.breaches == []
+
+
+FIRST, SECOND = members(4), Membership(Epoch(1), tuple(members(6).replicas[2:]))
+
+
+def discipline() -> Discipline:
+    told = Discipline(FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()))
+    told.on_named(0, EpochStart(Seq(9), SECOND))
+    return told
+
+
+def certificate(seq: int, epoch: int, *voters: int) -> bytes:
+    votes = [vote(VoteKind.COMMIT, voter, seq=seq, epoch=epoch) for voter in voters]
+    return CommitCertificate.of(votes).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("seq", "epoch", "voters"),
+    [(8, 0, (0, 1, 2)), (9, 1, (3, 4, 5)), (12, 1, (2, 3, 4, 5))],
+)
+def test_whoever_owns_a_sequence_number_may_certify_it(
+    seq: int, epoch: int, voters: tuple[int, ...]
+) -> None:
+    told = discipline()
+
+    told.on_decided(0, Seq(seq), certificate(seq, epoch, *voters))
+
+    assert told.breaches == []
+
+
+@pytest.mark.parametrize(
+    ("seq", "epoch", "voters"),
+    [
+        (8, 0, (0, 1)),
+        (8, 1, (2, 3, 4)),
+        (9, 0, (0, 1, 2)),
+        (9, 0, (2, 3, 1)),
+        (9, 1, (1, 2, 3)),
+    ],
+    ids=["too few", "too early", "too late", "of either epoch", "with one who left"],
+)
+def test_a_certificate_of_anybody_else_breaks_the_discipline(
+    seq: int, epoch: int, voters: tuple[int, ...]
+) -> None:
+    told = discipline()
+
+    told.on_decided(0, Seq(seq), certificate(seq, epoch, *voters))
+
+    (breach,) = told.breaches
+    assert breach.startswith(f"S8 epochs: 0 decided {seq} without its owners: ")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        EpochStart(Seq(13), SECOND),
+        EpochStart(Seq(9), Membership(Epoch(1), members(5).replicas)),
+        EpochStart(Seq(13), Membership(Epoch(3), members(5).replicas)),
+    ],
+    ids=["later", "of others", "after a gap"],
+)
+def test_ledgers_that_name_different_epochs_break_the_discipline(start: EpochStart) -> None:
+    told = discipline()
+
+    told.on_named(1, start)
+
+    epoch = start.membership.epoch
+    assert told.breaches == [f"S8 epochs: 1 has another membership in epoch {epoch}"]
+    assert told.of(Seq(8)) == FIRST
+    assert told.of(Seq(9)) == told.latest == SECOND
+
+
+def test_a_promise_counts_by_who_owns_the_sequence_number() -> None:
+    told = Durability(lambda seq: 2 if seq < 9 else 3)
+    for peer in (0, 1):
+        told.on_answer(peer, Seq(8), A)
+        told.on_answer(peer, Seq(9), A)
+
+    assert told.acknowledged == {Seq(8): A}

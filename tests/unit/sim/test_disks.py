@@ -1,11 +1,12 @@
 """A disk keeps what was synced, loses what was not, and lies only when told to."""
 
+import errno
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from bftcluster_sim.cluster.disks import SECTOR_SIZE_BYTES, Lie, Loss, SimDisk
+from bftcluster_sim.cluster.disks import SECTOR_SIZE_BYTES, Failure, Lie, Loss, SimDisk
 
 SYNCED = b"s" * 100
 UNSYNCED = b"u" * (3 * SECTOR_SIZE_BYTES)
@@ -87,15 +88,6 @@ def test_a_rename_that_was_not_synced_may_be_undone_and_one_that_was_stays() -> 
         assert disk.read("log") == (b"new" if is_synced else SYNCED)
 
 
-def test_a_truncation_that_was_not_synced_is_undone() -> None:
-    disk = half_written()
-    disk.open("log").truncate(1)
-
-    disk.cut_power(Loss.TORN, Random(0))
-
-    assert disk.read("log") == SYNCED
-
-
 def durable() -> SimDisk:
     disk = SimDisk()
     file = disk.create("log")
@@ -147,17 +139,21 @@ def test_a_misdirected_write_puts_a_sector_over_another() -> None:
 
 
 def test_a_rollback_brings_back_what_was_durable_then() -> None:
-    disk = half_written()
+    disk = SimDisk()
+    file = disk.create("log")
+    file.append(SYNCED)
+    file.sync()
+    disk.sync_directory()
     disk.remember()
-    disk.open("log").append(UNSYNCED)
-    disk.open("log").sync()
+    file.append(UNSYNCED)
+    file.sync()
 
     disk.lie(Lie.ROLLBACK, Random(0))
 
     assert disk.read("log") == SYNCED
 
 
-@pytest.mark.parametrize("call", ["create", "append", "sync", "truncate", "rename", "remove"])
+@pytest.mark.parametrize("call", ["create", "append", "sync", "rename", "sync directory"])
 def test_every_call_that_changes_something_can_be_the_last(call: str) -> None:
     calls: list[str] = []
     disk = SimDisk(calls.append)
@@ -165,10 +161,56 @@ def test_every_call_that_changes_something_can_be_the_last(call: str) -> None:
     file = disk.create("log")
     file.append(b"x")
     file.sync()
-    file.truncate(0)
     disk.rename("log", "old")
-    disk.remove("old")
     disk.sync_directory()
 
     assert call in calls
-    assert len(calls) == 7
+    assert len(calls) == 5
+
+
+def test_after_a_sync_that_failed_the_next_one_succeeds_without_the_bytes() -> None:
+    disk = SimDisk()
+    file = disk.create("log")
+    file.append(SYNCED)
+    file.sync()
+    disk.sync_directory()
+    file.append(b"lost")
+    disk.failure = Failure(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        file.sync()
+
+    file.append(b"kept")
+    file.sync()
+
+    assert disk.read("log") == SYNCED + b"lostkept"
+    disk.cut_power(Loss.NONE, Random(0))
+    assert disk.read("log") == SYNCED + bytes(4) + b"kept"
+
+
+def test_an_append_that_failed_may_have_written_some_of_it() -> None:
+    disk = SimDisk()
+    file = disk.create("log")
+    disk.failure = Failure(errno.EIO)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        file.append(b"halfhalf")
+
+    assert disk.read("log") == b"half"
+
+
+def test_a_full_disk_refuses_what_needs_space_until_there_is_some() -> None:
+    failed: list[None] = []
+    disk = SimDisk()
+    disk.on_failure = lambda: failed.append(None)
+    file = disk.create("log")
+    disk.failure = Failure(errno.ENOSPC, calls_left=1)
+
+    file.append(b"fits")
+    file.sync()
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            file.append(b"x")
+    disk.failure = None
+    file.append(b"y")
+
+    assert len(failed) == 2

@@ -5,16 +5,12 @@ from dataclasses import replace
 from bftcluster.ids import Epoch, Seq, View
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
-from bftcluster.pbft.log import NULL_DIGEST, batch_digest
-from bftcluster.pbft.messages import Entries, LogEntry, parse_frame
+from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.new_view import Rejection
-from bftcluster.pbft.view_messages import NewView
-from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, rewritten
-from bftcluster_sim.cluster.mutations import sign_again
-from bftcluster_sim.cluster.signatures import SimSigner
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful
 from tests.unit.pbft.builders import B, prepared, rules
-from tests.unit.pbft.view_builders import new_view, resign, view_change
+from tests.unit.pbft.view_builders import resign, view_change
 
 PROOFS = [prepared(1), prepared(2)]
 CHANGE = view_change(1, view=2, proofs=PROOFS)
@@ -33,19 +29,6 @@ def test_forged_claims_fit_their_proofs_and_fail_by_the_signatures_only() -> Non
 
     assert [(claim.digest, claim.view) for claim in lie.claims] == [(B, 1), (B, 1)]
     assert rules().reject_view_change(lie) is Rejection.UNPROVEN_CLAIM
-
-
-def test_a_rewritten_new_view_fails_by_recomputation_only() -> None:
-    right = new_view([view_change(voter, proofs=PROOFS) for voter in (0, 1, 2)])
-    assert rules().reject_new_view(right) is None
-
-    signer = SimSigner(right.replica)
-    frame = sign_again(rewritten(right).frame(), signer, CLUSTER_ID, is_mended=True)
-    lie = parse_frame(right.replica, frame)
-
-    assert isinstance(lie, NewView)
-    assert {choice.digest for choice in lie.choices} == {NULL_DIGEST}
-    assert rules().reject_new_view(lie) is Rejection.WRONG_CHOICES
 
 
 def test_a_forged_entry_names_another_batch_with_the_signatures_of_the_first() -> None:

@@ -1,12 +1,13 @@
 """A simulated peer: killed between any two effects, stopped, and deceived by its disk."""
 
+import errno
 from random import Random
 
 import pytest
 
 from bftcluster.ids import Seq
 from bftcluster.storage.wal import WAL_NAME
-from bftcluster_sim.cluster.disks import Lie, Loss
+from bftcluster_sim.cluster.disks import Failure, Lie, Loss
 from bftcluster_sim.cluster.states import LedgerState, approvals_of, founding
 from bftcluster_sim.cluster.world import World
 
@@ -179,3 +180,58 @@ def test_a_restored_backup_is_an_older_state(world: World) -> None:
     empty = LedgerState(founding(4, 4), approvals_of(founding(4, 4)))
     state.lose_after(Seq(0))
     assert state.chain == empty.chain
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("calls_left", range(10))
+def test_a_peer_whose_disk_fails_stops_at_once_and_says_nothing_more(
+    world: World, calls_left: int, code: int
+) -> None:
+    node = world.nodes[PEER]
+    node.disk.failure = Failure(code, calls_left)
+
+    decide(world, *range(5))
+
+    assert not node.is_up
+    stopped = [i for i, line in enumerate(world.trace.lines) if " 3 has a disk that fails" in line]
+    assert len(stopped) == 1
+    node.disk.failure = None
+    node.start()
+    world.run_until(world.clock.now_ms + 3_000)
+    assert executed(world) == [5, 5, 5, 5]
+    assert world.breaches == []
+
+
+@pytest.mark.parametrize("calls_left", range(14))
+def test_what_a_disk_failed_to_write_is_not_believed_after_a_restart(
+    world: World, calls_left: int
+) -> None:
+    """The process starts again, the machine has never stopped, and then the power goes."""
+    node = world.nodes[PEER]
+    node.loss = Loss.ALL
+    for number in range(4):
+        node.disk.failure = Failure(errno.EIO, calls_left)
+        decide(world, number)
+        node.start()
+        decide(world, number + 4)
+    node.disk.failure = None
+
+    node.kill()
+    node.start()
+    world.run_until(world.clock.now_ms + 3_000)
+
+    assert node.broken is None
+    assert executed(world) == [8, 8, 8, 8]
+    assert world.breaches == []
+
+
+def test_a_process_that_stopped_can_still_lose_its_power(world: World) -> None:
+    node = world.nodes[PEER]
+    node.loss = Loss.ALL
+    node.disk.failure = Failure(errno.EIO, calls_left=1)
+    decide(world, 0)
+    shown = node.disk.read(WAL_NAME)
+
+    node.kill()
+
+    assert len(node.disk.read(WAL_NAME)) < len(shown)

@@ -85,17 +85,9 @@ class CrashDisk:
         self.entries[name] = Inode()
         return CrashFile(self, self.entries[name])
 
-    def open(self, name: str) -> "CrashFile":
-        self.call("open")
-        return CrashFile(self, self.entries[name])
-
     def rename(self, source: str, target: str) -> None:
         self.call("rename")
         self.entries[target] = self.entries.pop(source)
-
-    def remove(self, name: str) -> None:
-        self.call("remove")
-        del self.entries[name]
 
     def sync_directory(self) -> None:
         self.call("sync_directory")
@@ -116,10 +108,6 @@ class CrashFile:
     def sync(self) -> None:
         self.disk.call("sync")
         self.inode.synced = bytes(self.inode.data)
-
-    def truncate(self, size_bytes: int) -> None:
-        self.disk.call("truncate")
-        del self.inode.data[size_bytes:]
 
     def close(self) -> None:
         self.disk.call("close")

@@ -25,7 +25,7 @@ def test_a_log_on_a_real_disk_survives_being_reopened(tmp_path: Path) -> None:
     wal.append([b"three"])
     wal.close()
 
-    wal, recovery = Wal.open(disk, cluster=CLUSTER, peer=PEER)
+    wal, recovery = Wal.open(disk, cluster=CLUSTER, peer=PEER, nonce=bytes(15) + b"2")
 
     assert recovery.records == (b"two", b"three")
     assert [entry.name for entry in (tmp_path / "new" / "data").iterdir()] == [WAL_NAME]
@@ -42,7 +42,7 @@ def test_a_torn_tail_is_cut_off_the_real_file(tmp_path: Path) -> None:
         file.write(b"\xf7WAL half a frame")
     (tmp_path / "votes.wal.new").write_bytes(b"left behind")
 
-    wal, recovery = Wal.open(disk, cluster=CLUSTER, peer=PEER)
+    wal, recovery = Wal.open(disk, cluster=CLUSTER, peer=PEER, nonce=bytes(15) + b"2")
 
     assert recovery.records == (b"one",)
     assert (tmp_path / WAL_NAME).stat().st_size == size
@@ -59,7 +59,7 @@ def test_the_log_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file") as refusal:
-        PosixDisk(tmp_path).open("nothing")
+        PosixDisk(tmp_path).read("nothing")
     assert refusal.value.errno == errno.ENOENT
 
 

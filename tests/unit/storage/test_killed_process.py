@@ -1,5 +1,6 @@
 """SIGKILL in the middle of flushes and appends: all that was acknowledged is there, untorn."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def work(directory: Path) -> None:
     disk = PosixDisk(directory)
     store = LedgerStore.open(sqlite_url(directory / "ledger.db"), genesis=b"genesis")
     if disk.exists("votes.wal"):
-        wal, _ = Wal.open(disk, cluster=CLUSTER, peer=PEER)
+        wal, _ = Wal.open(disk, cluster=CLUSTER, peer=PEER, nonce=os.urandom(16))
     else:
         wal = Wal.create(disk, cluster=CLUSTER, peer=PEER, nonce=bytes(16))
     seq = store.position()
@@ -60,7 +61,9 @@ def test_sigkill_loses_nothing_acknowledged(tmp_path: Path, acknowledged_before_
 
         store = LedgerStore.open(sqlite_url(tmp_path / "ledger.db"), genesis=b"genesis")
         position = store.position()
-        wal, recovery = Wal.open(PosixDisk(tmp_path), cluster=CLUSTER, peer=PEER)
+        wal, recovery = Wal.open(
+            PosixDisk(tmp_path), cluster=CLUSTER, peer=PEER, nonce=os.urandom(16)
+        )
         assert position >= acknowledged
         assert recovery.records
         assert {value for _, value in store.iterate(Space.PIN, b"", KEYS)} == {
