@@ -5,11 +5,7 @@ into the inbox, the replica orders them, the executor turns them into state, and
 what the state asks.
 """
 
-import contextlib
-import gc
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -50,6 +46,7 @@ from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
 from bftcluster.node.tracker_loop import TrackerLoop
+from bftcluster.node.tuning import tune_process
 from bftcluster.node.uploads import Uploads
 from bftcluster.pbft import (
     Event,
@@ -65,7 +62,6 @@ INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""
 PACE_S: Final = 0.02
 """Times the number of voters: together they order some forty batches a second."""
-COLLECT_AFTER_OBJECTS: Final = 20_000
 _LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
 
 _log = log_for("node")
@@ -88,34 +84,12 @@ def _run_once(config: Config) -> bool:
     """Run a peer; return whether it wants to be opened again."""
     with open_parts(config) as parts:
         peer = Peer(parts)
-        _tune_collector()
-        _tune_scheduler()
+        tune_process()
         try:
             trio.run(peer.run)
         except* ClusterError as group:
             raise _first(group) from group
         return peer.has_new_state
-
-
-def _tune_collector() -> None:
-    """Leave what was made at start out of every collection, and collect less often.
-
-    Messages are freed by counting references; cycles are rare, and looking for them among a
-    hundred thousand objects of the libraries was a few per cent of all work (measured).
-    """
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
-
-
-def _tune_scheduler() -> None:
-    """Let no thread that wakes up push out the one that woke it, which holds the interpreter lock.
-
-    It could only wait for that lock, so each hand-over to a thread cost two switches for nothing:
-    5 to 9 % of all CPU time (measured).
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a sandbox may forbid it: slower, and nothing else
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def assert_enabled() -> None:
