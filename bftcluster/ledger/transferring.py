@@ -21,6 +21,7 @@ from bftcluster.ledger.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
     FRAME_SIZE_MAX_BYTES,
     STATE_ANSWER_SIZE_BYTES,
+    STATE_FETCH_SIZE_MAX_BYTES,
     STATE_ROW_SIZE_MAX_BYTES,
     STATE_WANTS_MAX,
 )
@@ -71,7 +72,7 @@ class FetchState:
         Raises:
             MalformedMessageError: There is none.
         """
-        value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+        value = codec.decode(frame, size_max_bytes=STATE_FETCH_SIZE_MAX_BYTES)
         _, number, root, nodes, rows = shapes.array(value, 5, "a state fetch")
         return cls(
             number=shapes.counter(number),
