@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.storage.stage import OFFSET
 from tests.e2e.cluster import Cluster, made, tiny_blocks
 from tests.e2e.load import Load
 from tests.e2e.processes import Peer
@@ -29,7 +28,7 @@ def staged_rows(peer: Peer) -> int:
         return 0
     with closing(sqlite3.connect(path, timeout=10)) as connection:
         try:
-            count = connection.execute("SELECT count(*) FROM state WHERE space >= ?", (OFFSET,))
+            count = connection.execute("SELECT count(*) FROM staged")
         except sqlite3.OperationalError:  # It was only just made.
             return 0
         return int(count.fetchone()[0])
