@@ -22,6 +22,7 @@ ORDER = (
     "cli",
     "api",
     "ledger",
+    "install",
     "core",
     "pins",
     "faults",

@@ -61,12 +61,24 @@ MOVED_ROWS_MAX: Final = 100
 """Pins looked at after one batch for those that a removed peer held."""
 STATE_WANTS_MAX: Final = 256
 """Nodes of the state's tree, and as many rows, that one request of a state transfer asks for."""
+STATE_FETCH_SIZE_MAX_BYTES: Final = 160 << 10
+"""One request of a state transfer: that many paths and keys, of the greatest length."""
+STATE_REMEMBERED_SIZE_BYTES: Final = 32 << 20
+"""Nodes, and as many bytes of rows, of earlier targets of a state transfer; beyond that, those of
+all but the last one are forgotten."""
+STATE_REQUESTS_MAX: Final = 8
+"""Requests of a state transfer under way at once, one to each of as many sources: with their
+answers, which are frames, that bounds what waits to be looked at."""
 STATE_ANSWER_SIZE_BYTES: Final = 1 << 20
 """Nodes and rows in one answer: no more of them once they would pass this together."""
 STATE_ROW_SIZE_MAX_BYTES: Final = 3 << 20
 """A row that is larger fits no frame: only the genesis can be, and every peer has that."""
+EARLIER_CHECKPOINTS_MAX: Final = 3
+"""Checkpoints before the last one whose state can still be fetched by whoever has begun to."""
 EPOCH_LINKS_MAX: Final = 64
 """Links between epochs in one answer."""
+EPOCH_SOURCES_MAX: Final = 16
+"""Peers asked for them at once: each answer is a frame."""
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
 PROPOSALS_MEMORY_MAX_BYTES: Final = 16 << 20
 """Proposals that are kept decoded while they collect approvals."""

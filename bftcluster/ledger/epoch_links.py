@@ -30,6 +30,7 @@ from bftcluster.signing.envelope import Verifier
 FETCH_EPOCHS: Final = 19
 EPOCHS: Final = 20
 """Kinds of frames on the sync stream."""
+_FETCH_SIZE_MAX_BYTES: Final = 16
 _LINK_SIZE_MAX_BYTES: Final = CERTIFICATE_SIZE_MAX_BYTES + 2 * PROOF_SIZE_MAX_BYTES
 
 
@@ -75,7 +76,7 @@ def read_fetch(frame: bytes) -> Epoch:
     Raises:
         MalformedMessageError: No such request.
     """
-    value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+    value = codec.decode(frame, size_max_bytes=_FETCH_SIZE_MAX_BYTES)
     _, after = shapes.array(value, 2, "an epoch fetch")
     return shapes.epoch(after)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.merkle import before_key, node_key
+from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, Sources
 from bftcluster.ledger.spaces import Key, Space
 from bftcluster.ledger.transferring import FetchState, Source, StateParts
 from bftcluster.ledger.tree_nodes import (
@@ -28,19 +29,15 @@ from bftcluster.ledger.tree_nodes import (
     slot_count,
     slot_digest,
 )
-from bftcluster.limits import STATE_WANTS_MAX
+from bftcluster.limits import (
+    STATE_REMEMBERED_SIZE_BYTES,
+    STATE_REQUESTS_MAX,
+    STATE_WANTS_MAX,
+)
 from bftcluster.pbft.verdicts import Verdict
 
-ANSWER_TIMEOUT_MS: Final = 5_000
-MOVED_PAUSE_MS: Final = 50
-"""A source that serves another checkpoint is left alone for so long: ours may come up there, or
-its own may be certified here."""
-SILENT_PAUSE_MS: Final = 10_000
-LIAR_PAUSE_MS: Final = 120_000
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""
-_REMEMBERED_MAX: Final = 16_384
-"""Nodes, and rows, of earlier aims from which on all but the last aim's are forgotten."""
 _PAGE_ROWS: Final = 1_000
 _HEX: Final = "0123456789abcdef"
 
@@ -71,7 +68,11 @@ class _Asked:
     number: int
     nodes: list[_Node]
     rows: list[_Row]
-    deadline_ms: int
+    at_ms: int
+
+    @property
+    def deadline_ms(self) -> int:
+        return self.at_ms + ANSWER_TIMEOUT_MS
 
 
 class StateFetcher:
@@ -88,10 +89,8 @@ class StateFetcher:
         self._own = own
         self._delta: dict[Key, bytes | None] = {}
         self._root: Digest | None = None
-        self._sources: tuple[PeerId, ...] = ()
+        self._sources = Sources()
         self._number = 0
-        self._paused_ms: dict[PeerId, int] = {}
-        """Until when not to ask a source."""
         self.is_complete = False
         """Whether the stage holds the whole state aimed at, once the delta is flushed."""
         self._nodes: dict[Digest, bytes] = {}
@@ -102,7 +101,7 @@ class StateFetcher:
 
     def aim(self, root: Digest, sources: Sequence[PeerId]) -> None:
         """Fetch the state with this certified root, instead of any other, from these peers."""
-        self._sources = tuple(sources)
+        self._sources.use(sources, is_new_aim=root != self._root)
         if root == self._root:
             return
         self._root = root
@@ -110,20 +109,30 @@ class StateFetcher:
         self._forget_wants()
         self.is_complete = self._expect("", root)
 
+    def is_served(self, now_ms: int) -> bool:
+        """Return whether some source may still give more of the state aimed at.
+
+        If none does, it is time to aim at a newer one; as long as one does, to move is to descend
+        from a new root all over again.
+        """
+        return self._sources.may_have_more(self._asked, now_ms)
+
     def requests(self, now_ms: int) -> list[tuple[PeerId, FetchState]]:
         """Return what to ask whom now: at most one request is under way to each source."""
         for source, asked in list(self._asked.items()):
             if now_ms >= asked.deadline_ms:
-                self._give_back(source, pause_until_ms=now_ms + SILENT_PAUSE_MS)
+                self._give_back(source)
+                self._sources.on_silence(source, now_ms)
         self._look_at_own()
         requests: list[tuple[PeerId, FetchState]] = []
-        for source in self._sources:
-            if source not in self._asked and now_ms >= self._paused_ms.get(source, 0):
+        for source in self._sources.in_order(now_ms):
+            if len(self._asked) >= STATE_REQUESTS_MAX:
+                break
+            if source not in self._asked:
                 request = self._request(source, now_ms)
                 if request is None:
                     break
                 requests.append((source, request))
-        self._sources = self._sources[1:] + self._sources[:1]
         return requests
 
     def on_parts(self, source: PeerId, parts: StateParts, now_ms: int) -> Verdict:
@@ -132,14 +141,32 @@ class StateFetcher:
         if asked is None or parts.number != asked.number:
             return Verdict.UNSOLICITED
         if parts.root != self._root:
-            self._give_back(source, pause_until_ms=now_ms + MOVED_PAUSE_MS)
+            self._give_back(source)
+            self._sources.on_moved(source, now_ms)
             return Verdict.LATE
         is_right = len(parts.nodes) <= len(asked.nodes) and len(parts.rows) <= len(asked.rows)
         is_right = is_right and bool(parts.nodes or parts.rows)
         if is_right:
             is_right = self._take_nodes(asked, parts.nodes) and self._take_rows(asked, parts.rows)
-        self._give_back(source, pause_until_ms=0 if is_right else now_ms + LIAR_PAUSE_MS)
-        return Verdict.ACCEPTED if is_right else Verdict.WRONG_STATE
+        self._give_back(source)
+        if not is_right:
+            self._sources.on_lie(source, now_ms)
+            return Verdict.WRONG_STATE
+        self._sources.on_right(source, taken_ms=now_ms - asked.at_ms)
+        return Verdict.ACCEPTED
+
+    def on_malformed(self, source: PeerId, now_ms: int) -> Verdict:
+        """Judge an answer that is none."""
+        if source not in self._asked:
+            return Verdict.UNSOLICITED
+        self._give_back(source)
+        self._sources.on_lie(source, now_ms)
+        return Verdict.MALFORMED
+
+    @property
+    def asked(self) -> frozenset[PeerId]:
+        """Who owes an answer."""
+        return frozenset(self._asked)
 
     def take_delta(self) -> dict[Key, bytes | None]:
         """Return what to stage before the next call, in one transaction; ``None`` deletes."""
@@ -149,7 +176,7 @@ class StateFetcher:
     def deadline_ms(self, now_ms: int) -> int:
         """Return when ``requests`` may have something new, if nothing arrives before."""
         due_ms = [asked.deadline_ms for asked in self._asked.values()]
-        due_ms += [until_ms for until_ms in self._paused_ms.values() if until_ms > now_ms]
+        due_ms += self._sources.resume_ms(now_ms)
         if self._near:
             due_ms.append(now_ms)
         return min(due_ms, default=now_ms + ANSWER_TIMEOUT_MS)
@@ -158,9 +185,9 @@ class StateFetcher:
         """Keep what was fetched of an earlier aim and not staged: most of it is in the next one."""
         pages = self._pages.values()
         nodes = [branch.node for branch in self._branches.values()] + [page.node for page in pages]
-        if len(self._nodes) > _REMEMBERED_MAX:
+        if sum(map(len, self._nodes.values())) > STATE_REMEMBERED_SIZE_BYTES:
             self._nodes = {}
-        if len(self._values) > _REMEMBERED_MAX:
+        if sum(map(len, self._values.values())) > STATE_REMEMBERED_SIZE_BYTES:
             self._values = {}
         self._nodes.update((digest_of_node(node_of(node)), node) for node in nodes)
         self._values.update(row for page in pages for row in page.found.items())
@@ -183,7 +210,7 @@ class StateFetcher:
         if not nodes and not rows:
             return None
         self._number += 1
-        self._asked[source] = _Asked(self._number, nodes, rows, now_ms + ANSWER_TIMEOUT_MS)
+        self._asked[source] = _Asked(self._number, nodes, rows, now_ms)
         assert self._root is not None, "there is an aim"
         return FetchState(
             number=self._number,
@@ -192,12 +219,11 @@ class StateFetcher:
             rows=tuple(key for key, _, _ in rows),
         )
 
-    def _give_back(self, source: PeerId, *, pause_until_ms: int) -> None:
+    def _give_back(self, source: PeerId) -> None:
         """Want again what a source did not give."""
         asked = self._asked.pop(source)
         self._far += asked.nodes
         self._rows.extend(asked.rows)
-        self._paused_ms[source] = pause_until_ms
 
     def _take_nodes(self, asked: _Asked, nodes: Sequence[bytes]) -> bool:
         wanted, asked.nodes = asked.nodes, []

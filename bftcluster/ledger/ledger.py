@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from bftcluster.errors import ConfigError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.allocation import Roster
+from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import Read, StateTree, stored_root
+from bftcluster.ledger.merkle import StateTree, stored_root
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
@@ -77,6 +78,13 @@ class Ledger:
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
         return self._state.wants_batches
+
+    def keep_earlier(self, keeps: bool) -> None:
+        """Keep the states of some checkpoints before the last one from now on, or no longer.
+
+        May be called in any thread.
+        """
+        self._tree.keeps_earlier = keeps
 
     def checkpoint_root(self) -> Digest | None:
         """Return the state root of the last checkpoint that was flushed; None before the first."""

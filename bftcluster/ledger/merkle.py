@@ -8,11 +8,12 @@ the state that a quorum certified, while ours moves on. All of that are rows of 
 spaces.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
 from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.earlier import Earlier, Read
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.spaces import Key, Rows, Space
 from bftcluster.ledger.tree_nodes import (
@@ -44,15 +45,16 @@ _ROOT: Final = ""
 _HEX: Final = "0123456789abcdef"
 Changes = list[tuple[str, bytes]]
 """Paths in hexadecimal, sorted, with their records; one whose digest is ``GONE`` deletes."""
-Read = Callable[[Space, bytes], bytes | None]
-"""Returns the value of a row, as ``StatePort.get`` does."""
 
 
 class StateTree:
     """The tree's stored nodes, and the changes that the next root takes in."""
 
     def __init__(self, store: StatePort) -> None:
+        self.keeps_earlier = False
+        """Whether checkpoints from now on keep what they replace: somebody fetches a state."""
         self._store = store
+        self._earlier = Earlier(store)
         self._nodes: dict[str, bytes | None] = {}
         """By prefix: nodes that changed since the last ``take_delta``."""
         self._loaded: dict[str, bytes] = {}
@@ -109,6 +111,12 @@ class StateTree:
         node = self._node(_ROOT)
         count = _count(node)
         _, digest = self._rebuild(_ROOT, node, count, changes)
+        was = digest_of_node(node_of(node))
+        if not self.keeps_earlier:
+            self._earlier.forget()
+        elif was != digest:
+            nodes = {node_key(prefix): each for prefix, each in self._loaded.items()}
+            self._earlier.add(was, nodes, self._rows_before())
         self._loaded = {}
         self._waiting = {}
         self._unsaved = {}
@@ -128,6 +136,7 @@ class StateTree:
         }
         delta.update((key, None) for key in self._obsolete)
         delta.update(((Space.BEFORE, key), value) for key, value in self._before.items())
+        delta.update(self._earlier.take_delta())
         self._kept += self._before
         if self._unsaved:
             key = seq.to_bytes(8, "big")
@@ -135,6 +144,16 @@ class StateTree:
             self._saved.append(key)
         self._nodes, self._unsaved, self._before, self._obsolete = {}, {}, {}, []
         return delta
+
+    def _rows_before(self) -> dict[bytes, bytes]:
+        """Return what rows were at the last root, of those that changed since."""
+        self._store.prefetch([(Space.BEFORE, key) for key in self._kept])
+        rows = dict(self._before)
+        for key in self._kept:
+            value = self._store.get(Space.BEFORE, key)
+            assert value is not None, "what is noted as stored is stored"
+            rows[key] = value
+        return rows
 
     def _load(self, changes: Changes) -> None:
         """Bring every node that the changes pass through into memory, a level at a time."""
@@ -214,6 +233,7 @@ class StateTree:
                 child = prefix + nibble
                 node = self._nodes.get(child) or self._node(child)
                 assert not is_branch(node), "a child has no more entries than its parent"
+                self._loaded.setdefault(child, node)
                 records += records_of(node)
                 self._nodes[child] = None
         return records

@@ -38,6 +38,9 @@ class Space(IntEnum):
     """By space (1 byte) and key: what rows that changed since were at the last checkpoint."""
     EPOCH_LINK = 67
     """By epoch (8 bytes, big-endian), from 1 on: why to believe who votes in it."""
+    EARLIER = 68
+    """By state root (32 bytes), ``n`` or ``r``, and the key in TREE or BEFORE: what checkpoints
+    before the last one held that was replaced since; and under ``roots`` which they are."""
 
 
 STATE_SPACES: Final = tuple(space for space in Space if space < _TREE_FROM)

@@ -2,8 +2,9 @@
 
 The asker walks the authentication tree of a certified checkpoint downwards, so that it can check
 each answer by itself and need not ask for what it has. We give nodes of our last checkpoint's tree,
-and rows as they were then. Once we have executed the next checkpoint we say so, and the asker, who
-hears of its certificate, aims at that: only what differs is asked for again.
+and rows as they were then; and those of the few checkpoints before it that the tree has kept. Once
+a checkpoint is too old we say so, and the asker, who hears of a newer certificate, aims at that:
+only what differs is asked for again.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from typing import Final, Protocol
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
+from bftcluster.ledger.earlier import first_kept, kept_from, node_at, row_at
 from bftcluster.ledger.merkle import before_key, node_key, stored_root
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
     FRAME_SIZE_MAX_BYTES,
     STATE_ANSWER_SIZE_BYTES,
+    STATE_FETCH_SIZE_MAX_BYTES,
     STATE_ROW_SIZE_MAX_BYTES,
     STATE_WANTS_MAX,
 )
@@ -69,7 +72,7 @@ class FetchState:
         Raises:
             MalformedMessageError: There is none.
         """
-        value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+        value = codec.decode(frame, size_max_bytes=STATE_FETCH_SIZE_MAX_BYTES)
         _, number, root, nodes, rows = shapes.array(value, 5, "a state fetch")
         return cls(
             number=shapes.counter(number),
@@ -85,7 +88,7 @@ class StateParts:
 
     number: int
     root: Digest
-    """Of our last checkpoint; if it is not the one asked about, there is nothing else."""
+    """The one asked about; or that of our last checkpoint, and then there is nothing else."""
     nodes: tuple[bytes, ...]
     """As they are stored, pages with the keys of their rows."""
     rows: tuple[bytes, ...]
@@ -115,18 +118,20 @@ class StateParts:
 def answer(store: Source, fetch: FetchState) -> StateParts:
     """Return what ``store``, which must stand still meanwhile, has of what is asked for."""
     root = stored_root(store.get)
+    kept = kept_from(fetch.root, store.get)
     nodes: list[bytes] = []
     rows: list[bytes] = []
     size_bytes = 0
-    if root == fetch.root:
+    if root == fetch.root or kept:
+        root = fetch.root
         for prefix in fetch.nodes:
-            node = store.get(Space.TREE, node_key(prefix))
+            node = _node(store, kept, prefix)
             size_bytes += 0 if node is None else len(node)
             if node is None or (nodes and size_bytes > STATE_ANSWER_SIZE_BYTES):
                 break
             nodes.append(node)
         for space, key in fetch.rows:
-            row = row_at_root(store, space, key)
+            row = row_at_root(store, space, key, kept)
             size_bytes += 0 if row is None else len(row)
             if row is None or len(row) > STATE_ROW_SIZE_MAX_BYTES:
                 break
@@ -136,10 +141,28 @@ def answer(store: Source, fetch: FetchState) -> StateParts:
     return StateParts(number=fetch.number, root=root, nodes=tuple(nodes), rows=tuple(rows))
 
 
-def row_at_root(store: Source, space: Space, key: bytes) -> bytes | None:
-    """Return what a row of the last checkpoint's state was then."""
-    before = store.get(Space.BEFORE, before_key(space, key))
+def row_at_root(
+    store: Source, space: Space, key: bytes, kept: Sequence[Digest] = ()
+) -> bytes | None:
+    """Return what a row of a checkpoint's state was then.
+
+    Args:
+        store: Where all is.
+        space: The row's space.
+        key: The row's key.
+        kept: The roots of the checkpoint and of those between it and the last one; none for the
+            last one.
+    """
+    name = before_key(space, key)
+    earlier = first_kept(store.get, [row_at(root, name) for root in kept])
+    before = store.get(Space.BEFORE, name) if earlier is None else earlier
     return store.get(space, key) if before is None else before
+
+
+def _node(store: Source, kept: Sequence[Digest], prefix: str) -> bytes | None:
+    key = node_key(prefix)
+    earlier = first_kept(store.get, [node_at(root, key) for root in kept])
+    return store.get(Space.TREE, key) if earlier is None else earlier
 
 
 def _prefix(value: object) -> str:

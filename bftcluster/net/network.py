@@ -96,12 +96,9 @@ class Network:
         stop = trio.Event()
         sockets = await tcp.bind(self._listen)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_cancelled, stop)  # `start` cannot: it waits for the host.
             await nursery.start(self._run_host, sockets, stop)
-            try:
-                task_status.started()
-                await trio.sleep_forever()
-            finally:
-                stop.set()
+            task_status.started()
 
     def send_nowait(self, peer: PeerId, stream_class: StreamClass, frame: bytes) -> bool:
         """Queue a frame without waiting.
@@ -299,6 +296,13 @@ class _Greeter(INotifee):
 
     async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
         pass
+
+
+async def _set_when_cancelled(event: trio.Event) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        event.set()
 
 
 def _check(peers: Mapping[PeerId, Sequence[str]], settings: NetworkSettings) -> None:

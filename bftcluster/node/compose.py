@@ -236,6 +236,7 @@ class Peer:
             reader=parts.store.reader,
             send=self._send_sync,
             stable=lambda: parts.replica.stable_certificate,
+            keep_earlier=parts.ledger.keep_earlier,
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
         )
         taker = StateTaker(

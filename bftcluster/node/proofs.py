@@ -25,6 +25,7 @@ async def approval_certificate(
     """Return the approvals of a pin, whether they came complete or one by one on the log.
 
     Reads the log backwards from where the pin was ordered to where its intent was first proposed.
+    A log has a gap where a fetched state took the place of entries.
 
     Raises:
         NotFoundError: The log no longer reaches back that far.
@@ -34,8 +35,8 @@ async def approval_certificate(
     while last > 0:
         first = Seq(max(1, last - _PAGE_ENTRIES + 1))
         entries = await pinset.log_entries(first, last - first + 1)
-        if not entries and first < last:
-            first = last  # Where the log begins, a page is read one by one.
+        if len(entries) < last - first + 1 and first < last:
+            first = last  # Where the log begins or has a gap, or is too large: one by one.
             entries = await pinset.log_entries(first, 1)
         if not entries:
             break

@@ -23,6 +23,8 @@ from bftcluster.storage.ledger_reader import LedgerReader
 PEERS_WAITING_MAX: Final = 64
 ANSWER_COST_BYTES: Final = 64 << 10
 """What any answer counts beside its own bytes: small ones cost reads too."""
+KEEP_EARLIER_S: Final = 30.0
+"""For so long after the last request for a state, checkpoints keep what they replace."""
 
 _log = log_for("transfer")
 
@@ -36,11 +38,22 @@ class StateGiver:
         reader: LedgerReader,
         send: Callable[[PeerId, bytes], object],
         stable: Callable[[], CheckpointCertificate | None],
+        keep_earlier: Callable[[bool], object],
         rate_max_bytes_per_s: int,
     ) -> None:
+        """Prepare.
+
+        Args:
+            reader: Our ledger.
+            send: Sends a frame.
+            stable: Returns our last stable checkpoint.
+            keep_earlier: Told whether the states of earlier checkpoints are wanted for a while.
+            rate_max_bytes_per_s: Of all answers together.
+        """
         self._reader = reader
         self._send = send
         self._stable = stable
+        self._keep_earlier = keep_earlier
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
         self._waiting: dict[PeerId, FetchState | Epoch] = {}
         """The newest request of each peer, those first that have waited longest."""
@@ -55,6 +68,8 @@ class StateGiver:
             _log.info("suspicion", verdict="malformed", peer=peer.hex()[:8], detail=str(exc))
             return
         if peer in self._waiting or len(self._waiting) < PEERS_WAITING_MAX:
+            if is_state:
+                self._keep_earlier(True)
             self._waiting[peer] = fetch
             self._arrived.set()
 
@@ -63,6 +78,10 @@ class StateGiver:
         while True:
             if not self._waiting:
                 self._arrived = trio.Event()
+                with trio.move_on_after(KEEP_EARLIER_S):
+                    await self._arrived.wait()
+            if not self._waiting:
+                self._keep_earlier(False)
                 await self._arrived.wait()
             peer, fetch = next(iter(self._waiting.items()))
             del self._waiting[peer]

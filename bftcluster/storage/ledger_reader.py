@@ -15,19 +15,20 @@ from bftcluster.storage.schema import CHECKPOINTS, COUNTS, LOG, META, POSITION_N
 Row = tuple[bytes, bytes]
 """A key and its value."""
 
-_GET: Final = sa.select(STATE.c.value).where(
-    STATE.c.space == sa.bindparam("space"), STATE.c.key == sa.bindparam("key")
-)
-_GET_MANY: Final = sa.select(STATE.c.key, STATE.c.value).where(
-    STATE.c.space == sa.bindparam("space"),
-    STATE.c.key.in_(sa.bindparam("keys", expanding=True)),
-)
-_PAGE: Final = (
-    sa.select(STATE.c.key, STATE.c.value)
-    .where(STATE.c.space == sa.bindparam("space"), STATE.c.key > sa.bindparam("after"))
-    .order_by(STATE.c.key)
-    .limit(sa.bindparam("count"))
-)
+
+class Selects:
+    """How rows of ``STATE`` or ``STAGED`` are read."""
+
+    def __init__(self, table: sa.Table) -> None:
+        in_space = table.c.space == sa.bindparam("space")
+        self.one = sa.select(table.c.value).where(in_space, table.c.key == sa.bindparam("key"))
+        rows = sa.select(table.c.key, table.c.value)
+        self.many = rows.where(in_space, table.c.key.in_(sa.bindparam("keys", expanding=True)))
+        page = rows.where(in_space, table.c.key > sa.bindparam("after")).order_by(table.c.key)
+        self.page = page.limit(sa.bindparam("count"))
+
+
+_STATE: Final = Selects(STATE)
 _COUNT: Final = sa.select(COUNTS.c.rows).where(COUNTS.c.space == sa.bindparam("space"))
 _LOG: Final = (
     sa.select(LOG.c.seq, LOG.c.entry)
@@ -123,25 +124,30 @@ class Snapshot:
         return select_page(self._connection, space, after, limit)
 
 
-def select_value(connection: sa.Connection, space: int, key: bytes) -> bytes | None:
+def select_value(
+    connection: sa.Connection, space: Space, key: bytes, selects: Selects = _STATE
+) -> bytes | None:
     """Return the value of one row."""
-    value = connection.execute(_GET, {"space": int(space), "key": key}).scalar()
+    value = connection.execute(selects.one, {"space": int(space), "key": key}).scalar()
     return None if value is None else bytes(value)
 
 
 def select_values(
-    connection: sa.Connection, space: int, keys: Sequence[bytes]
+    connection: sa.Connection, space: Space, keys: Sequence[bytes], selects: Selects = _STATE
 ) -> dict[bytes, bytes]:
     """Return those rows of ``keys`` that exist."""
     assert len(keys) <= STATE_PAGE_ROWS_MAX, "the caller cuts its keys into pages"
-    rows = connection.execute(_GET_MANY, {"space": int(space), "keys": list(keys)})
+    rows = connection.execute(selects.many, {"space": int(space), "keys": list(keys)})
     return {bytes(key): bytes(value) for key, value in rows}
 
 
-def select_page(connection: sa.Connection, space: int, after: bytes, limit: int) -> list[Row]:
+def select_page(
+    connection: sa.Connection, space: Space, after: bytes, limit: int, selects: Selects = _STATE
+) -> list[Row]:
     """Return rows in key order, behind ``after``."""
     assert 0 <= limit <= STATE_PAGE_ROWS_MAX, "a page is bounded"
-    rows = connection.execute(_PAGE, {"space": int(space), "after": after, "count": limit})
+    page = {"space": int(space), "after": after, "count": limit}
+    rows = connection.execute(selects.page, page)
     return [(bytes(key), bytes(value)) for key, value in rows]
 
 

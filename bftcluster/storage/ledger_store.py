@@ -40,7 +40,7 @@ from bftcluster.storage.schema import (
     STATE,
     SYNCED_NAME,
     VERSION_NAME,
-    delete_state,
+    delete_rows,
     upsert,
 )
 from bftcluster.storage.stage import Stage
@@ -64,7 +64,7 @@ class LedgerStore:
         self._connection = engine.connect()
         tune_writer(self._connection)
         self._upsert_state = upsert(STATE, engine.dialect)
-        self._delete_state = delete_state(engine.dialect)
+        self._delete_state = delete_rows(STATE, engine.dialect)
         self._upsert_counts = upsert(COUNTS, engine.dialect)
         self._upsert_log = upsert(LOG, engine.dialect)
         self._upsert_meta = upsert(META, engine.dialect)

@@ -1,8 +1,8 @@
-"""Where a fetched state grows until it is whole, beside the state in use, in the same table.
+"""Where a fetched state grows until it is whole: a table beside that of the state in use.
 
-Its spaces are numbered apart. When it is whole that is noted with the checkpoint it is of, in the
-transaction of its last rows; then the next opening of the store puts it in place of the state in
-use, in one transaction again. So whatever moment a crash picks, there is one whole state.
+When it is whole that is noted with the checkpoint it is of, in the transaction of its last rows;
+then the next opening of the store lets the two tables change names, in one transaction again. So
+whatever moment a crash picks, there is one whole state; and no row of millions is touched.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from bftcluster.ids import Seq
 from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.storage.ledger_reader import (
     Row,
+    Selects,
     select_meta,
     select_page,
     select_position,
@@ -26,14 +27,14 @@ from bftcluster.storage.schema import (
     COUNTS,
     META,
     POSITION_NAME,
+    STAGED,
     STAGED_NAME,
     STATE,
-    delete_state,
+    delete_rows,
     upsert,
 )
 
-OFFSET: Final = 128
-"""What the number of a space is raised by in the stage. Part of the disk format."""
+_STAGED: Final = Selects(STAGED)
 _SEQ_SIZE_BYTES: Final = 8
 
 Transaction = Callable[[str], AbstractContextManager[sa.Connection]]
@@ -45,8 +46,8 @@ class Stage:
 
     def __init__(self, dialect: sa.Dialect, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._upsert_state = upsert(STATE, dialect)
-        self._delete_state = delete_state(dialect)
+        self._upsert = upsert(STAGED, dialect)
+        self._delete = delete_rows(STAGED, dialect)
         self._upsert_meta = upsert(META, dialect)
         self._upsert_counts = upsert(COUNTS, dialect)
         self._upsert_checkpoint = upsert(CHECKPOINTS, dialect)
@@ -54,17 +55,17 @@ class Stage:
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the value of one row."""
         with self._transaction("read") as connection:
-            return select_value(connection, space + OFFSET, key)
+            return select_value(connection, space, key, _STAGED)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that exist among some keys of one space."""
         with self._transaction("read") as connection:
-            return select_values(connection, space + OFFSET, keys)
+            return select_values(connection, space, keys, _STAGED)
 
     def iterate(self, space: Space, after: bytes, limit: int) -> list[Row]:
         """Return up to ``limit`` rows with ``key > after``, ascending."""
         with self._transaction("read") as connection:
-            return select_page(connection, space + OFFSET, after, limit)
+            return select_page(connection, space, after, limit, _STAGED)
 
     def flush(self, delta: Delta, whole: tuple[Seq, bytes] | None = None) -> None:
         """Change staged rows.
@@ -73,11 +74,11 @@ class Stage:
             delta: ``None`` deletes.
             whole: Given once with these the state is whole: its checkpoint and the certificate.
         """
-        written = [(s + OFFSET, k, v) for (s, k), v in delta.items() if v is not None]
-        deleted = [(s + OFFSET, k) for (s, k), v in delta.items() if v is None]
+        written = [(int(s), k, v) for (s, k), v in delta.items() if v is not None]
+        deleted = [(int(s), k) for (s, k), v in delta.items() if v is None]
         with self._transaction("stage") as connection:
-            self._delete_state.run(connection, sorted(deleted))
-            self._upsert_state.run(connection, sorted(written))
+            self._delete.run(connection, sorted(deleted))
+            self._upsert.run(connection, sorted(written))
             if whole is not None:
                 seq, certificate = whole
                 value = seq.to_bytes(_SEQ_SIZE_BYTES, "big") + certificate
@@ -111,12 +112,15 @@ class Stage:
 
 
 def _put_in_place(connection: sa.Connection) -> None:
-    kept = int(Space.EPOCH_LINK)  # Our own, of no state: they led us to this one.
-    connection.execute(sa.delete(STATE).where(STATE.c.space < OFFSET, STATE.c.space != kept))
-    staged = STATE.c.space >= OFFSET
-    connection.execute(sa.update(STATE).where(staged).values(space=STATE.c.space - OFFSET))
-    connection.execute(sa.delete(COUNTS))
+    """Let the two tables change names, and empty the one that was in use."""
+    # First a row: at a change of names alone SQLite's driver would begin no transaction.
     connection.execute(sa.delete(META).where(META.c.name == STAGED_NAME))
+    for old, new in (("state", "swapped"), ("staged", "state"), ("swapped", "staged")):
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}").close()
+    kept = sa.select(STAGED).where(STAGED.c.space == int(Space.EPOCH_LINK))
+    connection.execute(sa.insert(STATE).from_select(["space", "key", "value"], kept))  # Our own.
+    connection.execute(sa.delete(COUNTS))
+    connection.execute(sa.delete(STAGED))
 
 
 def _count(connection: sa.Connection) -> list[tuple[object, ...]]:
@@ -125,5 +129,5 @@ def _count(connection: sa.Connection) -> list[tuple[object, ...]]:
 
 
 def _clear(connection: sa.Connection) -> None:
-    connection.execute(sa.delete(STATE).where(STATE.c.space >= OFFSET))
+    connection.execute(sa.delete(STAGED))
     connection.execute(sa.delete(META).where(META.c.name == STAGED_NAME))

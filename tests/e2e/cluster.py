@@ -256,9 +256,10 @@ def _state_of(database: Path) -> str:
     digest = hashlib.sha256()
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute(
-            "SELECT space, key, value FROM state WHERE space NOT IN (?, ?) ORDER BY space, key",
-            # How executions were grouped, and who signed, is each peer's own.
-            (int(Space.TREE_PENDING), int(Space.EPOCH_LINK)),
+            "SELECT space, key, value FROM state WHERE space NOT IN (?, ?, ?) ORDER BY space, key",
+            # How executions were grouped, who signed, and what is kept for whoever fetches, is
+            # each peer's own.
+            (int(Space.TREE_PENDING), int(Space.EPOCH_LINK), int(Space.EARLIER)),
         )
         for space, key, value in rows:
             digest.update(f"{space} {key.hex()} {value.hex()}\n".encode())

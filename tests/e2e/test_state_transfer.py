@@ -15,9 +15,8 @@ from tests.e2e.processes import Peer
 pytestmark = pytest.mark.slow
 
 PINS = 2_000
-INTERVAL_SEQS = 16
-EPOCH_SEQS = 32
-"""A transfer takes some four round trips, and the cluster moves on meanwhile."""
+INTERVAL_SEQS = 8
+"""A transfer takes longer than that, and the cluster moves on meanwhile."""
 LATE = 3
 OTHERS = range(3)
 
@@ -90,7 +89,7 @@ def test_a_newcomer_learns_who_votes_though_no_log_says_it(tmp_path: Path) -> No
     """Two changes of members are behind it; the state is of an epoch that it never heard of."""
     cluster = new_cluster(tmp_path, 6, kind=PruningCluster)
     first, leaver, third, _, replica, newcomer = cluster.peers
-    cluster.found(4, checkpoint_interval=EPOCH_SEQS)
+    cluster.found(4, checkpoint_interval=INTERVAL_SEQS)
     trickle = Trickle(cluster, [first, third])
     trickle.start()
     try:
@@ -101,7 +100,7 @@ def test_a_newcomer_learns_who_votes_though_no_log_says_it(tmp_path: Path) -> No
         cluster.wait_for("leaving", leaver, lambda: cluster.role(leaver) == "removed")
         changed = cluster.executed(first)
         cluster.wait_for(
-            "pruning", first, lambda: cluster.executed(first) > changed + 5 * EPOCH_SEQS
+            "pruning", first, lambda: cluster.executed(first) > changed + 5 * INTERVAL_SEQS
         )
 
         cluster.start_later(newcomer, first, third)

@@ -21,10 +21,12 @@ class Transfers(RuleBasedStateMachine):
     def begin(self, ours: dict, count: int) -> None:
         self.server = Server({(Space.PIN, b"%d" % number): b"v" for number in range(count)})
         self.fetcher = Fetcher(Server({key: v for key, v in ours.items() if v is not None}))
-        self.certified = self.server.state()
+        self.server.tree.keeps_earlier = True
         self.aim()
 
+    @rule()
     def aim(self) -> None:
+        self.certified = self.server.state_at_root()
         self.fetcher.fetcher.aim(self.server.root, [LIAR, HONEST])
         self.fetcher.stage.flush(self.fetcher.fetcher.take_delta())
 
@@ -38,11 +40,15 @@ class Transfers(RuleBasedStateMachine):
         numbers = range(first, first + count)
         self.server.put({(Space.PIN, b"%d" % number): value for number in numbers})
 
-    @rule()
-    def checkpoint(self) -> None:
+    @rule(is_followed=st.booleans())
+    def checkpoint(self, is_followed: bool) -> None:
         self.server.checkpoint()
-        self.certified = self.server.state()
-        self.aim()
+        if is_followed:
+            self.aim()
+
+    @rule(keeps=st.booleans())
+    def keep_earlier(self, keeps: bool) -> None:
+        self.server.tree.keeps_earlier = keeps
 
     @rule(steps=st.integers(1, 6), data=st.data())
     def step(self, steps: int, data: st.DataObject) -> None:
@@ -81,6 +87,8 @@ class Transfers(RuleBasedStateMachine):
             for _ in range(200):
                 if self.fetcher.fetcher.is_complete:
                     break
+                if not self.fetcher.fetcher.is_served(self.fetcher.now_ms):
+                    self.aim()
                 self.fetcher.step(self.sources())
             assert self.fetcher.staged() == self.certified
 

@@ -91,3 +91,19 @@ async def test_peers_are_found_by_the_names_the_system_knows() -> None:
         b.network.allow({a.me: [f"/dns4/localhost/tcp/{port}"]})
 
         await linked(a, b)
+
+
+async def test_cancelled_at_any_moment_of_its_start_it_ends_and_frees_its_address() -> None:
+    turns, is_running = 0, False
+    while not is_running:
+        node = Node(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.network.run)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            is_running = bool(node.network.addresses)
+            nursery.cancel_scope.cancel()
+        assert node.network.addresses == ()
+        turns += 1
+
+    assert turns > 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.ledger.fetching import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
+from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.transferring import (
     FetchState,

@@ -44,11 +44,16 @@ class Server:
     def checkpoint(self) -> None:
         self.root = self.tree.root()
         self._flush({})
+        self._at_root = self.state()
 
     def state(self) -> dict[Key, bytes]:
         """Return the rows of the state, and those of the tree."""
         wanted = (*STATE_SPACES, Space.TREE)
         return {key: value for key, value in self.store.rows().items() if key[0] in wanted}
+
+    def state_at_root(self) -> dict[Key, bytes]:
+        """Return what the state was at the last checkpoint."""
+        return self._at_root
 
     def _flush(self, rows: Mapping[Key, bytes | None]) -> None:
         self.seq += 1
@@ -63,6 +68,7 @@ class Fetcher:
         self.stage = MemoryStore()
         self.now_ms = 0
         self.asked: list[tuple[PeerId, FetchState]] = []
+        self.given: list[StateParts] = []
         self.verdicts: list[tuple[PeerId, Verdict]] = []
         self.restart()
 
@@ -83,6 +89,7 @@ class Fetcher:
                 parts = lies[source](fetch, parts)
             if parts is not None:
                 parts = StateParts.from_frame(parts.frame())
+                self.given.append(parts)
                 verdict = self.fetcher.on_parts(source, parts, self.now_ms)
                 self.verdicts.append((source, verdict))
                 self.stage.flush(self.fetcher.take_delta())

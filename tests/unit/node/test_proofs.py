@@ -1,15 +1,18 @@
 """The approvals of a pin are found in the log, as long as the log has them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bftcluster import codec
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Seq
 from bftcluster.ledger.operations import PinOperation
 from bftcluster.ledger.records import PinRecord
 from bftcluster.ledger.requests import Submit
+from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proofs import approval_certificate
 from bftcluster.pbft import Batch, LogEntry
@@ -74,3 +77,69 @@ async def test_approvals_that_were_pruned_are_to_be_asked_for_elsewhere(
         await approval_certificate(Pinset(store.reader), record_of(world), world.genesis.policy)
 
     assert "keep_log" in caught.value.hint
+
+
+FETCHED_AT = Seq(200)
+
+
+def skip(store: LedgerStore) -> None:
+    """Install a fetched state, and go on behind it: the log has a gap."""
+    store.stage.flush({}, (FETCHED_AT, b"certificate"))
+    assert store.stage.install() == FETCHED_AT
+    first = Seq(FETCHED_AT + 1)
+    store.flush({}, [(first, LogEntry(first, Batch(0, ()).to_bytes(), b"").to_bytes())], first)
+
+
+async def test_approvals_in_a_gap_are_to_be_asked_for_elsewhere(
+    world: World, pinned: Submit, store: LedgerStore
+) -> None:
+    """It was proposed before the state that was fetched, and approved in what was skipped."""
+    intent = world.intent(PinOperation(cid=cid_of(2)))
+    proposed = Seq(LAST + 1)
+    batch = Batch(1, (world.propose(intent).to_bytes(),)).to_bytes()
+    store.flush({}, [(proposed, LogEntry(proposed, batch, b"").to_bytes())], proposed)
+    skip(store)
+    record = replace(record_of(world), seq=Seq(proposed + 9), intent_digest=intent.digest)
+
+    with pytest.raises(NotFoundError, match="this peer no longer holds") as caught:
+        await approval_certificate(Pinset(store.reader), record, world.genesis.policy)
+
+    assert "keep_log" in caught.value.hint
+
+
+async def test_approvals_before_a_gap_are_found(
+    world: World, pinned: Submit, store: LedgerStore
+) -> None:
+    skip(store)
+
+    found = await approval_certificate(Pinset(store.reader), record_of(world), world.genesis.policy)
+
+    assert found == pinned.certificate
+
+
+async def test_approvals_among_large_entries_are_found(
+    world: World, pinned: Submit, tmp_path: Path
+) -> None:
+    """More than one read of the log answers with lies before the pin."""
+    store = LedgerStore.open(sqlite_url(tmp_path / "large.db"), genesis=world.genesis.to_bytes())
+    large = (codec.encode(bytes(REQUEST_SIZE_MAX_BYTES - 9)),) * 4
+    batches = [Batch(1, large)] * (PINNED_AT - 1) + [Batch(1, (pinned.to_bytes(),))]
+    entries = [
+        (Seq(number), LogEntry(Seq(number), batch.to_bytes(), b"").to_bytes())
+        for number, batch in enumerate(batches, start=1)
+    ]
+    store.flush({}, entries, PINNED_AT)
+
+    found = await approval_certificate(Pinset(store.reader), record_of(world), world.genesis.policy)
+
+    assert found == pinned.certificate
+    store.close()
+
+
+def test_entries_that_were_skipped_are_not_given_to_peers(store: LedgerStore) -> None:
+    skip(store)
+
+    assert store.reader.log(Seq(LAST + 1), 10) == []
+    assert store.reader.log(FETCHED_AT, 10) == []
+    assert len(store.reader.log(Seq(LAST - 1), 500)) == 2
+    assert len(store.reader.log(Seq(FETCHED_AT + 1), 10)) == 1

@@ -1,0 +1,180 @@
+"""Who votes is learnt from those who can prove it, whoever else pushes in."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import trio.testing
+from structlog.testing import capture_logs
+
+from bftcluster import codec
+from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
+from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_frame
+from bftcluster.ledger.members import epoch_key, epoch_to_value
+from bftcluster.ledger.proofs import prove
+from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
+from bftcluster.membership import Membership
+from bftcluster.node.epoch_learner import ASK_AGAIN_S, LIAR_PAUSE_S, EpochLearner
+from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
+from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
+from bftcluster.signing.envelope import sign
+from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.transfer_world import Server, pins
+from tests.unit.signing.people import key
+
+CLUSTER_ID = ClusterId(b"c" * 32)
+VOTERS = [key(f"voter {number}") for number in range(7)]
+HONEST, LIAR = PeerId(b"h" * 32), PeerId(b"l" * 32)
+
+
+def members(epoch: int) -> Membership:
+    return Membership(Epoch(epoch), tuple(ReplicaId(v.public_key) for v in VOTERS[: 4 + epoch]))
+
+
+def certificate(root: Digest, epoch: int, signers: Sequence[SigningKey]) -> bytes:
+    votes = []
+    for signer in signers:
+        slot, me = (Epoch(epoch), View(0), Seq(16 * epoch + 16)), ReplicaId(signer.public_key)
+        payload = vote_payload(CLUSTER_ID, *slot, root, me)
+        signature = sign(signer, DOMAINS[VoteKind.CHECKPOINT], payload)
+        votes.append(Vote(VoteKind.CHECKPOINT, *slot, root, me, signature))
+    return CheckpointCertificate.of(votes).to_bytes()
+
+
+def linked(epochs: int) -> list[EpochLink]:
+    """Return the links from epoch 0 on, of a cluster that grows by one in each epoch."""
+    server, links = Server(pins(50)), []
+    for epoch in range(1, epochs + 1):
+        row, name = (
+            epoch_to_value(EpochStart(Seq(16 * epoch + 17), members(epoch))),
+            epoch_key(Epoch(epoch)),
+        )
+        server.put({(Space.EPOCH, name): row})
+        server.checkpoint()
+        signed = certificate(server.root, epoch - 1, VOTERS[: members(epoch - 1).quorum])
+        proof = prove(server.store, Space.EPOCH, name).to_bytes()
+        links.append(EpochLink(certificate=signed, row=row, proof=proof))
+    return links
+
+
+LINKS = linked(3)
+
+
+def frame_of(links: Sequence[EpochLink]) -> bytes:
+    return links_frame([link.to_bytes() for link in links])
+
+
+class World:
+    """A learner, and what came of it."""
+
+    def __init__(self) -> None:
+        self.known = members(0)
+        self.asked: list[PeerId] = []
+        self.kept: list[Delta] = []
+        self.learned = trio.Event()
+        self.learner = EpochLearner(
+            cluster_id=CLUSTER_ID,
+            latest=lambda: self.known,
+            send=lambda peer, _: self.asked.append(peer),
+            keep=self.keep,
+            tell=self.tell,
+        )
+
+    async def keep(self, delta: Delta) -> None:
+        self.kept.append(delta)
+
+    def tell(self, learned: EpochsLearned) -> None:
+        self.known = learned.starts[-1].membership
+        self.learned.set()
+        self.learned = trio.Event()
+
+    async def learn(self, answers: Sequence[tuple[PeerId, bytes]], until_epoch: int) -> None:
+        """Ask all who answer, and wait until it is known who votes in an epoch."""
+        for peer, _ in answers:
+            self.learner.ask(ReplicaId(peer))
+        for peer, frame in answers:
+            self.learner.on_frame(peer, frame)
+        await self.knows(until_epoch)
+
+    async def knows(self, epoch: int) -> None:
+        """Return when it is known who votes in an epoch."""
+        with trio.fail_after(30):
+            while self.known.epoch < epoch:
+                await self.learned.wait()
+
+
+@pytest.fixture
+async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
+    world = World()
+    nursery.start_soon(world.learner.run)
+    yield world
+    nursery.cancel_scope.cancel()
+
+
+LIES: dict[str, Callable[[], bytes]] = {
+    "do not chain": lambda: frame_of([LINKS[0], LINKS[2]]),
+    "begin in the past": lambda: frame_of([LINKS[1]]),
+    "roll back": lambda: frame_of([LINKS[0], LINKS[0]]),
+    "signed by too few": lambda: frame_of(
+        [replace(LINKS[0], certificate=certificate(Digest(bytes(32)), 0, VOTERS[:2]))]
+    ),
+    "signed by those to come": lambda: frame_of(
+        [replace(LINKS[0], certificate=certificate(Digest(bytes(32)), 0, VOTERS[4:7]))]
+    ),
+    "oversized": lambda: bytes(FRAME_SIZE_MAX_BYTES + 1),
+    "truncated": lambda: frame_of(LINKS)[:-9],
+    "no links": lambda: codec.encode([EPOCHS, [b"link"]]),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_liar_is_named_and_the_epochs_come_from_another(world: World, lie: str) -> None:
+    with capture_logs() as logs:
+        await world.learn([(LIAR, LIES[lie]()), (HONEST, frame_of(LINKS))], until_epoch=3)
+
+    assert world.known == members(3)
+    assert [set(delta) for delta in world.kept] == [
+        {(Space.EPOCH_LINK, epoch_key(Epoch(number))) for number in (1, 2, 3)}
+    ]
+    suspicions = [log["peer"] for log in logs if log["event"] == "suspicion"]
+    assert suspicions == [LIAR.hex()[:8]]
+    world.learner.ask(ReplicaId(LIAR))
+    assert world.asked.count(LIAR) == 1
+
+
+async def test_who_tells_what_is_known_by_then_is_no_liar(world: World) -> None:
+    with capture_logs() as logs:
+        await world.learn([(LIAR, frame_of(LINKS[:2])), (HONEST, frame_of(LINKS))], until_epoch=3)
+
+    assert [log for log in logs if log["event"] == "suspicion"] == []
+
+
+async def test_those_who_make_us_ask_them_do_not_displace_another(world: World) -> None:
+    """Anybody can show a certificate of an epoch that nobody heard of, and as often as it likes."""
+    world.learner.ask(ReplicaId(HONEST))
+    for _ in range(100):
+        world.learner.ask(ReplicaId(LIAR))
+        world.learner.on_frame(LIAR, frame_of([]))
+
+    world.learner.on_frame(HONEST, frame_of(LINKS))
+    await world.knows(3)
+
+    assert world.asked == [HONEST, LIAR]
+
+
+async def test_those_who_never_answer_are_forgotten(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    for number in range(2 * EPOCH_SOURCES_MAX):
+        world.learner.ask(ReplicaId(bytes((number,)) * 32))
+    assert len(world.asked) == EPOCH_SOURCES_MAX
+    world.learner.ask(ReplicaId(HONEST))
+    assert HONEST not in world.asked
+
+    await trio.sleep(ASK_AGAIN_S)
+    world.learner.ask(ReplicaId(HONEST))
+
+    assert HONEST in world.asked
+    assert LIAR_PAUSE_S > ASK_AGAIN_S

@@ -1,0 +1,155 @@
+"""Peers that give and take states in one process: real loops and databases, a clock that jumps."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import trio
+from trio.testing import MockClock
+
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ledger.merkle import StateTree
+from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
+from bftcluster.limits import STATE_PAGE_ROWS_MAX
+from bftcluster.node.state_giver import StateGiver
+from bftcluster.node.state_taker import StateTaker
+from bftcluster.pbft import StateFetch
+from bftcluster.storage.engine import sqlite_url
+from bftcluster.storage.ledger_store import LedgerStore
+
+GENESIS = b"genesis"
+CERTIFICATE = b"certificate"
+IDLE_S = 0.5
+TIMEOUT_S = 600
+"""By a clock that jumps."""
+
+Liar = Callable[[PeerId, bytes], Iterable[bytes]]
+"""Returns what a peer sends instead of one frame."""
+
+
+class JumpingClock:
+    """The clock of the event loop, for threads as well."""
+
+    def __init__(self, clock: MockClock) -> None:
+        self._clock = clock
+
+    def now_ms(self) -> int:
+        return int(self._clock.current_time() * 1000)
+
+    def wall_ms(self) -> int:
+        return self.now_ms()
+
+
+class Disk:
+    """A ledger's rows and tree in a database, without a ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._url = sqlite_url(path)
+        self.store = LedgerStore.open(self._url, genesis=GENESIS)
+        self.tree = StateTree(self.store)
+        self.root = Digest(bytes(32))
+
+    def checkpoint(self, rows: Mapping[Key, bytes | None]) -> Seq:
+        """Change rows as one batch does, and take the root."""
+        for space in STATE_SPACES:
+            self.tree.absorb([(space, {key: v for (s, key), v in rows.items() if s is space})])
+        self.root = self.tree.root()
+        seq = Seq(self.store.position() + 1)
+        self.store.flush({**rows, **self.tree.take_delta(seq)}, [(seq, b"entry")], seq)
+        return seq
+
+    def state(self) -> dict[Key, bytes]:
+        """Return the rows of the state, and those of the tree."""
+        return {
+            (space, key): value
+            for space in (*STATE_SPACES, Space.TREE)
+            for key, value in self.store.reader.iterate(space, b"", STATE_PAGE_ROWS_MAX)
+        }
+
+    def reopen(self) -> Seq | None:
+        """Close it and open it again; return the position of what was installed."""
+        self.store.close()
+        self.store = LedgerStore.open(self._url, genesis=GENESIS)
+        return self.store.stage.install()
+
+
+class World:
+    """One peer that takes, and others that give."""
+
+    def __init__(self, directory: Path, clock: MockClock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self.me = PeerId(b"t" * 32)
+        self.disk = Disk(directory / "taker.db")
+        self.givers: dict[PeerId, StateGiver] = {}
+        self.disks: dict[PeerId, Disk] = {}
+        self.liars: dict[PeerId, Liar] = {}
+        self.frames: dict[PeerId, int] = {}
+        """How many each sent."""
+        self.whole = trio.Event()
+        self.nursery: trio.Nursery | None = None
+        self.taker = StateTaker(
+            stage=self.disk.store.stage,
+            reader=self.disk.store.reader,
+            send=self.ask,
+            clock=JumpingClock(clock),
+            on_whole=self.whole.set,
+        )
+
+    def add(self, number: int, rows: Mapping[Key, bytes | None]) -> PeerId:
+        """Make a peer that can give."""
+        peer = PeerId(bytes((number,)) * 32)
+        disk = self.disks[peer] = Disk(self._directory / f"giver{number}.db")
+        disk.checkpoint(rows)
+        self.frames[peer] = 0
+        self.givers[peer] = StateGiver(
+            reader=disk.store.reader,
+            send=lambda to, frame: self.answer(peer, to, frame),
+            stable=lambda: None,
+            keep_earlier=lambda keeps: setattr(disk.tree, "keeps_earlier", keeps),
+            rate_max_bytes_per_s=64 << 20,
+        )
+        return peer
+
+    def ask(self, peer: PeerId, frame: bytes) -> None:
+        self.givers[peer].on_frame(self.me, frame)
+
+    def answer(self, peer: PeerId, to: PeerId, frame: bytes) -> None:
+        """Send a giver's answer, or what a liar makes of it."""
+        liar = self.liars.get(peer)
+        for each in [frame] if liar is None else liar(peer, frame):
+            self.frames[peer] += 1
+            self.taker.on_frame(peer, each)
+
+    async def later(self, peer: PeerId, frame: bytes, after_s: float) -> None:
+        await trio.sleep(after_s)
+        self.taker.on_frame(peer, frame)
+
+    def wanted(self, disk: Disk) -> StateFetch:
+        """Return the certified state of a peer, which all are said to have signed."""
+        sources = tuple(map(ReplicaId, self.givers))
+        return StateFetch(disk.store.position(), disk.root, CERTIFICATE, sources)
+
+    def hurry(self) -> None:
+        """Let time pass as on the wall, and jump on when nothing happens; only a test can say so.
+
+        A jump while a thread works costs a timeout, which nobody takes amiss.
+        """
+        self._clock.rate, self._clock.autojump_threshold = 1, IDLE_S
+
+    async def fetch(self, disk: Disk) -> None:
+        """Fetch the state of ``disk``, and open again on it."""
+        self.hurry()
+        async with trio.open_nursery() as nursery:
+            self.nursery = nursery
+            for giver in self.givers.values():
+                nursery.start_soon(giver.run)
+            nursery.start_soon(self.taker.run)
+            self.taker.fetch(self.wanted(disk))
+            with trio.fail_after(TIMEOUT_S):
+                await self.whole.wait()
+            nursery.cancel_scope.cancel()
+        self.disk.reopen()
+
+    def close(self) -> None:
+        for disk in (self.disk, *self.disks.values()):
+            disk.store.close()
