@@ -14,6 +14,7 @@ from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import (
     Batch,
     Decided,
+    EpochStart,
     Event,
     Executed,
     Halt,
@@ -119,6 +120,8 @@ class Node:
                     executed=self.state.executed,
                     timestamp_ms=self.state.timestamp_ms,
                     checkpoint_root=self.state.checkpoint_root,
+                    epochs=self.state.epochs[1:]
+                    and (EpochStart(Seq(1), world.membership), *self.state.epochs[1:]),
                 ),
             )
             world.on_start(self)
@@ -270,7 +273,7 @@ class Node:
             self.world.on_executed(self, one.seq, digest, self.state.chain)
             self._boundary("answer")
             self.world.on_answer(self, one.seq, digest)
-            self.take(Executed(one.seq, root, wants_batches=applied.wants_batches))
+            self.take(Executed(one.seq, root, applied.next_membership, applied.wants_batches))
 
     def _send(self, outbound: Outbound) -> None:
         self._boundary("send")

@@ -21,7 +21,7 @@ from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Delta
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
-from bftcluster.pbft import Batch, Decided, LogEntry
+from bftcluster.pbft import Batch, Decided, EpochStart, LogEntry
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -124,6 +124,11 @@ class LedgerState:
         return Seq(len(self.entries))
 
     @property
+    def epochs(self) -> tuple[EpochStart, ...]:
+        """Who votes from when on, the epochs to come included."""
+        return self._ledger.epochs
+
+    @property
     def chain(self) -> Digest:
         """Hash chain over everything executed, out of the ledger's head."""
         return self._ledger.head.chain
@@ -133,7 +138,7 @@ class LedgerState:
         assert one.seq == self.executed + 1, "batches are executed in order, once"
         batch = Batch.from_bytes(one.batch)
         ordered = OrderedBatch(
-            seq=one.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests
+            seq=one.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
         )
         done = self._ledger.execute([ordered])
         self._store.flush(done.delta)

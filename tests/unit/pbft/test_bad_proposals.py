@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ids import Digest, ReplicaId, Seq, View
 from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
@@ -57,11 +57,13 @@ def batch(*requests: bytes, ahead_ms: int = 0) -> bytes:
         (lambda: b"\x00", Verdict.BAD_BATCH),
         (batch, Verdict.BAD_BATCH),
         (lambda: batch(b"a", b"a"), Verdict.BAD_BATCH),
+        (lambda: Batch(WALL_MS, (b"a",), View(1)).to_bytes(), Verdict.BAD_BATCH),
+        (lambda: Batch(0, (), View(1)).to_bytes(), Verdict.BAD_BATCH),
         (lambda: batch(b"inadmissible"), Verdict.INADMISSIBLE),
         (lambda: batch(b"a", ahead_ms=SKEW_MS + 1), Verdict.BAD_TIMESTAMP),
         (lambda: batch(b"a", ahead_ms=-SKEW_MS - 1), Verdict.BAD_TIMESTAMP),
     ],
-    ids=["no batch", "empty", "twice the same", "inadmissible", "future", "past"],
+    ids=["no batch", "empty", "twice", "other view", "null of other view", "bad", "future", "past"],
 )
 def test_a_bad_batch_gets_no_vote(
     backup: Replica, make: Callable[[], bytes], reason: Verdict
