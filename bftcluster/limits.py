@@ -80,9 +80,6 @@ BATCH_SIZE_MAX_BYTES: Final = 2 << 20
 SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
-TERM_DOUBLINGS_MAX: Final = 6
-"""Who lost a view is not primary for two checkpoint intervals; for twice as many with each further
-one, up to two to the power of this."""
 POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000

@@ -2,41 +2,54 @@
 
 Each batch carries the view in which it was proposed first. Where that number rises from one batch
 to the next, a quorum gave up every view between, and the one before: their primaries lost them.
-That is no proof of malice, and a slow network can make it happen to anybody. So no more than f sit
-out, they go on voting, and each comes back.
+That is no proof of malice, and a slow network can make it happen to anybody. So one lost view in
+which the primary had served has no consequence, no more than f sit out, they go on voting, and
+each comes back.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from bftcluster import codec
 from bftcluster.ids import ReplicaId, Seq, View
-from bftcluster.limits import TERM_DOUBLINGS_MAX
 from bftcluster.membership import Membership
+
+MARK_SERVED: Final = 1
+"""For a view that was lost after its primary had served for a while."""
+MARK_SILENT: Final = 2
+"""For a view from which no batch came."""
+MARKS_OUT: Final = 2
+"""Who has so many sits out."""
+MARKS_MAX: Final = 8
+TERM_INTERVALS: Final = 4
+"""A term is so many checkpoint intervals, doubled with each mark: 16 to 1024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lapse:
-    """The last view that a replica lost."""
+    """The views that a replica lost without a long time between them."""
 
     replica: ReplicaId
     seq: Seq
-    """The batch that showed it."""
-    count: int
-    """What it lost without a long time between, ``TERM_DOUBLINGS_MAX`` at most: one for a view in
-    which it served for a while, two for one from which no batch came."""
+    """The batch that showed the last of them."""
+    marks: int
 
-    def ends(self, interval: int) -> Seq:
-        """Return the first sequence number at which the replica may be primary for all of this.
+    def sits_out(self, seq: Seq, interval: int) -> bool:
+        """Whether its term runs at checkpoint ``seq``.
 
         Args:
+            seq: The last batch executed.
             interval: Batches from one checkpoint to the next.
         """
-        return Seq(self.seq + (interval << self.count))
+        return self.marks >= MARKS_OUT and seq < self.seq + self._term(interval)
 
     def is_forgotten(self, seq: Seq, interval: int) -> bool:
-        """Whether the replica has since gone as long without another as anybody ever sits out."""
-        return seq >= self.ends(interval) + (interval << TERM_DOUBLINGS_MAX)
+        """Whether it has not happened again for two terms: the one it sat out, and one more."""
+        return seq >= self.seq + 2 * self._term(interval)
+
+    def _term(self, interval: int) -> int:
+        return interval * TERM_INTERVALS << self.marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +80,10 @@ class Turns:
         for lost in range(self.view, view):
             replica = membership.primary(View(lost))
             before = lapses.pop(replica, None)
-            count = (1 if lost == self.view else 2) + (0 if before is None else before.count)
-            lapses[replica] = Lapse(replica=replica, seq=seq, count=min(count, TERM_DOUBLINGS_MAX))
+            marks = MARK_SERVED if lost == self.view else MARK_SILENT
+            if before is not None:
+                marks = min(marks + before.marks, MARKS_MAX)
+            lapses[replica] = Lapse(replica=replica, seq=seq, marks=marks)
         return Turns(view=view, lapses=tuple(lapses.values()))
 
     def at_checkpoint(self, seq: Seq, interval: int, voters: Sequence[ReplicaId]) -> "Turns":
@@ -81,9 +96,9 @@ class Turns:
         return replace(self, lapses=kept)
 
     def sitting_out(self, seq: Seq, interval: int) -> list[ReplicaId]:
-        """Return whose term runs at checkpoint ``seq``: who lost most first, then who lost last."""
-        running = [lapse for lapse in reversed(self.lapses) if seq < lapse.ends(interval)]
-        return [lapse.replica for lapse in sorted(running, key=lambda lapse: -lapse.count)]
+        """Return whose term runs at checkpoint ``seq``: most marks first, then the most recent."""
+        out = [lapse for lapse in reversed(self.lapses) if lapse.sits_out(seq, interval)]
+        return [lapse.replica for lapse in sorted(out, key=lambda lapse: -lapse.marks)]
 
 
 def turns_to_value(turns: Turns) -> bytes | None:
@@ -91,7 +106,7 @@ def turns_to_value(turns: Turns) -> bytes | None:
     if turns == Turns():
         return None
     return codec.encode(
-        [turns.view, [[lapse.replica, lapse.seq, lapse.count] for lapse in turns.lapses]]
+        [turns.view, [[lapse.replica, lapse.seq, lapse.marks] for lapse in turns.lapses]]
     )
 
 
@@ -103,7 +118,7 @@ def read_turns(value: bytes | None) -> Turns:
     return Turns(
         view=View(view),
         lapses=tuple(
-            Lapse(replica=ReplicaId(replica), seq=Seq(seq), count=count)
-            for replica, seq, count in lapses
+            Lapse(replica=ReplicaId(replica), seq=Seq(seq), marks=marks)
+            for replica, seq, marks in lapses
         ),
     )

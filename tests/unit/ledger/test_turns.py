@@ -6,13 +6,15 @@ import pytest
 
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.member_operations import AdmitPeer
-from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
-from bftcluster.limits import TERM_DOUBLINGS_MAX
+from bftcluster.ledger.members import next_membership
+from bftcluster.ledger.turns import MARKS_MAX, Turns, read_turns, turns_to_value
 from bftcluster.membership import Membership
 from tests.unit.ledger.test_members import contradiction
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 
 INTERVAL = 4
+TERM = 16 * INTERVAL
+"""Of somebody with two marks."""
 
 
 @pytest.fixture
@@ -44,15 +46,31 @@ def barred(world: World) -> list[tuple[int, set[int]]]:
 
 
 def lost(turns: Turns) -> list[tuple[int, int]]:
-    return [(lapse.replica[0], lapse.count) for lapse in turns.lapses]
+    return [(lapse.replica[0], lapse.marks) for lapse in turns.lapses]
 
 
-def test_who_loses_its_view_sits_out_for_two_intervals_and_comes_back(world: World) -> None:
+def test_a_view_from_which_nothing_came_costs_its_primary_a_term(world: World) -> None:
     run_to(world, 1)
-    run_to(world, 2 * INTERVAL, view=1)
-    run_to(world, 6 * INTERVAL)
+    run_to(world, 2 * INTERVAL, view=2)
+    run_to(world, TERM + 2 * INTERVAL)
 
-    assert barred(world) == [(2 * INTERVAL + 1, {0}), (4 * INTERVAL + 1, set())]
+    assert barred(world) == [(2 * INTERVAL + 1, {1}), (TERM + 2 * INTERVAL + 1, set())]
+
+
+def test_a_primary_that_served_and_lost_its_view_once_stays_in_the_round(world: World) -> None:
+    run_to(world, 1)
+    run_to(world, 5 * INTERVAL, view=1)
+
+    assert barred(world) == []
+
+
+def test_a_primary_that_serves_a_little_each_time_sits_out_too(world: World) -> None:
+    for view in range(6):
+        world.run(view=view)
+    run_to(world, 2 * INTERVAL, view=5)
+
+    # In view 4 it was the turn of peer 0 again.
+    assert barred(world) == [(3 * INTERVAL + 1, {0})]
 
 
 def test_the_round_goes_on_with_the_primary_that_works(world: World) -> None:
@@ -100,38 +118,45 @@ def test_the_state_root_covers_who_lost_a_view(world: World) -> None:
 
 
 def test_a_restart_forgets_no_lapse(world: World) -> None:
-    world.run(view=1)
+    world.run(view=2)
     world.reopen()
     run_to(world, INTERVAL)
 
-    assert barred(world) == [(2 * INTERVAL + 1, {0})]
+    assert barred(world) == [(2 * INTERVAL + 1, {1})]
 
 
 def test_views_are_counted_anew_in_each_epoch(world: World) -> None:
-    run_to(world, 2 * INTERVAL, view=1)
-    assert barred(world) == [(2 * INTERVAL + 1, {0})]
+    run_to(world, 2 * INTERVAL, view=2)
+    assert barred(world) == [(2 * INTERVAL + 1, {1})]
 
-    world.run(view=1)
+    world.run(view=2)
     run_to(world, 3 * INTERVAL)
 
-    # The round went on with peer 1 in view 0; now it lost that, and is barred in the place of 0.
-    assert barred(world)[-1] == (4 * INTERVAL + 1, {1})
+    # The round went on with peer 2 in view 0 and peer 3 in view 1: nothing came from that.
+    assert barred(world)[-1] == (4 * INTERVAL + 1, {3})
 
 
 def test_a_liar_goes_before_those_who_lost_a_view(world: World) -> None:
-    world.run(view=1)
-    world.do(contradiction(world, PEERS[2]))
-    run_to(world, INTERVAL, view=1)
+    world.run(view=2)
+    world.do(contradiction(world, PEERS[3]))
+    run_to(world, INTERVAL, view=2)
 
-    assert barred(world) == [(2 * INTERVAL + 1, {2})]
-
-
-def test_the_primary_that_works_is_not_stopped_for_what_it_lost_before(world: World) -> None:
-    world.run(view=1)
-    run_to(world, INTERVAL, view=4)
-
-    # Peer 0 lost view 0 and serves in view 4; the others lost theirs between.
     assert barred(world) == [(2 * INTERVAL + 1, {3})]
+
+
+def test_the_primary_that_works_is_not_stopped_for_what_it_lost_before() -> None:
+    current = Membership(Epoch(0), names(4))
+    lost_most, lost_less, *_ = current.replicas
+
+    def following(accused: set[ReplicaId]) -> Membership | None:
+        out = [lost_most, lost_less]
+        return next_membership(current, [], accused, sitting_out=out, last_primary=lost_most)
+
+    works, lied = following(set()), following({lost_most})
+    assert works is not None
+    assert lied is not None
+    assert works.barred == {lost_less}
+    assert lied.barred == {lost_most}
 
 
 @pytest.mark.parametrize(("n", "last"), [(4, {2}), (5, {3}), (6, {4}), (7, {4, 5})])
@@ -143,14 +168,15 @@ def test_no_more_than_f_sit_out_and_those_are_the_last_to_lose(n: int, last: set
     assert barred(world) == [(2 * INTERVAL + 1, last)]
 
 
-def test_a_term_doubles_with_each_view_lost_up_to_a_bound() -> None:
+def test_a_term_doubles_with_each_mark_up_to_a_bound() -> None:
     membership = Membership(Epoch(0), names(4))
     turns, terms = Turns(), []
-    for seq in range(1, TERM_DOUBLINGS_MAX + 3):
+    for seq in range(1, MARKS_MAX + 3):
         turns = replace(turns, view=View(4 * seq)).after(View(4 * seq + 1), Seq(seq), membership)
-        terms.append((turns.lapses[-1].ends(INTERVAL) - seq) // INTERVAL)
+        term = range(1, 2000)
+        terms.append(sum(turns.sitting_out(Seq(seq + n * INTERVAL), INTERVAL) != [] for n in term))
 
-    assert terms == [2, 4, 8, 16, 32, 64, 64, 64]
+    assert terms == [0, 15, 31, 63, 127, 255, 511, 1023, 1023, 1023]
 
 
 def test_a_view_from_which_nothing_came_counts_twice() -> None:
@@ -162,25 +188,26 @@ def test_a_view_from_which_nothing_came_counts_twice() -> None:
 def test_who_lost_more_sits_out_rather_than_who_lost_something_later() -> None:
     membership = Membership(Epoch(0), names(7))
     turns = Turns().after(View(2), Seq(1), membership)
-    for seq, view in enumerate((3, 4, 5), start=2):
-        turns = turns.after(View(view), Seq(seq), membership)
+    turns = turns.after(View(6), Seq(2), membership).after(View(7), Seq(3), membership)
+    turns = turns.after(View(8), Seq(4), membership)
 
-    assert lost(turns) == [(0, 1), (1, 2), (2, 1), (3, 1), (4, 1)]
-    assert [each[0] for each in turns.sitting_out(Seq(8), INTERVAL)] == [1, 4, 3, 2, 0]
+    assert lost(turns) == [(1, 2), (2, 1), (3, 2), (4, 2), (5, 2), (6, 1), (0, 2)]
+    assert [each[0] for each in turns.sitting_out(Seq(8), INTERVAL)] == [0, 5, 4, 3, 1]
+    later = turns.after(View(9), Seq(5), membership)
+    assert [each[0] for each in later.sitting_out(Seq(8), INTERVAL)] == [1, 0, 5, 4, 3]
 
 
-def test_a_lapse_is_forgotten_after_the_longest_term_without_another() -> None:
+def test_a_lapse_is_forgotten_after_a_second_term_without_another() -> None:
     membership = Membership(Epoch(0), names(4))
-    turns = Turns().after(View(1), Seq(1), membership)
-    end = 1 + (2 + 2**TERM_DOUBLINGS_MAX) * INTERVAL
+    turns = Turns().after(View(2), Seq(1), membership)
+    end = Seq(1 + 2 * TERM)
 
     remembered = turns.at_checkpoint(Seq(end - 1), INTERVAL, membership.replicas)
-    forgotten = turns.at_checkpoint(Seq(end), INTERVAL, membership.replicas)
+    forgotten = turns.at_checkpoint(end, INTERVAL, membership.replicas)
 
-    assert lost(remembered) == [(0, 1)]
+    assert lost(remembered) == [(1, 2)]
     assert lost(forgotten) == []
-    again = remembered.after(View(4), Seq(end), membership).after(View(5), Seq(end), membership)
-    assert lost(again)[-1] == (0, 2)
+    assert lost(replace(remembered, view=View(5)).after(View(6), end, membership)) == [(1, 3)]
 
 
 def test_what_a_replica_lost_is_forgotten_when_it_votes_no_more() -> None:

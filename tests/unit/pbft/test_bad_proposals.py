@@ -74,6 +74,28 @@ def test_a_bad_batch_gets_no_vote(
     assert verdicts(readies) == [reason]
 
 
+def test_a_fresh_batch_that_names_an_earlier_view_gets_no_vote() -> None:
+    cluster = Cluster(4)
+    cluster.start()
+    cluster.run(20)
+    cluster.hosts[0].stop()
+    cluster.submit(b"what it leaves undone", to=2)
+    cluster.run(10_000)
+    backup, new_primary = cluster.hosts[2].replica, ReplicaId(sim_key(1))
+    assert (backup.view, backup.last_executed) == (1, 1)
+    now_ms = cluster.clock.now_ms
+    body = Batch(WALL_MS + now_ms, (b"another",), View(0)).to_bytes()
+    proposal = vote(VoteKind.PRE_PREPARE, 1, seq=2, digest=batch_digest(body), view=1)
+
+    sent = [
+        backup.step(MessageReceived(new_primary, frame), now_ms=now_ms, wall_ms=WALL_MS + now_ms)
+        for frame in (Body(body).frame(), proposal.frame())
+    ]
+
+    assert prepares(sent) == 0
+    assert verdicts(sent) == [Verdict.BAD_BATCH]
+
+
 @pytest.mark.parametrize("ahead_ms", [-SKEW_MS, 0, SKEW_MS])
 def test_a_clock_within_the_allowed_skew_gets_a_vote(backup: Replica, ahead_ms: int) -> None:
     readies = propose(backup, batch(b"a", ahead_ms=ahead_ms))
