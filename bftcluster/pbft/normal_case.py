@@ -156,6 +156,12 @@ class NormalCase:
                 batch = self._note_timestamp(slot, body, None)
                 core.pool.claim(batch.requests, now_ms=core.now_ms)
 
+    def go_on(self) -> None:
+        """Look at the slot after the last one decided: it may have waited for that."""
+        slot = self._core.log.slots.get(Seq(self._core.decided + 1))
+        if slot is not None:
+            self.advance(slot)
+
     def advance_all(self) -> None:
         """Look at every slot again, after something that held many of them back."""
         core = self._core
