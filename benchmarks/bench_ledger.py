@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from benchmarks.result import Result
 from benchmarks.workload import blocks, genesis, key, pin_requests
 from bftcluster.cid import Cid
-from bftcluster.ids import Seq
+from bftcluster.ids import Seq, View
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
@@ -55,6 +55,7 @@ class Executor:
             OrderedBatch(
                 seq=Seq(first + number),
                 timestamp_ms=NOW_MS + 60_000,
+                view=View(0),
                 requests=tuple(requests[start : start + BATCH_REQUESTS]),
             )
             for number, start in enumerate(range(0, len(requests), BATCH_REQUESTS))

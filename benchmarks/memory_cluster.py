@@ -189,7 +189,9 @@ class MemoryCluster:
 
 def _ordered(decided: Decided) -> OrderedBatch:
     batch = Batch.from_bytes(decided.batch)
-    return OrderedBatch(seq=decided.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests)
+    return OrderedBatch(
+        seq=decided.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
+    )
 
 
 def _entry(decided: Decided) -> bytes:

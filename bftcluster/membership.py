@@ -12,7 +12,7 @@ class Membership:
     epoch: Epoch
     replicas: tuple[ReplicaId, ...]
     barred: frozenset[ReplicaId] = frozenset()
-    """At most f of them: they vote, but are never primary."""
+    """At most f of them: they vote, but are not primary in this epoch."""
 
     def __post_init__(self) -> None:
         assert self.replicas, "an epoch has at least one replica"

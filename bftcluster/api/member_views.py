@@ -16,6 +16,8 @@ class MemberView:
     """In the current epoch."""
     since_epoch: Epoch | None
     """Since when it votes; None if it does not."""
+    is_barred: bool
+    """Whether it is primary in no view of the current epoch."""
     has_joined: bool
     """Whether it has announced itself."""
     is_connected: bool

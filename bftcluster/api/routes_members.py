@@ -33,6 +33,7 @@ def member_shape(view: MemberView) -> Shape:
         "addresses": list(view.addresses),
         "votes": view.votes,
         "since_epoch": view.since_epoch,
+        "barred": view.is_barred,
         "joined": view.has_joined,
         "connected": view.is_connected,
         "under_way": view.under_way,

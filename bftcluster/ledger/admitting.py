@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.execution import Approved, Execution
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import (
@@ -82,13 +82,21 @@ def turn(execution: Execution) -> Membership | None:
     """Do what is due at a checkpoint; return the next epoch's voters if it names any."""
     state, interval = execution.state, execution.genesis.checkpoint_interval
     next_seq = Seq(execution.seq + 1)
+    last_primary = state.membership_at(execution.seq).primary(state.turns.view)
     for start in state.epochs[1:][-2:]:
         if start.first == next_seq:
             _take_over(execution, start.membership)
         elif start.first + interval == next_seq:
             _let_go(execution, start.membership)
     latest = state.epochs[-1].membership
-    named = next_membership(latest, state.changes, set(map(ReplicaId, state.accused)))
+    state.set_turns(state.turns.at_checkpoint(execution.seq, interval, latest.replicas))
+    named = next_membership(
+        latest,
+        state.changes,
+        set(map(ReplicaId, state.accused)),
+        sitting_out=state.turns.sitting_out(execution.seq, interval),
+        last_primary=last_primary,
+    )
     if named is None:
         return None
     state.add_epoch(EpochStart(Seq(execution.seq + interval + 1), named))
@@ -99,6 +107,7 @@ def turn(execution: Execution) -> Membership | None:
 def _take_over(execution: Execution, membership: Membership) -> None:
     """Note who votes from the next batch on; changes without a removal have come to their end."""
     state = execution.state
+    state.set_turns(replace(state.turns, view=View(0)))
     for change in state.changes:
         if change.epoch == membership.epoch:
             state.put_peer(replace(state.peers[change.peer], is_replica=change.votes))

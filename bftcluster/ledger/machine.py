@@ -11,7 +11,7 @@ from bftcluster.errors import (
     SigningError,
     ThresholdNotMetError,
 )
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.accusing import accuse
 from bftcluster.ledger.admitting import turn
 from bftcluster.ledger.announcing import join, report
@@ -48,6 +48,8 @@ class OrderedBatch:
 
     seq: Seq
     timestamp_ms: int
+    view: View
+    """In which it was proposed first."""
     requests: tuple[bytes, ...]
 
 
@@ -79,6 +81,8 @@ def apply(
         pins=head.pins,
         proposals_open=head.proposals_open,
     )
+    if batch.view > state.turns.view:
+        state.set_turns(state.turns.after(batch.view, batch.seq, state.membership_at(batch.seq)))
     next_sweep_ms = head.next_sweep_ms
     if execution.now_ms >= next_sweep_ms:
         next_sweep_ms = sweep(execution)

@@ -37,13 +37,25 @@ class Change:
 
 
 def next_membership(
-    current: Membership, changes: Sequence[Change], accused: Collection[ReplicaId]
+    current: Membership,
+    changes: Sequence[Change],
+    accused: Collection[ReplicaId],
+    *,
+    sitting_out: Sequence[ReplicaId],
+    last_primary: ReplicaId,
 ) -> Membership | None:
-    """Return the next epoch's voters, as far as the waiting changes go; ``None`` if none differs.
+    """Return the next epoch's voters and who of them are barred; ``None`` if neither differs.
 
     At most ``max(1, f)`` come and as many go in one epoch, in the order of approval, so that every
-    quorum of either epoch has correct replicas of the other. Who stays keeps its turn. Up to f of
-    those who contradicted themselves, as ``accused`` says, are primary no more.
+    quorum of either epoch has correct replicas of the other. Who stays keeps its place in the
+    round, which goes on where it is.
+
+    Args:
+        current: The last membership that was named.
+        changes: Those that wait are carried out, as far as they go.
+        accused: Who contradicted itself: up to f of them are barred.
+        sitting_out: Who is barred as well, as far as there is room: the first of them first.
+        last_primary: Who proposed the last batch. It goes on unless it lied: it works.
     """
     most = max(1, current.f)
     waiting = [change for change in changes if change.is_waiting]
@@ -51,22 +63,35 @@ def next_membership(
     going = [ReplicaId(change.peer) for change in waiting if not change.votes][:most]
     spare = current.n + len(coming) - voters_min(current.n)
     going = going[: max(0, spare)]
-    staying = tuple(replica for replica in current.replicas if replica not in going)
+    staying = [each for each in _round(current, last_primary) if each not in going]
     voters = (*staying, *coming)
-    barred = _barred(current, voters, accused)
-    if voters == current.replicas and barred == current.barred:
+    others = [each for each in sitting_out if each in staying and each != last_primary]
+    barred = _barred(current, voters, accused, others)
+    if not coming and not going and barred == current.barred:
         return None
     return Membership(Epoch(current.epoch + 1), voters, barred)
 
 
+def _round(current: Membership, first: ReplicaId) -> tuple[ReplicaId, ...]:
+    """Return the replicas in rotation order, from ``first`` on if it is one of them."""
+    if first not in current.replicas:
+        return current.replicas
+    turn = current.replicas.index(first)
+    return (*current.replicas[turn:], *current.replicas[:turn])
+
+
 def _barred(
-    current: Membership, voters: Sequence[ReplicaId], accused: Collection[ReplicaId]
+    current: Membership,
+    voters: Sequence[ReplicaId],
+    accused: Collection[ReplicaId],
+    others: Sequence[ReplicaId],
 ) -> frozenset[ReplicaId]:
-    """Return who of ``voters`` is passed over: those barred already before others, then by id."""
-    order = sorted(
+    """Return who of ``voters`` is passed over: liars first, of these those barred already."""
+    liars = sorted(
         (voter for voter in voters if voter in accused),
         key=lambda voter: (voter not in current.barred, voter),
     )
+    order = [*liars, *(each for each in others if each not in accused)]
     return frozenset(order[: (len(voters) - 1) // 3])
 
 

@@ -26,7 +26,9 @@ from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.records import Head, PeerRecord, ProposalRecord, head, peer_record, proposal
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
+from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
+from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.policies import Policy
 
@@ -38,6 +40,7 @@ GROUP_TAG: Final = "group"
 """Peers with the same value of this tag may fail together, as in ipfs-cluster's ``tag:group``."""
 CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
+TURNS_KEY: Final = b"members/turns"
 _OPEN_PROPOSALS_PREFIX: Final = b"open/"
 _PAGE: Final = 1000
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
@@ -66,6 +69,8 @@ class State:
         """Whom proof is recorded against."""
         self.moves = read_moves(self.get(Space.META, MOVES_KEY))
         """Removed peers whose pins are being given to others."""
+        self.turns = read_turns(self.get(Space.META, TURNS_KEY))
+        """Who lost a view lately."""
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         for _, value in self.scan(Space.PEER):
             self._remember_peer(peer_record(value))
@@ -175,6 +180,16 @@ class State:
         """Set which removed peers' pins are being given to others."""
         self.moves = tuple(moves)
         self.put(Space.META, MOVES_KEY, moves_to_value(moves))
+
+    def set_turns(self, turns: Turns) -> None:
+        """Set who lost a view lately."""
+        if turns != self.turns:
+            self.turns = turns
+            self.put(Space.META, TURNS_KEY, turns_to_value(turns))
+
+    def membership_at(self, seq: Seq) -> Membership:
+        """Return who votes on ``seq``, which is at most an interval ahead."""
+        return next(start.membership for start in reversed(self.epochs) if start.first <= seq)
 
     def set_head(self, value: Head) -> None:
         """Move the head of the log."""

@@ -139,7 +139,10 @@ class ExecuteLoop:
 def _ordered(decided: Decided) -> OrderedBatch:
     batch = Batch.from_bytes(decided.batch)
     return OrderedBatch(
-        seq=decided.seq, timestamp_ms=batch.timestamp_ms, requests=tuple(batch.requests)
+        seq=decided.seq,
+        timestamp_ms=batch.timestamp_ms,
+        view=batch.view,
+        requests=tuple(batch.requests),
     )
 
 

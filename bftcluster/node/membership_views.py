@@ -70,6 +70,7 @@ def _view(
         addresses=record.addresses,
         votes=votes,
         since_epoch=_since(epochs, record.peer, current.epoch) if votes else None,
+        is_barred=ReplicaId(record.peer) in current.barred,
         has_joined=record.joined_ms > 0,
         is_connected=record.peer in connected,
         under_way="" if change is None else _under_way(change, epochs),

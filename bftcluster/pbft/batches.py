@@ -1,13 +1,15 @@
-"""The ordered unit: some requests, and the time they are judged by."""
+"""The ordered unit: some requests, the time they are judged by, and who proposed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import View
 from bftcluster.limits import (
     BATCH_REQUESTS_MAX,
     BATCH_SIZE_MAX_BYTES,
+    COUNTER_MAX,
     FRAME_SIZE_MAX_BYTES,
     REQUEST_SIZE_MAX_BYTES,
     TIMESTAMP_MAX_MS,
@@ -21,10 +23,13 @@ class Batch:
     timestamp_ms: int
     """Unix time the primary proposed; greater than that of any batch before. 0 in a null batch."""
     requests: tuple[bytes, ...]
+    view: View = field(default=View(0))
+    """In which it was proposed first. Part of the content, like the time: a later view that
+    proposes the batch again leaves it as it is. 0 in what fills a gap."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes, whose SHA-256 is the batch's digest."""
-        return codec.encode([self.timestamp_ms, list(self.requests)])
+        return codec.encode([self.timestamp_ms, self.view, list(self.requests)])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Batch":
@@ -35,11 +40,13 @@ class Batch:
                 twice, or requests without a time.
         """
         value = codec.decode(data, size_max_bytes=FRAME_SIZE_MAX_BYTES)
-        if type(value) is not list or len(value) != 2:
-            raise MalformedMessageError("a batch is [timestamp, requests]")
-        timestamp_ms, requests = value
+        if type(value) is not list or len(value) != 3:
+            raise MalformedMessageError("a batch is [timestamp, view, requests]")
+        timestamp_ms, view, requests = value
         if type(timestamp_ms) is not int or not 0 <= timestamp_ms <= TIMESTAMP_MAX_MS:
             raise MalformedMessageError("a batch's timestamp is unix milliseconds")
+        if type(view) is not int or not 0 <= view <= COUNTER_MAX:
+            raise MalformedMessageError("a batch's view is a counter")
         if type(requests) is not list or len(requests) > BATCH_REQUESTS_MAX:
             raise MalformedMessageError(f"a batch has at most {BATCH_REQUESTS_MAX} requests")
         if any(type(request) is not bytes for request in requests):
@@ -47,7 +54,7 @@ class Batch:
         _check_sizes(requests)
         if (timestamp_ms == 0) != (not requests):
             raise MalformedMessageError("only the null batch has no time")
-        return cls(timestamp_ms, tuple(requests))
+        return cls(timestamp_ms, tuple(requests), View(view))
 
 
 def _check_sizes(requests: list[bytes]) -> None:

@@ -328,6 +328,7 @@ class CatchUp:
                 self._refused.add(sender)
                 self.fetch_if_behind(after=sender)
                 return Verdict.WRONG_ENTRY
+        self._normal_case.go_on()
         status = core.peers.get(sender)
         if status is not None and status.executed > core.decided:
             self.fetch_if_behind(after=self._before(sender))

@@ -156,6 +156,12 @@ class NormalCase:
                 batch = self._note_timestamp(slot, body, None)
                 core.pool.claim(batch.requests, now_ms=core.now_ms)
 
+    def go_on(self) -> None:
+        """Look at the slot after the last one decided: it may have waited for that."""
+        slot = self._core.log.slots.get(Seq(self._core.decided + 1))
+        if slot is not None:
+            self.advance(slot)
+
     def advance_all(self) -> None:
         """Look at every slot again, after something that held many of them back."""
         core = self._core
@@ -216,7 +222,7 @@ class NormalCase:
             core.out.broadcast(vote.frame())
 
     def _is_good(self, slot: Slot, body: bytes, before_ms: int) -> bool:
-        """Judge a fresh proposal: form, time, and every request."""
+        """Judge a fresh proposal: form, view, time, and every request."""
         core = self._core
         if slot.batch is not None:
             return True
@@ -228,7 +234,9 @@ class NormalCase:
         else:
             ahead_ms = batch.timestamp_ms - core.wall_ms
             skew_max_ms = core.settings.clock_skew_max_ms
-            if batch.timestamp_ms == 0:
+            if batch.view != core.view:
+                verdict, detail = Verdict.BAD_BATCH, f"says it is of view {batch.view}"
+            elif batch.timestamp_ms == 0:
                 pass  # A null batch moves the log on, and has no time of its own.
             elif batch.timestamp_ms <= before_ms:
                 verdict, detail = Verdict.BAD_TIMESTAMP, "not after the batch before"

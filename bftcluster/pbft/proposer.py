@@ -157,7 +157,8 @@ class Proposer:
         requests = core.pool.take(
             requests_max=settings.batch_requests_max, size_max_bytes=settings.batch_size_max_bytes
         )
-        batch = Batch(max(before_ms + 1, core.wall_ms) if requests else 0, requests)
+        timestamp_ms = max(before_ms + 1, core.wall_ms) if requests else 0
+        batch = Batch(timestamp_ms, requests, core.view)
         body = batch.to_bytes()
         core.out.send_early(None, Body(body).frame(), Lane.CONSENSUS)
         slot = core.log.open(self._next, core.view, now_ms=core.now_ms)

@@ -128,6 +128,8 @@ def _row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
         notes.append("never seen")
     if record.get("evidence"):
         notes.append(f"CONTRADICTED ITSELF (evidence {str(record['evidence'])[:16]})")
+    elif record.get("barred"):
+        notes.append("lost its views: not primary for now")
     votes = f"since epoch {record.get('since_epoch')}" if record.get("votes") else "no"
     connected = "yes" if record.get("connected") else "no"
     return str(record.get("name")), votes, connected, str(record.get("id")), "; ".join(notes)

@@ -8,6 +8,7 @@ from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
 from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import MEMBERS
 
 KINDS = {
     "pre-prepare": 1,
@@ -17,6 +18,7 @@ KINDS = {
     "view-change": 5,
     "new-view": 6,
     "body": 10,
+    "requests": 11,
     "entries": 15,
 }
 SETTINGS = Settings(
@@ -35,6 +37,8 @@ class Stage:
         self._cluster.start()
         self._cluster.run(10)
         self._begin_ms = self._cluster.clock.now_ms
+        self._said: list[tuple[int, bytes]] = []
+        """Every frame that any host ever sent, with its index."""
         self._names: dict[Digest, str] = {NULL_DIGEST: "null"}
         self._cuts: list[tuple[set[int], set[int], set[int], set[int]]] = []
         self._cluster.network.sent.clear()
@@ -62,6 +66,11 @@ class Stage:
                         {int(seq) for seq in options.get("seq", "").split(",") if seq},
                     )
                 )
+            case "replay":
+                self._replay(int(options["from"]), int(options["to"]), KINDS[options["kind"]])
+            case "members":
+                members = MEMBERS + bytes(map(int, options["hosts"].split(",")))
+                self._cluster.submit(members, to=int(options["to"]))
             case "heal":
                 self._cuts.clear()
             case "where":
@@ -69,6 +78,11 @@ class Stage:
             case _:
                 raise ValueError(f"unknown command {command!r}")
         return self._heard()
+
+    def _replay(self, source: int, target: int, kind: int) -> None:
+        """Have ``source`` say again to ``target`` the first it ever said of that kind."""
+        said = (f for index, f in self._said if index == source and codec.decode(f)[0] == kind)
+        self._cluster.hosts[target].receive(self._cluster.hosts[source].me, next(said))
 
     @staticmethod
     def _hosts(text: str) -> set[int]:
@@ -89,6 +103,7 @@ class Stage:
         """Return one line per frame and instant: time, sender, receivers, words."""
         lines: dict[tuple[int, int, str], list[str]] = {}
         for at_ms, source, target, frame in self._cluster.network.sent:
+            self._said.append((source, frame))
             words = self._words(source, frame)
             if words:
                 mark = "!" if self._is_cut(source, target, frame) else ""
@@ -134,7 +149,12 @@ class Stage:
                 continue
             replica = host.replica
             mode = "" if replica.is_active else " changing"
-            requests = " ".join(request.decode() for request in host.requests)
+            requests = " ".join(
+                "members" if request.startswith(MEMBERS) else request.decode()
+                for request in host.requests
+            )
+            epoch = f"e{replica.membership.epoch} " if replica.membership.epoch else ""
             place = f"v{replica.view}{mode} s{replica.last_executed} stable={replica.stable}"
+            place = epoch + place
             lines.append(f"{host.index}: {place} [{requests}]")
         return "\n".join(lines)

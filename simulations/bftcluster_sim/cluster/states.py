@@ -158,14 +158,14 @@ class LedgerState:
         return Seq(len(self.entries))
 
     @property
+    def epochs(self) -> tuple[EpochStart, ...]:
+        """Who votes from when on, the epochs to come included."""
+        return self._ledger.epochs
+
+    @property
     def chain(self) -> Digest:
         """Hash chain over everything executed, out of the ledger's head."""
         return self._ledger.head.chain
-
-    @property
-    def epochs(self) -> tuple[EpochStart, ...]:
-        """Who votes from when on, as far as this ledger knows."""
-        return self._ledger.epochs
 
     @property
     def admitted(self) -> set[PeerId]:
@@ -186,7 +186,7 @@ class LedgerState:
         assert one.seq == self.executed + 1, "batches are executed in order, once"
         batch = Batch.from_bytes(one.batch)
         ordered = OrderedBatch(
-            seq=one.seq, timestamp_ms=batch.timestamp_ms, requests=batch.requests
+            seq=one.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
         )
         done = self._ledger.execute([ordered])
         self._write("commit")

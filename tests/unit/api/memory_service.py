@@ -93,6 +93,7 @@ class MemoryService(MemoryContent):
                 addresses=(),
                 votes=peer is not PEERS[3],
                 since_epoch=None if peer is PEERS[3] else Epoch(0),
+                is_barred=peer in PEERS[1:3],
                 has_joined=True,
                 is_connected=True,
                 under_way="",

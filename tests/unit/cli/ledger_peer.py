@@ -43,7 +43,7 @@ from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
@@ -117,7 +117,7 @@ class LedgerPeer(MemoryService):
         seq = Seq(self.ledger.head.seq + 1)
         now_ms = time.time_ns() // 1_000_000
         executed = self.ledger.execute(
-            [OrderedBatch(seq=seq, timestamp_ms=now_ms, requests=(request,))]
+            [OrderedBatch(seq=seq, timestamp_ms=now_ms, view=View(0), requests=(request,))]
         )
         self.store.flush(executed.delta)
         outcome = executed.applied[0].outcomes[0]

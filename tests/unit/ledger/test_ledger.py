@@ -1,7 +1,7 @@
 import pytest
 
 from bftcluster.errors import ConfigError
-from bftcluster.ids import Seq
+from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
@@ -72,7 +72,12 @@ def batches_of(world: World, count: int) -> list[OrderedBatch]:
         for n in range(count)
     ]
     return [
-        OrderedBatch(seq=Seq(n + 1), timestamp_ms=world.now_ms + n * 100, requests=(requests[n],))
+        OrderedBatch(
+            seq=Seq(n + 1),
+            timestamp_ms=world.now_ms + n * 100,
+            view=View(0),
+            requests=(requests[n],),
+        )
         for n in range(count)
     ]
 
@@ -120,7 +125,7 @@ def test_the_head_commits_to_everything_that_was_ordered() -> None:
 
 def test_batches_are_executed_in_order_and_once() -> None:
     world = World()
-    batch = OrderedBatch(seq=Seq(2), timestamp_ms=world.now_ms, requests=())
+    batch = OrderedBatch(seq=Seq(2), timestamp_ms=world.now_ms, view=View(0), requests=())
 
     with pytest.raises(AssertionError, match="in order"):
         world.ledger.execute([batch])

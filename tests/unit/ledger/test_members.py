@@ -188,7 +188,9 @@ def test_so_few_change_at_once_that_quorums_of_both_epochs_meet(n: int, most: in
     coming = [Change(peer=bytes([100 + number]) * 32, votes=True) for number in range(n)]
     going = [Change(peer=each, votes=False) for each in current.replicas]
 
-    following = next_membership(current, [*coming, *going], set())
+    following = next_membership(
+        current, [*coming, *going], set(), sitting_out=[], last_primary=current.replicas[0]
+    )
 
     assert following is not None
     assert len(set(following.replicas) - set(current.replicas)) == most

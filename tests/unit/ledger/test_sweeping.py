@@ -1,4 +1,4 @@
-from bftcluster.ids import Seq
+from bftcluster.ids import Seq, View
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.outcomes import Drop
@@ -123,8 +123,11 @@ def test_what_one_batch_removed_is_not_found_by_the_next_of_the_same_run() -> No
     requests = [Submit(certificate=world.certificate(intent)).to_bytes() for intent in intents]
 
     batches = [
-        OrderedBatch(seq=Seq(1), timestamp_ms=world.now_ms, requests=tuple(requests)),
-        *(OrderedBatch(seq=Seq(n), timestamp_ms=end_ms, requests=()) for n in range(2, 5)),
+        OrderedBatch(seq=Seq(1), timestamp_ms=world.now_ms, view=View(0), requests=tuple(requests)),
+        *(
+            OrderedBatch(seq=Seq(n), timestamp_ms=end_ms, view=View(0), requests=())
+            for n in range(2, 5)
+        ),
     ]
     executed = world.ledger.execute(batches)
     world.store.flush(executed.delta)

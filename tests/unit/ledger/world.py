@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
-from bftcluster.ids import PeerId, Seq
+from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
@@ -90,12 +90,13 @@ class World:
         self.verifier = verifier
         self.ledger = Ledger(self.genesis, self.store, verifier)
 
-    def run(self, *requests: Request | bytes, after_ms: int = 1) -> Applied:
+    def run(self, *requests: Request | bytes, after_ms: int = 1, view: int = 0) -> Applied:
         """Execute one batch, ``after_ms`` after the previous one."""
         self.now_ms += after_ms
         batch = OrderedBatch(
             seq=Seq(self.ledger.head.seq + 1),
             timestamp_ms=self.now_ms,
+            view=View(view),
             requests=tuple(r if isinstance(r, bytes) else r.to_bytes() for r in requests),
         )
         self.last = self.ledger.execute([batch])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ids import Digest, ReplicaId, Seq, View
 from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
@@ -57,11 +57,13 @@ def batch(*requests: bytes, ahead_ms: int = 0) -> bytes:
         (lambda: b"\x00", Verdict.BAD_BATCH),
         (batch, Verdict.BAD_BATCH),
         (lambda: batch(b"a", b"a"), Verdict.BAD_BATCH),
+        (lambda: Batch(WALL_MS, (b"a",), View(1)).to_bytes(), Verdict.BAD_BATCH),
+        (lambda: Batch(0, (), View(1)).to_bytes(), Verdict.BAD_BATCH),
         (lambda: batch(b"inadmissible"), Verdict.INADMISSIBLE),
         (lambda: batch(b"a", ahead_ms=SKEW_MS + 1), Verdict.BAD_TIMESTAMP),
         (lambda: batch(b"a", ahead_ms=-SKEW_MS - 1), Verdict.BAD_TIMESTAMP),
     ],
-    ids=["no batch", "empty", "twice the same", "inadmissible", "future", "past"],
+    ids=["no batch", "empty", "twice", "other view", "null of other view", "bad", "future", "past"],
 )
 def test_a_bad_batch_gets_no_vote(
     backup: Replica, make: Callable[[], bytes], reason: Verdict
@@ -70,6 +72,28 @@ def test_a_bad_batch_gets_no_vote(
 
     assert prepares(readies) == 0
     assert verdicts(readies) == [reason]
+
+
+def test_a_fresh_batch_that_names_an_earlier_view_gets_no_vote() -> None:
+    cluster = Cluster(4)
+    cluster.start()
+    cluster.run(20)
+    cluster.hosts[0].stop()
+    cluster.submit(b"what it leaves undone", to=2)
+    cluster.run(10_000)
+    backup, new_primary = cluster.hosts[2].replica, ReplicaId(sim_key(1))
+    assert (backup.view, backup.last_executed) == (1, 1)
+    now_ms = cluster.clock.now_ms
+    body = Batch(WALL_MS + now_ms, (b"another",), View(0)).to_bytes()
+    proposal = vote(VoteKind.PRE_PREPARE, 1, seq=2, digest=batch_digest(body), view=1)
+
+    sent = [
+        backup.step(MessageReceived(new_primary, frame), now_ms=now_ms, wall_ms=WALL_MS + now_ms)
+        for frame in (Body(body).frame(), proposal.frame())
+    ]
+
+    assert prepares(sent) == 0
+    assert verdicts(sent) == [Verdict.BAD_BATCH]
 
 
 @pytest.mark.parametrize("ahead_ms", [-SKEW_MS, 0, SKEW_MS])

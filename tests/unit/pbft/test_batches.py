@@ -4,7 +4,13 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES, REQUEST_SIZE_MAX_BYTES
+from bftcluster.ids import View
+from bftcluster.limits import (
+    BATCH_REQUESTS_MAX,
+    BATCH_SIZE_MAX_BYTES,
+    COUNTER_MAX,
+    REQUEST_SIZE_MAX_BYTES,
+)
 from bftcluster.pbft import NULL_BATCH, Batch
 
 KIB = 1 << 10
@@ -21,30 +27,36 @@ KIB = 1 << 10
     ids=["one", "most", "largest request", "largest batch"],
 )
 def test_a_batch_within_bounds_is_read_back(requests: tuple[bytes, ...]) -> None:
-    batch = Batch(1, requests)
+    for view in (0, COUNTER_MAX):
+        batch = Batch(1, requests, View(view))
 
-    assert Batch.from_bytes(batch.to_bytes()) == batch
+        assert Batch.from_bytes(batch.to_bytes()) == batch
 
 
 @pytest.mark.parametrize(
     "value",
     [
         [],
-        [1],
-        [1, [b"a"], 0],
-        ["1", [b"a"]],
-        [True, [b"a"]],
-        [-1, [b"a"]],
-        [1 << 53, [b"a"]],
-        [1, b"a"],
-        [1, ["a"]],
-        [1, [b""]],
-        [1, [b"a", b"a"]],
-        [0, [b"a"]],
-        [1, []],
-        [1, [b"%d" % number for number in range(BATCH_REQUESTS_MAX + 1)]],
-        [1, [bytes(REQUEST_SIZE_MAX_BYTES + 1)]],
-        [1, [bytes([n]) * (250 * KIB) for n in range(BATCH_SIZE_MAX_BYTES // (250 * KIB) + 1)]],
+        [1, 0],
+        [1, [b"a"]],
+        [1, 0, [b"a"], 0],
+        ["1", 0, [b"a"]],
+        [True, 0, [b"a"]],
+        [-1, 0, [b"a"]],
+        [1 << 53, 0, [b"a"]],
+        [1, "0", [b"a"]],
+        [1, False, [b"a"]],
+        [1, -1, [b"a"]],
+        [1, COUNTER_MAX + 1, [b"a"]],
+        [1, 0, b"a"],
+        [1, 0, ["a"]],
+        [1, 0, [b""]],
+        [1, 0, [b"a", b"a"]],
+        [0, 0, [b"a"]],
+        [1, 0, []],
+        [1, 0, [b"%d" % number for number in range(BATCH_REQUESTS_MAX + 1)]],
+        [1, 0, [bytes(REQUEST_SIZE_MAX_BYTES + 1)]],
+        [1, 0, [bytes([n]) * (250 * KIB) for n in range(BATCH_SIZE_MAX_BYTES // (250 * KIB) + 1)]],
     ],
 )
 def test_anything_else_is_refused(value: object) -> None:

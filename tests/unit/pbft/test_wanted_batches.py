@@ -1,7 +1,7 @@
 """A state with work under way moves on although nobody asks for anything."""
 
 from bftcluster.ids import Seq
-from bftcluster.pbft import Settings
+from bftcluster.pbft import Batch, Settings
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster_sim.cluster.cluster import Cluster
 
@@ -60,6 +60,7 @@ def test_the_next_primary_goes_on_where_a_crashed_one_stopped() -> None:
     cluster.run(20_000)
 
     assert min(executed(cluster)) >= WANTED
+    assert {Batch.from_bytes(batch).view for batch in cluster.hosts[1].log[20:]} == {1}
     cluster.check_agreement()
 
 

@@ -107,9 +107,9 @@ def test_changes_reach_into_certificates_and_batches() -> None:
     batches = [codec.decode(lie.batch) for lie in decodable(lies(Body(BATCH), 300))]
 
     assert views >= {0, 1}
-    assert [1_000, [b"one"]] in batches
-    assert [1_000, [b"two", b"one"]] in batches
-    assert [1_001, [b"one", b"two"]] in batches
+    assert [1_000, 0, [b"one"]] in batches
+    assert [1_000, 0, [b"two", b"one"]] in batches
+    assert [1_001, 0, [b"one", b"two"]] in batches
 
 
 def decodable(messages: list[Message]) -> list[Body]:

@@ -1,0 +1,55 @@
+"""What was decided becomes state, just as it was ordered."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from bftcluster.ids import ReplicaId, Seq, View
+from bftcluster.node.config import Config
+from bftcluster.node.execute_loop import ExecuteLoop
+from bftcluster.node.gateway import Gateway
+from bftcluster.node.identity import create_identity
+from bftcluster.node.inbox import Inbox
+from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.pinset import Pinset
+from bftcluster.pbft import Batch, Decided, Event, Executed
+from tests.unit.ledger.world import PEERS, START_MS, genesis_of, peer_id
+
+INTERVAL = 4
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    """Those of the first of four peers, with a checkpoint every four batches."""
+    key = create_identity(tmp_path / "identity.key")
+    genesis = genesis_of(peers=[key, *PEERS[:3]], checkpoint_interval=INTERVAL)
+    (tmp_path / "genesis.cbor").write_bytes(genesis.to_bytes())
+    with open_parts(Config.from_values(tmp_path, {"storage": {"quota": "64MB"}})) as parts:
+        yield parts
+
+
+async def test_a_batch_counts_for_the_view_it_was_proposed_in_not_for_that_of_its_certificate(
+    parts: Parts, nursery: trio.Nursery
+) -> None:
+    inbox: Inbox[Event] = Inbox(external_max=10)
+    reports, reported = trio.open_memory_channel[Executed](INTERVAL)
+    loop = ExecuteLoop(
+        ledger=parts.ledger,
+        store=parts.store,
+        gateway=Gateway(inbox=inbox, verifier=parts.verifier, pinset=Pinset(parts.store.reader)),
+        report=reports.send_nowait,
+        carry_out=lambda _effects: None,
+        log_kept_seqs=None,
+    )
+    nursery.start_soon(loop.run)
+
+    for seq in range(1, INTERVAL + 1):
+        batch = Batch(START_MS + seq, (b"some request",), View(2))
+        loop.decide(Decided(Seq(seq), View(3), batch.to_bytes(), b""))
+    executed = [await reported.receive() for _ in range(INTERVAL)]
+
+    named = executed[-1].next_membership
+    assert named is not None
+    assert named.barred == {ReplicaId(peer_id(PEERS[0]))}
