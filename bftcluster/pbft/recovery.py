@@ -141,6 +141,9 @@ def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
 
 def _restore_proposal(core: Core, record: ProposalAccepted) -> None:
     slot = _reopen(core, record.seq, record.view)
+    body = core.log.bodies.get(record.digest)
+    if body is not None:  # Null batches of one view are alike, and written down once for all.
+        core.log.bodies.keep(record.seq, record.digest, body)
     slot.accepted_proposal = Vote(
         VoteKind.PRE_PREPARE,
         record.epoch,

@@ -4,6 +4,7 @@ from bftcluster.ids import Seq
 from bftcluster.pbft import Batch, Settings
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import CrashedError, Effect
 
 WANTED = Seq(40)
 SETTINGS = Settings(checkpoint_interval_seqs=16, window_size_seqs=64)
@@ -75,5 +76,28 @@ def test_after_a_restart_of_all_the_work_goes_on() -> None:
         host.start()
     cluster.run(20_000)
 
+    assert min(executed(cluster)) >= WANTED
+    cluster.check_agreement()
+
+
+def test_null_batches_that_are_alike_outlive_a_crash_before_the_log_is_cut() -> None:
+    cluster = wanting()
+    cluster.submit(b"starts it")
+    cluster.run(5)
+    cluster.hosts[0].stop()
+    cluster.submit(b"shows that the primary is gone", to=1)
+    victim = cluster.hosts[2]
+
+    def die_at_the_cut(effect: Effect) -> None:
+        if effect is Effect.TRUNCATE and victim.replica.stable:
+            raise CrashedError
+
+    victim.before_effect = die_at_the_cut
+    cluster.run(20_000)
+    assert not victim.is_up
+
+    victim.before_effect = lambda _effect: None
+    victim.start()
+    cluster.run(20_000)
     assert min(executed(cluster)) >= WANTED
     cluster.check_agreement()
