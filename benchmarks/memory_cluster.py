@@ -16,6 +16,7 @@ from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.spaces import STATE_SPACES, Key
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.node.inbox import EVENTS_PER_TURN_MAX
 from bftcluster.pbft import (
     Batch,
     Decided,
@@ -118,13 +119,13 @@ class MemoryCluster:
 
     def settle(self) -> None:
         """Deliver until nothing is on its way. Time stands still."""
-        while self._deliver_one():
+        while self._deliver():
             pass
 
     def run_until(self, pins: int, *, limit_ms: int) -> None:
         """Deliver, and let time pass when nothing is on its way, until every peer has the pins."""
         while any(peer.ledger.head.pins < pins for peer in self.peers):
-            if not self._deliver_one():
+            if not self._deliver():
                 self._let_time_pass()
             assert self.now_ms <= limit_ms, "the cluster makes progress in time"
 
@@ -145,15 +146,18 @@ class MemoryCluster:
             digest.update(repr(sorted(peer.state().items())).encode())
         return digest.hexdigest()
 
-    def _deliver_one(self) -> bool:
+    def _deliver(self) -> bool:
+        """Give one peer what waits for it, as a node's loop does; one event if order is drawn."""
         waiting = [index for index, queue in enumerate(self._queues) if queue]
         if not waiting:
             return False
         index = waiting[0] if self._random is None else self._random.choice(waiting)
-        event = self._queues[index].popleft()
+        queue = self._queues[index]
+        count = 1 if self._random is not None else min(len(queue), EVENTS_PER_TURN_MAX)
+        events = [queue.popleft() for _ in range(count)]
         if self._random is not None:
-            self._trace.update(repr((self.now_ms, index, event)).encode())
-        self._carry_out(index, self.peers[index].replica.step(event, **self._time()))
+            self._trace.update(repr((self.now_ms, index, events)).encode())
+        self._carry_out(index, self.peers[index].replica.step(*events, **self._time()))
         return True
 
     def _carry_out(self, index: int, ready: Ready) -> None:
