@@ -235,7 +235,7 @@ class Peer:
         giver = StateGiver(
             reader=parts.store.reader,
             send=self._send_sync,
-            stable=lambda: parts.replica.stable_certificate,
+            stable=lambda: self._replica_loop.stable,
             keep_earlier=parts.ledger.keep_earlier,
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
         )

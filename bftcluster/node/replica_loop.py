@@ -101,6 +101,8 @@ class ReplicaLoop:
         self._evidence = evidence
         self._accuse = accuse
         self._deadline_ms = 0
+        self.stable = replica.stable_certificate
+        """The last stable checkpoint that may be shown: a vote of ours in it is durable."""
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
@@ -115,6 +117,7 @@ class ReplicaLoop:
         if ready.records:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(self._wal.append, ready.records)
+        self.stable = self.replica.stable_certificate
         self._send_all(ready.messages)
         for decided in ready.decided:
             self._decide(decided)

@@ -24,7 +24,7 @@ from bftcluster.pbft import (
     RequestSubmitted,
     Settings,
 )
-from bftcluster.pbft.records import Voted, parse_record
+from bftcluster.pbft.records import Stable, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.hosts import AcceptEverything
@@ -71,6 +71,9 @@ class Peer:
         )
 
     def append(self, records: Sequence[bytes]) -> None:
+        shown = self.loop.stable
+        if shown is not None and Stable(shown).to_bytes() not in self.durable:
+            self.premature.append(shown)
         self.durable += records
         self.happened.append("durable")
 
@@ -148,6 +151,17 @@ async def test_votes_are_dropped_only_when_the_ledger_is_durable(tmp_path: Path)
                 await trio.lowlevel.checkpoint()
 
     assert peer.happened.index("ledger synced") < peer.happened.index("rewritten")
+
+
+async def test_a_checkpoint_is_shown_only_when_it_is_durable(tmp_path: Path) -> None:
+    async with running(tmp_path) as peer:
+        for number in range(CHECKPOINT_INTERVAL):
+            await decide_next(peer, b"request %d" % number)
+        with trio.fail_after(5):
+            while peer.loop.stable is None:
+                await trio.lowlevel.checkpoint()
+
+    assert peer.premature == []
 
 
 async def test_a_log_that_fails_sends_nothing(tmp_path: Path) -> None:
