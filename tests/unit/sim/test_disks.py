@@ -6,7 +6,14 @@ from random import Random
 
 import pytest
 
-from bftcluster_sim.cluster.disks import SECTOR_SIZE_BYTES, Failure, Lie, Loss, SimDisk
+from bftcluster_sim.cluster.disks import (
+    SECTOR_SIZE_BYTES,
+    Failure,
+    Lie,
+    Loss,
+    SimDisk,
+    SimFile,
+)
 
 SYNCED = b"s" * 100
 UNSYNCED = b"u" * (3 * SECTOR_SIZE_BYTES)
@@ -18,12 +25,17 @@ def randoms() -> Iterator[Random]:
     return (Random(seed) for seed in range(50))
 
 
-def half_written() -> SimDisk:
+def synced() -> tuple[SimDisk, SimFile]:
     disk = SimDisk()
     file = disk.create("log")
     file.append(SYNCED)
     file.sync()
     disk.sync_directory()
+    return disk, file
+
+
+def half_written() -> SimDisk:
+    disk, file = synced()
     file.append(UNSYNCED)
     return disk
 
@@ -169,11 +181,7 @@ def test_every_call_that_changes_something_can_be_the_last(call: str) -> None:
 
 
 def test_after_a_sync_that_failed_the_next_one_succeeds_without_the_bytes() -> None:
-    disk = SimDisk()
-    file = disk.create("log")
-    file.append(SYNCED)
-    file.sync()
-    disk.sync_directory()
+    disk, file = synced()
     file.append(b"lost")
     disk.failure = Failure(errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
