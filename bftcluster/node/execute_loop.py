@@ -16,6 +16,7 @@ from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.outcomes import Effect, Outcome
 from bftcluster.ledger.spaces import Delta
+from bftcluster.node.in_place import InPlace
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
@@ -73,6 +74,7 @@ class ExecuteLoop:
         self._decided: deque[Decided] = deque()
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
+        self._executing = InPlace()
 
     def decide(self, decided: Decided) -> None:
         """Queue a batch. The replica's window bounds how many wait."""
@@ -116,7 +118,7 @@ class ExecuteLoop:
     async def _execute(self, turn: Sequence[Decided]) -> None:
         batches = [_ordered(decided) for decided in turn]
         async with self._store_lock:
-            executed = await trio.to_thread.run_sync(self._execute_and_flush, turn, batches)
+            executed = await self._executing.run(self._execute_and_flush, turn, batches)
         for batch, applied in zip(batches, executed.applied, strict=True):
             named = executed.memberships.get(batch.seq)
             if named is not None:
