@@ -16,8 +16,8 @@ from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.outcomes import Effect, Outcome
 from bftcluster.ledger.spaces import Delta
-from bftcluster.node.in_place import InPlace
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
+from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
 
