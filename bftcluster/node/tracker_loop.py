@@ -44,6 +44,7 @@ from bftcluster.pins.events import (
     Stopped,
     Tick,
 )
+from bftcluster.pins.pace import Pace
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
@@ -92,6 +93,7 @@ class TrackerLoop:
         """What the ledger changed and the tracker has yet to hear."""
         self._missed = False
         self._changed = trio.Event()
+        self._visits = Pace(settings.visit_interval_ms)
         self._running: dict[int, trio.CancelScope] = {}
         self._starting: list[tuple[Fetch, trio.CancelScope]] = []
         self._is_starting = False
@@ -130,6 +132,7 @@ class TrackerLoop:
         """Tell the tracker what changed, in order, after one visit to the store for many pins."""
         while True:
             await self._changed.wait()
+            await trio.sleep(self._visits.pause_ms(self._clock.now_ms()) / 1000)
             self._changed = trio.Event()
             effects, self._effects = self._effects, []
             events: list[Event] = [Missed()] if self._missed else []
@@ -151,6 +154,7 @@ class TrackerLoop:
         if not new:
             return ()
         self._tracker.expect(new)
+        self._visits.begin(self._clock.now_ms())
         return await trio.to_thread.run_sync(self._blocks.pin_present, new)
 
     def _events_of(self, effect: Effect, held: Collection[Cid]) -> Sequence[Event]:
