@@ -144,6 +144,7 @@ def genesis_delta(genesis: Genesis) -> Delta:
         chain=chain,
         next_sweep_ms=genesis.created_ms,
         pins=0,
+        pins_ever=0,
         proposals_open=0,
     )
     rows: dict[Space, Rows] = {

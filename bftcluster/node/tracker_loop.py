@@ -14,8 +14,9 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.outcomes import Drop as DropEffect
-from bftcluster.ledger.outcomes import Effect, HolderChanged, Keep
+from bftcluster.ledger.outcomes import Effect, Keep, Reported
 from bftcluster.ledger.records import HolderStatus, PinRecord
+from bftcluster.ledger.replication import status_of
 from bftcluster.ledger.requests import ReportEntry
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.logs import log_for
@@ -163,24 +164,27 @@ class TrackerLoop:
                 return [Desired(cid=cid, since_ms=record.timestamp_ms, is_held=cid in held)]
             case Keep(cid=cid) if not self._is_upload(cid):
                 return [NotDesired(cid=cid)]
-            case HolderChanged(cid=cid, replicated=True) if self._is_upload(cid):
-                self._give_up_upload(cid)
+            case Reported(cids=cids):
+                self._look_after_uploads([cid for cid in cids if self._is_upload(cid)])
             case DropEffect(cid=cid):
                 return [NotDesired(cid=cid)]
             case _:
                 pass
         return ()
 
-    def _give_up_upload(self, cid: Cid) -> None:
-        """Enough peers hold what was added here: from now on it stays only if it is ours."""
-        self._uploads.give_up(cid)
-        if self._nursery is not None:
-            self._nursery.start_soon(self._drop_unless_mine, cid)
+    def _look_after_uploads(self, cids: Sequence[Cid]) -> None:
+        if cids and self._nursery is not None:
+            self._nursery.start_soon(self._give_up_replicated, cids)
 
-    async def _drop_unless_mine(self, cid: Cid) -> None:
-        record = await self._pinset.pin(cid)
-        if record is None or not self._is_mine(record):
-            self._step(NotDesired(cid=cid))
+    async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
+        """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
+        pins = await self._pinset.pins_of(cids)
+        peers = list(self._pinset.peers().values())
+        for cid, record in pins.items():
+            if status_of(record, peers).is_replicated:
+                self._uploads.give_up(cid)
+                if not self._is_mine(record):
+                    self._step(NotDesired(cid=cid))
 
     def recover(self, cid: Cid) -> None:
         """Retry one CID now, if it failed."""
@@ -310,7 +314,7 @@ class TrackerLoop:
         self._step(await read(scan))
 
     async def _scan_desired(self, scan: Scan) -> Scanned:
-        records = await self._pinset.page(Cid(scan.after), scan.limit)
+        records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if self._is_mine(record)]
         kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in mine])
         observations = [
