@@ -44,7 +44,7 @@ class Story:
             self.pins += 1
         has_progressed = world.run_until(
             world.clock.now_ms + limit_ms,
-            lambda: all(world.integrity.has_effect(i, one) for i in who for one in wanted),
+            lambda: all(world.has_effect(world.nodes[i], one) for i in who for one in wanted),
         )
         return judge("a topology", world, has_progressed=has_progressed).verdict
 

@@ -60,7 +60,7 @@ class Peer:
             wal=self,
             inbox=self.inbox,
             clock=self,
-            send=self.send,
+            send=self.send_all,
             decide=self.decide,
             read_log=lambda _: None,
             fetch_state=lambda _: None,
@@ -86,6 +86,10 @@ class Peer:
 
     def wall_ms(self) -> int:
         return self.now_ms()
+
+    def send_all(self, outbounds: Sequence[Outbound]) -> None:
+        for outbound in outbounds:
+            self.send(outbound)
 
     def send(self, outbound: Outbound) -> None:
         kind, *rest = codec.decode(outbound.frame)
