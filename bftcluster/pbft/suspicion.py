@@ -68,6 +68,7 @@ class Suspicion:
         if core.now_ms < self._relay_ms:
             return
         overdue: list[Pending] = []
+        is_heard = not self._is_alone()
         for pending in core.pool.pending():
             if pending.ours:
                 due_ms = pending.since_ms + timeout_ms
@@ -75,6 +76,8 @@ class Suspicion:
                     due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
                     if pending.sendings % _RELAYS_IN_STEP == 0:
                         due_ms += timeout_ms // 3
+                    if is_heard and pending.sent_ms <= self._alone_ms:
+                        due_ms = core.now_ms  # Nobody heard it: no primary can know of it.
                 if core.now_ms >= due_ms:
                     overdue.append(pending)
                 else:
