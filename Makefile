@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
+COMPILED := $(BIN)/python scripts/compile_core.py
 
 .PHONY: help
 help: ## list the commands
@@ -31,6 +32,10 @@ demo: setup ## run four peers on this machine: a pin from signature to disk
 .PHONY: test
 test: setup ## run the tests that finish within a minute or two
 	@$(PYTEST) -m "not ($(NOT_FAST))"
+
+.PHONY: test-compiled
+test-compiled: setup ## compile the core as in a wheel, and run the fast tests with it
+	@$(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" tests/unit tests/property tests/datadriven tests/simulation
 
 .PHONY: test-slow
 test-slow: setup ## run the slow tests: processes, crashes, longer searches
@@ -70,8 +75,8 @@ mutants: setup ## seed one bug at a time and see which test notices it (five min
 	@$(BIN)/python -m tests.mutants.run
 
 .PHONY: bench
-bench: setup ## run the benchmarks; writes benchmarks/results.json
-	@$(BIN)/python -m benchmarks.run
+bench: setup ## run the benchmarks with a compiled core; writes benchmarks/results.json
+	@$(COMPILED) $(BIN)/python -m benchmarks.run
 
 .PHONY: lock
 lock: setup ## resolve requirements/dev.txt anew

@@ -11,7 +11,7 @@ from typing import Final, NewType
 
 import base58
 
-from bftcluster.errors import CidMismatchError, UsageError
+from bftcluster.errors import CidMismatchError, InvalidCidError
 from bftcluster.limits import CID_SIZE_MAX_BYTES, CID_TEXT_SIZE_MAX_CHARS
 
 Cid = NewType("Cid", bytes)
@@ -34,12 +34,6 @@ _COMMON_PREFIXES: Final = frozenset(
 """What nearly every CID begins with: looked up before anything is parsed."""
 _IDENTITY: Final = 0x00
 _IDENTITY_SIZE_MAX_BYTES: Final = 64
-
-
-class InvalidCidError(UsageError):
-    """Text or bytes that are no CID this cluster can verify."""
-
-    hint = "a CID looks like bafy… (version 1) or Qm… (version 0); `ipfs cid format` can convert it"
 
 
 def parse(text: str) -> Cid:

@@ -5,12 +5,14 @@ and maps whose keys are all text or all unsigned. Signed messages are positional
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import cbor2
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import CBOR_DEPTH_MAX, CBOR_SIZE_MAX_BYTES
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 64) - 1
@@ -33,7 +35,7 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - the codec is where untyped va
         raise MalformedMessageError(f"text that UTF-8 cannot hold: {exc.reason}") from None
 
 
-def decode(data: bytes, *, size_max_bytes: int = CBOR_SIZE_MAX_BYTES) -> Any:  # noqa: ANN401
+def decode(data: Buffer, *, size_max_bytes: int = CBOR_SIZE_MAX_BYTES) -> Any:  # noqa: ANN401
     """Return the value whose only encoding is ``data``.
 
     Args:

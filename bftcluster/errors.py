@@ -3,6 +3,7 @@
 ClusterError                      every expected failure; has .hint
 ├── ConfigError                   a file or flag is wrong
 ├── UsageError                    a command or request asks for what makes no sense
+│   └── InvalidCidError           text or bytes that are no CID
 ├── RefusedError                  the cluster understood, and said no
 ├── NotFoundError                 what was asked about is not part of the replicated state
 ├── NotReachedError               nobody answered in time, or too few did
@@ -56,6 +57,12 @@ class ConfigError(ClusterError):
 
 class UsageError(ClusterError):
     """A command or request asks for what makes no sense."""
+
+
+class InvalidCidError(UsageError):
+    """Text or bytes that are no CID this cluster can verify."""
+
+    hint = "a CID looks like bafy… (version 1) or Qm… (version 0); `ipfs cid format` can convert it"
 
 
 class RefusedError(ClusterError):

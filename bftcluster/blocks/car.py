@@ -8,8 +8,8 @@ from bftcluster.blocks.dag_cbor import cids_in
 from bftcluster.blocks.ingest import Ingest
 from bftcluster.blocks.port import BlockSource, BlockStore
 from bftcluster.blocks.walk import walk
-from bftcluster.cid import Cid, InvalidCidError, from_bytes, read_varint, write_varint
-from bftcluster.errors import CidMismatchError, MalformedContentError
+from bftcluster.cid import Cid, from_bytes, read_varint, write_varint
+from bftcluster.errors import CidMismatchError, InvalidCidError, MalformedContentError
 from bftcluster.limits import (
     BLOCK_SIZE_MAX_BYTES,
     CAR_HEADER_SIZE_MAX_BYTES,

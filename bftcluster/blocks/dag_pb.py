@@ -7,8 +7,8 @@ specification). Everything read here may come from a stranger, so sizes are chec
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bftcluster.cid import Cid, InvalidCidError, from_bytes, read_varint, write_varint
-from bftcluster.errors import MalformedContentError
+from bftcluster.cid import Cid, from_bytes, read_varint, write_varint
+from bftcluster.errors import InvalidCidError, MalformedContentError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
 _NODE_DATA = 0x0A

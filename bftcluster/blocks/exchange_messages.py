@@ -13,8 +13,8 @@ from enum import IntEnum
 from typing import Any, Final, assert_never
 
 from bftcluster import codec
-from bftcluster.cid import Cid, InvalidCidError, from_bytes
-from bftcluster.errors import MalformedMessageError
+from bftcluster.cid import Cid, from_bytes
+from bftcluster.errors import InvalidCidError, MalformedMessageError
 from bftcluster.limits import (
     BLOCK_SIZE_MAX_BYTES,
     END_ABSENT_MAX,

@@ -18,7 +18,6 @@ from bftcluster.blocks.walk import batches, held_cids
 from bftcluster.cid import (
     RAW,
     Cid,
-    InvalidCidError,
     from_bytes,
     text,
     verify_block,
@@ -28,6 +27,7 @@ from bftcluster.errors import (
     BlockStoreError,
     CidMismatchError,
     ConfigError,
+    InvalidCidError,
     StorageError,
 )
 from bftcluster.limits import STORE_GROUP_BLOCKS_MAX, STORE_QUOTA_MIN_BYTES

@@ -30,7 +30,7 @@ from bftcluster.limits import (
     PUBLIC_KEY_SIZE_BYTES,
     TIME_MAX_MS,
 )
-from bftcluster.signing.wire import check_array
+from bftcluster.signing.wire import check_array, check_items
 
 EVERYWHERE: Final = -1
 """As a replication factor: every peer holds the pin."""
@@ -169,9 +169,9 @@ def _parse_pin(items: list[Any]) -> PinOperation:
         replication_max=most,
         mode=_MODES[mode],
         metadata=tuple([_parse_pair(item) for item in metadata]),
-        user_allocations=tuple(users),
+        user_allocations=tuple(map(PeerId, check_items(users, bytes, "an allocation"))),
         expire_at_ms=expire_at_ms,
-        origins=tuple(origins),
+        origins=check_items(origins, str, "an origin"),
         pin_update=cids.from_bytes(update) if update else None,
     )
 
@@ -210,7 +210,7 @@ def _check_metadata(metadata: tuple[tuple[str, str], ...]) -> None:
 def _check_user_allocations(peers: tuple[PeerId, ...]) -> None:
     if len(peers) > PIN_USER_ALLOCATIONS_MAX:
         raise UsageError(f"at most {PIN_USER_ALLOCATIONS_MAX} user allocations")
-    if any(type(peer) is not bytes or len(peer) != PUBLIC_KEY_SIZE_BYTES for peer in peers):
+    if any(len(peer) != PUBLIC_KEY_SIZE_BYTES for peer in peers):
         raise UsageError("a user allocation is no peer id")
     if len(set(peers)) != len(peers):
         raise UsageError("user allocations must be distinct")
@@ -220,7 +220,7 @@ def _check_origins(origins: tuple[str, ...]) -> None:
     if len(origins) > PIN_ORIGINS_MAX:
         raise UsageError(f"a pin has at most {PIN_ORIGINS_MAX} origins")
     for origin in origins:
-        if type(origin) is not str or len(origin) > MULTIADDR_MAX_CHARS:
+        if len(origin) > MULTIADDR_MAX_CHARS:
             raise UsageError("an origin is no multiaddr")
         if not origin.startswith("/") or "/p2p/" not in origin:
             raise UsageError("an origin is a multiaddr that names its peer: /…/p2p/…")

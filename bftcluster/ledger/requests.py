@@ -25,7 +25,7 @@ from bftcluster.limits import (
 )
 from bftcluster.signing.approvals import Approval, ApprovalCertificate
 from bftcluster.signing.envelope import Domain, Signer, sign
-from bftcluster.signing.wire import check_array, check_size, read_array
+from bftcluster.signing.wire import check_array, check_items, check_size, read_array
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
 _VOTE_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
@@ -287,15 +287,16 @@ def _parse_report(payload: bytes, signature: bytes) -> ReportPinned:
             raise MalformedMessageError(
                 f"an error text of more than {REPORT_ERROR_MAX_BYTES} bytes"
             )
+    held, dropped = check_items(pinned, bytes, "a CID"), check_items(unpinned, bytes, "a CID")
     entries = (
-        *(ReportEntry(cid, HolderStatus.PINNED) for cid in pinned),
-        *(ReportEntry(cid, HolderStatus.UNPINNED) for cid in unpinned),
+        *(ReportEntry(Cid(cid), HolderStatus.PINNED) for cid in held),
+        *(ReportEntry(Cid(cid), HolderStatus.UNPINNED) for cid in dropped),
         *(ReportEntry(Cid(cid), HolderStatus.PIN_ERROR, text) for cid, text in pairs),
     )
     if len(entries) > REPORT_ENTRIES_MAX:
         raise MalformedMessageError(f"a report of {len(entries)} entries")
     for entry in entries:
-        if type(entry.cid) is not bytes or not 1 <= len(entry.cid) <= CID_SIZE_MAX_BYTES:
+        if not 1 <= len(entry.cid) <= CID_SIZE_MAX_BYTES:
             raise MalformedMessageError("a report names what is no CID")
     return ReportPinned(
         cluster_id=ClusterId(cluster_id),

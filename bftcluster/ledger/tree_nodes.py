@@ -106,10 +106,9 @@ def records_of(stored: bytes) -> list[bytes]:
     """Return the records of a stored page, in order."""
     if stored == EMPTY_PAGE:
         return []
-    count = stored[-1]
-    start = 1 + count * ENTRY_SIZE
+    entries_end = start = 1 + stored[-1] * ENTRY_SIZE
     found = []
-    for entry in range(1, start, ENTRY_SIZE):
+    for entry in range(1, entries_end, ENTRY_SIZE):
         end = start + 2 + stored[start + 1]
         found.append(stored[entry : entry + ENTRY_SIZE] + stored[start:end])
         start = end

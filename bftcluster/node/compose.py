@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import trio
 
+from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
@@ -177,7 +178,7 @@ class Peer:
             nursery.start_soon(self._learner.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
-                _log.info("peer is running", peer=self._parts.name)
+                _log.info("peer is running", peer=self._parts.name, core=core_form())
                 await stop.wait()
             _log.info("stopping")
             nursery.cancel_scope.cancel()

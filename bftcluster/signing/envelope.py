@@ -1,16 +1,11 @@
-"""Signatures with domain separation, and the type that says "this was verified".
+"""Signatures with domain separation.
 
 Signed bytes are ``TAG | payload`` where the tag names protocol, version and kind, and the payload
 binds the cluster and whatever makes it unique. Receivers verify bytes as received, then decode.
 """
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
-
-from bftcluster.errors import BadSignatureError
-
-T = TypeVar("T")
+from typing import Protocol
 
 
 class Domain(Enum):
@@ -50,23 +45,6 @@ class Verifier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Verified(Generic[T]):
-    """A value whose signature was checked. Made by ``verify`` only."""
-
-    value: T
-    signer: bytes
-    payload: bytes
-    signature: bytes
-    _made_by: object
-
-    def __post_init__(self) -> None:
-        assert self._made_by is _PROOF, "only signing makes a Verified"
-
-
-_PROOF = object()
-
-
 def sign(signer: Signer, domain: Domain, payload: bytes) -> bytes:
     """Return the signature of ``payload`` for ``domain``."""
     return signer.sign(domain.value + payload)
@@ -77,21 +55,3 @@ def is_valid(
 ) -> bool:
     """Return whether ``signature`` is ``public_key``'s over ``payload`` for ``domain``."""
     return verifier.verify(public_key, domain.value + payload, signature)
-
-
-def verify(
-    verifier: Verifier,
-    domain: Domain,
-    public_key: bytes,
-    payload: bytes,
-    signature: bytes,
-    value: T,
-) -> Verified[T]:
-    """Return ``value``, decoded from ``payload``, as verified.
-
-    Raises:
-        BadSignatureError: The signature is not ``public_key``'s over ``payload``.
-    """
-    if not is_valid(verifier, domain, public_key, payload, signature):
-        raise BadSignatureError(f"bad {domain.name.lower().replace('_', '-')} signature")
-    return Verified(value, public_key, payload, signature, _PROOF)

@@ -23,6 +23,10 @@ from bftcluster.signing.keys import maintainer_text
 from bftcluster.signing.policies import ED25519_MULTISIG, Policy
 
 
+class _Proof:
+    """Held by this module only."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApprovedIntent:
     """An intent that enough maintainers of its policy approved. Made by ``verify_certificate``."""
@@ -30,13 +34,13 @@ class ApprovedIntent:
     intent: Intent
     approvers: tuple[MaintainerId, ...]
     """Whose signatures verified, sorted by key."""
-    _made_by: object
+    _made_by: _Proof
 
     def __post_init__(self) -> None:
         assert self._made_by is _PROOF, "only verify_certificate makes an ApprovedIntent"
 
 
-_PROOF: Final = object()
+_PROOF: Final = _Proof()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

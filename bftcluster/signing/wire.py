@@ -1,9 +1,11 @@
 """Canonical arrays of known shape: how signed structures are read."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
+
+T = TypeVar("T")
 
 
 def read_array(data: bytes, kinds: list[type], what: str, *, size_max_bytes: int) -> list[Any]:
@@ -30,6 +32,17 @@ def check_array(value: object, kinds: list[type], what: str) -> list[Any]:
     if type(value) is not list or list(map(type, value)) != kinds:
         raise MalformedMessageError(f"{what} has another shape")
     return value
+
+
+def check_items(items: list[Any], kind: type[T], what: str) -> tuple[T, ...]:
+    """Return the items of an array within an array, if each is exactly of this kind.
+
+    Raises:
+        MalformedMessageError: One is not.
+    """
+    if not all(type(item) is kind for item in items):
+        raise MalformedMessageError(f"{what} of another type")
+    return tuple(items)
 
 
 def check_size(data: bytes, size: int, what: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bftcluster import __version__
+from bftcluster import __version__, core_form
 from bftcluster_cli import (
     cluster_commands,
     config_commands,
@@ -113,5 +113,6 @@ def options(
 
 @app.command("version", cls=Command, epilog=examples("bftcluster version --json"))
 def version(ctx: typer.Context) -> None:
-    """Show the version of this program."""
-    emit(settings_of(ctx), {"version": __version__}, __version__)
+    """Show the version of this program, and whether its core is compiled."""
+    core = core_form()
+    emit(settings_of(ctx), {"version": __version__, "core": core}, f"{__version__} (core {core})")

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from bftcluster import cid
-from bftcluster.errors import CidMismatchError, ClusterError
+from bftcluster.errors import CidMismatchError, ClusterError, InvalidCidError
 from bftcluster.limits import CID_SIZE_MAX_BYTES, CID_TEXT_SIZE_MAX_CHARS
 
 HELLO = b"hello world"
@@ -76,7 +76,7 @@ def test_every_customary_multibase_names_the_same_cid(text: str) -> None:
 
 @pytest.mark.parametrize("text", NOT_CIDS.values(), ids=NOT_CIDS.keys())
 def test_what_is_no_cid_is_refused_with_a_hint(text: str) -> None:
-    with pytest.raises(cid.InvalidCidError) as refusal:
+    with pytest.raises(InvalidCidError) as refusal:
         cid.parse(text)
 
     assert isinstance(refusal.value, ClusterError)
@@ -124,14 +124,14 @@ def test_blocks_are_checked_with_the_hash_that_the_cid_names(prefix: str, digest
 def test_no_part_of_a_cid_is_a_cid(size: int) -> None:
     whole = cid.parse(HELLO_RAW)
 
-    with pytest.raises(cid.InvalidCidError):
+    with pytest.raises(InvalidCidError):
         cid.from_bytes(whole[:size])
 
 
 def test_size_is_measured_before_anything_is_parsed() -> None:
-    with pytest.raises(cid.InvalidCidError, match="of 257 characters"):
+    with pytest.raises(InvalidCidError, match="of 257 characters"):
         cid.parse("b" * (CID_TEXT_SIZE_MAX_CHARS + 1))
-    with pytest.raises(cid.InvalidCidError, match="of 129 bytes"):
+    with pytest.raises(InvalidCidError, match="of 129 bytes"):
         cid.from_bytes(bytes(CID_SIZE_MAX_BYTES + 1))
 
 

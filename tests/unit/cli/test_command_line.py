@@ -8,11 +8,12 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from bftcluster import __version__
+from bftcluster import __version__, core_form
 from bftcluster_cli.framework import Settings
 from bftcluster_cli.main import app, main
 from tests.unit.cli.conftest import Shell
 
+VERSION = {"version": __version__, "core": core_form()}
 HEAVY = {"libp2p", "sqlalchemy", "httpx", "rich", "nacl", "trio", "cbor2", "starlette", "structlog"}
 
 
@@ -59,20 +60,20 @@ def test_nothing_heavy_is_imported_at_the_start() -> None:
 
 def test_it_runs_as_a_program() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "bftcluster_cli", "version", "--json"],
+        [sys.executable, "-P", "-m", "bftcluster_cli", "version", "--json"],
         capture_output=True,
         text=True,
         check=False,
         env={"PYTHONPATH": ":".join(sys.path)},
     )
 
-    assert (run.returncode, json.loads(run.stdout)) == (0, {"version": __version__})
+    assert (run.returncode, json.loads(run.stdout)) == (0, VERSION)
     assert run.stderr == ""
 
 
 @pytest.mark.parametrize("line", ["--json version", "version --json"])
 def test_global_options_may_stand_anywhere(shell: Shell, line: str) -> None:
-    assert shell.ok(*line.split()).record == {"version": __version__}
+    assert shell.ok(*line.split()).record == VERSION
 
 
 @pytest.mark.parametrize(

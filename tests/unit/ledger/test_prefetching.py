@@ -13,11 +13,12 @@ from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 from tests.unit.signing.people import BOB, VERIFIER
 
 
-class WatchfulStore(MemoryStore):
+class WatchfulStore:
     """Notes which rows were read without having been announced."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._store = MemoryStore()
+        self.iterate, self.flush = self._store.iterate, self._store.flush
         self.announced: set[Key] = set()
         self.surprises: list[Key] = []
 
@@ -27,7 +28,7 @@ class WatchfulStore(MemoryStore):
     def get(self, space: Space, key: bytes) -> bytes | None:
         if (space, key) not in self.announced:
             self.surprises.append((space, key))
-        return super().get(space, key)
+        return self._store.get(space, key)
 
 
 class WatchedWorld(World):

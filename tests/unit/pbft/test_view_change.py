@@ -230,7 +230,7 @@ def test_two_of_four_down_for_hours_and_back_decide_within_the_capped_timeout() 
 def test_a_censored_request_costs_the_primary_its_view_though_it_serves_others() -> None:
     cluster = running()
     primary = cluster.hosts[0]
-    primary.replica._core.pool = Censor(primary.replica._core.pool)
+    primary.replica._core.application = Censor()
 
     cluster.submit(b"censored", to=2)
     for number in range(100):
@@ -242,21 +242,10 @@ def test_a_censored_request_costs_the_primary_its_view_though_it_serves_others()
 
 
 class Censor:
-    """A pool that loses one client's requests: what a censoring primary looks like outside."""
+    """What a primary executes for that takes all requests but one client's."""
 
-    def __init__(self, pool: object) -> None:
-        self._pool = pool
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._pool, name)
-
-    def __len__(self) -> int:
-        return len(self._pool)
-
-    def add(self, request: bytes, **rest: object) -> object:
-        from bftcluster.pbft import Verdict
-
-        return Verdict.DUPLICATE if request == b"censored" else self._pool.add(request, **rest)
+    def admissible(self, request: bytes) -> bool:
+        return request != b"censored"
 
 
 def test_a_slow_replica_that_complains_alone_changes_nothing() -> None:

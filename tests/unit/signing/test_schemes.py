@@ -7,6 +7,7 @@ from bftcluster.signing.approvals import ApprovalCertificate, approve, reject
 from bftcluster.signing.policies import Policy
 from bftcluster.signing.schemes import (
     ApprovedIntent,
+    _Proof,
     certify,
     members,
     tally,
@@ -166,4 +167,4 @@ def test_a_policy_with_a_scheme_that_this_version_lacks_accepts_nothing() -> Non
 
 def test_an_approved_intent_cannot_be_made_up() -> None:
     with pytest.raises(AssertionError, match="only verify_certificate"):
-        ApprovedIntent(INTENT, (), object())
+        ApprovedIntent(INTENT, (), _Proof())
