@@ -15,6 +15,19 @@ from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 _KEY_SIZE: Final = 32
 
 
+def next_counter(last: int, recorded: int, wall_ms: int) -> int:
+    """Return a counter above all that this peer used.
+
+    Unix time rises over restarts as well; but clocks are set back, and then the state knows better.
+
+    Args:
+        last: What this process used last, 0 at first.
+        recorded: That of this peer's record, 0 if there is none.
+        wall_ms: Unix time.
+    """
+    return max(last + 1, recorded + 1, wall_ms)
+
+
 def join(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Join
 ) -> Outcome:

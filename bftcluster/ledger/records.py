@@ -77,6 +77,10 @@ class PinRecord:
         """Whether every peer is to hold it."""
         return not self.allocations
 
+    def is_owed_by(self, peer: PeerId) -> bool:
+        """Return whether ``peer`` is to hold it."""
+        return self.is_everywhere or peer in self.allocations
+
     @property
     def holders(self) -> tuple[PeerId, ...]:
         """Who reported to have it."""

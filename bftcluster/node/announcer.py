@@ -6,6 +6,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import ClusterId
+from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for
@@ -32,6 +33,7 @@ class Announcer:
         clock: Clock,
         gateway: Gateway,
         space: Callable[[], tuple[int, int]],
+        recorded: Callable[[], int],
     ) -> None:
         """Prepare.
 
@@ -42,9 +44,10 @@ class Announcer:
             addresses: Where peers reach this one; None while the cluster does not know it.
             pace_s: Returns how long to wait between announcements that are made only to bring the
                 next checkpoint closer; None if nothing waits for one.
-            clock: Unix time is the counter: it rises over restarts as well.
+            clock: Unix time is the counter, as long as it rises.
             gateway: Where requests go.
             space: Returns bytes lent and bytes still free.
+            recorded: Returns the counter that the cluster has heard last.
         """
         self._signer = signer
         self._cluster_id = cluster_id
@@ -54,6 +57,7 @@ class Announcer:
         self._clock = clock
         self._gateway = gateway
         self._space = space
+        self._recorded = recorded
         self._counter = 0
 
     async def run(self, *, interval_s: float) -> NoReturn:
@@ -109,5 +113,5 @@ class Announcer:
             await trio.sleep(min(POLL_S, remaining_s))
 
     def _next_counter(self) -> int:
-        self._counter = max(self._counter + 1, self._clock.wall_ms())
+        self._counter = next_counter(self._counter, self._recorded(), self._clock.wall_ms())
         return self._counter

@@ -206,6 +206,7 @@ class Peer:
             clock=self._clock,
             gateway=self._gateway,
             space=self._space,
+            recorded=self._recorded_counter,
         )
 
     def _make_tracker(self) -> TrackerLoop:
@@ -304,6 +305,10 @@ class Peer:
     def _own_addresses(self) -> Sequence[str] | None:
         record = self._contacts.records.get(self._parts.me)
         return None if record is None else record.addresses
+
+    def _recorded_counter(self) -> int:
+        record = self._pinset.peers().get(self._parts.me)
+        return 0 if record is None else record.counter
 
     def _pace_s(self) -> float | None:
         """Return how often a voter announces itself so that waiting changes need not wait long."""

@@ -13,12 +13,11 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.outcomes import Drop as DropEffect
 from bftcluster.ledger.outcomes import Effect, Keep, Reported
-from bftcluster.ledger.records import HolderStatus, PinRecord
+from bftcluster.ledger.records import PinRecord
 from bftcluster.ledger.replication import status_of
-from bftcluster.ledger.requests import ReportEntry
 from bftcluster.node.announcer import Announcer
+from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.logs import log_for
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.replica_loop import Clock
@@ -26,7 +25,6 @@ from bftcluster.node.uploads import Uploads
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
-    Desired,
     Drop,
     DropDone,
     DropFailed,
@@ -36,7 +34,6 @@ from bftcluster.pins.events import (
     FetchFailed,
     Missed,
     NotDesired,
-    Observation,
     Recover,
     ReportLine,
     Scan,
@@ -53,12 +50,6 @@ from bftcluster.pins.view import PinInfo, Situation, here
 
 _EFFECTS_MAX: Final = 10_000
 _ENTROPY_SIZE_BYTES: Final = 32
-_HOLDER_STATUS: Final = {
-    TrackerStatus.PINNED: HolderStatus.PINNED,
-    TrackerStatus.PIN_ERROR: HolderStatus.PIN_ERROR,
-    TrackerStatus.UNPINNED: HolderStatus.UNPINNED,
-}
-
 _log = log_for("tracker")
 
 
@@ -139,8 +130,8 @@ class TrackerLoop:
             events: list[Event] = [Missed()] if self._missed else []
             self._missed = False
             held = await self._held(effects)
-            for effect in effects:
-                events += self._events_of(effect, held)
+            found = [self._event_of(effect, held) for effect in effects]
+            events += [event for event in found if event is not None]
             self._step(*events)
 
     async def _held(self, effects: Sequence[Effect]) -> Collection[Cid]:
@@ -149,7 +140,7 @@ class TrackerLoop:
             effect.cid
             for effect in effects
             if isinstance(effect, Keep)
-            and self._is_mine(effect.record)
+            and effect.record.is_owed_by(self._me)
             and self._tracker.item(effect.cid) is None
         ]
         if not new:
@@ -158,19 +149,13 @@ class TrackerLoop:
         self._visits.begin(self._clock.now_ms())
         return await trio.to_thread.run_sync(self._blocks.pin_present, new)
 
-    def _events_of(self, effect: Effect, held: Collection[Cid]) -> Sequence[Event]:
-        match effect:
-            case Keep(cid=cid, record=record) if self._is_mine(record):
-                return [Desired(cid=cid, since_ms=record.timestamp_ms, is_held=cid in held)]
-            case Keep(cid=cid) if not self._is_upload(cid):
-                return [NotDesired(cid=cid)]
-            case Reported(cids=cids):
-                self._look_after_uploads([cid for cid in cids if self._is_upload(cid)])
-            case DropEffect(cid=cid):
-                return [NotDesired(cid=cid)]
-            case _:
-                pass
-        return ()
+    def _event_of(self, effect: Effect, held: Collection[Cid]) -> Event | None:
+        if isinstance(effect, Reported):
+            self._look_after_uploads([cid for cid in effect.cids if self._is_upload(cid)])
+        if not isinstance(effect, Keep):
+            return event_of(effect, self._me, is_held=False)
+        is_held, is_lent = effect.cid in held, self._is_upload(effect.cid)
+        return event_of(effect, self._me, is_held=is_held, is_lent=is_lent)
 
     def _look_after_uploads(self, cids: Sequence[Cid]) -> None:
         if cids and self._nursery is not None:
@@ -183,7 +168,7 @@ class TrackerLoop:
         for cid, record in pins.items():
             if status_of(record, peers).is_replicated:
                 self._uploads.give_up(cid)
-                if not self._is_mine(record):
+                if not record.is_owed_by(self._me):
                     self._step(NotDesired(cid=cid))
 
     def recover(self, cid: Cid) -> None:
@@ -209,7 +194,7 @@ class TrackerLoop:
     def _info(self, record: PinRecord, *, is_present: bool) -> PinInfo:
         situation = Situation(
             is_pinned=True,
-            is_desired=self._is_mine(record),
+            is_desired=record.is_owed_by(self._me),
             is_present=is_present,
             is_reported=self._me in record.holders,
             since_ms=record.timestamp_ms,
@@ -303,10 +288,7 @@ class TrackerLoop:
             self._step(DropDone(cid=drop.cid, ticket=drop.ticket))
 
     async def _report(self, lines: tuple[ReportLine, ...]) -> None:
-        entries = tuple(
-            ReportEntry(line.cid, _HOLDER_STATUS[line.status], line.error) for line in lines
-        )
-        if await self._announcer.report(entries):
+        if await self._announcer.report(entries_of(lines)):
             self._step(Acknowledged(lines=lines))
 
     async def _scan(self, scan: Scan) -> None:
@@ -315,10 +297,10 @@ class TrackerLoop:
 
     async def _scan_desired(self, scan: Scan) -> Scanned:
         records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
-        mine = [record for record in records if self._is_mine(record)]
+        mine = [record for record in records if record.is_owed_by(self._me)]
         kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in mine])
         observations = [
-            self._observation(record, is_present=present)
+            observation(record, self._me, is_present=present)
             for record, present in zip(mine, kept, strict=True)
         ]
         ended = len(records) < scan.limit
@@ -332,22 +314,13 @@ class TrackerLoop:
         observations = []
         for root in roots:
             record = records.get(root.cid)
-            if record is not None and self._is_mine(record):
-                observations.append(self._observation(record, is_present=root.complete))
+            if record is not None and record.is_owed_by(self._me):
+                observations.append(observation(record, self._me, is_present=root.complete))
             elif not self._is_upload(root.cid):
-                observations.append(_unwanted(root.cid))
+                observations.append(unwanted(root.cid))
         ended = len(roots) < scan.limit
         return Scanned(
             observations=tuple(observations), next_after=None if ended else roots[-1].cid
-        )
-
-    def _observation(self, record: PinRecord, *, is_present: bool) -> Observation:
-        return Observation(
-            cid=record.cid,
-            is_desired=self._is_mine(record),
-            is_present=is_present,
-            is_reported=self._me in record.holders,
-            since_ms=record.timestamp_ms,
         )
 
     def _kept(self, cids: Sequence[Cid]) -> list[bool]:
@@ -358,14 +331,7 @@ class TrackerLoop:
     def _is_upload(self, cid: Cid) -> bool:
         return self._uploads.is_kept(cid, wall_ms=self._clock.wall_ms())
 
-    def _is_mine(self, record: PinRecord) -> bool:
-        return record.is_everywhere or self._me in record.allocations
-
     def _patience_s(self) -> float:
         if self._deadline_ms is None:
             return float("inf")
         return max(0, self._deadline_ms - self._clock.now_ms()) / 1000
-
-
-def _unwanted(cid: Cid) -> Observation:
-    return Observation(cid=cid, is_desired=False, is_present=True, is_reported=False, since_ms=0)

@@ -87,8 +87,13 @@ class Checkpoints:
 
     @property
     def target(self) -> CheckpointCertificate | None:
-        """The highest certified checkpoint that we have not executed."""
-        return self._proven
+        """The highest certified checkpoint that we have not executed.
+
+        It may be our stable one: with the power a ledger loses its last flushes, a log does not.
+        """
+        stable = self._core.stable
+        is_lost = stable is not None and stable.seq > self._core.executed
+        return stable if self._proven is None and is_lost else self._proven
 
     def on_vote(self, vote: Vote) -> Verdict:
         """Count a CHECKPOINT."""

@@ -50,6 +50,7 @@ class Chaos:
             (Fault.CRASH_INSIDE, self._light_fuse),
             (Fault.DISK_ERROR, lambda: self._fail_disk(errno.EIO)),
             (Fault.DISK_FULL, lambda: self._fail_disk(errno.ENOSPC)),
+            (Fault.CONTENT, self._fill),
             (Fault.SKEW, self._jump),
             (Fault.PAUSE, self._pause),
         ]
@@ -128,6 +129,16 @@ class Chaos:
 
         at_ms = self.world.clock.now_ms + self.random.choice((300, 1_000, 2_000))
         self.world.clock.call_at(at_ms, mend)
+
+    def _fill(self) -> None:
+        """Let no more blocks fit in a store, for a while."""
+        blocks = self.random.choice(self.world.nodes).blocks
+
+        def empty() -> None:
+            blocks.is_full = False
+
+        blocks.is_full = True
+        self.world.clock.call_at(self.world.clock.now_ms + self.random.choice(_PAUSES_MS), empty)
 
     def _jump(self) -> None:
         node = self.random.choice(self.world.nodes)

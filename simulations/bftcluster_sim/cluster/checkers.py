@@ -4,9 +4,10 @@ Each checker is told what happened, in order, and collects breaches: sentences f
 them looks into a replica: they judge outputs only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.membership import Membership
@@ -213,3 +214,28 @@ class Transfer:
         """``peer`` says that ``source`` gave it what is wrong."""
         if is_correct:
             self.breaches.append(f"S9 transfer: {peer} blames the correct {source}: {why}")
+
+
+@dataclass(slots=True)
+class Replication:
+    """S10: who says that it holds a content does, and in the end each holds what it owes."""
+
+    breaches: list[str] = field(default_factory=list)
+
+    def on_said(self, peer: int, cid: Cid, *, is_kept: bool) -> None:
+        """``peer`` signed that it holds ``cid``."""
+        if not is_kept:
+            self.breaches.append(f"S10 replication: {peer} says that it holds {text(cid)}")
+
+    def on_end(self, peer: int, *, owed: Set[Cid], kept: Set[Cid], reported: Set[Cid]) -> None:
+        """Compare what ``peer`` is to hold with its store, and with what the ledger heard of it."""
+        wrong = {
+            "does not hold": owed - kept,
+            "still holds": kept - owed,
+            "has not reported": owed - reported,
+        }
+        self.breaches += [
+            f"S10 replication: {peer} {what} {text(cid)}"
+            for what, cids in wrong.items()
+            for cid in sorted(cids)
+        ]

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import (
-    Batch,
-    Decided,
     Event,
-    Executed,
     Halt,
     Lane,
     LogRead,
@@ -24,19 +20,20 @@ from bftcluster.pbft import (
     Ready,
     Replica,
 )
-from bftcluster.pbft.log import batch_digest
 from bftcluster.storage.wal import Wal
 from bftcluster_sim.cluster.clocks import PeerClock
+from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.disks import Loss, SimDisk
+from bftcluster_sim.cluster.executors import Executor
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
+from bftcluster_sim.cluster.trackers import Tracking
 from bftcluster_sim.cluster.transfers import KINDS, Transfers
 
 if TYPE_CHECKING:
     from bftcluster_sim.cluster.world import World
 
-EXECUTE_DELAY_MS = 1
 _REOPEN_MS = 50
 
 
@@ -81,15 +78,18 @@ class Node:
         self._is_paused = False
         self._held: list[Callable[[], None]] = []
         self._inbox: list[Event] = []
-        self._queue: list[Decided] = []
         self._turn_planned = False
         self._deadline_ms = 0
         self._nonce = 0
+        self.tracking: Tracking | None = None
+        """What looks after contents, while the process runs; None if contents play no part."""
+        self._executor: Executor | None = None
         self._transfers: Transfers | None = None
         self._installed: Checkpoint | None = None
         """The last that was seen in place."""
         self.disk = self._new_disk()
         self.state = self._new_state()
+        self.blocks = SimBlocks(self.boundary)
 
     @property
     def is_up(self) -> bool:
@@ -133,9 +133,11 @@ class Node:
                 settings=world.settings,
                 recovered=self.state.recovered(recovery.records),
             )
+            self.tracking = Tracking(self) if world.tracks else None
+            self._executor = Executor(self, self.tracking)
             self._transfers = Transfers(self, self.replica)
             world.on_start(self)
-            self._carry_out(self.replica.start(**self._time()))
+            self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
         except CrashedError:
             self.kill()
         except FatalStorageError as exc:
@@ -172,6 +174,7 @@ class Node:
         self.kill()
         if not keeps_votes:
             self.disk = self._new_disk()
+            self.blocks = SimBlocks(self.boundary)
         self.state = self._new_state()
 
     def kill(self) -> None:
@@ -181,15 +184,16 @@ class Node:
         self._end()
         self.disk.cut_power(self.loss, self.world.random)
         self.state.cut_power(self.world.random)
+        self.blocks.cut_power(self.world.random)
         self.world.on_killed(self)
 
     def _end(self) -> None:
         self.fuse = None
-        self.replica = self._transfers = None
+        self.replica = self.tracking = self._executor = self._transfers = None
         self._wal = None
         self._is_on = False
         self.life += 1
-        self._inbox, self._queue, self._turn_planned = [], [], False
+        self._inbox, self._turn_planned = [], False
         self._is_paused, self._held = False, []
 
     def pause(self) -> None:
@@ -225,12 +229,10 @@ class Node:
         """What the monotonic clock shows."""
         return self.clock.now_ms(self.world.clock.now_ms)
 
-    def _time(self) -> dict[str, int]:
-        true_ms = self.world.clock.now_ms
-        return {
-            "now_ms": self.now_ms,
-            "wall_ms": self.clock.wall_ms(true_ms, WALL_EPOCH_MS),
-        }
+    @property
+    def wall_ms(self) -> int:
+        """What the wall clock shows."""
+        return self.clock.wall_ms(self.world.clock.now_ms, WALL_EPOCH_MS)
 
     def call_later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Have the process do something after so many true milliseconds, unless it ends before."""
@@ -265,7 +267,7 @@ class Node:
         assert self.replica is not None, "turns are for running processes"
         self._turn_planned = False
         events, self._inbox = self._inbox, []
-        self._carry_out(self.replica.step(*events, **self._time()))
+        self._carry_out(self.replica.step(*events, now_ms=self.now_ms, wall_ms=self.wall_ms))
 
     def _tick(self, deadline_ms: int) -> None:
         if deadline_ms == self._deadline_ms and not self._turn_planned:
@@ -286,17 +288,15 @@ class Node:
         self._plan_tick(ready.deadline_ms)
 
     def _hand_over(self, ready: Ready) -> None:
+        assert self._executor is not None, "a running process executes"
+        assert self._transfers is not None, "a running process gives and takes states"
         for decided in ready.decided:
-            self._boundary("decide")
-            self.world.on_decided(self, decided)
-            if not self._queue:
-                self.call_later(EXECUTE_DELAY_MS, self._execute)
-            self._queue.append(decided)
+            self._executor.decide(decided)
         for read in ready.log_reads:
             self.take(LogRead(read.to, self.state.database.entries(read.first, read.count)))
-        if self._transfers is not None and ready.state_fetch is not None:
+        if ready.state_fetch is not None:
             self._transfers.fetch(ready.state_fetch)
-        if self._transfers is not None and ready.epochs_from is not None:
+        if ready.epochs_from is not None:
             self._transfers.learn_from(ready.epochs_from)
         for report in ready.reports:
             self.world.on_report(self, report)
@@ -310,29 +310,12 @@ class Node:
         self.state.settle(self.replica.stable_certificate)
         self._wal.rewrite(self.replica.live_records(), nonce=self._new_nonce())
 
-    def _execute(self) -> None:
-        queue, self._queue = self._queue, []
-        for one in queue:
-            done = self.state.execute(one)
-            digest = batch_digest(one.batch)
-            batch = Batch.from_bytes(one.batch)
-            for request, outcome in zip(batch.requests, done.applied.outcomes, strict=True):
-                if outcome.code is OutcomeCode.COMMITTED:
-                    self.world.on_effect(self, one.seq, request)
-            self.world.on_executed(self, one.seq, digest, self.state.chain)
-            if done.named is not None:
-                self.world.on_named(self, self.state.epochs[-1])
-            self._boundary("answer")
-            self.world.on_answer(self, one.seq, digest)
-            wants_batches = done.applied.wants_batches
-            self.take(Executed(one.seq, done.root, done.named, wants_batches=wants_batches))
-
     def say(self, to: ReplicaId, frame: bytes) -> None:
         """Send a frame that does not come from the replica."""
         self._send(Outbound(to, Lane.SYNC, frame))
 
     def _send(self, outbound: Outbound) -> None:
-        self._boundary("send")
+        self.boundary("send")
         if self.behaviour is not None:
             for target, frame in self.behaviour.outbound(self, outbound):
                 self.world.send(self, target, frame)
@@ -355,7 +338,12 @@ class Node:
         true_ms = self.world.clock.now_ms
         self.call_later(max(self.clock.true_ms(deadline_ms), true_ms) - true_ms, action)
 
-    def _boundary(self, name: str) -> None:
+    def boundary(self, name: str) -> None:
+        """Let an effect happen, unless the process dies just before it.
+
+        Raises:
+            CrashedError: It does.
+        """
         self.boundaries += 1
         if self.on_boundary is not None:
             self.on_boundary(name)
@@ -366,7 +354,7 @@ class Node:
 
     def _new_disk(self) -> SimDisk:
         """Return a disk with an empty log of votes."""
-        world, disk = self.world, SimDisk(self._boundary)
+        world, disk = self.world, SimDisk(self.boundary)
         disk.on_failure = lambda: world.on_disk_failure(self)
         cluster, peer = world.founding.cluster_id, PeerId(self.key)
         Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce()).close()

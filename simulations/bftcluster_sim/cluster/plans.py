@@ -36,6 +36,7 @@ class Fault(Enum):
     DRIFT = "timers run fast and slow"
     MEMBERS = "peers join, leave, and come back"
     PAUSE = "processes stand still for a while"
+    CONTENT = "contents are fetched and reported; they are late, missing, or do not fit"
     PRUNE = "logs are cut short: who lags has to fetch the state"
 
 
@@ -51,8 +52,8 @@ class Ruin(Enum):
     WIPED = "its disk is replaced by an empty one: it must recover, and counts until it has"
 
 
-_RARE = {Fault.MEMBERS: 0.3, Fault.PRUNE: 0.4}
-"""Faults that take long to simulate, and how many seeds have them."""
+_RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.PRUNE: 0.4}
+"""What takes long to simulate, and how many seeds have it."""
 _KEPT_SEQS = (0, 4, 8)
 
 

@@ -2,20 +2,22 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from random import Random
 
 from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.operations import EVERYWHERE, PinOperation
+from bftcluster.ledger.operations import EVERYWHERE, PinOperation, UnpinOperation
+from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.settling import settle
 from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
@@ -30,6 +32,7 @@ from bftcluster_sim.cluster.databases import Checkpoint, SimDatabase
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
+_PINS_MAX = 10_000
 LIFETIME_MS = 30 * 86_400_000
 _NAMES = ("alice", "bob", "carol")
 _MAINTAINERS = tuple(SimSigner(hashlib.sha256(name.encode()).digest()) for name in _NAMES)
@@ -47,6 +50,14 @@ class Founding:
     def request(self, number: int) -> bytes:
         """Return the pin number ``number``, approved by enough maintainers."""
         return _pin_request(self, pinned(number))
+
+    def placed_request(self, number: int) -> bytes:
+        """Return the pin number ``number``, of which some peers are to hold a copy."""
+        return _pin_request(self, pinned(number), copies=2)
+
+    def unpin_request(self, number: int) -> bytes:
+        """Return the end of the pin number ``number``."""
+        return _approved(self, UnpinOperation(cid=pinned(number)).to_bytes(), b"unpin %d" % number)
 
     def member_request(self, number: int, operation: AdmitPeer | RemovePeer) -> bytes:
         """Return change of members number ``number``, approved likewise."""
@@ -79,9 +90,9 @@ def pinned(number: int) -> Cid:
     return cid.of_block(b"block %d" % number)
 
 
-def _pin_request(founding: Founding, what: Cid) -> bytes:
+def _pin_request(founding: Founding, what: Cid, copies: int = EVERYWHERE) -> bytes:
     operation = PinOperation(
-        cid=what, name="pin", replication_min=EVERYWHERE, replication_max=EVERYWHERE
+        cid=what, name="pin", replication_min=min(copies, 1), replication_max=copies
     )
     return _approved(founding, operation.to_bytes(), what)
 
@@ -174,6 +185,27 @@ class LedgerState:
     def admitted(self) -> set[PeerId]:
         """Who belongs to the cluster, voting or not."""
         return {PeerId(key) for key, _ in self.database.iterate(Space.PEER, b"", PEERS_MAX)}
+
+    def pins(self, after: bytes, limit: int, *, of: PeerId) -> list[PinRecord]:
+        """Return up to ``limit`` pins behind ``after``, each with what one peer reported of it."""
+        rows = self.database.iterate(Space.PIN, after, limit)
+        return [self._with_report(value, of) for _, value in rows]
+
+    def pins_of(self, cids: Sequence[Cid], *, of: PeerId) -> dict[Cid, PinRecord]:
+        """Return those of ``cids`` that are pinned, likewise."""
+        rows = self.database.get_many(Space.PIN, cids)
+        return {Cid(cid): self._with_report(value, of) for cid, value in rows.items()}
+
+    def duties(self, peer: PeerId) -> tuple[set[Cid], set[Cid]]:
+        """Return what ``peer`` is to hold, and what it reported to hold."""
+        pins = self.pins(b"", _PINS_MAX, of=peer)
+        owed = {pin.cid for pin in pins if pin.is_owed_by(peer)}
+        return owed, {pin.cid for pin in pins if peer in pin.holders}
+
+    def _with_report(self, value: bytes, peer: PeerId) -> PinRecord:
+        record = pin_record(value)
+        reports = reports_of(record.number, (peer,), partial(self.database.get, Space.HOLDING))
+        return replace(record, reports=reports)
 
     def recovered(self, records: Sequence[bytes]) -> Recovered:
         """Return what a replica starts from, given its write-ahead log."""

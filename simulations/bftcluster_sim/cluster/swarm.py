@@ -10,6 +10,7 @@ from enum import Enum
 from bftcluster.ids import PeerId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.chaos import Chaos
+from bftcluster_sim.cluster.contents import ContentFaults
 from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
@@ -106,6 +107,7 @@ class _Run:
             n=plan.n,
             settings=_FETCHING if has_pruned_logs else SETTINGS,
             log_kept_seqs=plan.log_kept_seqs if has_pruned_logs else None,
+            tracks=Fault.CONTENT in plan.faults,
             is_traced=is_traced,
         )
         self.random = self.world.random
@@ -154,6 +156,12 @@ class _Run:
             duplicate_percent=20 if self._has(Fault.DUPLICATES) else 0,
             late_percent=3 if self._has(Fault.LATE) else 0,
         )
+        if self._has(Fault.CONTENT):
+            delay_ms_max = random.choice((5, 100, 1_000))
+            failure_percent = random.choice((0, 20, 60))
+            self.world.contents = ContentFaults(
+                delay_ms_max=delay_ms_max, failure_percent=failure_percent
+            )
         for node in self.world.nodes:
             if self._has(Fault.SKEW):
                 wide_ms = 3_600_000 if not node.is_correct else 10_000
@@ -177,10 +185,26 @@ class _Run:
         while world.clock.now_ms < plan.chaos_ms:
             world.run_until(world.clock.now_ms + random.randint(20, 400))
             while next_submit_ms <= world.clock.now_ms:
-                self._submit(world.nodes)
+                self._ask()
                 next_submit_ms += submit_each_ms
             if not is_split:
                 chaos.act()
+
+    def _ask(self) -> None:
+        """Have a client ask some peer for something."""
+        random, world = self.random, self.world
+        if not world.tracks or random.random() < 0.6 or not self.requests:
+            self._submit(world.nodes)
+            return
+        to = random.choice(world.nodes).index
+        if random.random() < 0.5:
+            world.hand_in(
+                world.founding.placed_request(self.requests), f"copies of {self.requests}", to=to
+            )
+            self.requests += 1
+        else:
+            number = random.randrange(self.requests)
+            world.hand_in(world.founding.unpin_request(number), f"unpin {number}", to=to)
 
     def _submit(self, nodes: list[Node]) -> "_Asked":
         node = self.random.choice(nodes)
@@ -208,26 +232,31 @@ class _Run:
         world.links.heal()
         world.links.adversary = None
         world.links.faults = LinkFaults(delay_ms_min=1, delay_ms_max=5, duplicate_percent=1)
+        world.contents = ContentFaults()
         world.links.partition(set(range(len(world.nodes))) - away, away)
         world.trace.line(f"healed: {sorted(node.index for node in core)}, away: {sorted(away)}")
         for node in core:
             node.fuse = node.disk.failure = None
+            node.blocks.is_full = False
             node.resume()
             node.clock.skew_ms = random.randint(-1_000, 1_000)
             node.start()
         voters = [node for node in core if node.key in world.discipline.latest.replicas]
         wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
+        requests = [world.founding.request(one.number) for one in wanted]
+        members, has_decided = core, False
         end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
             members = self._members(core)
             for one in wanted:
                 one.ask_again(world)
-            if self._is_done(members, [world.founding.request(one.number) for one in wanted]):
-                for node in members:
-                    world.check_end(node)
-                return True
-        return False
+            has_decided = self._is_done(members, requests)
+            if has_decided and all(world.owes_nothing(node) for node in members):
+                break
+        for node in members if has_decided else ():
+            world.check_end(node)
+        return has_decided
 
     def _healed(self) -> list[Node]:
         """Return a quorum of those who can vote; all of them, if nobody can say whose quorum.

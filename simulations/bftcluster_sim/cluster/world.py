@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from random import Random
 
-from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
+from bftcluster.cid import Cid, text
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
@@ -26,10 +27,12 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
+    Replication,
     Silence,
     Transfer,
 )
 from bftcluster_sim.cluster.clocks import PeerClock
+from bftcluster_sim.cluster.contents import ContentFaults
 from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.links import LinkFaults, Links
 from bftcluster_sim.cluster.network import Clock
@@ -63,6 +66,7 @@ class World:
         n: int,
         settings: Settings = SETTINGS,
         log_kept_seqs: int | None = None,
+        tracks: bool = False,
         membership: Membership | None = None,
         is_traced: bool = False,
     ) -> None:
@@ -74,7 +78,8 @@ class World:
             n: How many keys vote.
             settings: Of every replica.
             log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
-            membership: Who votes, if not the first ``n`` keys in order.
+            tracks: Have every peer hold what the ledger wants it to.
+            membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
         self.random = Random(seed)  # noqa: S311 - a simulation, not a secret
@@ -83,11 +88,12 @@ class World:
         self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
         self.settings = settings
         self.log_kept_seqs = log_kept_seqs
+        self.tracks = tracks
+        self.contents = ContentFaults()
         self.founding = founding(n, settings.checkpoint_interval_seqs)
         self.approvals = approvals_of(self.founding)
         self.verifier = SimVerifier()
-        members = tuple(ReplicaId(sim_key(index)) for index in range(n))
-        self.membership = membership or Membership(Epoch(0), members)
+        self.membership = membership or self.founding.genesis.membership()
         self.faulty: set[int] = set()
         """Indices of peers of which nothing is expected."""
         self.forgetful: set[int] = set()
@@ -96,25 +102,20 @@ class World:
         self.agreement = Agreement()
         self.order = Order()
         self.integrity = Integrity()
-        self.honesty = Honesty()
         self.determinism = Determinism()
-        signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=SimVerifier())
+        signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=self.verifier)
         self.discipline = Discipline(self.membership, signatures)
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
+        self.replication = Replication()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
-        self.nodes: list[Node] = []
-        for index, key in enumerate(keys):
-            self.nodes.append(Node(index, ReplicaId(sim_key(key)), self, PeerClock()))
-        self.instances: dict[ReplicaId, list[int]] = {}
-        for node in self.nodes:
-            self.instances.setdefault(node.key, []).append(node.index)
-        self.others = [
-            [other.index for other in self.nodes if other.key != node.key] for node in self.nodes
-        ]
+        names = [ReplicaId(sim_key(key)) for key in keys]
+        self.nodes = [Node(i, name, self, PeerClock()) for i, name in enumerate(names)]
+        self.instances = {key: [i for i, name in enumerate(names) if name == key] for key in names}
+        self.others = [[i for i, name in enumerate(names) if name != key] for key in names]
 
     def start(self) -> None:
         """Start every process."""
@@ -175,6 +176,7 @@ class World:
             *self.silence.breaches,
             *self.discipline.breaches,
             *self.transfer.breaches,
+            *self.replication.breaches,
             *self.bugs,
         ]
 
@@ -199,6 +201,28 @@ class World:
         log = self.digests_of(state.log.values())
         self.durability.on_end(node.index, log, state.forgotten)
         self.determinism.on_state(node.index, state.executed, state.chain)
+        if self.tracks:
+            owed, reported = state.duties(PeerId(node.key))
+            kept = node.blocks.kept
+            self.replication.on_end(node.index, owed=owed, kept=kept, reported=reported)
+
+    def owes_nothing(self, node: Node) -> bool:
+        """Return whether ``node`` holds what it is to hold, no more, and the ledger knows."""
+        if not self.tracks:
+            return True
+        if node.tracking is None or not node.tracking.is_settled:
+            return False
+        owed, reported = node.state.duties(PeerId(node.key))
+        return owed == node.blocks.kept and owed <= reported
+
+    def fetch_delay_ms(self) -> int:
+        """Return how long the next content is on its way."""
+        return self.random.randint(1, self.contents.delay_ms_max)
+
+    def fetch_problem(self) -> str:
+        """Return why the next content does not arrive; nothing if it does."""
+        is_lost = self.random.random() * 100 < self.contents.failure_percent
+        return "no provider" if is_lost else ""
 
     # What nodes tell
 
@@ -272,6 +296,13 @@ class World:
             self.determinism.on_state(node.index, seq, node.state.chain)
             for start in node.state.epochs[1:]:
                 self.discipline.on_named(node.index, start)
+
+    def on_said(self, node: Node, cids: Iterable[Cid]) -> None:
+        """A tracker reports that its peer holds some contents."""
+        for cid in cids:
+            self.trace.line(f"{node.index} says that it holds {text(cid)[-8:]}")
+            if node.is_correct:
+                self.replication.on_said(node.index, cid, is_kept=node.blocks.has(cid))
 
     def on_blamed(self, node: Node, source: ReplicaId, verdict: Verdict) -> None:
         """A process got something wrong from a source of states."""

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.outcomes import OutcomeCode, PeerChanged, Reported
 from bftcluster.ledger.records import HolderStatus, PeerRecord, peer_record
 from bftcluster.ledger.requests import ReportEntry
@@ -223,3 +224,14 @@ def test_an_announcement_outside_the_limits_cannot_be_made(world: World) -> None
         world.report(PEERS[0], CID, counter=1 << 63)
     with pytest.raises(MalformedMessageError, match="no multiaddr"):
         world.join(PEERS[0], addresses=("10.0.0.1:9096",))
+
+
+@pytest.mark.parametrize(
+    ("last", "recorded", "wall_ms", "counter"),
+    [(0, 0, 5, 5), (5, 5, 5, 6), (0, 9, 5, 10), (9, 2, 5, 10)],
+    ids=["the clock", "at once again", "a clock set back before the start", "and after it"],
+)
+def test_a_counter_is_above_all_that_were_used(
+    last: int, recorded: int, wall_ms: int, counter: int
+) -> None:
+    assert next_counter(last, recorded, wall_ms) == counter

@@ -64,6 +64,7 @@ def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
         clock=clock,
         gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier, pinset=pinset),
         space=lambda: (0, 0),
+        recorded=lambda: 0,
     )
     return TrackerLoop(
         me=parts.me,

@@ -1,6 +1,6 @@
 """A state is fetched when the log is too long or gone, and the replica goes on from there."""
 
-from bftcluster.ids import Seq
+from bftcluster.ids import Digest, Seq
 from bftcluster.pbft import (
     CheckpointCertificate,
     EpochsLearned,
@@ -79,6 +79,27 @@ def test_a_replica_that_fetched_its_state_votes_again() -> None:
 
     assert late.replica.last_executed == 40
     assert late.replica.stable == 40
+
+
+def test_a_ledger_that_lost_its_own_stable_checkpoint_gets_that_state() -> None:
+    """Its log of votes knows the checkpoint, no log reaches back, and nothing new is ordered."""
+    cluster, lost = late_by(0)
+    lost.start()
+    for number in range(5):
+        cluster.submit(b"request %d" % number)
+        cluster.run(50)
+    assert lost.replica.stable == 4
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(5)
+    lost.stop()
+    lost.disk.entries, lost.disk.root, lost.disk.checkpoint_root = [], Digest(bytes(32)), None
+    lost.start()
+    cluster.run(4_000)
+
+    assert [fetch.seq for fetch in lost.state_fetches] == [4]
+    install(lost, cluster.hosts[0])
+    cluster.run(2_000)
+    assert lost.replica.last_executed == 5
 
 
 def test_a_source_that_never_answers_does_not_hide_that_the_log_is_gone() -> None:

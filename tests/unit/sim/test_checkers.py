@@ -2,6 +2,7 @@
 
 import pytest
 
+from bftcluster.cid import Cid, of_block, text
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import EpochStart
@@ -16,6 +17,7 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
+    Replication,
     Silence,
     Transfer,
 )
@@ -329,3 +331,41 @@ def test_to_blame_a_correct_source_is_a_breach() -> None:
     told.on_blamed(3, 1, "wrong-state", is_correct=True)
 
     assert told.breaches == ["S9 transfer: 3 blames the correct 1: wrong-state"]
+
+
+ONE, TWO = of_block(b"one"), of_block(b"two")
+
+
+def test_to_report_what_is_not_on_the_disk_is_a_breach() -> None:
+    replication = Replication()
+
+    replication.on_said(1, ONE, is_kept=True)
+    replication.on_said(2, ONE, is_kept=False)
+
+    assert replication.breaches == [f"S10 replication: 2 says that it holds {text(ONE)}"]
+
+
+def test_to_hold_what_is_owed_and_to_have_said_so_is_none() -> None:
+    replication = Replication()
+
+    replication.on_end(1, owed={ONE}, kept={ONE}, reported={ONE, TWO})
+
+    assert replication.breaches == []
+
+
+@pytest.mark.parametrize(
+    ("owed", "kept", "reported", "what"),
+    [
+        ({ONE, TWO}, {TWO}, {ONE, TWO}, "does not hold"),
+        ({TWO}, {ONE, TWO}, {TWO}, "still holds"),
+        ({ONE, TWO}, {ONE, TWO}, {TWO}, "has not reported"),
+    ],
+)
+def test_in_the_end_nobody_lacks_or_hides_a_content_or_keeps_one_that_was_dropped(
+    owed: set[Cid], kept: set[Cid], reported: set[Cid], what: str
+) -> None:
+    replication = Replication()
+
+    replication.on_end(1, owed=owed, kept=kept, reported=reported)
+
+    assert replication.breaches == [f"S10 replication: 1 {what} {text(ONE)}"]

@@ -1,0 +1,221 @@
+"""The tracker in one life of a simulated process: the real one, on a store made of CIDs.
+
+Does what ``bftcluster.node.tracker_loop`` and ``announcer`` do: tells it what the ledger changed,
+carries out what it asks for, and has its reports ordered like any request.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bftcluster.cid import Cid
+from bftcluster.ids import PeerId
+from bftcluster.ledger.announcing import next_counter
+from bftcluster.ledger.outcomes import Effect, Keep, Outcome
+from bftcluster.ledger.records import PeerRecord, PinRecord, peer_record
+from bftcluster.ledger.requests import Join, ReportPinned, join, report
+from bftcluster.ledger.spaces import Space
+from bftcluster.node.duties import entries_of, event_of, observation, unwanted
+from bftcluster.pbft import RequestSubmitted
+from bftcluster.pins.events import (
+    Acknowledged,
+    Actions,
+    Drop,
+    DropDone,
+    Event,
+    Fetch,
+    FetchDone,
+    FetchFailed,
+    Observation,
+    ReportLine,
+    Scan,
+    Scanned,
+    ScanOf,
+    Stopped,
+    Tick,
+)
+from bftcluster.pins.settings import TrackerSettings
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.pins.tracker import Tracker
+
+if TYPE_CHECKING:
+    from bftcluster_sim.cluster.nodes import Node
+
+SETTINGS = TrackerSettings(
+    fetches_max=2,
+    items_max=8,
+    retry_min_ms=50,
+    retry_max_ms=1_000,
+    report_entries_max=4,
+    report_delay_ms=20,
+    report_interval_ms=200,
+    report_retry_ms=2_000,
+    reports_max=8,
+    scan_page_rows=3,
+    scan_interval_ms=5_000,
+)
+"""So small and short that a short run reaches every bound."""
+CAPACITY_BYTES = 1 << 30
+_JOIN_AGAIN_MS = 2_000
+
+
+class Tracking:
+    """Ends with its process; what is kept stays in the store."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._me = PeerId(node.key)
+        self._tracker = Tracker(me=self._me, settings=SETTINGS, entropy=b"%d" % node.life)
+        self._running: dict[int, Cid] = {}
+        self._awaited: dict[bytes, tuple[ReportLine, ...]] = {}
+        """Reports that are on their way, and their lines."""
+        self._counter = 0
+        self._deadline_ms: int | None = None
+        node.call_later(0, lambda: self._step(Tick()))
+        node.call_later(0, self._join)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the tracker knows of nothing to do."""
+        return self._tracker.is_settled
+
+    def carry_out(self, effects: Sequence[Effect]) -> None:
+        """Tell the tracker what the ledger changed."""
+        new = [effect.cid for effect in effects if isinstance(effect, Keep)]
+        held = [cid for cid in new if self._tracker.item(cid) is None and self._holds(cid)]
+        found = [
+            event_of(effect, self._me, is_held=isinstance(effect, Keep) and effect.cid in held)
+            for effect in effects
+        ]
+        events = [event for event in found if event is not None]
+        if events:
+            self._step(*events)
+
+    def resolve(self, request: bytes, outcome: Outcome) -> None:
+        """Take note of what became of a request, if it is a report of ours."""
+        lines = self._awaited.pop(request, None)
+        if lines is not None and outcome.is_accepted:
+            self._step(Acknowledged(lines=lines))
+
+    def _step(self, *events: Event) -> None:
+        node = self._node
+        now_ms = node.now_ms
+        actions = self._tracker.step_all(events, now_ms=now_ms, wall_ms=node.wall_ms)
+        self._start(actions)
+        self._deadline_ms = deadline_ms = actions.deadline_ms
+        if deadline_ms is not None:
+            node.call_at(max(deadline_ms, now_ms + 1), lambda: self._tick(deadline_ms))
+
+    def _tick(self, deadline_ms: int) -> None:
+        if deadline_ms == self._deadline_ms:
+            self._step(Tick())
+
+    def _start(self, actions: Actions) -> None:
+        node = self._node
+        for cancel in actions.cancels:
+            self._end(Stopped(cid=cancel.cid, ticket=cancel.ticket))
+        for fetch in actions.fetches:
+            self._running[fetch.ticket] = fetch.cid
+            delay_ms = 0 if self._holds(fetch.cid) else node.world.fetch_delay_ms()
+            node.call_later(delay_ms, lambda fetch=fetch: self._fetch(fetch))  # type: ignore[misc]
+        for drop in actions.drops:
+            self._running[drop.ticket] = drop.cid
+            node.call_later(1, lambda drop=drop: self._drop(drop))  # type: ignore[misc]
+        if actions.report:
+            self._report(actions.report)
+        if actions.scan is not None:
+            page = self._page(actions.scan)
+            node.call_later(1, lambda: self._step(page))
+
+    def _end(self, event: FetchDone | FetchFailed | DropDone | Stopped) -> None:
+        """Tell how an operation ended, in a turn of its own, unless it was cancelled."""
+        if self._running.pop(event.ticket, None) is not None:
+            self._node.call_later(0, lambda: self._step(event))
+
+    def _fetch(self, fetch: Fetch) -> None:
+        if fetch.ticket not in self._running:
+            return
+        cid, ticket, blocks = fetch.cid, fetch.ticket, self._node.blocks
+        reason = "" if self._holds(cid) else self._node.world.fetch_problem()
+        if blocks.is_full and not self._holds(cid):
+            self._end(FetchFailed(cid=cid, ticket=ticket, reason="full", is_transient=False))
+        elif reason:
+            self._end(FetchFailed(cid=cid, ticket=ticket, reason=reason, is_transient=True))
+        else:
+            blocks.keep(cid)
+            self._end(FetchDone(cid=cid, ticket=ticket, fetched_bytes=1))
+
+    def _drop(self, drop: Drop) -> None:
+        self._node.blocks.drop(drop.cid)
+        self._end(DropDone(cid=drop.cid, ticket=drop.ticket))
+
+    def _holds(self, cid: Cid) -> bool:
+        return self._node.blocks.has(cid)
+
+    # Scans
+
+    def _page(self, scan: Scan) -> Scanned:
+        state, me = self._node.state, self._me
+        if scan.of is ScanOf.DESIRED:
+            records = state.pins(scan.after, scan.limit, of=me)
+            walked = [record.cid for record in records]
+            seen = [self._observe(record) for record in records if record.is_owed_by(me)]
+        else:
+            walked = self._node.blocks.roots(scan.after, scan.limit)
+            pins = state.pins_of(walked, of=me)
+            owed = {cid for cid, record in pins.items() if record.is_owed_by(me)}
+            seen = [self._observe(pins[cid]) if cid in owed else unwanted(cid) for cid in walked]
+        ended = len(walked) < scan.limit
+        return Scanned(observations=tuple(seen), next_after=None if ended else walked[-1])
+
+    def _observe(self, record: PinRecord) -> Observation:
+        return observation(record, self._me, is_present=self._holds(record.cid))
+
+    # Our voice in the order
+
+    def _report(self, lines: tuple[ReportLine, ...]) -> None:
+        node = self._node
+        held = [line.cid for line in lines if line.status is TrackerStatus.PINNED]
+        node.world.on_said(node, held)
+        request = report(
+            node.signer,
+            cluster_id=node.world.founding.cluster_id,
+            counter=self._next_counter(),
+            entries=entries_of(lines),
+            free_bytes=CAPACITY_BYTES - len(node.blocks.kept),
+        )
+        self._awaited[self._submit(request)] = lines
+
+    def _join(self) -> None:
+        """Announce ourselves once the cluster knows us, and again until it has heard that."""
+        node = self._node
+        record = self._record
+        if record is not None and not (record.joined_ms and record.counter >= self._counter > 0):
+            request = join(
+                node.signer,
+                cluster_id=node.world.founding.cluster_id,
+                counter=self._next_counter(),
+                name=f"peer{node.index}",
+                addresses=(),
+                capacity_bytes=CAPACITY_BYTES,
+                free_bytes=CAPACITY_BYTES - len(node.blocks.kept),
+                tags={},
+            )
+            self._submit(request)
+        node.call_later(_JOIN_AGAIN_MS, self._join)
+
+    def _submit(self, request: Join | ReportPinned) -> bytes:
+        data = request.to_bytes()
+        self._node.world.integrity.asked.add(data)
+        self._node.take(RequestSubmitted(data))
+        return data
+
+    def _next_counter(self) -> int:
+        record = self._record
+        recorded = 0 if record is None else record.counter
+        self._counter = next_counter(self._counter, recorded, self._node.wall_ms)
+        return self._counter
+
+    @property
+    def _record(self) -> PeerRecord | None:
+        row = self._node.state.database.get(Space.PEER, self._me)
+        return None if row is None else peer_record(row)
