@@ -19,7 +19,7 @@ class Changes:
     def __init__(self, plan: Plan, world: World) -> None:
         self._world = world
         self._keys = plan.n + plan.spares
-        self._voters_min = plan.n
+        self.voters_min = plan.n
         """Fewer will not vote, whatever is ordered."""
         self._faulty = len(plan.ruins)
         self._number = 0
@@ -52,10 +52,10 @@ class Changes:
             self._hand_in(RemovePeer(peer=PeerId(node.key)), f"remove {key}")
 
     def _may_shrink(self) -> bool:
-        left = max(VOTERS_MIN, self._voters_min - 1)
+        left = max(VOTERS_MIN, self.voters_min - 1)
         if (left - 1) // 3 < self._faulty:
             return False
-        self._voters_min = left
+        self.voters_min = left
         return True
 
     def _hand_in(self, operation: AdmitPeer | RemovePeer, what: str) -> None:

@@ -9,12 +9,14 @@ from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
-from bftcluster_sim.cluster.scheming import Lone, Scheme
+from bftcluster_sim.cluster.scheming import Lone, Mute, Scheme
 from bftcluster_sim.cluster.world import World
 
 _PAUSES_MS = (100, 1_000, 5_000)
 _CHANGES = 3
 """How much oftener than other things a change of members happens, where it does."""
+_MUTES = 2
+"""Likewise, of silent primaries."""
 _KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
 
 
@@ -33,11 +35,17 @@ class Chaos:
             correct = [node for node in world.nodes if node.is_correct]
             victims = self.random.sample(correct, len(correct))
             world.links.adversary = Scheme(world.nodes[schemers[0]], victims)
+        self._changes = Changes(plan, world)
         self._actions = self._allowed()
 
     def act(self) -> None:
         """Do something bad, or end something bad."""
         self.random.choice(self._actions)()
+
+    @property
+    def voters_min(self) -> int:
+        """So many vote at least, whatever was asked for and may yet be ordered."""
+        return self._changes.voters_min
 
     def _allowed(self) -> list[Callable[[], None]]:
         table: list[tuple[Fault, Callable[[], None]]] = [
@@ -56,7 +64,9 @@ class Chaos:
         ]
         actions = [action for fault, action in table if fault in self.plan.faults]
         if Fault.MEMBERS in self.plan.faults:
-            actions += [Changes(self.plan, self.world).change] * _CHANGES
+            actions += [self._changes.change] * _CHANGES
+        if Fault.MUTE in self.plan.faults:
+            actions += [self._mute] * _MUTES
         if self._bad_disks:
             actions.append(self._ruin_disk)
         if self._dead:
@@ -98,6 +108,15 @@ class Chaos:
             return
         self.world.trace.line(f"{node.index} alone gets the commits of view {node.replica.view}")
         self.world.links.filter = Lone(node, node.replica.view)
+
+    def _mute(self) -> None:
+        """Let a primary lose its view, and the next one a view from which nothing ever came."""
+        node = self.random.choice([node for node in self.world.nodes if node.is_correct])
+        if node.replica is None or isinstance(self.world.links.adversary, Scheme):
+            return
+        view, membership = node.replica.view, node.replica.membership
+        self.world.trace.line(f"the primary of view {view} proposes nothing, the next is cut off")
+        self.world.links.adversary = Mute(node, membership, view)
 
     def _crash(self) -> None:
         node = self.random.choice(self.world.nodes)

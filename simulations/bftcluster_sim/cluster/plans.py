@@ -27,6 +27,7 @@ class Fault(Enum):
     CLOG = "links that hold everything back, and then let it out at once"
     DEAF = "one kind of frame never reaches a peer"
     LONE = "one peer alone gets the commits that decide, and is cut off then"
+    MUTE = "a primary proposes nothing and the next is cut off: who loses its views sits out"
     CRASH = "processes are killed between two events"
     CRASH_INSIDE = "processes are killed between two effects"
     TORN = "unsynced bytes are torn rather than lost"
@@ -52,7 +53,7 @@ class Ruin(Enum):
     WIPED = "its disk is replaced by an empty one: it must recover, and counts until it has"
 
 
-_RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.PRUNE: 0.4}
+_RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.MUTE: 0.2, Fault.PRUNE: 0.4}
 """What takes long to simulate, and how many seeds have it."""
 _KEPT_SEQS = (0, 4, 8)
 

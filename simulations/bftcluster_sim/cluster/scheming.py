@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Seq, View
+from bftcluster.membership import Membership
 from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.nodes import Node
@@ -35,6 +36,26 @@ class Lone:
         except ClusterError:
             return False
         return isinstance(message, Vote) and message.view == self.view
+
+
+class Mute:
+    """Loses what a primary proposes, and all of the next one, until their views are given up."""
+
+    def __init__(self, node: Node, membership: Membership, view: View) -> None:
+        self._node = node
+        keys = [each.key for each in node.world.nodes]
+        self._mute = keys.index(membership.primary(view))
+        self._away = keys.index(membership.primary(View(view + 1)))
+        self._place = (membership.epoch, view)
+
+    def __call__(self, source: int, target: int, frame: bytes) -> bool:
+        """Return whether the frame is lost."""
+        replica = self._node.replica
+        epoch, view = self._place
+        if replica is None or replica.membership.epoch != epoch or replica.view > view + 1:
+            return False
+        is_proposal = source == self._mute and frame[1] == VoteKind.PRE_PREPARE
+        return is_proposal or self._away in (source, target)
 
 
 class Scheme:

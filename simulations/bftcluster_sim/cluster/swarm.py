@@ -85,6 +85,7 @@ class _Asked:
     """What a client wants, and whom it told."""
 
     number: int
+    request: bytes
     node: Node
     life: int
 
@@ -112,6 +113,7 @@ class _Run:
         )
         self.random = self.world.random
         self.requests = 0
+        self.voters_min = plan.n
         self.hasty: set[int] = set()
         world = self.world
         for index, key in enumerate(twins, start=len(keys)):
@@ -189,6 +191,7 @@ class _Run:
                 next_submit_ms += submit_each_ms
             if not is_split:
                 chaos.act()
+        self.voters_min = chaos.voters_min
 
     def _ask(self) -> None:
         """Have a client ask some peer for something."""
@@ -211,7 +214,7 @@ class _Run:
         number = self.requests
         self.requests += 1
         self.world.submit(number, to=node.index)
-        return _Asked(number, node, node.life)
+        return _Asked(number, self.world.founding.request(number), node, node.life)
 
     def _split_twins(self) -> None:
         """Give each half of the correct peers its own copy of every twin: the sure way to fork."""
@@ -243,7 +246,7 @@ class _Run:
             node.start()
         voters = [node for node in core if node.key in world.discipline.latest.replicas]
         wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
-        requests = [world.founding.request(one.number) for one in wanted]
+        more = self._more_requests
         members, has_decided = core, False
         end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
         while world.clock.now_ms < end_ms:
@@ -251,24 +254,35 @@ class _Run:
             members = self._members(core)
             for one in wanted:
                 one.ask_again(world)
-            has_decided = self._is_done(members, requests)
-            if has_decided and all(world.owes_nothing(node) for node in members):
+            has_decided = self._is_done(members, wanted)
+            if has_decided and more:
+                more -= 1
+                wanted.append(self._submit(voters))
+            elif has_decided and all(world.owes_nothing(node) for node in members):
                 break
         for node in members if has_decided else ():
             world.check_end(node)
         return has_decided
 
-    def _healed(self) -> list[Node]:
-        """Return a quorum of those who can vote; all of them, if nobody can say whose quorum.
+    @property
+    def _more_requests(self) -> int:
+        """One after the other: enough for the next epoch, if somebody may have to sit it out."""
+        return 2 * self.world.settings.checkpoint_interval_seqs if self._has(Fault.MUTE) else 0
 
-        Those whose disks were replaced come on top: they must get on, and are not counted on.
+    def _healed(self) -> list[Node]:
+        """Return a quorum of those who can vote.
+
+        Where members change, nobody can say whose quorum it has to be. So as many stay away as
+        every membership bears that may yet come, the faulty included. Those whose disks were
+        replaced are healed in any case: they must get on, and are not counted on.
         """
-        if self.plan.spares:
-            return self.correct
-        quorum = self.world.membership.quorum
         wiped = [node for node in self.correct if node.index in self.world.forgetful]
         voting = [node for node in self.correct if node not in wiped]
-        return [*self.random.sample(voting, min(quorum, len(voting))), *wiped]
+        count = self.world.membership.quorum
+        if self.plan.spares:
+            may_be_away = (self.voters_min - 1) // 3 - len(self.plan.ruins)
+            count = len(voting) - may_be_away
+        return [*self.random.sample(voting, min(count, len(voting))), *wiped]
 
     def _members(self, core: list[Node]) -> list[Node]:
         """Return those who belong to the cluster by now: the others need not get on."""
@@ -277,10 +291,10 @@ class _Run:
         state = max((node.state for node in core), key=lambda state: state.executed)
         return [node for node in core if PeerId(node.key) in state.admitted]
 
-    def _is_done(self, core: list[Node], wanted: list[bytes]) -> bool:
+    def _is_done(self, core: list[Node], wanted: list[_Asked]) -> bool:
         """Return whether all have executed the same, what was acknowledged, and what was asked."""
         tips = {node.state.executed for node in core}
         acknowledged = max(self.world.durability.acknowledged, default=0)
         return tips == {max(acknowledged, *tips)} and all(
-            self.world.has_effect(node, request) for node in core for request in wanted
+            self.world.has_effect(node, one.request) for node in core for one in wanted
         )

@@ -12,7 +12,7 @@ from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.plans import Plan, Ruin
-from bftcluster_sim.cluster.scheming import Lone
+from bftcluster_sim.cluster.scheming import Lone, Mute
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.swarm import Verdict, run
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
@@ -98,3 +98,17 @@ def test_a_schemer_forks_nothing(seed: int) -> None:
     assert outcome.honest_named == 0
     refused = [line for line in world.trace.lines if "reports bad-new-view" in line]
     assert refused, "the lie was told"
+
+
+def test_a_mute_primary_and_one_who_is_cut_off_lose_their_views_and_the_second_sits_out() -> None:
+    world = World(seed=0, keys=range(4), n=4)
+    world.start()
+    world.run_until(20)
+    world.links.adversary = Mute(world.nodes[3], world.membership, View(0))
+    for number in range(12):
+        world.submit(number, to=3)
+        world.run_until(world.clock.now_ms + (3_000 if number == 0 else 100))
+
+    assert world.discipline.latest.barred == {world.nodes[1].key}
+    assert [node.state.executed >= 12 for node in world.nodes] == [True] * 4
+    assert world.breaches == []

@@ -9,7 +9,7 @@ from bftcluster_sim.cluster.plans import Fault, Plan, Ruin, plan_of
 from bftcluster_sim.cluster.shrinking import search, shrink
 from bftcluster_sim.cluster.swarm import Verdict, run
 
-RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.PRUNE}
+RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE}
 BIG = Plan(
     seed=1,
     n=7,

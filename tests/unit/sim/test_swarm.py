@@ -7,7 +7,7 @@ import pytest
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster import twins
 from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.plans import Plan, Ruin
+from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
 from bftcluster_sim.cluster.swarm import Outcome, Verdict, run
 from bftcluster_sim.cluster.traces import describe
 from bftcluster_sim.cluster.world import World
@@ -101,3 +101,17 @@ def test_a_script_decides_who_is_primary_and_who_hears_whom() -> None:
     decided = [line for line in world.trace.lines if " decides " in line]
     assert decided
     assert all("view 0" not in line and "view 1" not in line for line in decided)
+
+
+@pytest.mark.parametrize(("ruins", "away"), [((), 1), (((0, Ruin.DEAD, NOTHING),), 0)])
+def test_where_members_change_no_more_stay_away_than_any_membership_bears(
+    ruins: tuple[tuple[int, Ruin, frozenset[Vice]], ...], away: int
+) -> None:
+    for seed in range(4):
+        plan = replace(CALM, seed=seed, faults=frozenset({Fault.MEMBERS}), ruins=ruins)
+        outcome, world = run(replace(plan, chaos_ms=2_000), is_traced=True)
+
+        (healed,) = [line for line in world.trace.lines if " healed: " in line]
+        gone = healed.split("away: ")[1].strip("[]")
+        assert len(gone.split(",") if gone else []) == away
+        assert outcome.verdict is Verdict.PASS
