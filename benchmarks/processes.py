@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
+from bftcluster_cli.demo.ports import free_ports
 
 PEERS = 4
 QUOTA_BYTES = 8 << 30
@@ -37,14 +37,15 @@ class Processes:
         self, directory: Path, *, fsync: bool = True, overrides: Iterable[tuple[str, str]] = ()
     ) -> None:
         self.directories = [directory / f"peer{index}" for index in range(PEERS)]
-        self._urls = [f"http://127.0.0.1:{_free_port()}" for _ in self.directories]
+        ports = free_ports(2 * PEERS)
+        self._urls = [f"http://127.0.0.1:{port}" for port in ports[PEERS:]]
         self.processes: list[subprocess.Popen[bytes]] = []
         self._down: set[int] = set()
         """Peers that were killed on purpose."""
-        for path, url in zip(self.directories, self._urls, strict=True):
+        for path, url, port in zip(self.directories, self._urls, ports, strict=False):
             _command(
                 *("peer", "init", str(path), "--quota", "8GiB"),
-                *("--listen", f"/ip4/127.0.0.1/tcp/{_free_port()}"),
+                *("--listen", f"/ip4/127.0.0.1/tcp/{port}"),
                 *("--api", url.removeprefix("http://")),
             )
             if not fsync:
@@ -240,13 +241,6 @@ def _configure(directory: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text, f"{path} shows the default {old!r}"
     path.write_text(text.replace(old, new, 1))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _text(public_key: bytes) -> str:

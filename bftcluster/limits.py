@@ -73,8 +73,8 @@ STATE_ANSWER_SIZE_BYTES: Final = 1 << 20
 """Nodes and rows in one answer: no more of them once they would pass this together."""
 STATE_ROW_SIZE_MAX_BYTES: Final = 3 << 20
 """A row that is larger fits no frame: only the genesis can be, and every peer has that."""
-EARLIER_CHECKPOINTS_MAX: Final = 3
-"""Checkpoints before the last one whose state can still be fetched by whoever has begun to."""
+EARLIER_CHECKPOINTS_MAX: Final = 4
+"""Checkpoints before the last one whose state can still be fetched: as many as a window has."""
 EPOCH_LINKS_MAX: Final = 64
 """Links between epochs in one answer."""
 EPOCH_SOURCES_MAX: Final = 16

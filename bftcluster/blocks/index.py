@@ -196,25 +196,33 @@ class Index:
         Returns:
             The roots that are complete now: all whose hold was not given up meanwhile.
         """
-        done: list[tuple[Cid]] = []
-        named: list[tuple[Cid, Hold]] = []
+        named: list[tuple[Hold, Cid]] = []
+        merged: list[tuple[Hold, Hold]] = []
+        kept: dict[Hold, Cid] = {}
         keepers = self.holds_of([root for root, _ in dags.values()])
+        for hold, (root, _) in dags.items():
+            keeper = keepers.get(root)
+            if keeper is not None:
+                kept[keeper] = root
+                if keeper != hold:
+                    merged.append((hold, keeper))
+            elif hold in self._anonymous:
+                named.append((hold, root))
         with self._transaction() as writer:
-            self._attach(writer, [(hold, key) for hold, (_, keys) in dags.items() for key in keys])
-            for hold, (root, _) in dags.items():
-                keeper = keepers.get(root)
-                if keeper is not None and keeper != hold:
-                    _merge(writer, hold, keeper)
-                elif keeper is None and hold in self._anonymous:
-                    named.append((root, hold))
-                elif keeper is None:
-                    continue
-                done.append((root,))
-            _insert_holds(writer, [hold for _, hold in named])
-            writer.executemany("UPDATE holds SET cid = ? WHERE id = ?", named)
-            writer.executemany("UPDATE holds SET complete = 1 WHERE cid = ?", done)
+            writer.executemany(
+                "INSERT INTO holds (id, cid, complete) VALUES (?, ?, 1)"
+                " ON CONFLICT (id) DO UPDATE SET cid = excluded.cid, complete = 1",
+                named,
+            )
+            _insert_holds(writer, [hold for hold, _ in merged if hold in self._anonymous])
+            _attach(writer, [(hold, key) for hold, (_, keys) in dags.items() for key in keys])
+            for hold, keeper in merged:
+                _merge(writer, hold, keeper)
+            writer.executemany(
+                "UPDATE holds SET complete = 1 WHERE id = ?", [(keeper,) for keeper in kept]
+            )
         self._anonymous.difference_update(dags)
-        return {root for (root,) in done}
+        return {*kept.values(), *(root for _, root in named)}
 
     def leave(self, keys: Collection[bytes]) -> None:
         """Announce blocks whose files are about to go; roots above them become incomplete."""
@@ -287,11 +295,7 @@ class Index:
 
     def _attach(self, writer: sqlite3.Connection, held: Collection[tuple[Hold, bytes]]) -> None:
         _insert_holds(writer, sorted(self._anonymous.intersection(hold for hold, _ in held)))
-        writer.executemany(
-            "INSERT OR IGNORE INTO held SELECT h.id, b.id FROM holds h, blocks b"
-            " WHERE h.id = ? AND b.key = ?",
-            held,
-        )
+        _attach(writer, held)
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -344,6 +348,14 @@ class Index:
 
 def _insert_holds(writer: sqlite3.Connection, holds: Sequence[Hold]) -> None:
     writer.executemany("INSERT OR IGNORE INTO holds (id) VALUES (?)", [(hold,) for hold in holds])
+
+
+def _attach(writer: sqlite3.Connection, held: Collection[tuple[Hold, bytes]]) -> None:
+    writer.executemany(
+        "INSERT OR IGNORE INTO held SELECT h.id, b.id FROM holds h, blocks b"
+        " WHERE h.id = ? AND b.key = ?",
+        held,
+    )
 
 
 def _merge(writer: sqlite3.Connection, hold: Hold, keeper: Hold) -> None:

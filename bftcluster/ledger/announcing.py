@@ -5,23 +5,14 @@ from typing import Final
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.execution import Execution
-from bftcluster.ledger.outcomes import HolderChanged, Outcome, OutcomeCode, PeerChanged
-from bftcluster.ledger.records import (
-    HolderStatus,
-    PeerRecord,
-    join_pin,
-    pack_errors,
-    pack_holder,
-    replication_min_of,
-    split_pin,
-    unpack_errors,
-)
+from bftcluster.ledger.holdings import note
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, Reported
+from bftcluster.ledger.records import HolderStatus, PeerRecord, number_and_allocations
 from bftcluster.ledger.requests import Join, ReportEntry, ReportPinned
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 
 _KEY_SIZE: Final = 32
-_ENTRY_SIZE: Final = 41
 
 
 def join(
@@ -65,8 +56,12 @@ def report(
             counter=request.counter,
         )
     )
-    counted = sum(_count(execution, request.peer, entry) for entry in request.entries)
-    return Outcome(OutcomeCode.RECORDED, f"{counted} of {len(request.entries)} entries count")
+    lines = _lines_that_count(execution, request)
+    note(execution.state, request.peer, lines, execution.now_ms)
+    pinned = tuple(entry.cid for _, entry in lines if entry.status is HolderStatus.PINNED)
+    if pinned:
+        execution.effects.append(Reported(request.peer, pinned))
+    return Outcome(OutcomeCode.RECORDED, f"{len(lines)} of {len(request.entries)} entries count")
 
 
 def _judge(
@@ -89,50 +84,19 @@ def _judge(
     return record
 
 
-def _count(execution: Execution, peer: PeerId, entry: ReportEntry) -> bool:
-    """Take one entry of a report; return whether the peer is to hold that pin."""
-    state = execution.state
-    value = state.get(Space.PIN, entry.cid)
-    if value is None:
-        return False
-    core, allocations, holders, errors = split_pin(value)
-    if allocations and not _is_in(peer, allocations):
-        return False
-    start = _find(holders, peer)
-    end = start + _ENTRY_SIZE if holders[start : start + _KEY_SIZE] == peer else start
-    was = holders[start + _KEY_SIZE] if end > start else 0
-    updated = b"".join(
-        (holders[:start], pack_holder(peer, entry.status, execution.now_ms), holders[end:])
-    )
-    if errors or entry.error:
-        texts = [item for item in unpack_errors(errors) if item[0] != peer]
-        errors = pack_errors([*texts, (peer, entry.error)] if entry.error else texts)
-    state.put(Space.PIN, entry.cid, join_pin(core, allocations, updated, errors))
-    if was != entry.status:
-        replicated = entry.status is HolderStatus.PINNED and _just_replicated(
-            execution, core, allocations, updated
-        )
-        effect = HolderChanged(entry.cid, peer, entry.status, replicated)
-        execution.effects.append(effect)
-    return True
-
-
-def _just_replicated(execution: Execution, core: bytes, allocations: bytes, holders: bytes) -> bool:
-    """Return whether one more holder made them exactly enough."""
-    pinned = holders[_KEY_SIZE::_ENTRY_SIZE].count(HolderStatus.PINNED)
-    if not allocations:
-        return pinned == execution.state.peers_joined
-    return pinned == replication_min_of(core)
+def _lines_that_count(execution: Execution, request: ReportPinned) -> list[tuple[int, ReportEntry]]:
+    """Return the entries on pins that the peer is to hold, each with the number of its pin."""
+    lines = []
+    for entry in request.entries:
+        value = execution.state.get(Space.PIN, entry.cid)
+        if value is None:
+            continue
+        number, allocations = number_and_allocations(value)
+        if not allocations or _is_in(request.peer, allocations):
+            lines.append((number, entry))
+    return lines
 
 
 def _is_in(peer: PeerId, packed: bytes) -> bool:
     """Return whether ``peer`` is one of the 32-byte ids in ``packed``."""
     return any(packed.startswith(peer, start) for start in range(0, len(packed), _KEY_SIZE))
-
-
-def _find(holders: bytes, peer: PeerId) -> int:
-    """Return where the peer's entry is, or belongs: entries are sorted by peer."""
-    for start in range(0, len(holders), _ENTRY_SIZE):
-        if holders[start : start + _KEY_SIZE] >= peer:
-            return start
-    return len(holders)

@@ -15,6 +15,7 @@ from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.members import epoch_key, read_epoch
 from bftcluster.ledger.proofs import Proof, proves
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
@@ -79,6 +80,13 @@ def read_fetch(frame: bytes) -> Epoch:
     value = codec.decode(frame, size_max_bytes=_FETCH_SIZE_MAX_BYTES)
     _, after = shapes.array(value, 2, "an epoch fetch")
     return shapes.epoch(after)
+
+
+def links_after(store: Source, after: Epoch) -> list[bytes]:
+    """Return the links that ``store`` keeps from ``after`` on, up to the first that is missing."""
+    rows = store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX)
+    consecutive = enumerate(rows, start=after + 1)
+    return [link for number, (key, link) in consecutive if key == epoch_key(Epoch(number))]
 
 
 def links_frame(links: Sequence[bytes]) -> bytes:

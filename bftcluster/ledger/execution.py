@@ -22,6 +22,8 @@ class Execution:
     """The batch's timestamp: the only clock there is."""
     pins: int
     """How many there are now."""
+    pins_ever: int
+    """How many there ever were."""
     proposals_open: int
     effects: list[Effect] = field(default_factory=list)
 

@@ -42,8 +42,23 @@ class Executed:
 class Ledger:
     """Executes batches against a store. It reads from the store and never writes to it."""
 
-    def __init__(self, genesis: Genesis, store: StatePort, verifier: ApprovalVerifier) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: StatePort,
+        verifier: ApprovalVerifier,
+        *,
+        keeps_earlier: bool = False,
+    ) -> None:
         """Continue from what the store holds.
+
+        Args:
+            genesis: Of the cluster.
+            store: Where all rows are.
+            verifier: Checks what maintainers signed.
+            keeps_earlier: Keep the states of some checkpoints before the last one always. Needed
+                where logs are cut: while the last checkpoint waits for the vote of one who lags, it
+                is certified by nobody, and the one before is all that this one can go on from.
 
         Raises:
             ConfigError: The store holds nothing, or another cluster's state.
@@ -62,6 +77,7 @@ class Ledger:
         self._verifier = verifier
         self._state = State(store, Roster(genesis.cluster_id))
         self._tree = StateTree(store)
+        self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
 
     @property
@@ -82,9 +98,9 @@ class Ledger:
     def keep_earlier(self, keeps: bool) -> None:
         """Keep the states of some checkpoints before the last one from now on, or no longer.
 
-        May be called in any thread.
+        May be called in any thread. A ledger that keeps them always goes on doing so.
         """
-        self._tree.keeps_earlier = keeps
+        self._tree.keeps_earlier = keeps or self._keeps_earlier
 
     def checkpoint_root(self) -> Digest | None:
         """Return the state root of the last checkpoint that was flushed; None before the first."""
@@ -144,6 +160,7 @@ def genesis_delta(genesis: Genesis) -> Delta:
         chain=chain,
         next_sweep_ms=genesis.created_ms,
         pins=0,
+        pins_ever=0,
         proposals_open=0,
     )
     rows: dict[Space, Rows] = {

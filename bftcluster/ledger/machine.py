@@ -79,6 +79,7 @@ def apply(
         seq=batch.seq,
         now_ms=max(min(batch.timestamp_ms, TIME_MAX_MS), head.timestamp_ms),
         pins=head.pins,
+        pins_ever=head.pins_ever,
         proposals_open=head.proposals_open,
     )
     if batch.view > state.turns.view:
@@ -98,6 +99,7 @@ def apply(
             chain=_chain(head.chain, batch, execution.now_ms),
             next_sweep_ms=next_sweep_ms,
             pins=execution.pins,
+            pins_ever=execution.pins_ever,
             proposals_open=execution.proposals_open,
         )
     )

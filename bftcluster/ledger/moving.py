@@ -5,6 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.execution import Execution
+from bftcluster.ledger.holdings import forget, forget_all
 from bftcluster.ledger.members import Move
 from bftcluster.ledger.outcomes import Keep
 from bftcluster.ledger.records import PinRecord, pin_record
@@ -22,19 +23,20 @@ def move_on(execution: Execution) -> None:
     for _, value in rows:
         if value.find(first.peer) >= 0:
             _move(execution, pin_record(value), first.peer)
-    if len(rows) < MOVED_ROWS_MAX:
+    is_forgotten = forget_all(state, first.peer, MOVED_ROWS_MAX)
+    if len(rows) < MOVED_ROWS_MAX and is_forgotten:
         state.set_moves(others)
     else:
-        state.set_moves([Move(peer=first.peer, after=rows[-1][0]), *others])
+        after = rows[-1][0] if rows else first.after
+        state.set_moves([Move(peer=first.peer, after=after), *others])
 
 
 def _move(execution: Execution, record: PinRecord, peer: PeerId) -> None:
-    """Forget what a removed peer reported about a pin, and have another hold it."""
-    reports = tuple(report for report in record.reports if report.peer != peer)
-    allocations = record.allocations
-    if peer in allocations:
-        allocations = _without(execution, record, peer)
-    moved = replace(record, reports=reports, allocations=allocations)
+    """Have another hold a pin if a removed peer was to, and forget what that reported."""
+    if peer not in record.allocations:
+        return
+    forget(execution.state, record.number, (peer,))
+    moved = replace(record, allocations=_without(execution, record, peer))
     if moved != record:
         execution.state.put(Space.PIN, record.cid, moved.to_value())
         execution.effects.append(Keep(record.cid, moved))

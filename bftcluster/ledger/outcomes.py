@@ -7,7 +7,7 @@ from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.records import HolderStatus, PinRecord
+from bftcluster.ledger.records import PinRecord
 
 
 class OutcomeCode(IntEnum):
@@ -129,14 +129,11 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class HolderChanged:
-    """A holder's reported status changed."""
+class Reported:
+    """A peer said again or for the first time that it holds pins which it is to hold."""
 
-    cid: Cid
     peer: PeerId
-    status: HolderStatus
-    replicated: bool
-    """Whether enough holders have it now and had not before this report."""
+    cids: tuple[Cid, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +157,4 @@ class PeerAccused:
     peer: PeerId
 
 
-Effect = Keep | Drop | HolderChanged | PeerChanged | PeerRemoved | PeerAccused
+Effect = Keep | Drop | Reported | PeerChanged | PeerRemoved | PeerAccused

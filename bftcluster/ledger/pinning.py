@@ -8,6 +8,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.deadlines import pin_deadline
 from bftcluster.ledger.execution import Approved, Execution
+from bftcluster.ledger.holdings import forget, holders
 from bftcluster.ledger.operations import (
     DEFAULT,
     EVERYWHERE,
@@ -16,7 +17,7 @@ from bftcluster.ledger.operations import (
     UnpinOperation,
 )
 from bftcluster.ledger.outcomes import Drop, Keep, Outcome, OutcomeCode
-from bftcluster.ledger.records import HolderReport, PinRecord, pin_record
+from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.spaces import Space
 
 
@@ -44,6 +45,7 @@ def pin(execution: Execution, approved: Approved, operation: PinOperation) -> Ou
     if isinstance(allocations, NotEnoughPeers):
         return approved.outcome(OutcomeCode.NOT_ENOUGH_PEERS, str(allocations))
     record = PinRecord(
+        number=execution.pins_ever if existing is None else existing.number,
         options=options,
         replication_min=least,
         replication_max=most,
@@ -52,7 +54,6 @@ def pin(execution: Execution, approved: Approved, operation: PinOperation) -> Ou
         seq=execution.seq,
         intent_digest=approved.intent.digest,
         approvers=approved.approvers,
-        reports=_kept_reports(existing, allocations) if existing else (),
     )
     _store(execution, approved, record, existing)
     return approved.outcome(OutcomeCode.COMMITTED)
@@ -70,6 +71,7 @@ def unpin(execution: Execution, approved: Approved, operation: UnpinOperation) -
 def drop_pin(execution: Execution, record: PinRecord) -> None:
     """Remove a pin and what refers to it."""
     execution.state.put(Space.PIN, record.cid, None)
+    forget(execution.state, record.number, record.allocations or execution.state.peers)
     if record.options.expire_at_ms:
         execution.state.put(Space.DEADLINE, pin_deadline(record), None)
     execution.pins -= 1
@@ -129,7 +131,7 @@ def _allocations(
         peers = execution.state.peers
         current = [peer for peer in source.allocations if peer in peers]
         if source.is_everywhere:
-            preferred += source.holders
+            preferred += holders(execution.state, source.number)
     return allocate(
         options.cid,
         execution.state.roster,
@@ -140,13 +142,6 @@ def _allocations(
     )
 
 
-def _kept_reports(existing: PinRecord, allocations: tuple[PeerId, ...]) -> tuple[HolderReport, ...]:
-    """Return the reports of those that are still to hold it."""
-    if not allocations:
-        return existing.reports
-    return tuple(report for report in existing.reports if report.peer in allocations)
-
-
 def _store(
     execution: Execution, approved: Approved, record: PinRecord, existing: PinRecord | None
 ) -> None:
@@ -155,8 +150,13 @@ def _store(
     state.put(Space.PIN, record.cid, record.to_value(operation))
     if existing is None:
         execution.pins += 1
-    elif existing.options.expire_at_ms:
-        state.put(Space.DEADLINE, pin_deadline(existing), None)
+        execution.pins_ever += 1
+    else:
+        if record.allocations:
+            held = existing.allocations or state.peers
+            forget(state, record.number, [p for p in held if p not in record.allocations])
+        if existing.options.expire_at_ms:
+            state.put(Space.DEADLINE, pin_deadline(existing), None)
     if record.options.expire_at_ms:
         state.put(Space.DEADLINE, pin_deadline(record), b"\x80")
     execution.effects.append(Keep(record.cid, record))

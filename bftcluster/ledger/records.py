@@ -1,7 +1,7 @@
 """The rows of the state, as values: read and written here only.
 
-A pin's row has four parts: core, allocations, holders and errors. It is packed, because a report
-changes the holders of up to a thousand pins at a time and must not decode the rest for it.
+A pin's row is packed, because a report looks at up to a thousand pins and must not decode the rest
+for their numbers and allocations.
 """
 
 import struct
@@ -15,11 +15,9 @@ from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
 from bftcluster.signing.approvals import Approval, Intent
 
-_PIN_HEADER: Final = struct.Struct(">III")
-"""The sizes of the first three parts; the fourth is the rest."""
+_PIN_HEADER: Final = struct.Struct(">QI")
+"""The pin's number, and the size of what follows; the rest are the allocations."""
 _KEY_SIZE: Final = 32
-_HOLDER_SIZE: Final = 41
-"""Peer id, status byte, unix milliseconds in 8 bytes."""
 
 
 class HolderStatus(IntEnum):
@@ -46,6 +44,8 @@ class HolderReport:
 class PinRecord:
     """One entry of the pinset."""
 
+    number: Final[int]
+    """From 0, in the order of all pins there ever were; it keeps it when it is changed."""
     options: Final[PinOperation]
     """As approved; after a pin update, with the copied options."""
     replication_min: Final[int]
@@ -60,11 +60,12 @@ class PinRecord:
     approvers: Final[tuple[MaintainerId, ...]]
     """Sorted by key."""
     reports: Final[tuple[HolderReport, ...]]
-    """Sorted by peer."""
+    """Sorted by peer; not part of the row."""
 
     def __init__(
         self,
         *,
+        number: int,
         options: PinOperation,
         replication_min: int,
         replication_max: int,
@@ -75,6 +76,7 @@ class PinRecord:
         approvers: tuple[MaintainerId, ...],
         reports: tuple[HolderReport, ...] = (),
     ) -> None:
+        self.number = number
         self.options = options
         self.replication_min = replication_min
         self.replication_max = replication_max
@@ -107,7 +109,7 @@ class PinRecord:
         return tuple(report.peer for report in self.reports if report.status is pinned)
 
     def to_value(self, operation: bytes = b"") -> bytes:
-        """Return the row's value.
+        """Return the row's value, which has no reports.
 
         Args:
             operation: The encoding of ``options``, if it is at hand.
@@ -123,89 +125,38 @@ class PinRecord:
                 b"".join(self.approvers),
             ]
         )
-        holders = b"".join(
-            pack_holder(report.peer, report.status, report.reported_ms) for report in self.reports
-        )
-        errors = [(report.peer, report.error) for report in self.reports if report.error]
-        return join_pin(core, b"".join(self.allocations), holders, pack_errors(errors))
+        return b"".join((_PIN_HEADER.pack(self.number, len(core)), core, *self.allocations))
 
 
 def pin_record(value: bytes) -> PinRecord:
-    """Return the pin in a row of ``Space.PIN``."""
-    core, allocations, holders, errors = split_pin(value)
-    operation, least, most, timestamp_ms, seq, digest, approvers = codec.decode(core)
+    """Return the pin in a row of ``Space.PIN``; for its reports see ``holdings.reports_of``."""
+    number, allocations = number_and_allocations(value)
+    operation, least, most, timestamp_ms, seq, digest, approvers = codec.decode(
+        value[_PIN_HEADER.size : len(value) - len(allocations)]
+    )
     options = parse_operation(operation)
     assert isinstance(options, PinOperation), "a pin's row holds a pin operation"
-    texts = dict(unpack_errors(errors))
     return PinRecord(
+        number=number,
         options=options,
         replication_min=least,
         replication_max=most,
-        allocations=tuple(PeerId(key) for key in _split(allocations, _KEY_SIZE)),
+        allocations=tuple(PeerId(key) for key in _split_keys(allocations)),
         timestamp_ms=timestamp_ms,
         seq=Seq(seq),
         intent_digest=Digest(digest),
-        approvers=tuple(MaintainerId(key) for key in _split(approvers, _KEY_SIZE)),
-        reports=tuple(_unpack_holder(item, texts) for item in _split(holders, _HOLDER_SIZE)),
+        approvers=tuple(MaintainerId(key) for key in _split_keys(approvers)),
     )
 
 
-def split_pin(value: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return the parts of a pin's row: core, allocations, holders, errors.
-
-    Allocations are 32-byte peer ids, holders are entries of ``pack_holder``; both are sorted.
-    """
-    core_size, allocations_size, holders_size = _PIN_HEADER.unpack_from(value)
-    allocations_start = _PIN_HEADER.size + core_size
-    holders_start = allocations_start + allocations_size
-    errors_start = holders_start + holders_size
-    return (
-        value[_PIN_HEADER.size : allocations_start],
-        value[allocations_start:holders_start],
-        value[holders_start:errors_start],
-        value[errors_start:],
-    )
+def number_and_allocations(value: bytes) -> tuple[int, bytes]:
+    """Return what a report needs of a pin's row; the allocations are ids of 32 bytes, packed."""
+    number, core_size = _PIN_HEADER.unpack_from(value)
+    return number, value[_PIN_HEADER.size + core_size :]
 
 
-def join_pin(core: bytes, allocations: bytes, holders: bytes, errors: bytes) -> bytes:
-    """Return the row of these parts."""
-    header = _PIN_HEADER.pack(len(core), len(allocations), len(holders))
-    return b"".join((header, core, allocations, holders, errors))
-
-
-def pack_errors(errors: list[tuple[PeerId, str]]) -> bytes:
-    """Return the errors part of a pin's row: nothing if there are none, else sorted by peer."""
-    return codec.encode(sorted(errors)) if errors else b""
-
-
-def unpack_errors(part: bytes) -> list[tuple[PeerId, str]]:
-    """Return what a row's errors part holds."""
-    return [(PeerId(peer), text) for peer, text in codec.decode(part)] if part else []
-
-
-def replication_min_of(core: bytes) -> int:
-    """Return a pin's effective minimum from the core part of its row."""
-    minimum: int = codec.decode(core)[1]
-    return minimum
-
-
-def pack_holder(peer: PeerId, status: int, reported_ms: int) -> bytes:
-    """Return one entry of a pin's packed holders."""
-    return peer + bytes((status,)) + reported_ms.to_bytes(8, "big")
-
-
-def _unpack_holder(item: bytes, texts: dict[PeerId, str]) -> HolderReport:
-    peer = PeerId(item[:_KEY_SIZE])
-    return HolderReport(
-        peer=peer,
-        status=HolderStatus(item[_KEY_SIZE]),
-        reported_ms=int.from_bytes(item[_KEY_SIZE + 1 :], "big"),
-        error=texts.get(peer, ""),
-    )
-
-
-def _split(data: bytes, size: int) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]
+def _split_keys(data: bytes) -> list[bytes]:
+    return [data[start : start + _KEY_SIZE] for start in range(0, len(data), _KEY_SIZE)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +302,8 @@ class Head:
     """When expired rows are next looked for."""
     pins: int
     """How many pins there are."""
+    pins_ever: int
+    """How many there ever were: the number of the next one."""
     proposals_open: int
 
     def to_value(self) -> bytes:
@@ -362,6 +315,7 @@ class Head:
                 self.chain,
                 self.next_sweep_ms,
                 self.pins,
+                self.pins_ever,
                 self.proposals_open,
             ]
         )
@@ -369,12 +323,13 @@ class Head:
 
 def head(value: bytes) -> Head:
     """Return the head in the row ``b"head"`` of ``Space.META``."""
-    seq, timestamp_ms, chain, next_sweep_ms, pins, proposals_open = codec.decode(value)
+    seq, timestamp_ms, chain, next_sweep_ms, pins, pins_ever, proposals_open = codec.decode(value)
     return Head(
         seq=Seq(seq),
         timestamp_ms=timestamp_ms,
         chain=Digest(chain),
         next_sweep_ms=next_sweep_ms,
         pins=pins,
+        pins_ever=pins_ever,
         proposals_open=proposals_open,
     )

@@ -18,7 +18,7 @@ class Space(IntEnum):
     PEER = 2
     """By peer id: the admitted peers."""
     PIN = 3
-    """By CID: the pinset, with what each holder reported."""
+    """By CID: the pinset."""
     PROPOSAL = 4
     """By intent digest: intents that collect approvals on the log."""
     NONCE = 5
@@ -29,6 +29,8 @@ class Space(IntEnum):
     """By epoch (8 bytes, big-endian), from 1 on: from when on who votes."""
     EVIDENCE = 8
     """By peer id: proof that it contradicted itself, the first that was ordered."""
+    HOLDING = 9
+    """By peer id and number of the pin (8 bytes, big-endian, in 64ths): what peers reported."""
 
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""

@@ -99,6 +99,10 @@ class State:
 
         return read
 
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Bring stored rows into memory, many in one query, because they will be asked for."""
+        self._store.prefetch(keys)
+
     def put(self, space: Space, key: bytes, value: bytes | None) -> None:
         """Set the row's value; ``None`` deletes it."""
         self._rows[space][key] = value

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import trio
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.stream.net_stream import NetStream
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import PeerId
@@ -86,6 +87,8 @@ class Link:
         self._scope: trio.CancelScope | None = None
         self._session: trio.CancelScope | None = None
         self._connection: SwarmConn | None = None
+        self._streams: dict[StreamClass, YamuxStream] = {}
+        """Those of the session."""
         self._connected = False
         self._changed_at = trio.current_time()
         self._last_seen: float | None = None
@@ -117,6 +120,23 @@ class Link:
             outbox.dropped += 1
             return False
         return outbox.put_nowait(frame)
+
+    def queue(self, stream_class: StreamClass, frame: bytes) -> None:
+        """Queue an encoded frame of a class that drops the oldest; ``flush`` must follow."""
+        self.outboxes[stream_class].put_nowait(frame, wake=False)
+
+    def flush(self) -> None:
+        """Send what is queued: at once if nothing has to wait, else by the writers."""
+        try:
+            for each, outbox in self.outboxes.items():
+                stream = self._streams.get(each)
+                while len(outbox):
+                    if stream is None or not stream.is_ready_for(outbox.size):
+                        outbox.wake()
+                        break
+                    stream.write_nowait(outbox.take_nowait())
+        except MuxedStreamError:
+            return  # the session ends, and whoever runs it hears why
 
     async def send(self, stream_class: StreamClass, frame: bytes) -> None:
         """Queue an encoded frame, waiting for room in classes that wait.
@@ -242,7 +262,7 @@ class Link:
     ) -> None:
         muxed = connection.muxed_conn
         assert isinstance(muxed, YamuxConnection), "the host makes no other"
-        self._mark_up(connection)
+        self._mark_up(connection, streams)
         causes: list[Exception] = []
         try:
             async with trio.open_nursery() as nursery:
@@ -256,9 +276,9 @@ class Link:
 
                 nursery.start_soon(until_lost, muxed.event_shutting_down.wait)
                 nursery.start_soon(until_lost, self._watch_silence)
-                nursery.start_soon(until_lost, self._beat, _yamux(streams[StreamClass.CONSENSUS]))
-                for each, stream in streams.items():
-                    nursery.start_soon(until_lost, self._write, self.outboxes[each], _yamux(stream))
+                nursery.start_soon(until_lost, self._beat)
+                for each, stream in self._streams.items():
+                    nursery.start_soon(until_lost, self._write, self.outboxes[each], stream)
         finally:
             self._mark_down()
         cause = causes[0] if causes else LostError("the connection was closed")
@@ -266,8 +286,9 @@ class Link:
             await host.swarm.close_peer(libp2p_id(self.peer))
         raise cause
 
-    def _mark_up(self, connection: SwarmConn) -> None:
+    def _mark_up(self, connection: SwarmConn, streams: Mapping[StreamClass, NetStream]) -> None:
         self._connection = connection
+        self._streams = {each: _yamux(stream) for each, stream in streams.items()}
         self._connected = True
         self._changed_at = trio.current_time()
         log.info("connected to %s", peer_id_text(self.peer))
@@ -276,6 +297,7 @@ class Link:
     def _mark_down(self) -> None:
         """Note the loss. A session that was short is one more failure; a long one starts anew."""
         self._connection = None
+        self._streams = {}
         self._connected = False
         if trio.current_time() - self._changed_at > self._settings.backoff_max_s:
             self._attempts = 0
@@ -287,11 +309,11 @@ class Link:
         self._on_change(self.peer)
 
     async def _write(self, outbox: Outbox, stream: YamuxStream) -> NoReturn:
-        """The only writer of this stream; past libp2p's wrapper, which locks twice per write."""
+        """Write what ``flush`` does not; past libp2p's wrapper, which locks twice per write."""
         while True:
             await stream.write(await outbox.take())
 
-    async def _beat(self, stream: YamuxStream) -> NoReturn:
+    async def _beat(self) -> NoReturn:
         """Say that we live."""
         outbox = self.outboxes[StreamClass.CONSENSUS]
         while True:

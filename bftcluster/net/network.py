@@ -129,22 +129,24 @@ class Network:
             raise PeerUnreachableError(f"{peer_id_text(peer)} is not a peer of ours")
         await link.send(stream_class, encoded)
 
-    def broadcast(self, peers: Iterable[PeerId], stream_class: StreamClass, frame: bytes) -> int:
-        """Queue one frame, encoded once, to each of ``peers`` but ourselves.
+    def send_all(self, frames: Iterable[tuple[Iterable[PeerId], StreamClass, bytes]]) -> None:
+        """Send frames of CONSENSUS and SYNC, each to all of its peers but ourselves.
 
-        Returns:
-            To how many without dropping anything.
+        Each is encoded once. What needs not wait leaves at once, in one write a peer and class.
 
         Raises:
             MessageTooLargeError: Over ``FRAME_SIZE_MAX_BYTES``.
         """
-        encoded = encode_frame(frame)
-        queued = 0
-        for peer in peers:
-            link = self._links.get(peer)
-            if link is not None and link.send_nowait(stream_class, encoded):
-                queued += 1
-        return queued
+        links: dict[Link, None] = {}
+        for peers, stream_class, frame in frames:
+            encoded = encode_frame(frame)
+            for peer in peers:
+                link = self._links.get(peer)
+                if link is not None:
+                    link.queue(stream_class, encoded)
+                    links[link] = None
+        for link in links:
+            link.flush()
 
     async def call(
         self, peer: PeerId, method: str, payload: bytes, timeout_s: float = _CALL_TIMEOUT_S

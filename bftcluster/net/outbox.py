@@ -12,8 +12,8 @@ from bftcluster.net.streams import Policy, WhenFull
 class Outbox:
     """A bounded queue of encoded frames with one reader, the writer of the stream.
 
-    The writer is woken when the task that queued yields, so that whatever a task sends in one go
-    leaves in one write, and a single frame leaves at once.
+    Whoever queues either wakes the writer, which comes when that task yields, or takes the writer's
+    place at the end (``Link.flush``). Either way what a task sends in one go leaves in one write.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -37,8 +37,13 @@ class Outbox:
         """Bytes that wait."""
         return self._size
 
-    def put_nowait(self, frame: bytes) -> bool:
-        """Queue an encoded frame; False if it, or an older one in its stead, was dropped."""
+    def put_nowait(self, frame: bytes, *, wake: bool = True) -> bool:
+        """Queue an encoded frame; False if it, or an older one in its stead, was dropped.
+
+        Args:
+            frame: With its length.
+            wake: Whether to wake the writer; otherwise ``wake`` or ``take_nowait`` must follow.
+        """
         kept_all = True
         if self._policy.when_full is WhenFull.WAIT:
             if not self._has_room(frame):
@@ -51,8 +56,13 @@ class Outbox:
                 kept_all = False
         self._frames.append(frame)
         self._size += len(frame)
-        self._work.set()
+        if wake:
+            self._work.set()
         return kept_all
+
+    def wake(self) -> None:
+        """Have the writer take what waits."""
+        self._work.set()
 
     async def put(self, frame: bytes) -> None:
         """Queue an encoded frame, waiting for room if the policy is to wait.
@@ -74,6 +84,10 @@ class Outbox:
         while not self._frames:
             self._work = trio.Event()
             await self._work.wait()
+        return self.take_nowait()
+
+    def take_nowait(self) -> bytes:
+        """Return what waits, joined up to ``WRITE_BATCH_SIZE_MAX_BYTES``; something must."""
         batch = [self._pop()]
         size = len(batch[0])
         while self._frames and size + len(self._frames[0]) <= WRITE_BATCH_SIZE_MAX_BYTES:

@@ -138,6 +138,23 @@ class YamuxStream(IMuxedStream):
         finally:
             self._write_lock.release()
 
+    def is_ready_for(self, size: int) -> bool:
+        """Return whether ``write_nowait`` takes ``size`` bytes now."""
+        is_over = self._was_reset or self._ended_by_us
+        if is_over or size > self._send_credit or self._write_lock.locked():
+            return False
+        return self._carrier.has_room(bulk=self._bulk)
+
+    def write_nowait(self, data: bytes) -> None:
+        """Send ``data`` at once; only if ``is_ready_for`` says so.
+
+        Raises:
+            MuxedStreamReset: The connection is gone.
+        """
+        assert self.is_ready_for(len(data)), "asked before"
+        for at in range(0, len(data), _BODY_SIZE_MAX_BYTES):
+            self._put_data(data[at : at + _BODY_SIZE_MAX_BYTES])
+
     async def close(self) -> None:
         """Send no more; reading goes on."""
         if self._ended_by_us or self._was_reset:
@@ -237,10 +254,12 @@ class YamuxStream(IMuxedStream):
             if self._ended_by_us:
                 raise MuxedStreamClosed("stream closed for writing")
             size = min(self._send_credit, _BODY_SIZE_MAX_BYTES, len(data) - at)
-            self._send_credit -= size
-            body = bytes(view[at : at + size])
-            self._carrier.put(encode(DATA, 0, self.stream_id, size, body), bulk=self._bulk)
+            self._put_data(bytes(view[at : at + size]))
             at += size
+
+    def _put_data(self, body: bytes) -> None:
+        self._send_credit -= len(body)
+        self._carrier.put(encode(DATA, 0, self.stream_id, len(body), body), bulk=self._bulk)
 
     def _grant(self) -> None:
         """Give back the window once half of it was used and read: one update for many reads."""

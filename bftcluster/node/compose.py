@@ -147,7 +147,7 @@ class Peer:
             wal=parts.wal,
             inbox=self._inbox,
             clock=self._clock,
-            send=self._send,
+            send=self._send_all,
             decide=self._executor.decide,
             read_log=self._read_log,
             fetch_state=self._taker.fetch,
@@ -337,12 +337,16 @@ class Peer:
     async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self._network.send(peer, stream_class, frame)
 
-    def _send(self, outbound: Outbound) -> None:
-        stream_class = _LANES[outbound.lane]
-        if outbound.to is None:
-            self._network.broadcast(self._contacts.peers, stream_class, outbound.frame)
-        else:
-            self._network.send_nowait(PeerId(outbound.to), stream_class, outbound.frame)
+    def _send_all(self, outbounds: Sequence[Outbound]) -> None:
+        everybody = self._contacts.peers
+        self._network.send_all(
+            (
+                everybody if outbound.to is None else (PeerId(outbound.to),),
+                _LANES[outbound.lane],
+                outbound.frame,
+            )
+            for outbound in outbounds
+        )
 
     def _read_log(self, request: LogReadRequest) -> None:
         assert self._nursery is not None, "the log is read while the peer runs"

@@ -239,10 +239,14 @@ class Config:
         """``network.state_rate_max`` in bytes."""
         return parse_size(self.network.state_rate_max, key="network.state_rate_max")
 
+    @property
+    def is_log_cut(self) -> bool:
+        """Whether ``storage.keep_log`` keeps less than all."""
+        return self.storage.keep_log != KEEP_ALL
+
     def log_kept_seqs(self, checkpoint_interval: int) -> int | None:
         """Return ``storage.keep_log`` in log entries; ``None`` for all."""
-        kept = self.storage.keep_log
-        return None if kept == KEEP_ALL else int(kept) * checkpoint_interval
+        return int(self.storage.keep_log) * checkpoint_interval if self.is_log_cut else None
 
     @property
     def database_url(self) -> str:

@@ -6,39 +6,25 @@ decided since its last turn, so one transaction pays for many batches.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest
 from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.outcomes import Effect, Outcome
+from bftcluster.ledger.settling import Store, settle
 from bftcluster.ledger.spaces import Delta
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
+from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
 
 BATCHES_PER_TURN_MAX: Final = 32
 
 _log = log_for("ledger")
-
-
-class Store(Protocol):
-    """The writing side of the ledger's storage."""
-
-    def flush(self, delta: Delta, entries: Sequence[tuple[Seq, bytes]], position: Seq) -> None:
-        """Take state, log and position forward in one transaction."""
-        ...
-
-    def sync(self) -> Seq:
-        """Make everything flushed durable; return up to where."""
-        ...
-
-    def prune_log(self, below: Seq) -> None:
-        """Forget log entries before ``below``."""
-        ...
 
 
 class ExecuteLoop:
@@ -73,6 +59,7 @@ class ExecuteLoop:
         self._decided: deque[Decided] = deque()
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
+        self._executing = InPlace()
 
     def decide(self, decided: Decided) -> None:
         """Queue a batch. The replica's window bounds how many wait."""
@@ -94,13 +81,7 @@ class ExecuteLoop:
             await trio.to_thread.run_sync(self._store.flush, delta, (), self._ledger.head.seq)
 
     def _settle(self, stable: CheckpointCertificate | None) -> None:
-        if stable is not None:
-            link = self._ledger.epoch_link(stable)
-            if link:
-                self._store.flush(link, (), self._ledger.head.seq)
-            if self._log_kept_seqs is not None:
-                self._store.prune_log(Seq(stable.seq + 1 - self._log_kept_seqs))
-        self._store.sync()
+        settle(self._ledger, self._store, stable, log_kept_seqs=self._log_kept_seqs)
 
     async def run(self) -> NoReturn:
         """Execute until cancelled; a batch is executed whole or not at all."""
@@ -116,7 +97,7 @@ class ExecuteLoop:
     async def _execute(self, turn: Sequence[Decided]) -> None:
         batches = [_ordered(decided) for decided in turn]
         async with self._store_lock:
-            executed = await trio.to_thread.run_sync(self._execute_and_flush, turn, batches)
+            executed = await self._executing.run(self._execute_and_flush, turn, batches)
         for batch, applied in zip(batches, executed.applied, strict=True):
             named = executed.memberships.get(batch.seq)
             if named is not None:

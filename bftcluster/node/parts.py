@@ -96,7 +96,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        ledger = Ledger(genesis, store, verifier)
+        ledger = Ledger(genesis, store, verifier, keeps_earlier=config.is_log_cut)
         checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,

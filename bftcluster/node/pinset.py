@@ -1,6 +1,7 @@
 """Reads of the committed ledger for everything that is not the executor."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -8,6 +9,7 @@ import trio
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.execution import nonce_key
+from bftcluster.ledger.holdings import reports_of, row_key
 from bftcluster.ledger.records import (
     PeerRecord,
     PinRecord,
@@ -36,23 +38,28 @@ class Pinset:
 
     async def pin(self, cid: Cid) -> PinRecord | None:
         """Return one pin."""
-        value = await self._get(Space.PIN, cid)
-        return None if value is None else pin_record(value)
+        return (await self.pins_of([cid])).get(cid)
 
     async def pins(self) -> AsyncGenerator[list[PinRecord], None]:
         """Yield all pins, a page at a time, in the order of binary CIDs."""
-        async for page in self._pages(Space.PIN):
-            yield [pin_record(value) for _, value in page]
+        after = Cid(b"")
+        while page := await self.page(after, PAGE_ROWS):
+            yield page
+            after = page[-1].cid
 
-    async def page(self, after: Cid, limit: int) -> list[PinRecord]:
-        """Return up to ``limit`` pins behind ``after``, in the order of binary CIDs."""
-        rows = await trio.to_thread.run_sync(self._reader.iterate, Space.PIN, after, limit)
-        return [pin_record(value) for _, value in rows]
+    async def page(self, after: Cid, limit: int, *, of: Collection[PeerId] = ()) -> list[PinRecord]:
+        """Return up to ``limit`` pins behind ``after``, in the order of binary CIDs.
+
+        Args:
+            after: The last CID of the page before.
+            limit: At most so many.
+            of: Whose reports are wanted, if not everybody's.
+        """
+        return await trio.to_thread.run_sync(self._read_page, after, limit, of)
 
     async def pins_of(self, cids: Sequence[Cid]) -> dict[Cid, PinRecord]:
         """Return those of ``cids`` that are pinned."""
-        rows = await trio.to_thread.run_sync(self._reader.get_many, Space.PIN, list(cids))
-        return {Cid(cid): pin_record(value) for cid, value in rows.items()}
+        return await trio.to_thread.run_sync(self._read_pins, cids)
 
     async def proposal(self, digest: Digest) -> ProposalRecord | None:
         """Return one proposal."""
@@ -110,6 +117,30 @@ class Pinset:
         while page := await trio.to_thread.run_sync(self._reader.iterate, space, after, PAGE_ROWS):
             yield page
             after = page[-1][0]
+
+    def _read_page(self, after: Cid, limit: int, of: Collection[PeerId]) -> list[PinRecord]:
+        rows = self._reader.iterate(Space.PIN, after, limit)
+        return self._with_reports([pin_record(value) for _, value in rows], of)
+
+    def _read_pins(self, cids: Sequence[Cid]) -> dict[Cid, PinRecord]:
+        rows = self._reader.get_many(Space.PIN, cids)
+        records = self._with_reports([pin_record(value) for value in rows.values()])
+        return {record.cid: record for record in records}
+
+    def _with_reports(
+        self, records: Sequence[PinRecord], of: Collection[PeerId] = ()
+    ) -> list[PinRecord]:
+        everybody = self._read_peers() if any(record.is_everywhere for record in records) else ()
+        asked = [of or record.allocations or everybody for record in records]
+        pairs = zip(records, asked, strict=True)
+        keys = sorted({row_key(peer, pin.number) for pin, peers in pairs for peer in peers})
+        rows: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), PAGE_ROWS):
+            rows |= self._reader.get_many(Space.HOLDING, keys[start : start + PAGE_ROWS])
+        return [
+            replace(pin, reports=reports_of(pin.number, peers, rows.get))
+            for pin, peers in zip(records, asked, strict=True)
+        ]
 
     def _read_peers(self) -> dict[PeerId, PeerRecord]:
         peers: dict[PeerId, PeerRecord] = {}

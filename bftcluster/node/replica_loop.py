@@ -5,7 +5,7 @@ in ``_carry_out`` is the contract of ``Ready`` and not an optimisation to tune. 
 everything that has arrived, so one fsync pays for many votes (group commit).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -13,6 +13,7 @@ import trio
 
 from bftcluster.errors import HaltedError
 from bftcluster.ids import ReplicaId
+from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import (
@@ -79,7 +80,7 @@ class ReplicaLoop:
         wal: Wal,
         inbox: Inbox[Event],
         clock: Clock,
-        send: Callable[[Outbound], None],
+        send: Callable[[Sequence[Outbound]], None],
         decide: Callable[[Decided], None],
         read_log: Callable[[LogReadRequest], None],
         fetch_state: Callable[[StateFetch], None],
@@ -100,6 +101,7 @@ class ReplicaLoop:
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
+        self._syncing = InPlace()
         self._deadline_ms = 0
         self.stable = replica.stable_certificate
         """The last stable checkpoint that may be shown: a vote of ours in it is durable."""
@@ -113,12 +115,13 @@ class ReplicaLoop:
 
     async def _carry_out(self, ready: Ready) -> None:
         self._deadline_ms = ready.deadline_ms
-        self._send_all(ready.early)
+        if ready.early:
+            self._send(ready.early)
         if ready.records:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._wal.append, ready.records)
+            await self._syncing.run(self._wal.append, ready.records)
         self.stable = self.replica.stable_certificate
-        self._send_all(ready.messages)
+        if ready.messages:
+            self._send(ready.messages)
         for decided in ready.decided:
             self._decide(decided)
         for request in ready.log_reads:
@@ -154,10 +157,6 @@ class ReplicaLoop:
         with trio.CancelScope(shield=True):
             await self._sync_ledger(self.replica.stable_certificate)
             await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
-
-    def _send_all(self, outbounds: Iterable[Outbound]) -> None:
-        for outbound in outbounds:
-            self._send(outbound)
 
     def _patience_s(self) -> float:
         return min(IDLE_TURN_S, max(0, self._deadline_ms - self._clock.now_ms()) / 1000)

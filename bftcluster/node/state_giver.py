@@ -9,15 +9,11 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Epoch, PeerId
-from bftcluster.ledger import epoch_links
-from bftcluster.ledger.members import epoch_key
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.transferring import FETCH_STATE, FetchState, StateParts, answer
-from bftcluster.limits import EPOCH_LINKS_MAX
+from bftcluster.ids import PeerId
+from bftcluster.ledger.giving import Request, read_request, reply
+from bftcluster.ledger.transferring import FetchState
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import CheckpointCertificate
-from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.storage.ledger_reader import LedgerReader
 
 PEERS_WAITING_MAX: Final = 64
@@ -55,22 +51,21 @@ class StateGiver:
         self._stable = stable
         self._keep_earlier = keep_earlier
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
-        self._waiting: dict[PeerId, FetchState | Epoch] = {}
+        self._waiting: dict[PeerId, Request] = {}
         """The newest request of each peer, those first that have waited longest."""
         self._arrived = trio.Event()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a request; one at a time each, the newest."""
         try:
-            is_state = frame[1] == FETCH_STATE
-            fetch = FetchState.from_frame(frame) if is_state else epoch_links.read_fetch(frame)
+            request = read_request(frame)
         except MalformedMessageError as exc:
             _log.info("suspicion", verdict="malformed", peer=peer.hex()[:8], detail=str(exc))
             return
         if peer in self._waiting or len(self._waiting) < PEERS_WAITING_MAX:
-            if is_state:
+            if isinstance(request, FetchState):
                 self._keep_earlier(True)
-            self._waiting[peer] = fetch
+            self._waiting[peer] = request
             self._arrived.set()
 
     async def run(self) -> NoReturn:
@@ -83,31 +78,14 @@ class StateGiver:
             if not self._waiting:
                 self._keep_earlier(False)
                 await self._arrived.wait()
-            peer, fetch = next(iter(self._waiting.items()))
+            peer, request = next(iter(self._waiting.items()))
             del self._waiting[peer]
-            if isinstance(fetch, FetchState):
-                parts = await trio.to_thread.run_sync(self._parts, fetch)
-                if parts.root != fetch.root:
-                    self._show_checkpoint(peer)
-                frame = parts.frame()
-            else:
-                frame = await trio.to_thread.run_sync(self._links, fetch)
-            self._send(peer, frame)
-            await trio.sleep((ANSWER_COST_BYTES + len(frame)) / self._rate_max_bytes_per_s)
+            frames = await trio.to_thread.run_sync(self._reply, request, self._stable())
+            for frame in frames:
+                self._send(peer, frame)
+            size_bytes = sum(map(len, frames))
+            await trio.sleep((ANSWER_COST_BYTES + size_bytes) / self._rate_max_bytes_per_s)
 
-    def _show_checkpoint(self, peer: PeerId) -> None:
-        """Tell whoever asks for a state that has gone what it can have instead."""
-        stable = self._stable()
-        if stable is not None:
-            self._send(peer, StableCheckpoint(stable).frame())
-
-    def _links(self, after: Epoch) -> bytes:
-        rows = self._reader.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX)
-        numbers = range(after + 1, after + 1 + len(rows))
-        consecutive = zip(rows, numbers, strict=True)
-        links = [link for (key, link), number in consecutive if key == epoch_key(Epoch(number))]
-        return epoch_links.links_frame(links)
-
-    def _parts(self, fetch: FetchState) -> StateParts:
+    def _reply(self, request: Request, stable: CheckpointCertificate | None) -> list[bytes]:
         with self._reader.snapshot() as snapshot:
-            return answer(snapshot, fetch)
+            return reply(snapshot, request, stable)

@@ -14,8 +14,9 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.outcomes import Drop as DropEffect
-from bftcluster.ledger.outcomes import Effect, HolderChanged, Keep
+from bftcluster.ledger.outcomes import Effect, Keep, Reported
 from bftcluster.ledger.records import HolderStatus, PinRecord
+from bftcluster.ledger.replication import status_of
 from bftcluster.ledger.requests import ReportEntry
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.logs import log_for
@@ -44,6 +45,7 @@ from bftcluster.pins.events import (
     Stopped,
     Tick,
 )
+from bftcluster.pins.pace import Pace
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
@@ -92,6 +94,7 @@ class TrackerLoop:
         """What the ledger changed and the tracker has yet to hear."""
         self._missed = False
         self._changed = trio.Event()
+        self._visits = Pace(settings.visit_interval_ms)
         self._running: dict[int, trio.CancelScope] = {}
         self._starting: list[tuple[Fetch, trio.CancelScope]] = []
         self._is_starting = False
@@ -130,6 +133,7 @@ class TrackerLoop:
         """Tell the tracker what changed, in order, after one visit to the store for many pins."""
         while True:
             await self._changed.wait()
+            await trio.sleep(self._visits.pause_ms(self._clock.now_ms()) / 1000)
             self._changed = trio.Event()
             effects, self._effects = self._effects, []
             events: list[Event] = [Missed()] if self._missed else []
@@ -151,6 +155,7 @@ class TrackerLoop:
         if not new:
             return ()
         self._tracker.expect(new)
+        self._visits.begin(self._clock.now_ms())
         return await trio.to_thread.run_sync(self._blocks.pin_present, new)
 
     def _events_of(self, effect: Effect, held: Collection[Cid]) -> Sequence[Event]:
@@ -159,24 +164,27 @@ class TrackerLoop:
                 return [Desired(cid=cid, since_ms=record.timestamp_ms, is_held=cid in held)]
             case Keep(cid=cid) if not self._is_upload(cid):
                 return [NotDesired(cid=cid)]
-            case HolderChanged(cid=cid, replicated=True) if self._is_upload(cid):
-                self._give_up_upload(cid)
+            case Reported(cids=cids):
+                self._look_after_uploads([cid for cid in cids if self._is_upload(cid)])
             case DropEffect(cid=cid):
                 return [NotDesired(cid=cid)]
             case _:
                 pass
         return ()
 
-    def _give_up_upload(self, cid: Cid) -> None:
-        """Enough peers hold what was added here: from now on it stays only if it is ours."""
-        self._uploads.give_up(cid)
-        if self._nursery is not None:
-            self._nursery.start_soon(self._drop_unless_mine, cid)
+    def _look_after_uploads(self, cids: Sequence[Cid]) -> None:
+        if cids and self._nursery is not None:
+            self._nursery.start_soon(self._give_up_replicated, cids)
 
-    async def _drop_unless_mine(self, cid: Cid) -> None:
-        record = await self._pinset.pin(cid)
-        if record is None or not self._is_mine(record):
-            self._step(NotDesired(cid=cid))
+    async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
+        """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
+        pins = await self._pinset.pins_of(cids)
+        peers = list(self._pinset.peers().values())
+        for cid, record in pins.items():
+            if status_of(record, peers).is_replicated:
+                self._uploads.give_up(cid)
+                if not self._is_mine(record):
+                    self._step(NotDesired(cid=cid))
 
     def recover(self, cid: Cid) -> None:
         """Retry one CID now, if it failed."""
@@ -306,7 +314,7 @@ class TrackerLoop:
         self._step(await read(scan))
 
     async def _scan_desired(self, scan: Scan) -> Scanned:
-        records = await self._pinset.page(Cid(scan.after), scan.limit)
+        records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if self._is_mine(record)]
         kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in mine])
         observations = [

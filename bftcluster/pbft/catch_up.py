@@ -58,6 +58,7 @@ class CatchUp:
         "_core",
         "_fetch",
         "_is_log_gone",
+        "_late",
         "_normal_case",
         "_reading",
         "_refused",
@@ -85,7 +86,9 @@ class CatchUp:
         self._bodies_asked_ms: int | None = None
         self._body_source = 0
         self._refused: set[ReplicaId] = set()
-        """Sources whose log does not reach back to where we are, asked since the last status."""
+        """Sources whose log does not reach back to where we are, in this round of asking."""
+        self._late: set[ReplicaId] = set()
+        """Those that let us wait in vain in this round: dead, or liars."""
         self._is_log_gone = False
         """Nobody who was asked had the entries that we need, and nobody sent any since."""
         self._state_asked = Seq(0)
@@ -115,9 +118,12 @@ class CatchUp:
         if core.now_ms >= self._status_due_ms:
             self.say_status(None)
             self._status_due_ms = core.now_ms + core.settings.status_interval_ms
-            self._refused.clear()
+            if self._fetch is None:
+                self._refused.clear()
+                self._late.clear()
         if self._fetch is not None and core.now_ms >= self._fetch.deadline_ms:
             late = self._fetch.source
+            self._late.add(late)
             self._fetch = None
             self.fetch_if_behind(after=late)
         self._ask_for_bodies()
@@ -243,7 +249,7 @@ class CatchUp:
         start = replicas.index(after) + 1 if after in replicas else 0
         for replica in replicas[start:] + replicas[:start]:
             status = core.peers.get(replica)
-            if replica == core.me or replica in self._refused or status is None:
+            if replica == core.me or replica in self._refused | self._late or status is None:
                 continue
             if status.executed > core.decided:
                 self._ask(replica)

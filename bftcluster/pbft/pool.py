@@ -25,6 +25,8 @@ class Pending:
     """Whether we know it from a proposal only, so that ``since_ms`` does not tell its age."""
     sent_ms: int | None = None
     """When we sent it to everybody last, if it is ours."""
+    sendings: int = 0
+    """How often we did so."""
 
 
 def request_digest(request: bytes) -> Digest:

@@ -71,6 +71,7 @@ class Proposer:
         """Send our overdue requests to everybody: from now on all time the primary."""
         for one in pending:
             one.sent_ms = self._core.now_ms
+            one.sendings += 1
             if one.relayed_ms is None:
                 one.relayed_ms = one.sent_ms
         self._send(None, pending, relayed=True)

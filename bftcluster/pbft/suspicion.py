@@ -12,6 +12,9 @@ from bftcluster.pbft.view_change import ViewChanger
 
 _RELAY_AGAIN_TIMEOUTS = 4
 """A request of ours is relayed again after this many timeouts."""
+_RELAYS_IN_STEP = 4
+"""Each time after so many it is relayed a third of a timeout later: what cuts us off at a regular
+pace must not cut off every relay."""
 _PATIENCE_TIMEOUTS = 4
 """A relayed request may wait this many timeouts while others are decided, if some of these came
 much later: a primary that censors one client is not excused by its service to the rest."""
@@ -70,6 +73,8 @@ class Suspicion:
                 due_ms = pending.since_ms + timeout_ms
                 if pending.sent_ms is not None:
                     due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
+                    if pending.sendings % _RELAYS_IN_STEP == 0:
+                        due_ms += timeout_ms // 3
                 if core.now_ms >= due_ms:
                     overdue.append(pending)
                 else:

@@ -23,6 +23,9 @@ class TrackerSettings:
     """The pause after a failure doubles between these."""
     error_report_attempts: int = 3
     """Transient failures in a row before the ledger hears of one."""
+    visit_interval_ms: int = 100
+    """Visits to the store for new pins are so far apart: each syncs the disk, and pins to report
+    wait for company anyway."""
     report_entries_max: int = 1_000
     report_delay_ms: int = 50
     """How long a line waits for company."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -10,33 +11,28 @@ from bftcluster.ids import Seq
 from bftcluster.ledger.spaces import Space
 from bftcluster.limits import LOG_PAGE_SIZE_MAX_BYTES, STATE_PAGE_ROWS_MAX
 from bftcluster.storage.engine import fatal_errors
-from bftcluster.storage.schema import CHECKPOINTS, COUNTS, LOG, META, POSITION_NAME, STATE
+from bftcluster.storage.schema import (
+    CHECKPOINTS,
+    COUNTS,
+    LOG,
+    META,
+    POSITION_NAME,
+    STATE,
+    Statement,
+)
 
 Row = tuple[bytes, bytes]
 """A key and its value."""
 
-
-class Selects:
-    """How rows of ``STATE`` or ``STAGED`` are read."""
-
-    def __init__(self, table: sa.Table) -> None:
-        in_space = table.c.space == sa.bindparam("space")
-        self.one = sa.select(table.c.value).where(in_space, table.c.key == sa.bindparam("key"))
-        rows = sa.select(table.c.key, table.c.value)
-        self.many = rows.where(in_space, table.c.key.in_(sa.bindparam("keys", expanding=True)))
-        page = rows.where(in_space, table.c.key > sa.bindparam("after")).order_by(table.c.key)
-        self.page = page.limit(sa.bindparam("count"))
-
-
-_STATE: Final = Selects(STATE)
-_COUNT: Final = sa.select(COUNTS.c.rows).where(COUNTS.c.space == sa.bindparam("space"))
+_LOOKUP_KEYS: Final = (1, 8, 64, 512)
+"""For so many keys there are statements. More bring nothing (measured), and SQLite had a limit of
+999 once."""
 _LOG: Final = (
     sa.select(LOG.c.seq, LOG.c.entry)
     .where(LOG.c.seq >= sa.bindparam("first"))
     .order_by(LOG.c.seq)
     .limit(sa.bindparam("count"))
 )
-_META: Final = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
 _CHECKPOINT: Final = (
     sa.select(CHECKPOINTS.c.seq, CHECKPOINTS.c.certificate)
     .where(CHECKPOINTS.c.seq <= sa.bindparam("seq"))
@@ -69,6 +65,7 @@ class LedgerReader:
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that exist among at most ``STATE_PAGE_ROWS_MAX`` keys of one space."""
+        assert len(keys) <= STATE_PAGE_ROWS_MAX, "the caller cuts its keys into pages"
         with fatal_errors("read"), self._engine.connect() as connection:
             return select_values(connection, space, keys)
 
@@ -81,7 +78,7 @@ class LedgerReader:
         """Return how many rows ``space`` has, in constant time; not kept for the tree's spaces."""
         assert space < Space.TREE, "only the ledger's own rows are counted"
         with fatal_errors("read"), self._engine.connect() as connection:
-            return select_count(connection, space)
+            return select_counts(connection).get(space, 0)
 
     def position(self) -> Seq:
         """Return the last executed sequence number; 0 before the first."""
@@ -125,41 +122,77 @@ class Snapshot:
 
 
 def select_value(
-    connection: sa.Connection, space: Space, key: bytes, selects: Selects = _STATE
+    connection: sa.Connection, space: Space, key: bytes, table: sa.Table = STATE
 ) -> bytes | None:
     """Return the value of one row."""
-    value = connection.execute(selects.one, {"space": int(space), "key": key}).scalar()
-    return None if value is None else bytes(value)
+    return select_values(connection, space, (key,), table).get(key)
 
 
 def select_values(
-    connection: sa.Connection, space: Space, keys: Sequence[bytes], selects: Selects = _STATE
+    connection: sa.Connection, space: Space, keys: Sequence[bytes], table: sa.Table = STATE
 ) -> dict[bytes, bytes]:
     """Return those rows of ``keys`` that exist."""
-    assert len(keys) <= STATE_PAGE_ROWS_MAX, "the caller cuts its keys into pages"
-    rows = connection.execute(selects.many, {"space": int(space), "keys": list(keys)})
-    return {bytes(key): bytes(value) for key, value in rows}
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), _LOOKUP_KEYS[-1]):
+        part = list(keys[start : start + _LOOKUP_KEYS[-1]])
+        count = next(count for count in _LOOKUP_KEYS if count >= len(part))
+        padding = part[-1:] * (count - len(part))
+        lookup = _lookup(table, connection.dialect, count)
+        rows = lookup.find(connection, int(space), *part, *padding)
+        found.update((bytes(key), bytes(value)) for key, value in rows)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _lookup(table: sa.Table, dialect: sa.Dialect, count: int) -> Statement:
+    """Return the statement that finds rows of ``STATE`` or ``STAGED`` by space and keys."""
+    names = [f"key{number}" for number in range(count)]
+    statement = sa.select(table.c.key, table.c.value).where(
+        table.c.space == sa.bindparam("space"), table.c.key.in_(map(sa.bindparam, names))
+    )
+    return Statement(statement, dialect, ["space", *names])
 
 
 def select_page(
-    connection: sa.Connection, space: Space, after: bytes, limit: int, selects: Selects = _STATE
+    connection: sa.Connection, space: Space, after: bytes, limit: int, table: sa.Table = STATE
 ) -> list[Row]:
     """Return rows in key order, behind ``after``."""
     assert 0 <= limit <= STATE_PAGE_ROWS_MAX, "a page is bounded"
     page = {"space": int(space), "after": after, "count": limit}
-    rows = connection.execute(selects.page, page)
+    rows = connection.execute(_page(table), page)
     return [(bytes(key), bytes(value)) for key, value in rows]
 
 
-def select_count(connection: sa.Connection, space: Space) -> int:
-    """Return the kept count of a space."""
-    return int(connection.execute(_COUNT, {"space": int(space)}).scalar() or 0)
+@lru_cache(maxsize=2)
+def _page(table: sa.Table) -> sa.Select[Any]:
+    """Return the query for rows of ``STATE`` or ``STAGED`` behind a key, in order."""
+    in_space = table.c.space == sa.bindparam("space")
+    rows = sa.select(table.c.key, table.c.value).where(in_space)
+    behind = rows.where(table.c.key > sa.bindparam("after"))
+    return behind.order_by(table.c.key).limit(sa.bindparam("count"))
+
+
+def select_counts(connection: sa.Connection) -> dict[Space, int]:
+    """Return how many rows each space has, as kept; none is left out but those without any."""
+    rows = _counts(connection.dialect).find(connection)
+    return {Space(space): int(count) for space, count in rows}
+
+
+@lru_cache(maxsize=8)
+def _counts(dialect: sa.Dialect) -> Statement:
+    return Statement(sa.select(COUNTS.c.space, COUNTS.c.rows), dialect, ())
 
 
 def select_meta(connection: sa.Connection, name: str) -> bytes | None:
     """Return a singleton."""
-    value = connection.execute(_META, {"name": name}).scalar()
-    return None if value is None else bytes(value)
+    rows = _meta(connection.dialect).find(connection, name)
+    return bytes(rows[0][0]) if rows else None
+
+
+@lru_cache(maxsize=8)
+def _meta(dialect: sa.Dialect) -> Statement:
+    statement = sa.select(META.c.value).where(META.c.name == sa.bindparam("name"))
+    return Statement(statement, dialect, ["name"])
 
 
 def select_position(connection: sa.Connection) -> Seq:

@@ -8,7 +8,6 @@ still has what they executed, and is cut only after a ``sync``.
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Final, Self
 
 import sqlalchemy as sa
@@ -16,12 +15,11 @@ import sqlalchemy as sa
 from bftcluster.errors import ConfigError, SchemaVersionError
 from bftcluster.ids import Seq
 from bftcluster.ledger.spaces import Delta, Key, Space
-from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.storage.engine import fatal_errors, make_durable, make_engine, tune_writer
 from bftcluster.storage.ledger_reader import (
     LedgerReader,
     Row,
-    select_count,
+    select_counts,
     select_meta,
     select_page,
     select_position,
@@ -45,8 +43,6 @@ from bftcluster.storage.schema import (
 )
 from bftcluster.storage.stage import Stage
 
-_PREFETCH_KEYS_MAX: Final = 500
-"""Keys in one query; more brings nothing (measured), and SQLite had a limit of 999 once."""
 _NUMBER_SIZE_BYTES: Final = 8
 _PRUNED_ENTRIES_MAX: Final = 4096
 
@@ -98,11 +94,12 @@ class LedgerStore:
         for key in dict.fromkeys(keys):
             if self._cache.get(key) is UNKNOWN:
                 wanted.setdefault(key[0], []).append(key[1])
+        if not wanted:
+            return
         with self._transaction("read") as connection:
             for space, names in sorted(wanted.items()):
-                for page in _pages(sorted(names)):
-                    found = select_values(connection, space, page)
-                    self._cache.update({(space, name): found.get(name) for name in page})
+                found = select_values(connection, space, names)
+                self._cache.update({(space, name): found.get(name) for name in names})
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the value of one row, or ``None`` if there is none."""
@@ -141,8 +138,13 @@ class LedgerStore:
         with self._transaction("write") as connection:
             _check_contiguous(select_position(connection), entries, position)
             counts = self._count_changes(connection, delta)
-            written = sorted((int(s), k, v) for (s, k), v in delta.items() if v is not None)
-            deleted = sorted((int(s), k) for (s, k), v in delta.items() if v is None)
+            written: list[tuple[object, ...]] = []
+            deleted: list[tuple[object, ...]] = []
+            for (space, key), value in sorted(delta.items()):
+                if value is None:
+                    deleted.append((int(space), key))
+                else:
+                    written.append((int(space), key, value))
             self._delete_state.run(connection, deleted)
             self._upsert_state.run(connection, written)
             self._upsert_counts.run(connection, counts)
@@ -210,10 +212,12 @@ class LedgerStore:
             elif (before is None) != (value is None):
                 change[space] = change.get(space, 0) + (1 if before is None else -1)
         for space, names in unknown.items():
-            for page in _pages(sorted(names)):
-                change[space] -= len(select_values(connection, space, page))
+            change[space] -= len(select_values(connection, space, names))
+        if not any(change.values()):
+            return []
+        counts = select_counts(connection)
         return [
-            (int(space), select_count(connection, space) + difference)
+            (int(space), counts.get(space, 0) + difference)
             for space, difference in change.items()
             if difference
         ]
@@ -238,10 +242,3 @@ def _check_contiguous(
 
 def _number(value: int) -> bytes:
     return value.to_bytes(_NUMBER_SIZE_BYTES, "big")
-
-
-def _pages(keys: Sequence[bytes]) -> Iterator[list[bytes]]:
-    assert _PREFETCH_KEYS_MAX <= STATE_PAGE_ROWS_MAX, "a page is bounded"
-    iterator = iter(keys)
-    while page := list(islice(iterator, _PREFETCH_KEYS_MAX)):
-        yield page

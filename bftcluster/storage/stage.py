@@ -15,7 +15,6 @@ from bftcluster.ids import Seq
 from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.storage.ledger_reader import (
     Row,
-    Selects,
     select_meta,
     select_page,
     select_position,
@@ -34,7 +33,6 @@ from bftcluster.storage.schema import (
     upsert,
 )
 
-_STAGED: Final = Selects(STAGED)
 _SEQ_SIZE_BYTES: Final = 8
 
 Transaction = Callable[[str], AbstractContextManager[sa.Connection]]
@@ -55,17 +53,17 @@ class Stage:
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the value of one row."""
         with self._transaction("read") as connection:
-            return select_value(connection, space, key, _STAGED)
+            return select_value(connection, space, key, STAGED)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that exist among some keys of one space."""
         with self._transaction("read") as connection:
-            return select_values(connection, space, keys, _STAGED)
+            return select_values(connection, space, keys, STAGED)
 
     def iterate(self, space: Space, after: bytes, limit: int) -> list[Row]:
         """Return up to ``limit`` rows with ``key > after``, ascending."""
         with self._transaction("read") as connection:
-            return select_page(connection, space, after, limit, _STAGED)
+            return select_page(connection, space, after, limit, STAGED)
 
     def flush(self, delta: Delta, whole: tuple[Seq, bytes] | None = None) -> None:
         """Change staged rows.

@@ -8,6 +8,7 @@ from tests.architecture.repository import ROOT, files, name_of
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 TEST = re.compile(r"^(tests/[\w/]+\.py)::(test_\w+)$", re.MULTILINE)
+CONVERSATIONS = re.compile(r"conversations? ((?:`\w+`(?:, )?)+)")
 TARGET = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
 
 
@@ -47,6 +48,19 @@ def test_every_test_that_a_document_names_exists() -> None:
         assert re.search(rf"^(?:async )?def {test}\(", source, re.MULTILINE), (
             f"{name_of(document)} names {file}::{test}"
         )
+
+
+def test_every_row_of_what_is_tested_says_where_or_why_not() -> None:
+    text = (ROOT / "docs" / "what-is-tested.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-P])\d+.* \| (.+) \|$", text, re.MULTILINE)
+    assert "".join(dict.fromkeys(group for group, _ in rows)) == "ABCDEFGHIJKLMNOP"
+    assert len(rows) > 100
+
+    cases = ROOT / "tests" / "datadriven" / "cases" / "pbft"
+    told = [name for names in CONVERSATIONS.findall(text) for name in re.findall(r"\w+", names)]
+    assert len(told) > 5
+    for name in told:
+        assert (cases / f"{name}.txt").exists(), name
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -1,14 +1,18 @@
 """Plays a conversation of replicas from commands, and writes down what was said."""
 
+import re
+
 from bftcluster import codec
 from bftcluster.ids import Digest
-from bftcluster.pbft import Settings
-from bftcluster.pbft.log import NULL_DIGEST
+from bftcluster.pbft import Batch, Settings
+from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
+from bftcluster_sim.cluster.signatures import SimSigner
+from bftcluster_sim.cluster.usurping import Pretext, Usurper
 
 KINDS = {
     "pre-prepare": 1,
@@ -21,6 +25,10 @@ KINDS = {
     "requests": 11,
     "entries": 15,
 }
+OTHER = batch_digest(Batch(1_000, (b"other",)).to_bytes())
+"""A batch that nobody has."""
+REFUSED = re.compile("bad-(view-change|new-view) .* .*")
+"""With a reason, and not only with the kind of frame."""
 SETTINGS = Settings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
@@ -68,6 +76,12 @@ class Stage:
                 )
             case "replay":
                 self._replay(int(options["from"]), int(options["to"]), KINDS[options["kind"]])
+            case "usurp":
+                return self._usurp(
+                    int(options["from"]), self._hosts(options["to"]), options["pretext"]
+                )
+            case "refusals":
+                return self._refusals()
             case "members":
                 members = MEMBERS + bytes(map(int, options["hosts"].split(",")))
                 self._cluster.submit(members, to=int(options["to"]))
@@ -83,6 +97,28 @@ class Stage:
         """Have ``source`` say again to ``target`` the first it ever said of that kind."""
         said = (f for index, f in self._said if index == source and codec.decode(f)[0] == kind)
         self._cluster.hosts[target].receive(self._cluster.hosts[source].me, next(said))
+
+    def _usurp(self, source: int, targets: set[int], pretext: str) -> str:
+        """Have ``source`` tell ``targets`` of another past in the last view it opened."""
+        host = self._cluster.hosts[source]
+        said = [f for index, f in self._said if index == source]
+        opened = next(f for f in reversed(said) if codec.decode(f)[0] == KINDS["new-view"])
+        new_view = parse_frame(host.me, opened)
+        assert isinstance(new_view, NewView)
+        usurper = Usurper(SimSigner(host.me), CLUSTER_ID)
+        lies = usurper.usurp(new_view, Pretext[pretext.upper()], OTHER)
+        for lie in lies:
+            for target in sorted(targets):
+                self._cluster.hosts[target].receive(host.me, lie)
+        return "\n".join(f"told: {self._words(source, lie)}" for lie in lies)
+
+    def _refusals(self) -> str:
+        """Return which words of view changes were refused since it was asked last, and why."""
+        lines = []
+        for host in self._cluster.hosts:
+            lines += [f"{host.index}: {r}" for r in host.reports if REFUSED.match(r)]
+            host.reports.clear()
+        return "\n".join(lines)
 
     @staticmethod
     def _hosts(text: str) -> set[int]:

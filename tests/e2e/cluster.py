@@ -27,7 +27,8 @@ from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey, maintainer_text
 from bftcluster.signing.schemes import scheme_of
-from tests.e2e.processes import Peer, command, free_ports, pause
+from bftcluster_cli.demo.ports import free_ports
+from tests.e2e.processes import Peer, command, pause
 
 PEERS = 4
 THRESHOLD = 2

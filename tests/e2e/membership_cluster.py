@@ -21,7 +21,8 @@ from bftcluster.signing.schemes import certify
 from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster_cli.demo.cluster import MAINTAINERS, DemoCluster, last, start
 from bftcluster_cli.demo.narrator import Narrator
-from bftcluster_cli.demo.processes import PeerProcess, free_ports
+from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.demo.processes import PeerProcess
 
 FOUNDERS = 4
 TIMEOUT_S = 90.0

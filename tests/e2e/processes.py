@@ -5,9 +5,7 @@ import io
 import json
 import os
 import resource
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,8 +20,6 @@ import httpx
 from bftcluster_cli.main import main
 
 _PR_SET_PDEATHSIG = 1
-_PORTS = range(12_000, 32_000)
-"""Below those that the system gives to outgoing connections: nobody takes one between two runs."""
 
 
 @dataclass(slots=True)
@@ -145,20 +141,6 @@ def environment() -> dict[str, str]:
     """Return an environment in which a process finds the code under test, as this one does."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BFTCLUSTER_")}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody uses."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.add(port)
-    return list(found)
 
 
 def pause(seconds: float) -> None:

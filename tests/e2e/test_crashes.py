@@ -1,6 +1,7 @@
 """Peers that stop, are killed, and come back, under load: nothing acknowledged is ever lost."""
 
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ BLOCKS = 3000
 STOP_MAX_S = 5
 GAP_MAX_S = 1.5
 ROUNDS = 50
+STANDSTILLS = 4
 FULL_AT_BYTES = 700_000
 
 
@@ -104,6 +106,31 @@ def test_clients_hardly_notice_that_the_primary_is_killed(
         record_property("gap_s", round(gap_s, 3))
         check_nothing_lost(cluster, load)
         assert gap_s <= GAP_MAX_S
+
+
+def test_processes_that_stand_still_hold_nobody_up_and_go_on_where_they_were(
+    tmp_path: Path,
+) -> None:
+    with made(tmp_path) as cluster:
+        blocks = tiny_blocks(2 * BLOCKS)
+        cluster.fill(blocks)
+        cluster.configure("log", "frames", '"frames.jsonl"')
+        cluster.start()
+        client = next(p for p in cluster.peers if not is_primary(p.status()))
+        with Load(cluster, [block.cid for block in blocks], at=[client.index]) as load:
+            for _ in range(STANDSTILLS):
+                load.wait_for(20)
+                primary = next(p for p in cluster.peers if is_primary(p.status()))
+                victim = next(p for p in (primary, *cluster.peers) if p is not client)
+                assert victim.process is not None
+                victim.process.send_signal(signal.SIGSTOP)
+                load.wait_for(60)
+                victim.process.send_signal(signal.SIGCONT)
+
+        check_nothing_lost(cluster, load)
+        said = Said()
+        said.hear_all(peer.directory / "frames.jsonl" for peer in cluster.peers)
+        assert said.contradictions == []
 
 
 def test_a_full_disk_stops_a_peer_and_space_brings_it_back(tmp_path: Path) -> None:

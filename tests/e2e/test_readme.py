@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
 
 import pytest
 
+from bftcluster_cli.demo.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
 RUN_S = 120
+PORTS = [f"{base}{n}" for base in ("910", "920") for n in (1, 2, 3, 4)]
+"""Those that the README names."""
 
 
 class Shell:
@@ -26,7 +29,7 @@ class Shell:
             "PATH": f"{bin_directory}{os.pathsep}{os.environ['PATH']}",
             "XDG_CONFIG_HOME": str(directory / "config"),
         }
-        self.ports = {f"{base}{n}": free_port() for base in ("910", "920") for n in (1, 2, 3, 4)}
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
 
     def run(self, script: str) -> str:
         script = re.sub(r"(910|920)\$n", r"$(eval echo \\$p\1$n)", script)
@@ -45,13 +48,6 @@ class Shell:
         )
         assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
         return ran.stdout
-
-
-def free_port() -> int:
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def quick_start() -> tuple[str, list[str]]:

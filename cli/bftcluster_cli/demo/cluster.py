@@ -12,7 +12,8 @@ from typing import Any, Final
 from bftcluster.errors import ClusterError, NotReachedError
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.demo.narrator import Narrator
-from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess, free_ports
+from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess
 from bftcluster_cli.framework import Settings
 
 PEERS: Final = 4

@@ -2,28 +2,23 @@
 
 import ctypes
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bftcluster.errors import ClusterError, UsageError
+from bftcluster.errors import ClusterError
 
 LOG_FILE: Final = "peer.log"
 _LOG_LINES_SHOWN: Final = 15
 _STOP_TIMEOUT_S: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
-_PORT_FIRST: Final = 10_240
-_PORT_COUNT: Final = 22_000
-_PORT_TRIES_MAX: Final = 1000
 
 
 class PeerFailedError(ClusterError):
@@ -122,28 +117,6 @@ def stop_all(peers: Sequence[PeerProcess]) -> None:
                 process.wait()
         for peer in peers:
             peer.process = None
-
-
-def free_ports(count: int) -> list[int]:
-    """Return distinct TCP ports of the loopback address that nobody uses now.
-
-    They are below those that systems give to outgoing connections, any of which could take one
-    before its peer listens.
-
-    Raises:
-        UsageError: Hardly any port is free.
-    """
-    ports: list[int] = []
-    with ExitStack() as stack:
-        for _ in range(_PORT_TRIES_MAX):
-            if len(ports) == count:
-                return ports
-            port = _PORT_FIRST + secrets.randbelow(_PORT_COUNT)
-            listener = stack.enter_context(socket.socket())
-            with suppress(OSError):
-                listener.bind(("127.0.0.1", port))
-                ports.append(port)
-    raise UsageError("no free ports on 127.0.0.1")
 
 
 def _environment() -> dict[str, str]:

@@ -14,10 +14,11 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Entries, Message, parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS
+from bftcluster_sim.cluster.transfers import KINDS
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
 
 _REPLAYED_MAX = 64
@@ -42,6 +43,7 @@ class Vice(Enum):
     DENY = "denies in view changes what was prepared"
     USURP = "opens views in which the past is another, and votes for that past"
     FORGE = "proves with certificates that nobody signed"
+    MISGIVE = "gives states that are wrong, or not at all, and proves who votes with nothing"
     WITHHOLD = "lets one other see its commits"
     SLOW = "speaks late"
     GARBAGE = "sends noise"
@@ -95,6 +97,8 @@ class Byzantine:
         """See ``nodes.Behaviour``."""
         frame = outbound.frame
         said = [(target, frame) for target in node.targets(outbound)]
+        if frame[1] in KINDS:
+            return self._distort(node, self._misgive(said))
         try:
             message = parse_frame(node.key, frame)
         except ClusterError:
@@ -117,6 +121,12 @@ class Byzantine:
         if Vice.CORRUPT_ROUNDS in self.vices:
             said = self._corrupt(node, frame, said)
         return self._distort(node, said)
+
+    def _misgive(self, said: Said) -> Said:
+        if Vice.MISGIVE not in self.vices:
+            return said
+        given = [(target, misgiven(frame, self.random)) for target, frame in said]
+        return [(target, frame) for target, frame in given if frame is not None]
 
     def _twist_vote(self, node: Node, vote: Vote, said: Said) -> Said:
         if Vice.EQUIVOCATE in self.vices:

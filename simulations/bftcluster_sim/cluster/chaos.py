@@ -27,6 +27,7 @@ class Chaos:
         self.random = world.random
         self._bad_disks = [key for key, ruin, _ in plan.ruins if ruin is Ruin.BAD_DISK]
         self._dead = [key for key, ruin, _ in plan.ruins if ruin is Ruin.DEAD]
+        self._wiped = [key for key, ruin, _ in plan.ruins if ruin is Ruin.WIPED]
         schemers = [key for key, ruin, _ in plan.ruins if ruin is Ruin.SCHEMER]
         if schemers:
             correct = [node for node in world.nodes if node.is_correct]
@@ -59,6 +60,8 @@ class Chaos:
             actions.append(self._ruin_disk)
         if self._dead:
             actions.append(self._bury)
+        if self._wiped:
+            actions.append(self._wipe)
         return [*actions, self.world.links.heal]
 
     def _partition(self) -> None:
@@ -154,3 +157,10 @@ class Chaos:
 
     def _bury(self) -> None:
         self.world.nodes[self.random.choice(self._dead)].kill()
+
+    def _wipe(self) -> None:
+        node = self.world.nodes[self.random.choice(self._wiped)]
+        keeps_votes = self.random.random() < 0.3
+        self.world.trace.line(f"{node.index} loses its ledger{'' if keeps_votes else ' and votes'}")
+        node.wipe(keeps_votes=keeps_votes)
+        self._restart_later(node)

@@ -4,14 +4,18 @@ Each checker is told what happened, in order, and collects breaches: sentences f
 them looks into a replica: they judge outputs only.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import EpochStart
-from bftcluster.pbft.certificates import CommitCertificate, check_certificate
+from bftcluster.pbft.certificates import (
+    CheckpointCertificate,
+    CommitCertificate,
+    check_certificate,
+)
 from bftcluster.pbft.signatures import Signatures
 
 
@@ -58,23 +62,23 @@ class Order:
 
 @dataclass(slots=True)
 class Integrity:
-    """S3: only what a client asked for takes effect, and once."""
+    """S3: only what a client asked for takes effect, and once, in the state of whomever."""
 
     asked: set[bytes] = field(default_factory=set)
     breaches: list[str] = field(default_factory=list)
-    _took_effect: dict[int, dict[bytes, Seq]] = field(default_factory=dict)
+    _took_effect: dict[bytes, Seq] = field(default_factory=dict)
 
     def on_effect(self, peer: int, seq: Seq, request: bytes) -> None:
         """``request`` changed the state of ``peer``, in the batch ``seq``."""
         if request not in self.asked:
             self.breaches.append(f"S3 integrity: {peer} executed what nobody asked for, at {seq}")
-        first = self._took_effect.setdefault(peer, {}).setdefault(request, seq)
+        first = self._took_effect.setdefault(request, seq)
         if first != seq:
-            self.breaches.append(f"S3 integrity: {peer} executed a request at {first} and {seq}")
+            self.breaches.append(f"S3 integrity: {peer} executed at {seq} a request of {first}")
 
-    def has_effect(self, peer: int, request: bytes) -> bool:
-        """Return whether ``request`` has changed the state of ``peer``."""
-        return request in self._took_effect.get(peer, {})
+    def has_effect(self, executed: Seq, request: bytes) -> bool:
+        """Return whether ``request`` has changed a state in which so much is executed."""
+        return request in self._took_effect and self._took_effect[request] <= executed
 
 
 @dataclass(slots=True)
@@ -119,10 +123,11 @@ class Durability:
         if len(answers) >= self.weak_quorum(seq):
             self.acknowledged.setdefault(seq, digest)
 
-    def on_end(self, peer: int, log: dict[Seq, Digest]) -> None:
-        """``peer`` was healed, and this is its log."""
+    def on_end(self, peer: int, log: Mapping[Seq, Digest], forgotten: Seq) -> None:
+        """``peer`` was healed, and this is its log, with gaps up to ``forgotten`` at most."""
         for seq, digest in self.acknowledged.items():
-            if log.get(seq) != digest:
+            is_forgotten = seq not in log and seq <= forgotten
+            if not is_forgotten and log.get(seq) != digest:
                 self.breaches.append(f"S7 durability: {peer} lacks the acknowledged {seq}")
 
 
@@ -180,3 +185,31 @@ class Discipline:
             check_certificate(parsed, self.of(seq), self._signatures)
         except ClusterError as exc:
             self.breaches.append(f"S8 epochs: {peer} decided {seq} without its owners: {exc}")
+
+
+class Transfer:
+    """S9: what is installed is a state that its owners certified, and only liars are blamed."""
+
+    def __init__(self, of: Callable[[Seq], Membership], signatures: Signatures) -> None:
+        self.breaches: list[str] = []
+        self.installed = 0
+        """How often a state was."""
+        self._of = of
+        self._signatures = signatures
+
+    def on_installed(self, peer: int, seq: Seq, root: Digest, certificate: bytes) -> None:
+        """``peer`` goes on from a state after ``seq`` whose rows have this root."""
+        self.installed += 1
+        try:
+            parsed = CheckpointCertificate.from_bytes(certificate)
+            check_certificate(parsed, self._of(seq), self._signatures)
+        except ClusterError as exc:
+            self.breaches.append(f"S9 transfer: {peer} installed {seq} without its owners: {exc}")
+            return
+        if (parsed.seq, parsed.state_root) != (seq, root):
+            self.breaches.append(f"S9 transfer: {peer} installed another state than that of {seq}")
+
+    def on_blamed(self, peer: int, source: int, why: str, *, is_correct: bool) -> None:
+        """``peer`` says that ``source`` gave it what is wrong."""
+        if is_correct:
+            self.breaches.append(f"S9 transfer: {peer} blames the correct {source}: {why}")

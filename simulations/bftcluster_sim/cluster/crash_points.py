@@ -88,17 +88,15 @@ def _tell(n: int, point: Point | None, *, is_traced: bool = False) -> tuple[Outc
         is_done = _is_done(world, wanted)
     for node in world.nodes:
         if is_done:
-            world.durability.on_end(node.index, node.log_digests())
+            world.check_end(node)
     name = "no crash" if point is None else f"crash {point.describe()}"
     return judge(name, world, has_progressed=is_done), world
 
 
 def _is_done(world: World, wanted: list[bytes]) -> bool:
-    same = len({len(node.state.entries) for node in world.nodes}) == 1
+    same = len({node.state.executed for node in world.nodes}) == 1
     return same and all(
-        world.integrity.has_effect(node.index, request)
-        for node in world.nodes
-        for request in wanted
+        world.has_effect(node, request) for node in world.nodes for request in wanted
     )
 
 

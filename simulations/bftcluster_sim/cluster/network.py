@@ -9,10 +9,12 @@ from random import Random
 class Clock:
     """Calls what was planned, in order of time and then of planning."""
 
-    def __init__(self) -> None:
+    def __init__(self, ties: Random | None = None) -> None:
+        """Begin at 0; ``ties`` draws the order of what is due at the same time instead."""
         self.now_ms = 0
-        self._planned: list[tuple[int, int, Callable[[], None]]] = []
+        self._planned: list[tuple[int, float, Callable[[], None]]] = []
         self._count = 0
+        self._ties = ties
 
     @property
     def next_ms(self) -> int | None:
@@ -27,7 +29,8 @@ class Clock:
     def call_at(self, time_ms: int, action: Callable[[], None]) -> None:
         """Plan ``action``; what is planned for the past happens now."""
         self._count += 1
-        heapq.heappush(self._planned, (max(time_ms, self.now_ms), self._count, action))
+        rank = self._count if self._ties is None else self._ties.random()
+        heapq.heappush(self._planned, (max(time_ms, self.now_ms), rank, action))
 
     def run_until(self, end_ms: int) -> None:
         """Let everything happen that is planned up to and including ``end_ms``."""

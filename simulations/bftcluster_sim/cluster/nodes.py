@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
-from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import (
     Batch,
@@ -17,24 +17,27 @@ from bftcluster.pbft import (
     Event,
     Executed,
     Halt,
+    Lane,
     LogRead,
     MessageReceived,
     Outbound,
     Ready,
-    Recovered,
     Replica,
 )
 from bftcluster.pbft.log import batch_digest
 from bftcluster.storage.wal import Wal
 from bftcluster_sim.cluster.clocks import PeerClock
+from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.disks import Loss, SimDisk
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
+from bftcluster_sim.cluster.transfers import KINDS, Transfers
 
 if TYPE_CHECKING:
     from bftcluster_sim.cluster.world import World
 
 EXECUTE_DELAY_MS = 1
+_REOPEN_MS = 50
 
 
 class CrashedError(Exception):
@@ -59,9 +62,6 @@ class Node:
         self.clock = clock
         self.signer = SimSigner(key)
         self.behaviour: Behaviour | None = None
-        self.disk = SimDisk(self._boundary)
-        self.disk.on_failure = lambda: world.on_disk_failure(self)
-        self.state = LedgerState(world.founding, world.approvals, self.disk.call)
         self.replica: Replica | None = None
         self.halt: Halt | None = None
         self.broken: str | None = None
@@ -74,7 +74,8 @@ class Node:
         self.loss = Loss.TORN
         """What the next power cut leaves of unsynced bytes."""
         self._wal: Wal | None = None
-        self._life = 0
+        self.life = 0
+        """Grows whenever the process starts and ends."""
         self._is_on = False
         """The process has stopped, but not the machine."""
         self._is_paused = False
@@ -84,9 +85,11 @@ class Node:
         self._turn_planned = False
         self._deadline_ms = 0
         self._nonce = 0
-        Wal.create(
-            self.disk, cluster=world.founding.cluster_id, peer=PeerId(key), nonce=self._new_nonce()
-        ).close()
+        self._transfers: Transfers | None = None
+        self._installed: Checkpoint | None = None
+        """The last that was seen in place."""
+        self.disk = self._new_disk()
+        self.state = self._new_state()
 
     @property
     def is_up(self) -> bool:
@@ -96,7 +99,7 @@ class Node:
     @property
     def has_run(self) -> bool:
         """Whether the process was ever started."""
-        return self._life > 0
+        return self.life > 0
 
     @property
     def is_correct(self) -> bool:
@@ -107,9 +110,13 @@ class Node:
         """Start the process on what its disk holds."""
         if self.is_up or self.broken is not None:
             return
-        self._life += 1
+        self.life += 1
         world = self.world
         try:
+            self.state.open()
+            if self.state.installed not in (None, self._installed):
+                self._installed = self.state.installed
+                world.on_installed(self, self._installed)
             self._wal, recovery = Wal.open(
                 self.disk,
                 cluster=world.founding.cluster_id,
@@ -124,15 +131,9 @@ class Node:
                 verifier=world.verifier,
                 application=world.approvals,
                 settings=world.settings,
-                recovered=Recovered(
-                    records=recovery.records,
-                    executed=self.state.executed,
-                    timestamp_ms=self.state.timestamp_ms,
-                    checkpoint_root=self.state.checkpoint_root,
-                    epochs=self.state.epochs if len(self.state.epochs) > 1 else (),
-                    wants_batches=self.state.wants_batches,
-                ),
+                recovered=self.state.recovered(recovery.records),
             )
+            self._transfers = Transfers(self, self.replica)
             world.on_start(self)
             self._carry_out(self.replica.start(**self._time()))
         except CrashedError:
@@ -146,10 +147,32 @@ class Node:
 
     def stop(self, why: str) -> None:
         """End the process of itself; the machine stays on, and shows what it has not written."""
+        self._close()
+        self.world.on_stopped(self, why)
+
+    def reopen(self) -> None:
+        """Close, and open again to install the state that was fetched."""
+        self._close()
+        self.world.trace.line(f"{self.index} opens again")
+        life, clock = self.life, self.world.clock
+
+        def open_again() -> None:
+            if life == self.life:
+                self.start()
+
+        clock.call_at(clock.now_ms + _REOPEN_MS, open_again)
+
+    def _close(self) -> None:
         self._end()
         self._is_on = True
         self.state.restart()
-        self.world.on_stopped(self, why)
+
+    def wipe(self, *, keeps_votes: bool) -> None:
+        """Lose the ledger; and the log of votes too, so that nothing is left but the key."""
+        self.kill()
+        if not keeps_votes:
+            self.disk = self._new_disk()
+        self.state = self._new_state()
 
     def kill(self) -> None:
         """Cut the power: unsynced bytes may be gone."""
@@ -162,10 +185,10 @@ class Node:
 
     def _end(self) -> None:
         self.fuse = None
-        self.replica = None
+        self.replica = self._transfers = None
         self._wal = None
         self._is_on = False
-        self._life += 1
+        self.life += 1
         self._inbox, self._queue, self._turn_planned = [], [], False
         self._is_paused, self._held = False, []
 
@@ -187,24 +210,34 @@ class Node:
         self._inbox.append(event)
         if not self._turn_planned:
             self._turn_planned = True
-            self._call_later(0, self._turn)
+            self.call_later(0, self._turn)
 
     def receive(self, sender: ReplicaId, frame: bytes) -> None:
         """Take a frame from the network."""
-        self.take(MessageReceived(sender, frame))
+        transfers = self._transfers
+        if transfers is not None and frame[1] in KINDS:
+            self.call_later(0, lambda: transfers.on_frame(sender, frame))
+        else:
+            self.take(MessageReceived(sender, frame))
+
+    @property
+    def now_ms(self) -> int:
+        """What the monotonic clock shows."""
+        return self.clock.now_ms(self.world.clock.now_ms)
 
     def _time(self) -> dict[str, int]:
         true_ms = self.world.clock.now_ms
         return {
-            "now_ms": self.clock.now_ms(true_ms),
+            "now_ms": self.now_ms,
             "wall_ms": self.clock.wall_ms(true_ms, WALL_EPOCH_MS),
         }
 
-    def _call_later(self, delay_ms: int, action: Callable[[], None]) -> None:
-        life, clock = self._life, self.world.clock
+    def call_later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Have the process do something after so many true milliseconds, unless it ends before."""
+        life, clock = self.life, self.world.clock
 
         def act() -> None:
-            if life != self._life or self.replica is None:
+            if life != self.life or self.replica is None:
                 return
             if self._is_paused:
                 self._held.append(act)
@@ -257,12 +290,14 @@ class Node:
             self._boundary("decide")
             self.world.on_decided(self, decided)
             if not self._queue:
-                self._call_later(EXECUTE_DELAY_MS, self._execute)
+                self.call_later(EXECUTE_DELAY_MS, self._execute)
             self._queue.append(decided)
         for read in ready.log_reads:
-            start = read.first - 1
-            entries = tuple(self.state.entries[start : start + read.count])
-            self.take(LogRead(read.to, entries))
+            self.take(LogRead(read.to, self.state.database.entries(read.first, read.count)))
+        if self._transfers is not None and ready.state_fetch is not None:
+            self._transfers.fetch(ready.state_fetch)
+        if self._transfers is not None and ready.epochs_from is not None:
+            self._transfers.learn_from(ready.epochs_from)
         for report in ready.reports:
             self.world.on_report(self, report)
         if ready.halt is not None and self.halt is None:
@@ -272,7 +307,7 @@ class Node:
     def _compact(self) -> None:
         assert self.replica is not None, "a running process compacts"
         assert self._wal is not None, "a running process has its log open"
-        self.state.sync()
+        self.state.settle(self.replica.stable_certificate)
         self._wal.rewrite(self.replica.live_records(), nonce=self._new_nonce())
 
     def _execute(self) -> None:
@@ -292,6 +327,10 @@ class Node:
             wants_batches = done.applied.wants_batches
             self.take(Executed(one.seq, done.root, done.named, wants_batches=wants_batches))
 
+    def say(self, to: ReplicaId, frame: bytes) -> None:
+        """Send a frame that does not come from the replica."""
+        self._send(Outbound(to, Lane.SYNC, frame))
+
     def _send(self, outbound: Outbound) -> None:
         self._boundary("send")
         if self.behaviour is not None:
@@ -309,8 +348,12 @@ class Node:
 
     def _plan_tick(self, deadline_ms: int) -> None:
         self._deadline_ms = deadline_ms
-        true_ms = max(self.clock.true_ms(deadline_ms), self.world.clock.now_ms)
-        self._call_later(true_ms - self.world.clock.now_ms, lambda: self._tick(deadline_ms))
+        self.call_at(deadline_ms, lambda: self._tick(deadline_ms))
+
+    def call_at(self, deadline_ms: int, action: Callable[[], None]) -> None:
+        """Have the process do something when its clock shows ``deadline_ms``."""
+        true_ms = self.world.clock.now_ms
+        self.call_later(max(self.clock.true_ms(deadline_ms), true_ms) - true_ms, action)
 
     def _boundary(self, name: str) -> None:
         self.boundaries += 1
@@ -321,10 +364,20 @@ class Node:
                 raise CrashedError(name)
             self.fuse -= 1
 
+    def _new_disk(self) -> SimDisk:
+        """Return a disk with an empty log of votes."""
+        world, disk = self.world, SimDisk(self._boundary)
+        disk.on_failure = lambda: world.on_disk_failure(self)
+        cluster, peer = world.founding.cluster_id, PeerId(self.key)
+        Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce()).close()
+        return disk
+
+    def _new_state(self) -> LedgerState:
+        world = self.world
+        return LedgerState(
+            world.founding, world.approvals, self.disk.call, log_kept_seqs=world.log_kept_seqs
+        )
+
     def _new_nonce(self) -> bytes:
         self._nonce += 1
         return self._nonce.to_bytes(16, "big")
-
-    def log_digests(self) -> dict[Seq, Digest]:
-        """Return the digest of each batch in the ledger's log."""
-        return self.world.digests_of(self.state.entries)

@@ -36,6 +36,7 @@ class Fault(Enum):
     DRIFT = "timers run fast and slow"
     MEMBERS = "peers join, leave, and come back"
     PAUSE = "processes stand still for a while"
+    PRUNE = "logs are cut short: who lags has to fetch the state"
 
 
 class Ruin(Enum):
@@ -47,10 +48,12 @@ class Ruin(Enum):
     DEAD = "it never runs again after its first crash"
     SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
+    WIPED = "its disk is replaced by an empty one: it must recover, and counts until it has"
 
 
-_RARE = {Fault.MEMBERS: 0.3}
+_RARE = {Fault.MEMBERS: 0.3, Fault.PRUNE: 0.4}
 """Faults that take long to simulate, and how many seeds have them."""
+_KEPT_SEQS = (0, 4, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class Plan:
     """Key number, what is wrong with it, and how."""
     chaos_ms: int
     requests: int
+    log_kept_seqs: int = 0
+    """How much of the log is left before a stable checkpoint, where ``Fault.PRUNE`` is on."""
     is_beyond_f: bool = False
 
     @property
@@ -102,12 +107,16 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     if is_beyond_f:
         faults -= {Fault.MEMBERS}  # Who is to blame depends on who voted: forks would name two.
     spares = _SPARES if Fault.MEMBERS in faults else 0
-    allowed = random.sample(list(Ruin), 2)
-    count = f + 1 if is_beyond_f else random.randint(0, f)
+    is_hard_to_fetch = Fault.PRUNE in faults and not is_beyond_f and random.random() < 0.5
+    allowed = random.sample([ruin for ruin in Ruin if not (is_beyond_f and ruin is Ruin.WIPED)], 2)
+    count = f + is_beyond_f if is_beyond_f or is_hard_to_fetch else random.randint(0, f)
     keys = random.sample(range(n + spares), count)
     if is_beyond_f and random.random() < 0.7:
         allowed = [Ruin.TWIN]
-    ruins = tuple(_ruin(random, key, random.choice(allowed)) for key in sorted(keys))
+    elif is_hard_to_fetch:
+        allowed = [Ruin.VICES, Ruin.WIPED]
+    always = frozenset({Vice.MISGIVE} if is_hard_to_fetch else ())
+    ruins = tuple(_ruin(random, key, random.choice(allowed), always) for key in sorted(keys))
     is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
     return Plan(
         seed=seed,
@@ -115,15 +124,18 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         faults=faults,
         ruins=ruins,
         chaos_ms=max(random.choice((1_000, 2_000, 4_000)), _SCHEME_MS if is_scheme else 0),
-        requests=random.randint(3, 12),
+        requests=random.randint(3, 12) * (2 if Fault.PRUNE in faults else 1),
+        log_kept_seqs=random.choice(_KEPT_SEQS),
         is_beyond_f=is_beyond_f,
     )
 
 
-def _ruin(random: Random, key: int, ruin: Ruin) -> tuple[int, Ruin, frozenset[Vice]]:
+def _ruin(
+    random: Random, key: int, ruin: Ruin, always: frozenset[Vice]
+) -> tuple[int, Ruin, frozenset[Vice]]:
     vices: frozenset[Vice] = frozenset()
     if ruin is Ruin.VICES:
-        vices = frozenset(random.sample(list(Vice), random.randint(1, 3)))
+        vices = always | frozenset(random.sample(list(Vice), random.randint(1, 3)))
     elif ruin is Ruin.SCHEMER:
         vices = frozenset({Vice.USURP})
     return key, ruin, vices

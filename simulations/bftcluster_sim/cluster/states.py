@@ -1,34 +1,32 @@
-"""What a simulated peer executes into: the real ledger, on a store that may lose its last flushes.
-
-An embedded database in WAL mode loses, at a power cut, transactions that it acknowledged since its
-last sync; what is left is a prefix of them. The log entries go with their transaction.
-"""
+"""What a simulated peer executes into: the real ledger, on a database that may lose its end."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 from bftcluster import cid
 from bftcluster.cid import Cid
-from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.memory import MemoryStore
+from bftcluster.ledger.merkle import StateTree
 from bftcluster.ledger.operations import EVERYWHERE, PinOperation
 from bftcluster.ledger.requests import Submit
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.settling import settle
+from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PEERS_MAX
 from bftcluster.membership import Membership
-from bftcluster.pbft import Batch, Decided, EpochStart, LogEntry
+from bftcluster.pbft import Batch, CheckpointCertificate, Decided, EpochStart, LogEntry, Recovered
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
+from bftcluster_sim.cluster.databases import Checkpoint, SimDatabase
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
@@ -117,22 +115,16 @@ class Done:
     applied: Applied
 
 
-@dataclass(slots=True)
-class _Flushed:
-    delta: Delta
-    entry: bytes
-    root: Digest | None
-    timestamp_ms: int
-
-
 class LedgerState:
-    """One peer's ledger and log, and how much of them is on the disk for good."""
+    """One peer's ledger and the database that it lives in."""
 
     def __init__(
         self,
         founding: Founding,
         approvals: ApprovalVerifier,
         call: Callable[[str], None] = lambda _name: None,
+        *,
+        log_kept_seqs: int | None = None,
     ) -> None:
         """Begin at genesis.
 
@@ -140,42 +132,60 @@ class LedgerState:
             founding: Of the cluster.
             approvals: Checks what maintainers signed.
             call: Told of each write, before it happens; raises ``OSError`` if it fails.
+            log_kept_seqs: Log entries kept before a stable checkpoint; None: all.
         """
-        self.entries: list[bytes] = []
-        """``LogEntry`` bytes from sequence number 1 on."""
-        self.timestamp_ms = 0
-        self.checkpoint_root: Digest | None = None
+        self._log_kept_seqs = log_kept_seqs
         self._founding = founding
         self._approvals = approvals
-        self._call = call
-        self._flushed: list[_Flushed] = []
-        self._synced = 0
-        self._ledger = self._rebuild()
+        self.database = SimDatabase(founding.delta, call)
+        self.restart()
 
     @property
     def executed(self) -> Seq:
         """The last sequence number whose effects are here."""
-        return Seq(len(self.entries))
+        return self.database.position()
+
+    @property
+    def log(self) -> Mapping[Seq, bytes]:
+        """The log entries that are kept."""
+        return self.database.tables.log
+
+    @property
+    def forgotten(self) -> Seq:
+        """Up to here log entries may be missing, whose effects are in the state."""
+        return self.database.tables.forgotten
+
+    @property
+    def installed(self) -> Checkpoint | None:
+        """The last state that was fetched and put in place."""
+        return self.database.tables.installed
 
     @property
     def epochs(self) -> tuple[EpochStart, ...]:
         """Who votes from when on, the epochs to come included."""
-        return self._ledger.epochs
+        return self.ledger.epochs
 
     @property
     def chain(self) -> Digest:
         """Hash chain over everything executed, out of the ledger's head."""
-        return self._ledger.head.chain
+        return self.ledger.head.chain
 
     @property
     def admitted(self) -> set[PeerId]:
         """Who belongs to the cluster, voting or not."""
-        return {PeerId(key) for key, _ in self._store.iterate(Space.PEER, b"", PEERS_MAX)}
+        return {PeerId(key) for key, _ in self.database.iterate(Space.PEER, b"", PEERS_MAX)}
 
-    @property
-    def wants_batches(self) -> bool:
-        """Whether something is under way that batches bring further."""
-        return self._ledger.wants_batches
+    def recovered(self, records: Sequence[bytes]) -> Recovered:
+        """Return what a replica starts from, given its write-ahead log."""
+        return Recovered(
+            records=records,
+            executed=self.executed,
+            timestamp_ms=self.ledger.head.timestamp_ms,
+            checkpoint_root=self.ledger.checkpoint_root(),
+            checkpoint=None if self.installed is None else self.installed[1],
+            epochs=self.epochs if len(self.epochs) > 1 else (),
+            wants_batches=self.ledger.wants_batches,
+        )
 
     def execute(self, one: Decided) -> Done:
         """Execute and flush a batch.
@@ -183,66 +193,61 @@ class LedgerState:
         Raises:
             FatalStorageError: Nothing of it was stored.
         """
-        assert one.seq == self.executed + 1, "batches are executed in order, once"
         batch = Batch.from_bytes(one.batch)
         ordered = OrderedBatch(
             seq=one.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
         )
-        done = self._ledger.execute([ordered])
-        self._write("commit")
-        self._store.flush(done.delta)
-        root, named = done.roots.get(one.seq), done.memberships.get(one.seq)
+        done = self.ledger.execute([ordered])
         entry = LogEntry(one.seq, one.batch, one.certificate).to_bytes()
-        stamped_ms = max(self.timestamp_ms, batch.timestamp_ms)
-        self._flushed.append(_Flushed(done.delta, entry, root, stamped_ms))
-        self._take(self._flushed[-1])
-        return Done(root, named, done.applied[0])
+        self.database.flush(done.delta, [(one.seq, entry)], one.seq)
+        return Done(done.roots.get(one.seq), done.memberships.get(one.seq), done.applied[0])
 
-    def sync(self) -> None:
-        """Make everything flushed durable.
+    def settle(self, stable: CheckpointCertificate | None) -> None:
+        """Make everything executed durable; forget log entries that need not be kept.
 
         Raises:
-            FatalStorageError: It may not be.
+            FatalStorageError: The disk fails.
         """
-        self._write("sync ledger")
-        self._synced = len(self._flushed)
+        settle(self.ledger, self.database, stable, log_kept_seqs=self._log_kept_seqs)
+
+    def open(self) -> None:
+        """Install what was fetched whole, if anything was.
+
+        Raises:
+            FatalStorageError: The disk fails.
+        """
+        if self.database.stage.install():
+            self.database.sync()
+            self.restart()
 
     def cut_power(self, random: Random) -> None:
         """Lose some of the last flushes, and start over with what is left."""
-        del self._flushed[random.randint(self._synced, len(self._flushed)) :]
-        self._synced = len(self._flushed)
+        self.database.cut_power(random)
         self.restart()
 
     def lose_after(self, seq: Seq) -> None:
         """Go back to an older state: a restored backup."""
-        del self._flushed[seq:]
-        self._synced = len(self._flushed)
+        self.database.lose_after(seq)
         self.restart()
 
     def restart(self) -> None:
         """Read everything from the store again."""
-        self.entries, self.timestamp_ms, self.checkpoint_root = [], 0, None
-        self._ledger = self._rebuild()
+        self.ledger = Ledger(
+            self._founding.genesis,
+            self.database.tables.state,
+            self._approvals,
+            keeps_earlier=self._log_kept_seqs is not None,
+        )
 
-    def _write(self, action: str) -> None:
-        try:
-            self._call(action)
-        except OSError as exc:
-            raise FatalStorageError(f"cannot {action}: {exc.strerror}") from exc
-
-    def _rebuild(self) -> Ledger:
-        self._store = MemoryStore()
-        self._store.flush(self._founding.delta)
-        for flushed in self._flushed:
-            self._store.flush(flushed.delta)
-            self._take(flushed)
-        return Ledger(self._founding.genesis, self._store, self._approvals)
-
-    def _take(self, flushed: _Flushed) -> None:
-        self.entries.append(flushed.entry)
-        self.timestamp_ms = flushed.timestamp_ms
-        if flushed.root is not None:
-            self.checkpoint_root = flushed.root
+    def root(self) -> Digest:
+        """Return the root of the state, computed from its rows alone."""
+        tree = StateTree(MemoryStore())
+        rows: dict[Space, Rows] = {space: {} for space in STATE_SPACES}
+        for (space, key), value in self.database.tables.state.rows().items():
+            if space in rows:
+                rows[space][key] = value
+        tree.absorb(rows.items())
+        return tree.root()
 
 
 def approvals_of(founding: Founding) -> ApprovalVerifier:

@@ -4,23 +4,25 @@ Only a quorum is healed, as in TigerBeetle's VOPR: the other correct peers stay 
 ones stay faulty, so progress owes nothing to luck.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import PeerId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.chaos import Chaos
 from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
-from bftcluster_sim.cluster.world import World
+from bftcluster_sim.cluster.world import SETTINGS, World
 
 LIVENESS_LIMIT_MS = 90_000
 _SLICE_MS = 50
 _AFTERMATH_REQUESTS = 3
 _CORRUPTIONS_MAX = 6
 _HASTY_PERMILLE = (50, 10_000)
+_FETCHING = replace(SETTINGS, state_fetch_behind_seqs=SETTINGS.checkpoint_interval_seqs)
+"""Where logs are cut short, nobody replays what can be fetched."""
 
 
 class Verdict(Enum):
@@ -61,7 +63,6 @@ def run(plan: Plan, *, is_traced: bool = False) -> tuple[Outcome, World]:
 def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
     """Sum up a world whose run has ended."""
     culprits = world.auditor.culprits
-    correct: set[ReplicaId] = {node.key for node in world.nodes if node.is_correct}
     breaches = tuple(world.breaches)
     verdict = Verdict.PASS if has_progressed else Verdict.NO_PROGRESS
     return Outcome(
@@ -70,7 +71,7 @@ def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
         breaches=breaches,
         culprits=len(culprits),
         weak_quorum=world.discipline.of(world.agreement.split_at or Seq(0)).weak_quorum,
-        honest_named=len(culprits & correct),
+        honest_named=len(culprits & world.honest),
         is_split=bool(world.agreement.breaches),
         events=world.clock.events,
         duration_ms=world.clock.now_ms,
@@ -78,12 +79,35 @@ def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
     )
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What a client wants, and whom it told."""
+
+    number: int
+    node: Node
+    life: int
+
+    def ask_again(self, world: World) -> None:
+        """Tell the same peer again, if it has opened again on a fetched state meanwhile."""
+        if self.node.life != self.life and self.node.is_up:
+            self.life = self.node.life
+            world.submit(self.number, to=self.node.index)
+
+
 class _Run:
     def __init__(self, plan: Plan, *, is_traced: bool) -> None:
         self.plan = plan
         twins = [key for key, ruin, _ in plan.ruins if ruin is Ruin.TWIN]
         keys = range(plan.n + plan.spares)
-        self.world = World(seed=plan.seed, keys=[*keys, *twins], n=plan.n, is_traced=is_traced)
+        has_pruned_logs = Fault.PRUNE in plan.faults
+        self.world = World(
+            seed=plan.seed,
+            keys=[*keys, *twins],
+            n=plan.n,
+            settings=_FETCHING if has_pruned_logs else SETTINGS,
+            log_kept_seqs=plan.log_kept_seqs if has_pruned_logs else None,
+            is_traced=is_traced,
+        )
         self.random = self.world.random
         self.requests = 0
         self.hasty: set[int] = set()
@@ -91,7 +115,7 @@ class _Run:
         for index, key in enumerate(twins, start=len(keys)):
             world.faulty |= {index, key}
         for key, ruin, vices in plan.ruins:
-            world.faulty.add(key)
+            (world.forgetful if ruin is Ruin.WIPED else world.faulty).add(key)
             if ruin in (Ruin.VICES, Ruin.SCHEMER):
                 world.nodes[key].behaviour = self._byzantine(vices)
             elif ruin is Ruin.HASTY:
@@ -158,12 +182,12 @@ class _Run:
             if not is_split:
                 chaos.act()
 
-    def _submit(self, nodes: list[Node]) -> bytes:
+    def _submit(self, nodes: list[Node]) -> "_Asked":
         node = self.random.choice(nodes)
         number = self.requests
         self.requests += 1
         self.world.submit(number, to=node.index)
-        return self.world.founding.request(number)
+        return _Asked(number, node, node.life)
 
     def _split_twins(self) -> None:
         """Give each half of the correct peers its own copy of every twin: the sure way to fork."""
@@ -197,18 +221,25 @@ class _Run:
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
             members = self._members(core)
-            if self._is_done(members, wanted):
+            for one in wanted:
+                one.ask_again(world)
+            if self._is_done(members, [world.founding.request(one.number) for one in wanted]):
                 for node in members:
-                    world.durability.on_end(node.index, node.log_digests())
+                    world.check_end(node)
                 return True
         return False
 
     def _healed(self) -> list[Node]:
-        """Return a quorum of the correct; all of them, if nobody can say whose quorum."""
+        """Return a quorum of those who can vote; all of them, if nobody can say whose quorum.
+
+        Those whose disks were replaced come on top: they must get on, and are not counted on.
+        """
         if self.plan.spares:
             return self.correct
         quorum = self.world.membership.quorum
-        return self.random.sample(self.correct, min(quorum, len(self.correct)))
+        wiped = [node for node in self.correct if node.index in self.world.forgetful]
+        voting = [node for node in self.correct if node not in wiped]
+        return [*self.random.sample(voting, min(quorum, len(voting))), *wiped]
 
     def _members(self, core: list[Node]) -> list[Node]:
         """Return those who belong to the cluster by now: the others need not get on."""
@@ -219,10 +250,8 @@ class _Run:
 
     def _is_done(self, core: list[Node], wanted: list[bytes]) -> bool:
         """Return whether all have executed the same, what was acknowledged, and what was asked."""
-        tips = {len(node.state.entries) for node in core}
+        tips = {node.state.executed for node in core}
         acknowledged = max(self.world.durability.acknowledged, default=0)
         return tips == {max(acknowledged, *tips)} and all(
-            self.world.integrity.has_effect(node.index, request)
-            for node in core
-            for request in wanted
+            self.world.has_effect(node, request) for node in core for request in wanted
         )

@@ -20,6 +20,10 @@ _KINDS = {
     16: "stable",
     17: "probe",
     18: "vouch",
+    19: "fetch-epochs",
+    20: "epochs",
+    21: "fetch-state",
+    22: "state",
 }
 _SHORT_MAX = 23
 """CBOR puts unsigned integers up to this into one byte."""

@@ -118,12 +118,12 @@ def run(script: Script, *, is_traced: bool = False) -> tuple[Outcome, World]:
     while world.clock.now_ms < end_ms and not has_progressed:
         world.run_until(world.clock.now_ms + _SLICE_MS)
         has_progressed = (
-            all(world.integrity.has_effect(node.index, request) for node in correct)
-            and len({len(node.state.entries) for node in correct}) == 1
+            all(world.has_effect(node, request) for node in correct)
+            and len({node.state.executed for node in correct}) == 1
         )
     if has_progressed:
         for node in correct:
-            world.durability.on_end(node.index, node.log_digests())
+            world.check_end(node)
     name = f"twins {script.describe()}"
     return judge(name, world, has_progressed=has_progressed), world
 

@@ -16,6 +16,7 @@ from bftcluster.pbft import (
 )
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.verdicts import Verdict
 from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.checkers import (
     Agreement,
@@ -26,8 +27,10 @@ from bftcluster_sim.cluster.checkers import (
     Integrity,
     Order,
     Silence,
+    Transfer,
 )
 from bftcluster_sim.cluster.clocks import PeerClock
+from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.links import LinkFaults, Links
 from bftcluster_sim.cluster.network import Clock
 from bftcluster_sim.cluster.nodes import Node
@@ -59,6 +62,7 @@ class World:
         keys: Iterable[int],
         n: int,
         settings: Settings = SETTINGS,
+        log_kept_seqs: int | None = None,
         membership: Membership | None = None,
         is_traced: bool = False,
     ) -> None:
@@ -69,6 +73,7 @@ class World:
             keys: The key number of each peer; a number that comes twice makes twins.
             n: How many keys vote.
             settings: Of every replica.
+            log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
             membership: Who votes, if not the first ``n`` keys in order.
             is_traced: Keep a readable line for each thing that happens.
         """
@@ -77,6 +82,7 @@ class World:
         self.trace = Trace(self.clock, is_kept=is_traced)
         self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
         self.settings = settings
+        self.log_kept_seqs = log_kept_seqs
         self.founding = founding(n, settings.checkpoint_interval_seqs)
         self.approvals = approvals_of(self.founding)
         self.verifier = SimVerifier()
@@ -84,6 +90,8 @@ class World:
         self.membership = membership or Membership(Epoch(0), members)
         self.faulty: set[int] = set()
         """Indices of peers of which nothing is expected."""
+        self.forgetful: set[int] = set()
+        """Indices of correct peers whose disks are replaced: they may contradict what is gone."""
         self.auditor = Auditor(self.founding.cluster_id)
         self.agreement = Agreement()
         self.order = Order()
@@ -92,6 +100,7 @@ class World:
         self.determinism = Determinism()
         signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=SimVerifier())
         self.discipline = Discipline(self.membership, signatures)
+        self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
         self.bugs: list[str] = []
@@ -147,11 +156,15 @@ class World:
         self.links.send(node.index, target, frame, deliver)
 
     @property
+    def honest(self) -> set[ReplicaId]:
+        """The keys that never contradict themselves."""
+        return {n.key for n in self.nodes if n.is_correct and n.index not in self.forgetful}
+
+    @property
     def breaches(self) -> list[str]:
         """Everything that must not be, found so far."""
-        correct = [node.key for node in self.nodes if node.is_correct]
         honesty = Honesty()
-        honesty.on_audit(self.auditor.culprits, correct)
+        honesty.on_audit(self.auditor.culprits, self.honest)
         return [
             *self.agreement.breaches,
             *self.order.breaches,
@@ -161,10 +174,11 @@ class World:
             *self.durability.breaches,
             *self.silence.breaches,
             *self.discipline.breaches,
+            *self.transfer.breaches,
             *self.bugs,
         ]
 
-    def digests_of(self, entries: list[bytes]) -> dict[Seq, Digest]:
+    def digests_of(self, entries: Iterable[bytes]) -> dict[Seq, Digest]:
         """Return the digests of the batches in log entries."""
         found: dict[Seq, Digest] = {}
         for data in entries:
@@ -174,6 +188,17 @@ class World:
             seq, digest = self._digests[data]
             found[seq] = digest
         return found
+
+    def has_effect(self, node: Node, request: bytes) -> bool:
+        """Return whether ``request`` has changed the state of ``node``."""
+        return self.integrity.has_effect(node.state.executed, request)
+
+    def check_end(self, node: Node) -> None:
+        """Compare what ``node`` has in the end with what it must not have lost."""
+        state = node.state
+        log = self.digests_of(state.log.values())
+        self.durability.on_end(node.index, log, state.forgotten)
+        self.determinism.on_state(node.index, state.executed, state.chain)
 
     # What nodes tell
 
@@ -230,6 +255,31 @@ class World:
         self.trace.line(f"{node.index} names epoch {membership.epoch} from {start.first}: {voters}")
         if node.is_correct:
             self.discipline.on_named(node.index, start)
+
+    def on_learned(self, node: Node, starts: Iterable[EpochStart]) -> None:
+        """Others have proved who votes in the next epochs."""
+        for start in starts:
+            self.trace.line(f"{node.index} learns of epoch {start.membership.epoch}")
+            if node.is_correct:
+                self.discipline.on_named(node.index, start)
+
+    def on_installed(self, node: Node, checkpoint: Checkpoint) -> None:
+        """A process starts on a state that it fetched."""
+        seq, certificate = checkpoint
+        self.trace.line(f"{node.index} installs the state after {seq}")
+        if node.is_correct:
+            self.transfer.on_installed(node.index, seq, node.state.root(), certificate)
+            self.determinism.on_state(node.index, seq, node.state.chain)
+            for start in node.state.epochs[1:]:
+                self.discipline.on_named(node.index, start)
+
+    def on_blamed(self, node: Node, source: ReplicaId, verdict: Verdict) -> None:
+        """A process got something wrong from a source of states."""
+        index = self.instances[source][0]
+        self.trace.line(f"{node.index} blames {index}: {verdict.value}")
+        if node.is_correct:
+            is_correct = self.nodes[index].is_correct
+            self.transfer.on_blamed(node.index, index, verdict.value, is_correct=is_correct)
 
     def on_answer(self, node: Node, seq: Seq, digest: Digest) -> None:
         """The clients of a batch were answered."""

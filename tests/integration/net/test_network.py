@@ -23,19 +23,60 @@ async def test_frames_arrive_in_order_from_the_peer_that_sent_them() -> None:
         ]
 
 
-async def test_a_broadcast_reaches_every_peer_but_ourselves() -> None:
+async def test_a_frame_for_everybody_reaches_every_peer_but_ourselves() -> None:
     nodes = [Node(number) for number in range(1, 5)]
     async with running(*nodes):
         introduce(*nodes)
         await linked(*nodes)
 
-        queued = nodes[0].network.broadcast([n.me for n in nodes], StreamClass.SYNC, b"hello")
+        nodes[0].network.send_all([([n.me for n in nodes], StreamClass.SYNC, b"hello")])
         with trio.fail_after(TIMEOUT_S):
             for node in nodes[1:]:
                 await node.wait_for_frames(1)
 
-        assert queued == 3
         assert nodes[0].received == []
+
+
+async def test_frames_sent_together_arrive_in_order_with_those_before_and_after() -> None:
+    a, b = Node(1), Node(2)
+    async with running(a, b):
+        introduce(a, b)
+        await linked(a, b)
+
+        a.network.send_nowait(b.me, StreamClass.CONSENSUS, b"0")
+        a.network.send_all([([b.me], StreamClass.CONSENSUS, b"%d" % n) for n in range(1, 50)])
+        a.network.send_nowait(b.me, StreamClass.CONSENSUS, b"50")
+        with trio.fail_after(TIMEOUT_S):
+            await b.wait_for_frames(51)
+
+        assert [frame for _, _, frame in b.received] == [b"%d" % n for n in range(51)]
+
+
+async def test_frames_sent_together_that_do_not_fit_the_window_wait_and_arrive_in_order() -> None:
+    a, b = Node(1), Node(2)
+    large = [bytes([n]) * (1 << 20) for n in range(5)]
+    async with running(a, b):
+        introduce(a, b)
+        await linked(a, b)
+
+        a.network.send_all([([b.me], StreamClass.SYNC, frame) for frame in large])
+        with trio.fail_after(TIMEOUT_S):
+            await b.wait_for_frames(5)
+
+        assert [frame for _, _, frame in b.received] == large
+
+
+async def test_frames_sent_together_while_there_is_no_link_wait_for_it() -> None:
+    a, b = Node(1), Node(2)
+    async with running(a, b):
+        a.network.allow({b.me: ()})
+        a.network.send_all([([b.me], StreamClass.CONSENSUS, b"early")])
+        introduce(a, b)
+
+        with trio.fail_after(TIMEOUT_S):
+            await b.wait_for_frames(1)
+
+        assert [frame for _, _, frame in b.received] == [b"early"]
 
 
 async def test_a_stranger_is_refused_before_any_stream_exists() -> None:

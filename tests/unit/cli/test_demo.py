@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bftcluster.errors import UsageError
 from bftcluster_cli.demo.cluster import new_cluster
 from bftcluster_cli.demo.content import first_difference, make_sample, measure
 from bftcluster_cli.demo.narrator import Narrator
-from bftcluster_cli.demo.processes import PeerFailedError, free_ports, stop_all
+from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.demo.processes import PeerFailedError, stop_all
 from bftcluster_cli.demo.report import Report
 from tests.unit.cli.conftest import Shell
 
@@ -65,6 +67,15 @@ def test_free_ports_are_distinct_and_free() -> None:
     for port in ports:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", port))
+
+
+def test_a_port_that_somebody_was_given_is_not_given_again() -> None:
+    (first,) = free_ports(1)
+    few = range(first, first + 32)
+
+    assert first not in free_ports(16, among=few)
+    with pytest.raises(UsageError):
+        free_ports(16, among=few)
 
 
 FORKED = """

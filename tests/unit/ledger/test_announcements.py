@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.outcomes import HolderChanged, OutcomeCode, PeerChanged
+from bftcluster.ledger.outcomes import OutcomeCode, PeerChanged, Reported
 from bftcluster.ledger.records import HolderStatus, PeerRecord, peer_record
 from bftcluster.ledger.requests import ReportEntry
 from bftcluster.ledger.spaces import Space
@@ -121,35 +121,7 @@ def test_a_report_makes_its_peer_a_holder(world: World) -> None:
     assert (report.peer, report.status) == (peer_id(PEERS[2]), PINNED)
     assert report.reported_ms == world.now_ms
     assert record_of(world, PEERS[2]).free_bytes == 5
-    assert applied.effects == (HolderChanged(CID, peer_id(PEERS[2]), PINNED, replicated=False),)
-
-
-def test_the_last_holder_makes_a_pin_replicated_and_only_once(world: World) -> None:
-    seen = []
-    for peer in (*PEERS[:4], PEERS[0]):
-        seen += [e.replicated for e in world.run(world.report(peer, CID)).effects]
-
-    assert seen == [False, False, False, True]
-
-
-def test_who_joins_again_is_counted_once(world: World) -> None:
-    world.do(world.join(PEERS[0]))
-    world.reopen()
-    world.do(world.join(PEERS[1]))
-
-    seen = [world.run(world.report(peer, CID)).effects[0].replicated for peer in PEERS[:4]]
-
-    assert seen == [False, False, False, True]
-
-
-def test_as_many_holders_as_the_minimum_make_a_pin_replicated(world: World) -> None:
-    cid = cid_of(2)
-    world.pin(cid, replication_min=2, replication_max=3)
-    holders = [peer for peer in PEERS[:4] if peer_id(peer) in world.record(cid).allocations]
-
-    seen = [world.run(world.report(peer, cid)).effects[0].replicated for peer in holders]
-
-    assert seen == [False, True, False]
+    assert applied.effects == (Reported(peer_id(PEERS[2]), (CID,)),)
 
 
 def test_holders_are_sorted_whatever_the_order_of_their_reports(world: World) -> None:
@@ -174,13 +146,6 @@ def test_an_error_is_kept_with_its_text_until_the_next_report(world: World) -> N
     }
 
 
-def test_a_record_with_reports_survives_its_encoding(world: World) -> None:
-    world.do(world.report(PEERS[1], ReportEntry(CID, PIN_ERROR, "no space left")))
-    world.do(world.report(PEERS[0], CID))
-
-    assert world.record(CID).to_value() == world.store.get(Space.PIN, CID)
-
-
 def test_an_error_without_a_text_is_an_error(world: World) -> None:
     world.do(world.report(PEERS[0], CID, status=PIN_ERROR))
 
@@ -194,7 +159,8 @@ def test_one_who_lost_it_is_no_holder(world: World) -> None:
     applied = world.run(world.report(PEERS[0], CID, status=UNPINNED))
 
     assert world.record(CID).holders == ()
-    assert applied.effects[0].status is UNPINNED
+    assert world.record(CID).reports[0].status is UNPINNED
+    assert applied.effects == ()
 
 
 def test_entries_that_the_peer_is_not_to_hold_are_ignored(world: World) -> None:

@@ -88,8 +88,7 @@ def test_a_few_checkpoints_are_served_and_no_more() -> None:
     for root, state in list(zip(roots, states, strict=True))[-EARLIER_CHECKPOINTS_MAX - 1 :]:
         fetcher = Fetcher()
         fetcher.fetcher.aim(root, [A])
-        while not fetcher.fetcher.is_complete:
-            fetcher.step({A: server})
+        fetcher.finish({A: server})
         assert fetcher.staged() == state
     fetch = FetchState(number=1, root=roots[1], nodes=("",), rows=())
     assert answer(server.store, fetch).root == server.root
@@ -108,8 +107,7 @@ def test_a_state_that_shrank_or_grew_since_is_given_as_it_was(count: int, left: 
     fetcher = Fetcher()
     fetcher.fetcher.aim(wanted, [A])
 
-    while not fetcher.fetcher.is_complete:
-        fetcher.step({A: server})
+    fetcher.finish({A: server})
 
     assert fetcher.staged() == state
 
@@ -125,8 +123,7 @@ def test_what_a_checkpoint_held_outlives_a_restart() -> None:
     fetcher = Fetcher()
     fetcher.fetcher.aim(wanted, [A])
 
-    while not fetcher.fetcher.is_complete:
-        fetcher.step({A: server})
+    fetcher.finish({A: server})
 
     assert fetcher.staged() == state
 
@@ -151,9 +148,7 @@ def test_checkpoints_that_come_in_one_go_are_kept_apart() -> None:
     for root, state in zip(roots, states, strict=True):
         fetcher = Fetcher()
         fetcher.fetcher.aim(root, [A])
-        for _ in range(100):
-            fetcher.step({A: server})
-        assert fetcher.fetcher.is_complete
+        fetcher.finish({A: server})
         staged = fetcher.staged()
         assert {key: staged[key] for key in state} == state
 

@@ -10,6 +10,8 @@ from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.transferring import FetchState, StateParts, answer
 from bftcluster.pbft.verdicts import Verdict
 
+STEPS_MAX = 5_000
+
 Contents = Mapping[Key, bytes]
 Lie = Callable[[FetchState, StateParts], StateParts | None]
 """What a source sends instead; None is nothing at all."""
@@ -100,7 +102,13 @@ class Fetcher:
         """Fetch the whole state of an honest source."""
         honest = [server for source, server in sources.items() if source not in (lies or {})]
         self.fetcher.aim(honest[0].root, list(sources))
-        for _ in range(5_000):
+        self.finish(sources, lies)
+
+    def finish(
+        self, sources: Mapping[PeerId, Server], lies: Mapping[PeerId, Lie] | None = None
+    ) -> None:
+        """Fetch the rest of what is aimed at."""
+        for _ in range(STEPS_MAX):
             if self.fetcher.is_complete:
                 return
             self.step(sources, lies)

@@ -1,11 +1,14 @@
 """A small cluster in memory: real keys, real signatures, no clock but the batches'."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
@@ -181,4 +184,9 @@ class World:
 
     def record(self, cid: Cid) -> PinRecord | None:
         value = self.store.get(Space.PIN, cid)
-        return None if value is None else pin_record(value)
+        if value is None:
+            return None
+        record = pin_record(value)
+        peers = [PeerId(key) for key, _ in self.store.iterate(Space.PEER, b"", 100)]
+        reports = reports_of(record.number, peers, partial(self.store.get, Space.HOLDING))
+        return replace(record, reports=reports)

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import WRITE_BATCH_SIZE_MAX_BYTES
@@ -102,3 +103,22 @@ async def test_a_cancelled_sender_leaves_nothing_behind() -> None:
 
     assert await box.take() == b"a"
     assert len(box) == 0
+
+
+async def test_a_frame_queued_without_waking_the_writer_waits_until_it_is_woken() -> None:
+    box = outbox(WhenFull.DROP_OLDEST)
+    taken: list[bytes] = []
+
+    async def write() -> None:
+        taken.append(await box.take())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await trio.testing.wait_all_tasks_blocked()
+        box.put_nowait(b"a", wake=False)
+        await trio.testing.wait_all_tasks_blocked()
+        assert taken == []
+
+        box.wake()
+
+    assert taken == [b"a"]

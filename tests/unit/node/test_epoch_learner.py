@@ -10,12 +10,13 @@ from structlog.testing import capture_logs
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_frame
+from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
 from bftcluster.membership import Membership
-from bftcluster.node.epoch_learner import ASK_AGAIN_S, LIAR_PAUSE_S, EpochLearner
+from bftcluster.node.epoch_learner import EpochLearner
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
@@ -173,8 +174,8 @@ async def test_those_who_never_answer_are_forgotten(
     world.learner.ask(ReplicaId(HONEST))
     assert HONEST not in world.asked
 
-    await trio.sleep(ASK_AGAIN_S)
+    await trio.sleep(ASK_AGAIN_MS / 1000)
     world.learner.ask(ReplicaId(HONEST))
 
     assert HONEST in world.asked
-    assert LIAR_PAUSE_S > ASK_AGAIN_S
+    assert LIAR_PAUSE_MS > ASK_AGAIN_MS

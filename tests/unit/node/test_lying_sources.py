@@ -87,7 +87,7 @@ NAMED = {
 
 @pytest.mark.parametrize("lie", NAMED)
 async def test_a_wrong_answer_is_judged_and_the_state_comes_from_others(
-    world: World, lie: Callable[[PeerId, bytes], Iterable[bytes]]
+    world: World, mock_clock: MockClock, lie: Callable[[PeerId, bytes], Iterable[bytes]]
 ) -> None:
     peers = [world.add(number, pins(PINS)) for number in (1, 2, 3)]
     liar, honest = peers[0], world.disks[peers[1]]
@@ -144,7 +144,9 @@ class Slow:
 
 
 @pytest.mark.parametrize("kind", ["nothing", "endless", "elsewhere", "replay", "slow"])
-async def test_who_cannot_be_accused_does_not_hold_up_either(world: World, kind: str) -> None:
+async def test_who_cannot_be_accused_does_not_hold_up_either(
+    world: World, mock_clock: MockClock, kind: str
+) -> None:
     liars = {"nothing": nothing, "endless": endless, "elsewhere": elsewhere, "replay": Replay()}
     peers = [world.add(number, pins(PINS)) for number in (1, 2, 3)]
     honest = world.disks[peers[1]]
@@ -159,7 +161,9 @@ async def test_who_cannot_be_accused_does_not_hold_up_either(world: World, kind:
     assert trio.current_time() - begun_s < 60
 
 
-async def test_parts_of_another_state_under_the_wanted_root_are_of_no_use(world: World) -> None:
+async def test_parts_of_another_state_under_the_wanted_root_are_of_no_use(
+    world: World, mock_clock: MockClock
+) -> None:
     liar = world.add(1, pins(PINS, b"forged"))
     peers = [world.add(number, pins(PINS)) for number in (2, 3)]
     honest, forged = world.disks[peers[0]], world.disks[liar]
@@ -180,18 +184,20 @@ async def test_parts_of_another_state_under_the_wanted_root_are_of_no_use(world:
     assert verdicts == {(liar.hex()[:8], "wrong-state")}
 
 
-async def test_a_target_that_only_a_liar_gives_is_left_for_a_newer_one(world: World) -> None:
+async def test_a_target_that_only_a_liar_gives_is_left_for_a_newer_one(
+    world: World, mock_clock: MockClock
+) -> None:
     """It sends a row or a node at a time; the others have moved on, and nothing was kept."""
     liar, other = world.add(1, pins(PINS)), world.add(2, pins(PINS))
     old, new = world.disks[liar], world.disks[other]
     world.liars[liar] = Slow(world)
     wanted = world.wanted(old)
-    world.hurry()
     new.checkpoint({(Space.PIN, b"cid 1"): b"changed"})
     new.checkpoint({(Space.PIN, b"cid 2"): b"changed"})
 
     async with trio.open_nursery() as nursery:
         world.nursery = nursery
+        nursery.start_soon(world.hurry)
         for giver in world.givers.values():
             nursery.start_soon(giver.run)
         nursery.start_soon(world.taker.run)
@@ -205,7 +211,7 @@ async def test_a_target_that_only_a_liar_gives_is_left_for_a_newer_one(world: Wo
     assert world.disk.state() == new.state()
 
 
-async def test_who_was_not_asked_is_not_even_read(world: World) -> None:
+async def test_who_was_not_asked_is_not_even_read(world: World, mock_clock: MockClock) -> None:
     peers = [world.add(number, pins(300)) for number in (1, 2)]
     stranger = PeerId(b"x" * 32)
     frame = StateParts(number=1, root=world.disks[peers[0]].root, nodes=(b"x",), rows=())

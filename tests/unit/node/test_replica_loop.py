@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from bftcluster import codec
+from bftcluster.errors import HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.node.evidence_files import EvidenceFiles
@@ -18,17 +19,22 @@ from bftcluster.pbft import (
     Decided,
     Event,
     Executed,
+    HaltReason,
+    MessageReceived,
     Outbound,
     Recovered,
     Replica,
     RequestSubmitted,
     Settings,
 )
+from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.records import Stable, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
+from bftcluster_cli.main import EXIT_HALTED, exit_code_of
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.hosts import AcceptEverything
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+from tests.unit.pbft.builders import B, checkpoint
 
 ME = ReplicaId(sim_key(0))
 CHECKPOINT_INTERVAL = 4
@@ -38,7 +44,13 @@ ROOT = Digest(b"r" * 32)
 class Peer:
     """A cluster of one, whose disk is this list of what became durable, and what left when."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        replicas: tuple[ReplicaId, ...] = (ME,),
+        recovered: Recovered | None = None,
+    ) -> None:
         self.durable: list[bytes] = []
         self.happened: list[str] = []
         self.premature: list[object] = []
@@ -48,19 +60,17 @@ class Peer:
             replica=Replica(
                 me=ME,
                 cluster_id=CLUSTER_ID,
-                membership=Membership(Epoch(0), (ME,)),
+                membership=Membership(Epoch(0), replicas),
                 signer=SimSigner(ME),
                 verifier=SimVerifier(),
                 application=AcceptEverything(),
                 settings=Settings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
-                recovered=Recovered(
-                    records=(), executed=Seq(0), timestamp_ms=0, checkpoint_root=None, epochs=()
-                ),
+                recovered=recovered or Recovered(),
             ),
             wal=self,
             inbox=self.inbox,
             clock=self,
-            send=self.send,
+            send=self.send_all,
             decide=self.decide,
             read_log=lambda _: None,
             fetch_state=lambda _: None,
@@ -86,6 +96,10 @@ class Peer:
 
     def wall_ms(self) -> int:
         return self.now_ms()
+
+    def send_all(self, outbounds: Sequence[Outbound]) -> None:
+        for outbound in outbounds:
+            self.send(outbound)
 
     def send(self, outbound: Outbound) -> None:
         kind, *rest = codec.decode(outbound.frame)
@@ -176,3 +190,24 @@ async def test_a_log_that_fails_sends_nothing(tmp_path: Path) -> None:
         await peer.loop.run()
 
     assert peer.happened == []
+
+
+async def test_who_cannot_go_on_leaves_the_proof_says_where_and_ends_with_a_code_of_its_own(
+    tmp_path: Path,
+) -> None:
+    other = ReplicaId(sim_key(1))
+    executed = Recovered(executed=Seq(CHECKPOINT_INTERVAL), checkpoint_root=ROOT)
+    peer = Peer(tmp_path, replicas=(ME, other), recovered=executed)
+    certified = checkpoint(CHECKPOINT_INTERVAL, B, voters=(0, 1))
+    peer.inbox.put_nowait(MessageReceived(other, StableCheckpoint(certified).frame()))
+
+    with trio.fail_after(5), pytest.raises(HaltedError) as caught:
+        await peer.loop.run()
+
+    (path,) = (tmp_path / "evidence").iterdir()
+    reason, exhibits = codec.decode(path.read_bytes())
+    assert reason == HaltReason.DIVERGED_STATE.value
+    assert exhibits == [certified.to_bytes(), ROOT]
+    assert str(path) in str(caught.value)
+    assert exit_code_of(caught.value) == EXIT_HALTED
+    assert peer.premature == []

@@ -10,7 +10,7 @@ from bftcluster import cid as cids
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import Keep
+from bftcluster.ledger.outcomes import Keep, Reported
 from bftcluster.ledger.records import PinRecord
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.clock import SystemClock
@@ -23,10 +23,11 @@ from bftcluster.node.pinset import Pinset
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.uploads import Uploads
 from bftcluster.pins.settings import TrackerSettings
-from tests.unit.ledger.world import PEERS, genesis_of
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 CID = cids.of_block(b"content")
 RECORD = PinRecord(
+    number=0,
     options=PinOperation(cid=CID, name="x"),
     replication_min=-1,
     replication_max=-1,
@@ -52,7 +53,7 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
     raise AssertionError("no peer is connected")
 
 
-def tracker_of(parts: Parts) -> TrackerLoop:
+def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
     clock, pinset = SystemClock(), Pinset(parts.store.reader)
     announcer = Announcer(
         signer=parts.key,
@@ -73,7 +74,7 @@ def tracker_of(parts: Parts) -> TrackerLoop:
         announcer=announcer,
         clock=clock,
         connected=list,
-        uploads=Uploads(parts.config.directory),
+        uploads=uploads or Uploads(parts.config.directory),
     )
 
 
@@ -87,3 +88,27 @@ async def test_a_batch_that_ends_after_the_tracker_does_starts_nothing(parts: Pa
     tracker.carry_out([Keep(CID, RECORD)])
 
     assert list(tracker.counts()) == []  # the scan of the next start finds it
+
+
+async def test_what_was_added_here_is_kept_until_enough_others_report_it(parts: Parts) -> None:
+    world, now_ms = World(parts.genesis), SystemClock().wall_ms()
+    uploads = Uploads(parts.config.directory)
+    for peer in PEERS[:2]:
+        world.do(world.join(peer))
+    for number, holders in enumerate((PEERS[:1], PEERS[:2])):
+        least = {"replication_min": len(holders), "replication_max": len(holders)}
+        world.pin(cid_of(number), user_allocations=tuple(map(peer_id, holders)), **least)
+        uploads.keep(cid_of(number), until_ms=now_ms + 60_000, wall_ms=now_ms)
+    world.do(world.report(PEERS[0], cid_of(0), cid_of(1)))
+    parts.store.flush(world.store.rows(), (), Seq(0))
+    tracker = tracker_of(parts, uploads)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tracker.run)
+        tracker.carry_out([Reported(peer_id(PEERS[0]), (cid_of(0), cid_of(1)))])
+        with trio.fail_after(10):
+            while uploads.is_kept(cid_of(0), wall_ms=now_ms):
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+    assert uploads.is_kept(cid_of(1), wall_ms=now_ms)

@@ -1,10 +1,12 @@
 """Peers that give and take states in one process: real loops and databases, a clock that jumps."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.merkle import StateTree
@@ -18,7 +20,7 @@ from bftcluster.storage.ledger_store import LedgerStore
 
 GENESIS = b"genesis"
 CERTIFICATE = b"certificate"
-IDLE_S = 0.5
+IDLE_S = 0.001
 TIMEOUT_S = 600
 """By a clock that jumps."""
 
@@ -76,6 +78,7 @@ class World:
     """One peer that takes, and others that give."""
 
     def __init__(self, directory: Path, clock: MockClock) -> None:
+        assert trio.lowlevel.current_clock() is clock, "a test names its clock, not only a fixture"
         self._directory = directory
         self._clock = clock
         self.me = PeerId(b"t" * 32)
@@ -129,18 +132,20 @@ class World:
         sources = tuple(map(ReplicaId, self.givers))
         return StateFetch(disk.store.position(), disk.root, CERTIFICATE, sources)
 
-    def hurry(self) -> None:
-        """Let time pass as on the wall, and jump on when nothing happens; only a test can say so.
-
-        A jump while a thread works costs a timeout, which nobody takes amiss.
-        """
-        self._clock.rate, self._clock.autojump_threshold = 1, IDLE_S
+    async def hurry(self) -> NoReturn:
+        """Jump to the next deadline whenever every task waits and no thread works."""
+        threads = trio.to_thread.current_default_thread_limiter()
+        while True:
+            await wait_all_tasks_blocked(IDLE_S)
+            wait_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            if not threads.borrowed_tokens and 0 < wait_s < math.inf:
+                self._clock.jump(wait_s)
 
     async def fetch(self, disk: Disk) -> None:
         """Fetch the state of ``disk``, and open again on it."""
-        self.hurry()
         async with trio.open_nursery() as nursery:
             self.nursery = nursery
+            nursery.start_soon(self.hurry)
             for giver in self.givers.values():
                 nursery.start_soon(giver.run)
             nursery.start_soon(self.taker.run)

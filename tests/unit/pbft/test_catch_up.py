@@ -3,10 +3,19 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Seq
-from bftcluster.pbft import Batch, LogEntry, Settings, Verdict
+from bftcluster.ids import Epoch, Seq, View
+from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.messages import (
+    FetchBody,
+    Message,
+    StableCheckpoint,
+    Status,
+    parse_frame,
+)
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.view_builders import view_change
 
 
 def lagging() -> Cluster:
@@ -58,3 +67,34 @@ def test_after_a_lie_another_source_is_asked() -> None:
 
     assert late.log == cluster.hosts[2].log
     assert any(report.startswith(Verdict.WRONG_ENTRY.value) for report in late.reports)
+
+
+def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Message]:
+    """Return what ``host`` sends to ``asker`` on hearing ``frame``, but for statuses."""
+    me = cluster.hosts[host]
+    cluster.run(300)
+    ready = me.replica.step(
+        MessageReceived(cluster.hosts[asker].me, frame), now_ms=cluster.clock.now_ms, wall_ms=0
+    )
+    said = (parse_frame(me.me, out.frame) for out in (*ready.early, *ready.messages))
+    return [message for message in said if not isinstance(message, Status)]
+
+
+def test_what_was_cut_off_the_log_is_answered_with_the_checkpoint_that_covers_it() -> None:
+    cluster = Cluster(4, settings=Settings(checkpoint_interval_seqs=4, window_size_seqs=16))
+    cluster.start()
+    cluster.run(10)
+    for number in range(5):
+        cluster.submit(b"request %d" % number)
+        cluster.run(10)
+    cluster.partition({0, 1, 2}, {3})
+    replica = cluster.hosts[1].replica
+    late = Status(Epoch(0), View(0), View(0), Seq(0), Seq(0), Seq(0)).frame()
+    body = FetchBody(batch_digest(cluster.hosts[0].log[0])).frame()
+
+    assert answers(cluster, 1, 3, view_change(3, view=1).frame()) == []
+    assert answers(cluster, 1, 3, body) == [], "the log has it, by its number"
+    answers(cluster, 1, 3, late)
+    assert StableCheckpoint(replica.stable_certificate) in answers(cluster, 1, 3, late)
+    assert replica.stable == 4
+    assert replica.is_active

@@ -1,14 +1,27 @@
 """A certificate is a quorum of distinct members; nothing else convinces."""
 
+from dataclasses import replace
+
 import pytest
 
-from bftcluster.errors import BadSignatureError, ThresholdNotMetError, UnknownSignerError
-from bftcluster.ids import ReplicaId
-from bftcluster.pbft.certificates import Certificate, check_certificate
+from bftcluster.errors import (
+    BadSignatureError,
+    ClusterError,
+    SigningError,
+    ThresholdNotMetError,
+    UnknownSignerError,
+)
+from bftcluster.ids import Epoch, ReplicaId, Seq, View
+from bftcluster.pbft.certificates import (
+    Certificate,
+    CommitCertificate,
+    check_certificate,
+    verify_commit_certificate,
+)
 from bftcluster.pbft.signatures import Signatures
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
-from tests.unit.pbft.builders import checkpoint, committed, members, prepared
+from tests.unit.pbft.builders import B, checkpoint, committed, members, prepared
 
 
 def check(certificate: Certificate, n: int = 4) -> None:
@@ -56,3 +69,60 @@ def test_one_forged_signature_spoils_a_certificate() -> None:
 
     with pytest.raises(BadSignatureError):
         check(type(good)(good.epoch, good.view, good.seq, good.digest, stolen))
+
+
+GOOD = committed(7, view=2)
+CHEAP: dict[str, tuple[CommitCertificate, type[SigningError]]] = {
+    "of another epoch": (replace(GOOD, epoch=Epoch(1)), UnknownSignerError),
+    "with a signer that has left": (committed(7, voters=(0, 1, 4)), UnknownSignerError),
+    "with a signer that has left besides a quorum": (
+        committed(7, voters=(0, 1, 2, 4)),
+        UnknownSignerError,
+    ),
+    "with more signers than members": (
+        replace(GOOD, signatures=GOOD.signatures * 2),
+        UnknownSignerError,
+    ),
+    "with a signer too few": (committed(7, voters=(0, 1)), ThresholdNotMetError),
+    "with one signer twice": (committed(7, voters=(0, 1, 1)), ThresholdNotMetError),
+    "that nobody signed": (replace(GOOD, signatures=()), ThresholdNotMetError),
+}
+FORGED: dict[str, CommitCertificate] = {
+    "for another sequence number": replace(GOOD, seq=Seq(8)),
+    "for another view": replace(GOOD, view=View(3)),
+    "for another batch": replace(GOOD, digest=B),
+    "of checkpoint votes": CommitCertificate(
+        GOOD.epoch, View(0), Seq(7), GOOD.digest, checkpoint(7, GOOD.digest).signatures
+    ),
+    "of prepares": replace(GOOD, signatures=prepared(7, view=2, voters=(0, 1, 3)).signatures),
+}
+
+
+def follow(certificate: CommitCertificate) -> int:
+    """Return how many signatures a follower checked to refuse it."""
+    verifier = SimVerifier()
+    with pytest.raises(ClusterError):
+        verify_commit_certificate(certificate.to_bytes(), members(), CLUSTER_ID, verifier)
+    return verifier.checks
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_a_follower_refuses_without_looking_at_a_signature(name: str) -> None:
+    certificate, error = CHEAP[name]
+
+    with pytest.raises(error):
+        check(certificate)
+    assert follow(certificate) == 0
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_follower_refuses_at_the_first_signature_for_something_else(name: str) -> None:
+    with pytest.raises(BadSignatureError):
+        check(FORGED[name])
+    assert follow(FORGED[name]) == 1
+
+
+def test_a_follower_believes_what_a_quorum_signed() -> None:
+    data = GOOD.to_bytes()
+
+    assert verify_commit_certificate(data, members(), CLUSTER_ID, SimVerifier()) == GOOD

@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bftcluster import codec
+from bftcluster.errors import CorruptRecordError
 from bftcluster.pbft import Settings
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Disk
 
@@ -119,10 +123,6 @@ def test_a_primary_that_forgot_is_replaced() -> None:
 
 
 def test_a_replica_with_another_replicas_log_refuses_to_start() -> None:
-    import pytest
-
-    from bftcluster.errors import CorruptRecordError
-
     cluster = with_history(2)
     cluster.hosts[3].stop()
     cluster.hosts[3].disk.records = cluster.hosts[2].disk.records
@@ -146,3 +146,32 @@ def test_a_replica_whose_votes_nobody_heard_knows_from_its_ledger_that_they_are_
 
     assert min(slots_voted(cluster, 3)) > 2 + SETTINGS.window_size_seqs
     assert cluster.hosts[3].requests == cluster.hosts[0].requests
+
+
+@pytest.mark.parametrize("forgetful", [(1, 2), (2, 3), (1, 3)], ids=str)
+def test_two_of_four_that_forget_what_one_decided_stop_the_cluster_and_fork_nothing(
+    forgetful: tuple[int, ...],
+) -> None:
+    """More than f: without their silence, those who are left would order something else."""
+    cluster = with_history(2)
+    cluster.network.cut = lambda _source, target, frame: (
+        target != 0 and codec.decode(frame)[0] == VoteKind.COMMIT
+    )
+    cluster.submit(b"decided by one")
+    cluster.run(50)
+    assert [len(host.requests) for host in cluster.hosts] == [3, 2, 2, 2]
+    cluster.hosts[0].stop()
+    for index in forgetful:
+        cluster.hosts[index].stop()
+        cluster.hosts[index].disk = Disk(epochs=cluster.hosts[index].disk.epochs)
+        cluster.hosts[index].start()
+    cluster.heal()
+
+    for index in (1, 2, 3):
+        cluster.submit(b"something else", to=index)
+    cluster.run(60_000)
+
+    assert all(b"something else" not in host.requests for host in cluster.hosts)
+    cluster.hosts[0].start()
+    cluster.run(60_000)
+    cluster.check_agreement()

@@ -14,6 +14,7 @@ from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Host
 from tests.unit.pbft.builders import B, members, vote
 
+ENTRIES_KIND = 15
 SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000)
 
 
@@ -78,6 +79,27 @@ def test_a_replica_that_fetched_its_state_votes_again() -> None:
 
     assert late.replica.last_executed == 40
     assert late.replica.stable == 40
+
+
+def test_a_source_that_never_answers_does_not_hide_that_the_log_is_gone() -> None:
+    """It was ahead once, and is dead or a liar now; the others say that their logs are cut."""
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    cluster.network.cut = lambda source, _target, frame: source == 1 and frame[1] == ENTRIES_KIND
+    late.start()
+    cluster.run(4_000)
+
+    assert [fetch.seq for fetch in late.state_fetches] == [28]
+
+
+def test_while_nobody_answers_at_all_the_log_is_not_given_up() -> None:
+    cluster, late = late_by(30)
+    cluster.network.cut = lambda _source, _target, frame: frame[1] == ENTRIES_KIND
+    late.start()
+    cluster.run(4_000)
+
+    assert late.state_fetches == []
 
 
 def test_a_replica_whose_gap_the_logs_cover_asks_for_no_state() -> None:

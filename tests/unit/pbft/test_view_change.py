@@ -4,12 +4,13 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft.messages import STABLE
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 from tests.unit.pbft.view_builders import view_change
 
 TIMEOUT_MS = 1_000
-PRE_PREPARE, PREPARE, COMMIT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 5, 6
+PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 4, 5, 6
 
 
 def running(n: int = 4, *, seed: int = 0, **settings: int) -> Cluster:
@@ -289,6 +290,26 @@ def test_random_loss_and_crashes_never_split_the_log(seed: int) -> None:
     )
     assert len({len(host.log) for host in cluster.hosts}) == 1
     assert no_vote_was_contradicted(cluster)
+
+
+def test_one_whose_window_lags_behind_blames_nobody_and_follows() -> None:
+    cluster = running(checkpoint_interval_seqs=4, window_size_seqs=8)
+    late = cluster.hosts[3]
+    cluster.network.cut = lambda _source, target, frame: (
+        target == late.index and frame[1] in (CHECKPOINT, STABLE)
+    )
+    for number in range(40):
+        cluster.submit(b"request %d" % number, to=number % 4)
+        cluster.run(50)
+    cluster.run(2 * TIMEOUT_MS)
+    assert [host.replica.stable for host in cluster.hosts] == [40, 40, 40, 0]
+
+    cluster.heal()
+    cluster.run(2_000)
+
+    assert [host.replica.stable for host in cluster.hosts] == [40] * 4
+    assert [len(host.requests) for host in cluster.hosts] == [40] * 4
+    assert views(cluster) == [0] * 4
 
 
 def test_a_backlog_is_no_reason_to_blame_a_fair_primary() -> None:

@@ -17,10 +17,11 @@ from bftcluster_sim.cluster.checkers import (
     Integrity,
     Order,
     Silence,
+    Transfer,
 )
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier
-from tests.unit.pbft.builders import members, vote
+from tests.unit.pbft.builders import ROOT, checkpoint, members, vote
 
 A, B = Digest(b"a" * 32), Digest(b"b" * 32)
 ALICE, BOB = ReplicaId(b"\x01" * 32), ReplicaId(b"\x02" * 32)
@@ -93,7 +94,17 @@ def test_a_request_must_not_take_effect_twice() -> None:
     integrity.on_effect(0, Seq(1), b"x")
     integrity.on_effect(0, Seq(2), b"x")
 
-    assert integrity.breaches == ["S3 integrity: 0 executed a request at 1 and 2"]
+    assert integrity.breaches == ["S3 integrity: 0 executed at 2 a request of 1"]
+
+
+def test_a_request_must_not_take_effect_again_behind_a_fetched_state() -> None:
+    """Peer 1 never executed batch 1: it has its state from others."""
+    integrity = Integrity(asked={b"x"})
+
+    integrity.on_effect(0, Seq(1), b"x")
+    integrity.on_effect(1, Seq(9), b"x")
+
+    assert integrity.breaches == ["S3 integrity: 1 executed at 9 a request of 1"]
 
 
 def test_a_request_takes_effect_once_on_each_peer_and_again_when_it_was_lost_with_the_state() -> (
@@ -105,8 +116,9 @@ def test_a_request_takes_effect_once_on_each_peer_and_again_when_it_was_lost_wit
         integrity.on_effect(peer, Seq(1), b"x")
 
     assert integrity.breaches == []
-    assert integrity.has_effect(1, b"x")
-    assert not integrity.has_effect(2, b"x")
+    assert integrity.has_effect(Seq(1), b"x")
+    assert not integrity.has_effect(Seq(0), b"x")
+    assert not integrity.has_effect(Seq(1), b"y")
 
 
 def test_a_correct_key_that_contradicts_itself_is_a_breach_and_a_faulty_one_is_not() -> None:
@@ -142,7 +154,7 @@ def durability(answers: list[tuple[int, Digest]]) -> Durability:
 def test_what_a_weak_quorum_answered_must_be_in_every_healed_log(log: dict[Seq, Digest]) -> None:
     told = durability([(0, A), (1, A)])
 
-    told.on_end(2, log)
+    told.on_end(2, log, Seq(0))
 
     assert told.breaches == ["S7 durability: 2 lacks the acknowledged 1"]
 
@@ -155,7 +167,7 @@ def test_fewer_equal_answers_than_a_weak_quorum_promise_nothing(
 ) -> None:
     told = durability(answers)
 
-    told.on_end(2, {})
+    told.on_end(2, {}, Seq(0))
 
     assert told.breaches == []
 
@@ -163,9 +175,20 @@ def test_fewer_equal_answers_than_a_weak_quorum_promise_nothing(
 def test_an_acknowledged_batch_in_the_log_is_kept_as_promised() -> None:
     told = durability([(0, A), (1, A)])
 
-    told.on_end(2, {Seq(1): A, Seq(2): B})
+    told.on_end(2, {Seq(1): A, Seq(2): B}, Seq(0))
 
     assert told.breaches == []
+
+
+@pytest.mark.parametrize(("log", "breaches"), [({}, 0), ({Seq(1): A}, 0), ({Seq(1): B}, 1)])
+def test_what_a_fetched_state_stands_for_need_not_be_in_the_log_and_must_not_differ(
+    log: dict[Seq, Digest], breaches: int
+) -> None:
+    told = durability([(0, A), (1, A)])
+
+    told.on_end(2, log, Seq(1))
+
+    assert len(told.breaches) == breaches
 
 
 def test_a_frame_after_a_disk_has_failed_breaks_the_silence() -> None:
@@ -265,3 +288,44 @@ def test_a_promise_counts_by_who_owns_the_sequence_number() -> None:
         told.on_answer(peer, Seq(9), A)
 
     assert told.acknowledged == {Seq(8): A}
+
+
+def transfer() -> Transfer:
+    return Transfer(lambda _seq: FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()))
+
+
+def test_a_state_that_its_owners_certified_may_be_installed() -> None:
+    told = transfer()
+
+    told.on_installed(3, Seq(16), ROOT, checkpoint(16).to_bytes())
+    told.on_blamed(3, 1, "wrong-state", is_correct=False)
+
+    assert told.breaches == []
+    assert told.installed == 1
+
+
+@pytest.mark.parametrize(
+    ("seq", "root", "voters", "breach"),
+    [
+        (16, B, (0, 1, 2), "S9 transfer: 3 installed another state than that of 16"),
+        (20, ROOT, (0, 1, 2), "S9 transfer: 3 installed another state than that of 20"),
+        (16, ROOT, (0, 1), "S9 transfer: 3 installed 16 without its owners: "),
+    ],
+    ids=["another root", "another position", "too few owners"],
+)
+def test_any_other_state_that_is_installed_is_a_breach(
+    seq: int, root: Digest, voters: tuple[int, ...], breach: str
+) -> None:
+    told = transfer()
+
+    told.on_installed(3, Seq(seq), root, checkpoint(16, voters=voters).to_bytes())
+
+    assert [each[: len(breach)] for each in told.breaches] == [breach]
+
+
+def test_to_blame_a_correct_source_is_a_breach() -> None:
+    told = transfer()
+
+    told.on_blamed(3, 1, "wrong-state", is_correct=True)
+
+    assert told.breaches == ["S9 transfer: 3 blames the correct 1: wrong-state"]

@@ -1,19 +1,25 @@
 """Lies that hold together: only a certificate that is checked gives them away."""
 
 from dataclasses import replace
+from random import Random
 
 from bftcluster.ids import Epoch, Seq, View
+from bftcluster.ledger.epoch_links import EpochLink, links_frame
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.transferring import StateParts
+from bftcluster.ledger.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.new_view import Rejection
-from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful
+from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from tests.unit.pbft.builders import B, prepared, rules
 from tests.unit.pbft.view_builders import resign, view_change
 
 PROOFS = [prepared(1), prepared(2)]
 CHANGE = view_change(1, view=2, proofs=PROOFS)
+PAGE = page([record(path_of(Space.PIN, b"cid"), digest_of_value(b"pin"), Space.PIN, b"cid")])
 BATCH = Batch(1_000, (b"one",))
 
 
@@ -42,3 +48,23 @@ def test_a_forged_entry_names_another_batch_with_the_signatures_of_the_first() -
     other = replace(BATCH, timestamp_ms=1_001).to_bytes()
     named = replace(certificate, digest=batch_digest(other))
     assert LogEntry.from_bytes(data) == LogEntry(Seq(1), other, named.to_bytes())
+
+
+def test_a_source_of_states_lies_in_many_ways_and_now_and_then_says_the_truth() -> None:
+    right = StateParts(number=1, root=B, nodes=(PAGE, EMPTY_PAGE), rows=(b"row",)).frame()
+    random = Random(0)
+
+    given = [misgiven(right, random) for _ in range(200)]
+
+    assert {None, right} < set(given)
+    assert len(set(given)) > 10
+    assert misgiven(b"\x82\x0c\x00", random) == b"\x82\x0c\x00"
+
+
+def test_links_between_epochs_are_told_wrong_likewise() -> None:
+    links = [EpochLink(certificate=b"c", row=b"%d" % n, proof=b"p").to_bytes() for n in range(3)]
+    right, random = links_frame(links), Random(0)
+
+    given = {misgiven(right, random) for _ in range(200)}
+
+    assert {None, right, links_frame([]), links_frame(links[::-1])} < given

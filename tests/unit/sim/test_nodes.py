@@ -37,9 +37,7 @@ def test_peers_decide_and_execute_what_clients_ask_for(world: World) -> None:
     decide(world, 0, 1, 2)
 
     assert executed(world) == [3, 3, 3, 3]
-    assert all(
-        world.integrity.has_effect(node.index, world.founding.request(2)) for node in world.nodes
-    )
+    assert all(world.has_effect(node, world.founding.request(2)) for node in world.nodes)
     assert world.breaches == []
 
 
@@ -93,7 +91,7 @@ def test_a_fuse_kills_after_so_many_effects(world: World) -> None:
 
 def test_an_assertion_that_fails_in_a_correct_peer_is_a_breach(world: World) -> None:
     node = world.nodes[PEER]
-    node.state.entries.append(b"an entry that nobody executed")
+    node.state.database.tables.position = Seq(7)
 
     decide(world, 0)
 
@@ -103,7 +101,7 @@ def test_an_assertion_that_fails_in_a_correct_peer_is_a_breach(world: World) -> 
 
 def test_what_happens_to_a_faulty_peer_is_no_breach(world: World) -> None:
     world.faulty.add(PEER)
-    world.nodes[PEER].state.entries.append(b"an entry that nobody executed")
+    world.nodes[PEER].state.database.tables.position = Seq(7)
 
     decide(world, 0)
 
@@ -160,12 +158,12 @@ def test_a_ledger_loses_flushes_after_its_last_sync_and_none_before() -> None:
 def test_a_ledger_that_starts_over_has_the_state_it_had(world: World) -> None:
     decide(world, 0, 1, 2, 4, 5)
     state = world.nodes[PEER].state
-    before = (state.executed, state.chain, state.checkpoint_root, state.timestamp_ms)
+    before = (state.executed, state.recovered(()))
 
     state.restart()
 
-    assert (state.executed, state.chain, state.checkpoint_root, state.timestamp_ms) == before
-    assert state.checkpoint_root is not None
+    assert (state.executed, state.recovered(())) == before
+    assert state.recovered(()).checkpoint_root is not None
 
 
 def test_a_restored_backup_is_an_older_state(world: World) -> None:

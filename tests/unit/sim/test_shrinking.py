@@ -77,7 +77,7 @@ def test_a_plan_follows_from_its_seed_and_seeds_differ() -> None:
     assert {vice for plan in plans for *_, vices in plan.ruins for vice in vices} == set(Vice)
     for plan in plans:
         assert len(plan.ruins) <= (plan.n - 1) // 3
-        assert len(plan.faults - {Fault.MEMBERS}) == (len(Fault) - 1) // 2
+        assert len(plan.faults - {Fault.MEMBERS, Fault.PRUNE}) == (len(Fault) - 2) // 2
 
 
 def test_a_plan_beyond_f_ruins_one_more_than_the_cluster_bears() -> None:

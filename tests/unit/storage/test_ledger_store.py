@@ -267,6 +267,16 @@ def test_statements_are_also_postgresqls() -> None:
     assert bulk._arguments([(3, b"k", b"v")]) == [{"space": 3, "key": b"k", "value": b"v"}]
 
 
+def test_any_number_of_keys_is_looked_up(store: LedgerStore) -> None:
+    rows = {pin(number): b"value %d" % number for number in range(1_200)}
+    flush(store, 1, rows)
+
+    for count in (0, 1, 2, 8, 9, 64, 65, 512, 513, 1_200):
+        keys = [key for _, key in list(rows)[:count]]
+        found = store.reader.get_many(Space.PIN, [*keys, b"nothing"])
+        assert found == {key: rows[Space.PIN, key] for key in keys}
+
+
 def test_arguments_follow_the_order_of_a_statement() -> None:
     statement = schema.upsert(schema.STATE, postgresql.dialect(paramstyle="format"))
 

@@ -1,0 +1,128 @@
+"""What each peer last reported about the pins, in rows of neighbours.
+
+Pins are numbered as they come, and a peer reports those that came together: so a report of a
+thousand pins rewrites some sixteen rows of its peer, and none of the pins' own.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.ids import PeerId
+from bftcluster.ledger.records import HolderReport, HolderStatus
+from bftcluster.ledger.requests import ReportEntry
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import State
+
+PINS_PER_ROW: Final = 64
+"""More make a report of many pins cheaper, fewer a report of one."""
+_ENTRY_SIZE: Final = 9
+"""Status byte, 0 if nothing was reported, and unix milliseconds in 8 bytes."""
+_ENTRIES_SIZE: Final = PINS_PER_ROW * _ENTRY_SIZE
+_NOTHING: Final = bytes(_ENTRY_SIZE)
+
+
+class _Row:
+    """A row's value, to be changed: an entry for each of its pins, then the texts of errors."""
+
+    def __init__(self, value: bytes | None) -> None:
+        data = bytes(_ENTRIES_SIZE) if value is None else value
+        texts = data[_ENTRIES_SIZE:]
+        self._entries = bytearray(data[:_ENTRIES_SIZE])
+        self._errors: dict[int, str] = dict(codec.decode(texts)) if texts else {}
+
+    def set(self, number: int, entry: bytes, error: str) -> None:
+        """Say something else about a pin."""
+        place = number % PINS_PER_ROW
+        start = place * _ENTRY_SIZE
+        self._entries[start : start + _ENTRY_SIZE] = entry
+        if error:
+            self._errors[place] = error
+        elif self._errors:
+            self._errors.pop(place, None)
+
+    def report(self, number: int, peer: PeerId) -> HolderReport | None:
+        """Return what is said about a pin, if anything is."""
+        place = number % PINS_PER_ROW
+        start = place * _ENTRY_SIZE
+        if not self._entries[start]:
+            return None
+        return HolderReport(
+            peer=peer,
+            status=HolderStatus(self._entries[start]),
+            reported_ms=int.from_bytes(self._entries[start + 1 : start + _ENTRY_SIZE], "big"),
+            error=self._errors.get(place, ""),
+        )
+
+    def to_value(self) -> bytes | None:
+        """Return the row, or ``None`` if it says nothing."""
+        if not any(self._entries):
+            return None
+        texts = codec.encode(sorted(self._errors.items())) if self._errors else b""
+        return bytes(self._entries) + texts
+
+
+def row_key(peer: PeerId, number: int) -> bytes:
+    """Return the key in ``Space.HOLDING`` of what a peer says about the pin with this number."""
+    return peer + (number // PINS_PER_ROW).to_bytes(8, "big")
+
+
+def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], now_ms: int) -> None:
+    """Take down what a peer reported about pins, by their numbers."""
+    time = now_ms.to_bytes(8, "big")
+    entries = {status: bytes((status,)) + time for status in HolderStatus}
+    by_row: dict[int, list[tuple[int, ReportEntry]]] = {}
+    for line in lines:
+        by_row.setdefault(line[0] // PINS_PER_ROW, []).append(line)
+    keys = {row_key(peer, part[0][0]): part for part in by_row.values()}
+    state.prefetch((Space.HOLDING, key) for key in keys)
+    for key, part in keys.items():
+        row = _Row(state.get(Space.HOLDING, key))
+        for number, entry in part:
+            row.set(number, entries[entry.status], entry.error)
+        state.put(Space.HOLDING, key, row.to_value())
+
+
+def forget(state: State, number: int, peers: Collection[PeerId]) -> None:
+    """Forget what these peers reported about a pin."""
+    keys = [row_key(peer, number) for peer in peers]
+    state.prefetch((Space.HOLDING, key) for key in keys)
+    for key in keys:
+        value = state.get(Space.HOLDING, key)
+        if value is not None:
+            row = _Row(value)
+            row.set(number, _NOTHING, "")
+            state.put(Space.HOLDING, key, row.to_value())
+
+
+def forget_all(state: State, peer: PeerId, rows_max: int) -> bool:
+    """Forget what a peer reported, up to a number of rows; return whether that was all."""
+    rows = state.after(Space.HOLDING, peer, rows_max)
+    own = [key for key, _ in rows if key.startswith(peer)]
+    for key in own:
+        state.put(Space.HOLDING, key, None)
+    return len(own) < rows_max
+
+
+def holders(state: State, number: int) -> tuple[PeerId, ...]:
+    """Return which of the peers there are reported to have a pin, sorted."""
+    keys = [row_key(peer, number) for peer in state.peers]
+    state.prefetch((Space.HOLDING, key) for key in keys)
+    reports = reports_of(number, state.peers, partial(state.get, Space.HOLDING))
+    return tuple(report.peer for report in reports if report.status is HolderStatus.PINNED)
+
+
+def reports_of(
+    number: int, peers: Iterable[PeerId], get: Callable[[bytes], bytes | None]
+) -> tuple[HolderReport, ...]:
+    """Return what each of ``peers`` last reported about a pin, sorted by peer.
+
+    Args:
+        number: The pin's.
+        peers: Whose reports are wanted.
+        get: Reads a row of ``Space.HOLDING``.
+    """
+    rows = ((peer, get(row_key(peer, number))) for peer in sorted(peers))
+    reports = (_Row(value).report(number, peer) for peer, value in rows if value is not None)
+    return tuple(report for report in reports if report is not None)

@@ -1,0 +1,101 @@
+"""Learning who votes now from peers that show certificates of epochs unknown to us.
+
+Sans-IO: whom to ask and when, and what an answer proves.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bftcluster.ids import ClusterId, Epoch, PeerId
+from bftcluster.ledger.epoch_links import EpochLink, fetch_frame, follow, read_links
+from bftcluster.ledger.members import epoch_key
+from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.limits import EPOCH_SOURCES_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft.epochs import EpochStart
+from bftcluster.signing.envelope import Verifier
+
+ASK_AGAIN_MS: Final = 5_000
+"""How long an answer may take, and how soon the same peer is asked again."""
+LIAR_PAUSE_MS: Final = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer said who votes; nothing is verified."""
+
+    peer: PeerId
+    asked: Epoch
+    """Behind which epoch it was asked."""
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an answer proves and was not known."""
+
+    starts: tuple[EpochStart, ...]
+    links: tuple[EpochLink, ...]
+    """Why to believe it, one for each start."""
+
+    @property
+    def delta(self) -> Delta:
+        """The rows that let us prove it to others."""
+        return {
+            (Space.EPOCH_LINK, epoch_key(start.membership.epoch)): link.to_bytes()
+            for link, start in zip(self.links, self.starts, strict=True)
+        }
+
+
+class EpochLearning:
+    """Who was asked, who owes an answer, and who is left alone."""
+
+    def __init__(self, cluster_id: ClusterId, verifier: Verifier) -> None:
+        self._cluster_id = cluster_id
+        self._verifier = verifier
+        self._asked: dict[PeerId, Epoch] = {}
+        """Who owes an answer, and from which epoch on."""
+        self._paused_ms: dict[PeerId, int] = {}
+        """Until when not to ask a peer."""
+        self._answers: dict[PeerId, Answer] = {}
+        """Those that were not looked at yet."""
+
+    def ask(self, peer: PeerId, latest: Membership, now_ms: int) -> bytes | None:
+        """Return the frame that asks ``peer`` who votes behind the last epoch that we know of.
+
+        Anybody can make us ask it, so each is asked in peace from the others, and not often.
+        """
+        self._paused_ms = {each: at for each, at in self._paused_ms.items() if at > now_ms}
+        self._asked = {each: at for each, at in self._asked.items() if each in self._paused_ms}
+        if peer in self._paused_ms or len(self._asked) + len(self._answers) >= EPOCH_SOURCES_MAX:
+            return None
+        self._paused_ms[peer] = now_ms + ASK_AGAIN_MS
+        self._asked[peer] = latest.epoch
+        return fetch_frame(latest.epoch)
+
+    def on_frame(self, peer: PeerId, frame: bytes) -> bool:
+        """Take the answer of a peer; return whether it was asked."""
+        if peer not in self._asked:
+            return False
+        self._answers[peer] = Answer(peer, self._asked.pop(peer), frame)
+        return True
+
+    def next_answer(self) -> Answer | None:
+        """Return an answer to look at, the first that came."""
+        return self._answers.pop(next(iter(self._answers))) if self._answers else None
+
+    def look_at(self, answer: Answer, latest: Membership) -> Learned:
+        """Return what is new in an answer: others may have told us some of it meanwhile.
+
+        Changes nothing, so it may run beside everything else.
+
+        Raises:
+            ClusterError: It proves nothing.
+        """
+        links = tuple(read_links(answer.frame)[latest.epoch - answer.asked :])
+        starts = follow(links, latest, self._cluster_id, self._verifier)
+        return Learned(tuple(starts), links)
+
+    def on_lie(self, peer: PeerId, now_ms: int) -> None:
+        """Leave a peer alone whose answer proved nothing."""
+        self._paused_ms[peer] = now_ms + LIAR_PAUSE_MS

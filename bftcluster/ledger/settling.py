@@ -1,0 +1,49 @@
+"""What has to be on the disk before votes are forgotten, and what need not be kept longer."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bftcluster.ids import Seq
+from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.spaces import Delta
+from bftcluster.pbft import CheckpointCertificate
+
+
+class Store(Protocol):
+    """The writing side of the ledger's storage."""
+
+    def flush(self, delta: Delta, entries: Sequence[tuple[Seq, bytes]], position: Seq) -> None:
+        """Take state, log and position forward in one transaction."""
+        ...
+
+    def sync(self) -> Seq:
+        """Make everything flushed durable; return up to where."""
+        ...
+
+    def prune_log(self, below: Seq) -> None:
+        """Forget log entries before ``below``."""
+        ...
+
+
+def settle(
+    ledger: Ledger,
+    store: Store,
+    stable: CheckpointCertificate | None,
+    *,
+    log_kept_seqs: int | None,
+) -> None:
+    """Make everything executed so far durable; forget what need not be kept.
+
+    Args:
+        ledger: The state machine.
+        store: Where its rows and the log are kept.
+        stable: The last stable checkpoint.
+        log_kept_seqs: Log entries kept before it; ``None`` keeps all.
+    """
+    if stable is not None:
+        link = ledger.epoch_link(stable)
+        if link:
+            store.flush(link, (), ledger.head.seq)
+        if log_kept_seqs is not None:
+            store.prune_log(Seq(stable.seq + 1 - log_kept_seqs))
+    store.sync()

@@ -1,0 +1,127 @@
+"""Taking a state over: which checkpoint to aim at, and when what is staged is whole.
+
+Sans-IO but for the stage, which it writes to. Whoever calls sends the requests, and opens the
+ledger again once the state is whole.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import PeerId, Seq
+from bftcluster.ledger.fetching import StateFetcher
+from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.transferring import FetchState, Source, StateParts
+from bftcluster.pbft import StateFetch
+from bftcluster.pbft.verdicts import Verdict
+
+AIM_MAX_MS: Final = 30_000
+"""No longer than this does one checkpoint stay the target once a newer one is certified: a source
+that gives little by little would hold us up for ever."""
+
+
+class Stage(Source, Protocol):
+    """Where a fetched state grows."""
+
+    def flush(self, delta: Delta, whole: tuple[Seq, bytes] | None = None) -> None:
+        """Change staged rows; ``whole`` is the checkpoint they are of, and its certificate."""
+        ...
+
+    def clear(self) -> None:
+        """Give up what is staged."""
+        ...
+
+
+class Own(Source, Protocol):
+    """Our own state."""
+
+    def position(self) -> Seq:
+        """Return the last executed sequence number."""
+        ...
+
+
+class StateTaking:
+    """At most one transfer is under way."""
+
+    def __init__(
+        self, *, stage: Stage, own: Own, on_fault: Callable[[PeerId, Verdict], object]
+    ) -> None:
+        self._stage = stage
+        self._own = own
+        self._on_fault = on_fault
+        self._aim: StateFetch | None = None
+        """What the fetcher fetches: an older one than is wanted, as long as somebody gives it."""
+        self._aimed_ms = 0
+        self._fetcher: StateFetcher | None = None
+
+    @property
+    def asked(self) -> frozenset[PeerId]:
+        """Who owes an answer."""
+        return frozenset() if self._fetcher is None else self._fetcher.asked
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is fetched; not so once the log has overtaken it."""
+        return self._fetcher is not None
+
+    @property
+    def whole(self) -> Seq | None:
+        """The checkpoint whose whole state is staged, if one is."""
+        is_complete = self._fetcher is not None and self._fetcher.is_complete
+        return self._aim.seq if self._aim is not None and is_complete else None
+
+    def deadline_ms(self, now_ms: int) -> int:
+        """Return when to step again, if no answer comes before."""
+        assert self._fetcher is not None, "something is under way"
+        return self._fetcher.deadline_ms(now_ms)
+
+    def step(
+        self, wanted: StateFetch, answers: Mapping[PeerId, bytes], now_ms: int
+    ) -> list[tuple[PeerId, FetchState]]:
+        """Take in answers, and stage what they bring; return what to ask next.
+
+        Args:
+            wanted: The newest state that the replica asked for.
+            answers: Frames of those that were asked, one of each.
+            now_ms: Monotonic time.
+        """
+        position = self._own.position()
+        if position >= wanted.seq:
+            self._fetcher = self._aim = None
+            self._stage.clear()
+            return []
+        if self._fetcher is None:
+            self._fetcher = StateFetcher(stage=self._stage, own=self._own)
+        fetcher = self._fetcher
+        for source, frame in answers.items():
+            verdict = _take(fetcher, source, frame, now_ms)
+            if verdict.is_fault:
+                self._on_fault(source, verdict)
+            self._stage.flush(fetcher.take_delta())
+        aim = self._choose(fetcher, wanted, position, now_ms)
+        fetcher.aim(aim.state_root, [PeerId(source) for source in aim.sources])
+        requests = fetcher.requests(now_ms)
+        whole = (aim.seq, aim.certificate) if fetcher.is_complete else None
+        self._stage.flush(fetcher.take_delta(), whole)
+        return requests
+
+    def _choose(
+        self, fetcher: StateFetcher, wanted: StateFetch, position: Seq, now_ms: int
+    ) -> StateFetch:
+        """Return what to aim at: what we aim at, unless it has become hopeless or useless."""
+        aim = self._aim
+        if aim is not None and aim.seq > position:
+            is_recent = now_ms < self._aimed_ms + AIM_MAX_MS
+            if fetcher.is_complete or (is_recent and fetcher.is_served(now_ms)):
+                return aim
+        if aim is None or aim.seq != wanted.seq:
+            self._aimed_ms = now_ms
+        self._aim = wanted
+        return wanted
+
+
+def _take(fetcher: StateFetcher, source: PeerId, frame: bytes, now_ms: int) -> Verdict:
+    try:
+        return fetcher.on_parts(source, StateParts.from_frame(frame), now_ms)
+    except MalformedMessageError:
+        return fetcher.on_malformed(source, now_ms)

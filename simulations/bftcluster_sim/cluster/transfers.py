@@ -1,0 +1,137 @@
+"""State transfer in one life of a simulated process: it gives, takes, and learns who votes.
+
+Does what the loops around ``bftcluster.ledger.taking``, ``giving`` and ``learning`` do in a node.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from bftcluster.errors import ClusterError, MalformedMessageError
+from bftcluster.ids import PeerId, ReplicaId
+from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
+from bftcluster.ledger.giving import Request, read_request, reply
+from bftcluster.ledger.learning import EpochLearning
+from bftcluster.ledger.taking import StateTaking
+from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
+from bftcluster.pbft import EpochsLearned, Replica, StateFetch
+from bftcluster.pbft.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from bftcluster_sim.cluster.nodes import Node
+
+KINDS: Final = frozenset((FETCH_STATE, STATE, FETCH_EPOCHS, EPOCHS))
+"""Of the frames that are for this, and not for the replica."""
+_ANSWER_DELAY_MS = 2
+_KEEP_EARLIER_MS = 30_000
+
+
+class Transfers:
+    """Ends with its process; what is staged stays on the disk."""
+
+    def __init__(self, node: "Node", replica: Replica) -> None:
+        self._node = node
+        self._replica = replica
+        self._state = node.state
+        database = self._state.database
+        self._taking = StateTaking(stage=database.stage, own=database, on_fault=self._blame)
+        world = node.world
+        self._learning = EpochLearning(world.founding.cluster_id, world.verifier)
+        self._wanted: StateFetch | None = None
+        self._answers: dict[PeerId, bytes] = {}
+        self._waiting: dict[PeerId, Request] = {}
+        self._requests = 0
+        self._deadline_ms = 0
+
+    def on_frame(self, sender: ReplicaId, frame: bytes) -> None:
+        """Take a frame of one of the ``KINDS``."""
+        peer = PeerId(sender)
+        if frame[1] == STATE:
+            if peer in self._taking.asked and not self._answers:
+                self._node.call_later(0, self._step)
+            if peer in self._taking.asked:
+                self._answers.setdefault(peer, frame)
+        elif frame[1] == EPOCHS:
+            if self._learning.on_frame(peer, frame):
+                self._look_at_answers()
+        else:
+            self._take_request(peer, frame)
+
+    # Taking
+
+    def fetch(self, wanted: StateFetch) -> None:
+        """Fetch this state, instead of any other under way."""
+        if self._wanted is None or self._wanted.seq != wanted.seq:
+            self._node.world.trace.line(f"{self._node.index} fetches the state after {wanted.seq}")
+        self._wanted = wanted
+        self._node.call_later(0, self._step)
+
+    def _step(self) -> None:
+        if self._wanted is None:
+            return
+        answers, self._answers = self._answers, {}
+        now_ms = self._node.now_ms
+        requests = self._taking.step(self._wanted, answers, now_ms)
+        if not self._taking.is_under_way:
+            self._wanted = None
+            return
+        for source, request in requests:
+            self._node.say(ReplicaId(source), request.frame())
+        if self._taking.whole is not None:
+            self._node.reopen()
+            return
+        self._deadline_ms = deadline_ms = max(self._taking.deadline_ms(now_ms), now_ms + 1)
+        self._node.call_at(deadline_ms, lambda: self._on_deadline(deadline_ms))
+
+    def _on_deadline(self, deadline_ms: int) -> None:
+        if deadline_ms == self._deadline_ms:
+            self._step()
+
+    def _blame(self, source: PeerId, verdict: Verdict) -> None:
+        self._node.world.on_blamed(self._node, ReplicaId(source), verdict)
+
+    # Learning who votes
+
+    def learn_from(self, source: ReplicaId) -> None:
+        """Ask a peer who votes behind the last epoch that we know of, unless it was asked."""
+        latest = self._replica.latest_membership
+        frame = self._learning.ask(PeerId(source), latest, self._node.now_ms)
+        if frame is not None:
+            self._node.say(source, frame)
+
+    def _look_at_answers(self) -> None:
+        while (answer := self._learning.next_answer()) is not None:
+            try:
+                learned = self._learning.look_at(answer, self._replica.latest_membership)
+            except ClusterError:
+                self._learning.on_lie(answer.peer, self._node.now_ms)
+                self._blame(answer.peer, Verdict.BAD_CERTIFICATE)
+                continue
+            if learned.starts:
+                position = self._state.executed
+                self._state.database.flush(learned.delta, (), position)
+                self._node.world.on_learned(self._node, learned.starts)
+                self._node.take(EpochsLearned(learned.starts))
+
+    # Giving
+
+    def _take_request(self, peer: PeerId, frame: bytes) -> None:
+        try:
+            request = read_request(frame)
+        except MalformedMessageError:
+            return
+        if isinstance(request, FetchState):
+            self._state.ledger.keep_earlier(True)
+            self._requests += 1
+            count = self._requests
+            self._node.call_later(_KEEP_EARLIER_MS, lambda: self._forget_earlier(count))
+        if peer not in self._waiting:
+            self._node.call_later(_ANSWER_DELAY_MS, lambda: self._reply(peer))
+        self._waiting[peer] = request
+
+    def _reply(self, peer: PeerId) -> None:
+        request = self._waiting.pop(peer)
+        for frame in reply(self._state.database, request, self._replica.stable_certificate):
+            self._node.say(ReplicaId(peer), frame)
+
+    def _forget_earlier(self, count: int) -> None:
+        if count == self._requests:
+            self._state.ledger.keep_earlier(False)

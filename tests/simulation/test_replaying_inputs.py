@@ -1,0 +1,72 @@
+"""A replica is a function of what it is told: told the same, it says the same, bit by bit."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from bftcluster.pbft import Event, Ready, Replica
+from bftcluster_sim.cluster import crash_points, nodes, swarm, world
+from bftcluster_sim.cluster.disks import Loss
+from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.plans import plan_of
+from bftcluster_sim.cluster.swarm import Verdict
+
+SEEDS = (3, 8, 21, 34, 55)
+TIES = 40
+NO_CRASH = crash_points.Point(4, 0, 1_000_000, Loss.ALL)
+"""The story of the crash points, told to its end: six decisions and a change of view."""
+
+
+class Recorded(Replica):
+    """One life of a replica, and everything that it was told and said."""
+
+    lives: list["Recorded"]
+
+    def __init__(self, **given: object) -> None:
+        super().__init__(**given)
+        self.given = given
+        self.turns: list[tuple[tuple[Event, ...] | None, dict[str, int], Ready]] = []
+        self.lives.append(self)
+
+    def start(self, **time: int) -> Ready:
+        ready = super().start(**time)
+        self.turns.append((None, time, ready))
+        return ready
+
+    def step(self, *events: Event, **time: int) -> Ready:
+        ready = super().step(*events, **time)
+        self.turns.append((events, time, ready))
+        return ready
+
+
+@pytest.fixture
+def lives(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Recorded]]:
+    """Every life of every replica that is simulated meanwhile."""
+    monkeypatch.setattr(Recorded, "lives", [], raising=False)
+    monkeypatch.setattr(nodes, "Replica", Recorded)
+    return Recorded.lives
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_life_of_each_replica_can_be_played_again(lives: list[Recorded], seed: int) -> None:
+    swarm.run(plan_of(seed))
+
+    assert len(lives) >= 4
+    for life in lives:
+        again = Replica(**life.given)
+        for events, time, said in life.turns:
+            assert (again.start(**time) if events is None else again.step(*events, **time)) == said
+        assert again.live_records() == life.live_records()
+
+
+@pytest.mark.parametrize("seed", range(TIES))
+def test_the_order_of_what_happens_at_once_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(world, "Clock", lambda: Clock(ties=Random(seed)))
+
+    outcome, told = crash_points.run(NO_CRASH)
+
+    assert (outcome.verdict, outcome.breaches) == (Verdict.PASS, ())
+    assert len({node.state.chain for node in told.nodes}) == 1
