@@ -1,7 +1,8 @@
 """Strict canonical CBOR: for every value exactly one encoding, and nothing else decodes.
 
 The profile is RFC 8949 section 4.2.1 on integers, byte and text strings, arrays, booleans, null,
-and maps whose keys are all text or all unsigned. Signed messages are positional arrays.
+and maps whose keys are all text or all unsigned. Signed messages are positional arrays. A library
+decodes, this module encodes, and what it would encode otherwise does not decode.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,16 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 64) - 1
+_UNSIGNED: Final = 0x00
+_NEGATIVE: Final = 0x20
+_BYTES: Final = 0x40
+_TEXT: Final = 0x60
+_ARRAY: Final = 0x80
+_MAP: Final = 0xA0
+_FALSE: Final = b"\xf4"
+_TRUE: Final = b"\xf5"
+_NULL: Final = b"\xf6"
+_ONE_BYTE: Final = tuple(bytes((number,)) for number in range(256))
 _BUILT_IN_TAGS: Final = (
     *range(6), 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799,
 )  # fmt: skip
@@ -28,11 +39,12 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - the codec is where untyped va
         MalformedMessageError: ``value`` holds a type, range, key, depth (containers within
             containers, at most ``CBOR_DEPTH_MAX``) or text (a lone surrogate) outside the profile.
     """
-    _check((value,), 0)
+    parts: list[bytes] = []
     try:
-        return cbor2.dumps(value, canonical=True)
+        _write((value,), 0, parts)
     except UnicodeEncodeError as exc:
         raise MalformedMessageError(f"text that UTF-8 cannot hold: {exc.reason}") from None
+    return b"".join(parts)
 
 
 def decode(data: Buffer, *, size_max_bytes: int = CBOR_SIZE_MAX_BYTES) -> Any:  # noqa: ANN401
@@ -64,8 +76,8 @@ def decode(data: Buffer, *, size_max_bytes: int = CBOR_SIZE_MAX_BYTES) -> Any:  
     return value
 
 
-def _check(items: Iterable[Any], containers: int) -> None:
-    """Refuse what has no canonical encoding among ``items``, which lie inside ``containers``.
+def _write(items: Iterable[Any], containers: int, parts: list[bytes]) -> None:
+    """Append the encodings of ``items``, which lie inside so many ``containers``.
 
     A loop over items that recurses for containers only: it runs for every message, twice.
     """
@@ -73,18 +85,46 @@ def _check(items: Iterable[Any], containers: int) -> None:
         raise MalformedMessageError(f"nested deeper than {CBOR_DEPTH_MAX}")
     for item in items:
         kind = type(item)
-        if kind is bytes or kind is str:
-            continue
-        if kind is int:
+        if kind is bytes:
+            parts.append(_head(_BYTES, len(item)))
+            parts.append(item)
+        elif kind is int:
             if not INTEGER_MIN <= item <= INTEGER_MAX:
                 raise MalformedMessageError("integer outside 64 bits")
+            parts.append(_head(_UNSIGNED, item) if item >= 0 else _head(_NEGATIVE, -1 - item))
+        elif kind is str:
+            text = item.encode()
+            parts.append(_head(_TEXT, len(text)))
+            parts.append(text)
         elif kind is list or kind is tuple:
-            _check(item, containers + 1)
+            parts.append(_head(_ARRAY, len(item)))
+            _write(item, containers + 1, parts)
         elif kind is dict:
             _check_keys(item)
-            _check(item.values(), containers + 1)
-        elif item is not None and kind is not bool:
+            parts.append(_head(_MAP, len(item)))
+            encoded = {encode(key): value for key, value in item.items()}
+            for key in sorted(encoded):
+                parts.append(key)
+                _write((encoded[key],), containers + 1, parts)
+        elif item is None:
+            parts.append(_NULL)
+        elif kind is bool:
+            parts.append(_TRUE if item else _FALSE)
+        else:
             raise MalformedMessageError(f"{kind.__name__} has no canonical encoding")
+
+
+def _head(major: int, number: int) -> bytes:
+    """Return the shortest head of an item: its major type, shifted, and its number or length."""
+    if number < 24:
+        return _ONE_BYTE[major + number]
+    if number < 1 << 8:
+        return ((major + 24 << 8) + number).to_bytes(2, "big")
+    if number < 1 << 16:
+        return ((major + 25 << 16) + number).to_bytes(3, "big")
+    if number < 1 << 32:
+        return ((major + 26 << 32) + number).to_bytes(5, "big")
+    return ((major + 27 << 64) + number).to_bytes(9, "big")
 
 
 def _check_keys(keys: Iterable[Any]) -> None:

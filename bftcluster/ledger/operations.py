@@ -56,7 +56,7 @@ class PinMode(IntEnum):
 _MODES: Final = {int(mode): mode for mode in PinMode}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False, unsafe_hash=True)
 class PinOperation:
     """Keep what ``cid`` names; a pin of the same CID is updated.
 
@@ -64,24 +64,50 @@ class PinOperation:
         UsageError: On construction, if the options make no sense.
     """
 
-    cid: Cid
-    name: str = ""
-    replication_min: int = DEFAULT
+    cid: Final[Cid]
+    name: Final[str]
+    replication_min: Final[int]
     """``EVERYWHERE`` (then both), ``DEFAULT``, or from 1 to ``replication_max``."""
-    replication_max: int = DEFAULT
-    mode: PinMode = PinMode.RECURSIVE
-    metadata: tuple[tuple[str, str], ...] = ()
+    replication_max: Final[int]
+    mode: Final[PinMode]
+    metadata: Final[tuple[tuple[str, str], ...]]
     """Sorted by key, keys distinct; see ``sorted_metadata``."""
-    user_allocations: tuple[PeerId, ...] = ()
+    user_allocations: Final[tuple[PeerId, ...]]
     """Peers to prefer, best effort."""
-    expire_at_ms: int = 0
+    expire_at_ms: Final[int]
     """When to unpin, in unix milliseconds; 0 is never."""
-    origins: tuple[str, ...] = ()
+    origins: Final[tuple[str, ...]]
     """Multiaddrs of peers that have the content."""
-    pin_update: Cid | None = None
+    pin_update: Final[Cid | None]
     """Copy the options and allocations of this pin; only name and expiry are taken from here."""
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        cid: Cid,
+        name: str = "",
+        replication_min: int = DEFAULT,
+        replication_max: int = DEFAULT,
+        mode: PinMode = PinMode.RECURSIVE,
+        metadata: tuple[tuple[str, str], ...] = (),
+        user_allocations: tuple[PeerId, ...] = (),
+        expire_at_ms: int = 0,
+        origins: tuple[str, ...] = (),
+        pin_update: Cid | None = None,
+    ) -> None:
+        self.cid = cid
+        self.name = name
+        self.replication_min = replication_min
+        self.replication_max = replication_max
+        self.mode = mode
+        self.metadata = metadata
+        self.user_allocations = user_allocations
+        self.expire_at_ms = expire_at_ms
+        self.origins = origins
+        self.pin_update = pin_update
+        self._check()
+
+    def _check(self) -> None:
         _check_replication(self.replication_min, self.replication_max)
         if len(self.name) > PIN_NAME_MAX_CHARS:
             raise UsageError(f"a pin's name has at most {PIN_NAME_MAX_CHARS} characters")

@@ -55,15 +55,27 @@ class OutcomeCode(IntEnum):
     """An earlier change of this peer has not come to its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False, unsafe_hash=True)
 class Outcome:
     """How one request ended."""
 
-    code: OutcomeCode
-    detail: str = ""
+    code: Final[OutcomeCode]
+    detail: Final[str]
     """For people to read; the same on all replicas."""
-    intent_digest: Digest | None = None
-    cid: Cid | None = None
+    intent_digest: Final[Digest | None]
+    cid: Final[Cid | None]
+
+    def __init__(
+        self,
+        code: OutcomeCode,
+        detail: str = "",
+        intent_digest: Digest | None = None,
+        cid: Cid | None = None,
+    ) -> None:
+        self.code = code
+        self.detail = detail
+        self.intent_digest = intent_digest
+        self.cid = cid
 
     @property
     def is_accepted(self) -> bool:

@@ -40,27 +40,52 @@ class HolderReport:
     """Why, if the status is ``PIN_ERROR``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False, unsafe_hash=True)
 class PinRecord:
     """One entry of the pinset."""
 
-    number: int
+    number: Final[int]
     """From 0, in the order of all pins there ever were; it keeps it when it is changed."""
-    options: PinOperation
+    options: Final[PinOperation]
     """As approved; after a pin update, with the copied options."""
-    replication_min: int
+    replication_min: Final[int]
     """Effective: -1 is everywhere, otherwise at least 1."""
-    replication_max: int
-    allocations: tuple[PeerId, ...]
+    replication_max: Final[int]
+    allocations: Final[tuple[PeerId, ...]]
     """Who holds it, sorted; empty is everywhere."""
-    timestamp_ms: int
+    timestamp_ms: Final[int]
     """Timestamp of the batch that ordered it."""
-    seq: Seq
-    intent_digest: Digest
-    approvers: tuple[MaintainerId, ...]
+    seq: Final[Seq]
+    intent_digest: Final[Digest]
+    approvers: Final[tuple[MaintainerId, ...]]
     """Sorted by key."""
-    reports: tuple[HolderReport, ...] = ()
+    reports: Final[tuple[HolderReport, ...]]
     """Sorted by peer; not part of the row."""
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        options: PinOperation,
+        replication_min: int,
+        replication_max: int,
+        allocations: tuple[PeerId, ...],
+        timestamp_ms: int,
+        seq: Seq,
+        intent_digest: Digest,
+        approvers: tuple[MaintainerId, ...],
+        reports: tuple[HolderReport, ...] = (),
+    ) -> None:
+        self.number = number
+        self.options = options
+        self.replication_min = replication_min
+        self.replication_max = replication_max
+        self.allocations = allocations
+        self.timestamp_ms = timestamp_ms
+        self.seq = seq
+        self.intent_digest = intent_digest
+        self.approvers = approvers
+        self.reports = reports
 
     @property
     def cid(self) -> Cid:

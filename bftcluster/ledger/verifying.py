@@ -5,7 +5,6 @@ executed. Whether its signatures verify depends on its bytes and its policy alon
 kept, within a bound, for as long as it may be asked for again.
 """
 
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
@@ -35,26 +34,45 @@ _ENTRY_OVERHEAD_BYTES: Final = 2000
 """What a parsed request takes beside its bytes, roughly."""
 
 
-@dataclass(slots=True)
 class Inspected:
     """A request's parsed form, and what is known about its signatures so far."""
 
-    request: Request | None
-    """``None`` if the bytes are none."""
-    problem: str = ""
-    """Why not."""
-    intent: Intent | None = None
-    """Of a ``Submit`` or ``Propose``."""
-    operation: Operation | None = None
-    """Of the intent."""
-    approvers: tuple[MaintainerId, ...] | SigningError | None = None
-    """Of a ``Submit``: who approved or what is wrong; ``None`` until verified."""
-    is_valid: bool | None = None
-    """Of the others: whether the one signature verifies; ``None`` until verified."""
-    evidence: Evidence | None = None
-    """Of a ``ReportEvidence``."""
-    culprit: ReplicaId | ClusterError | None = None
-    """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
+    __slots__ = (
+        "approvers",
+        "culprit",
+        "evidence",
+        "intent",
+        "is_valid",
+        "operation",
+        "problem",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: Request | None,
+        problem: str = "",
+        *,
+        intent: Intent | None = None,
+        operation: Operation | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
+        self.request = request
+        """``None`` if the bytes are none."""
+        self.problem = problem
+        """Why not."""
+        self.intent = intent
+        """Of a ``Submit`` or ``Propose``."""
+        self.operation = operation
+        """Of the intent."""
+        self.approvers: tuple[MaintainerId, ...] | SigningError | None = None
+        """Of a ``Submit``: who approved or what is wrong; ``None`` until verified."""
+        self.is_valid: bool | None = None
+        """Of the others: whether the one signature verifies; ``None`` until verified."""
+        self.evidence = evidence
+        """Of a ``ReportEvidence``."""
+        self.culprit: ReplicaId | ClusterError | None = None
+        """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
 
 
 class ApprovalVerifier:
@@ -204,6 +222,6 @@ def _parse(data: bytes) -> Inspected:
                 return Inspected(request, evidence=Evidence.from_bytes(data))
             case _:
                 return Inspected(request)
-        return Inspected(request, "", intent, parse_operation(intent.operation))
+        return Inspected(request, intent=intent, operation=parse_operation(intent.operation))
     except MalformedMessageError as exc:
         return Inspected(None, str(exc))

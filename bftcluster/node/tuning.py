@@ -11,11 +11,11 @@ COLLECT_AFTER_OBJECTS: Final = 20_000
 
 def tune_process() -> None:
     """Tune the collector and the scheduler, once all parts are loaded."""
-    _tune_collector()
+    tune_collector()
     _tune_scheduler()
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """Leave what was made at start out of every collection, and collect less often.
 
     Messages are freed by counting references; cycles are rare, and looking for them among a

@@ -31,7 +31,7 @@ _INTENT_VERSION: Final = 1
 _INTENT_SHAPE: Final[list[type]] = [int, bytes, int, bytes, bytes, bytes, int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False, unsafe_hash=True)
 class Intent:
     """One operation that maintainers agree to, bound to a cluster, a policy and a time.
 
@@ -39,22 +39,45 @@ class Intent:
     differ that are otherwise equal; a used intent cannot be used again.
     """
 
-    cluster_id: ClusterId
-    policy_version: int
-    policy_hash: Digest
-    operation: bytes
+    cluster_id: Final[ClusterId]
+    policy_version: Final[int]
+    policy_hash: Final[Digest]
+    operation: Final[bytes]
     """The operation's canonical encoding; opaque here."""
-    nonce: bytes
+    nonce: Final[bytes]
     """16 random bytes."""
-    not_before_ms: int
-    expires_ms: int
+    not_before_ms: Final[int]
+    expires_ms: Final[int]
     """First millisecond at which it no longer counts."""
-    encoded: bytes = field(default=b"", compare=False, repr=False)
+    encoded: bytes = field(compare=False, repr=False)
     """The canonical encoding: what is signed."""
     digest: Digest = field(init=False, compare=False)
     """SHA-256 of ``encoded``: the intent's name."""
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        cluster_id: ClusterId,
+        policy_version: int,
+        policy_hash: Digest,
+        operation: bytes,
+        nonce: bytes,
+        not_before_ms: int,
+        expires_ms: int,
+        encoded: bytes = b"",
+    ) -> None:
+        self.cluster_id = cluster_id
+        self.policy_version = policy_version
+        self.policy_hash = policy_hash
+        self.operation = operation
+        self.nonce = nonce
+        self.not_before_ms = not_before_ms
+        self.expires_ms = expires_ms
+        self._check()
+        self.encoded = encoded or codec.encode(self._wire())
+        self.digest = Digest(hashlib.sha256(self.encoded).digest())
+
+    def _check(self) -> None:
         check_size(self.cluster_id, DIGEST_SIZE_BYTES, "cluster id")
         check_size(self.policy_hash, DIGEST_SIZE_BYTES, "policy hash")
         check_size(self.nonce, INTENT_NONCE_SIZE_BYTES, "nonce")
@@ -65,9 +88,6 @@ class Intent:
         if self.expires_ms - self.not_before_ms > INTENT_LIFETIME_MAX_MS:
             days = INTENT_LIFETIME_MAX_MS // 86_400_000
             raise MalformedMessageError(f"an intent is valid for at most {days} days")
-        encoded = self.encoded or codec.encode(self._wire())
-        object.__setattr__(self, "encoded", encoded)
-        object.__setattr__(self, "digest", Digest(hashlib.sha256(encoded).digest()))
 
     def _wire(self) -> list[Any]:
         return [
@@ -96,7 +116,7 @@ class Intent:
         version, cluster_id, policy_version, policy_hash, operation, nonce, begin, end = items
         if version != _INTENT_VERSION:
             raise MalformedMessageError(f"intent version {version}")
-        return cls(
+        return Intent(
             cluster_id=ClusterId(cluster_id),
             policy_version=policy_version,
             policy_hash=Digest(policy_hash),
@@ -120,27 +140,31 @@ class Approval:
         check_size(self.signature, SIGNATURE_SIZE_BYTES, "a signature")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False, unsafe_hash=True)
 class ApprovalCertificate:
     """Enough approvals of one intent, in the compact form of its scheme.
 
     Only its shape is checked here; ``schemes.verify_certificate`` judges it.
     """
 
-    intent: bytes
-    scheme: str
-    signers: bytes
+    intent: Final[bytes]
+    scheme: Final[str]
+    signers: Final[bytes]
     """Bit ``i % 8`` of byte ``i // 8`` is the policy's maintainer ``i``; no byte too many."""
-    signatures: bytes
+    signatures: Final[bytes]
     """In the order of the bits; how long is the scheme's business."""
 
-    def __post_init__(self) -> None:
-        if len(self.intent) > INTENT_SIZE_MAX_BYTES:
-            raise MalformedMessageError(f"an intent of {len(self.intent)} bytes")
-        if not 1 <= len(self.signers) <= MAINTAINERS_MAX // 8:
-            raise MalformedMessageError(f"a bitmap of {len(self.signers)} bytes")
-        if len(self.signatures) > MAINTAINERS_MAX * SIGNATURE_SIZE_BYTES:
-            raise MalformedMessageError(f"signatures of {len(self.signatures)} bytes")
+    def __init__(self, *, intent: bytes, scheme: str, signers: bytes, signatures: bytes) -> None:
+        if len(intent) > INTENT_SIZE_MAX_BYTES:
+            raise MalformedMessageError(f"an intent of {len(intent)} bytes")
+        if not 1 <= len(signers) <= MAINTAINERS_MAX // 8:
+            raise MalformedMessageError(f"a bitmap of {len(signers)} bytes")
+        if len(signatures) > MAINTAINERS_MAX * SIGNATURE_SIZE_BYTES:
+            raise MalformedMessageError(f"signatures of {len(signatures)} bytes")
+        self.intent = intent
+        self.scheme = scheme
+        self.signers = signers
+        self.signatures = signatures
 
     def to_wire(self) -> list[Any]:
         """Return the array ``[intent, scheme, signers, signatures]``."""
@@ -155,7 +179,9 @@ class ApprovalCertificate:
         """
         shape: list[type] = [bytes, str, bytes, bytes]
         intent, scheme, signers, signatures = check_array(value, shape, "certificate")
-        return cls(intent=intent, scheme=scheme, signers=signers, signatures=signatures)
+        return ApprovalCertificate(
+            intent=intent, scheme=scheme, signers=signers, signatures=signatures
+        )
 
 
 def approve(intent: bytes, signer: Signer, *, scheme: str = ED25519_MULTISIG) -> Approval:

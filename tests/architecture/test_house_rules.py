@@ -3,7 +3,8 @@
 import ast
 import os
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ FOREIGN = {
     "a package registry": r"pypi\.o" r"rg|pythonho" r"sted|npm" r"js|registry\.y" r"arnpkg",
 }
 BINARY = {".png", ".car", ".bin", ".ico", ".woff2", ".gz"}
+INTERPRETED = {
+    "bftcluster/errors.py",
+    "bftcluster/membership.py",
+    "bftcluster/reputation/__init__.py",
+}
+"""Why, says ADR 19."""
 IMPURE = {"open", "print", "input", "hash", "id", "exec", "eval", "breakpoint"}
 
 
@@ -94,6 +101,27 @@ def test_the_ledger_and_reputation_know_integers_only() -> None:
     assert floats == []
 
 
+def test_no_loop_moves_its_own_end() -> None:
+    # The compiler looks at a range's end again in each turn; the interpreter looks once.
+    moved = [
+        f"{name_of(path)}:{loop.lineno}: {ast.unparse(loop.iter)}"
+        for path in core_modules()
+        for loop in ast.walk(tree_of(path))
+        if isinstance(loop, ast.For)
+        and names_in([loop.iter], ast.Load) & names_in(loop.body, ast.Store)
+    ]
+
+    assert moved == []
+
+
+def test_every_module_of_the_core_is_compiled_or_known_not_to_be() -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    table = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
+    compiled = {path for pattern in table["compiled"] for path in ROOT.glob(pattern)}
+
+    assert {name_of(path) for path in set(core_modules()) - compiled} == INTERPRETED
+
+
 def test_nothing_but_a_command_sleeps() -> None:
     waiting = modules("bftcluster/", "simulations/", "tests/")
 
@@ -118,6 +146,16 @@ def found(pattern: str, paths: list[Path]) -> Iterator[str]:
         for number, line in enumerate(text_of(path).splitlines(), start=1):
             if compiled.search(line):
                 yield f"{name_of(path)}:{number}: {line.strip()[:80]}"
+
+
+def names_in(nodes: Sequence[ast.AST], context: type[ast.expr_context]) -> set[str]:
+    """Return the names that are read, or assigned, anywhere in ``nodes``."""
+    return {
+        node.id
+        for root in nodes
+        for node in ast.walk(root)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
+    }
 
 
 def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -42,6 +42,11 @@ def test_what_was_encoded_decodes_to_the_same_value(value: object) -> None:
     assert repr(decoded) == repr(codec.decode(codec.encode(decoded)))
 
 
+@given(VALUES)
+def test_another_encoder_makes_the_same_of_a_value(value: object) -> None:
+    assert codec.encode(value) == cbor2.dumps(value, canonical=True)
+
+
 @given(VALUES, VALUES)
 def test_two_values_share_an_encoding_only_if_they_are_the_same(a: object, b: object) -> None:
     # True equals 1 in Python, but not on the wire.
