@@ -95,6 +95,17 @@ ENCODINGS = [  # RFC 8949, appendix A
     ({}, "a0"),
     ({1: 2, 3: 4}, "a201020304"),
     ({"a": 1, "b": [2, 3]}, "a26161016162820203"),
+    # The largest number of each length of head, and the next.
+    (255, "18ff"),
+    (256, "190100"),
+    (0xFFFF, "19ffff"),
+    (0x10000, "1a00010000"),
+    (0xFFFFFFFF, "1affffffff"),
+    (0x100000000, "1b0000000100000000"),
+    (-256, "38ff"),
+    (-257, "390100"),
+    (bytes(255), "58ff" + "00" * 255),
+    (bytes(256), "590100" + "00" * 256),
 ]
 
 NOT_VALUES: list[Any] = [
