@@ -123,13 +123,28 @@ def test_compiled_and_interpreted_leave_the_same_traces() -> None:
 
 @pytest.mark.slow
 def test_a_wheel_holds_the_compiled_core_beside_its_sources(tmp_path: Path) -> None:
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip, "--no-index", "--wheel-dir", tmp_path, ROOT)
+    names = contents(built_wheel(tmp_path))
 
-    (wheel,) = tmp_path.glob("*.whl")
-    assert not wheel.name.endswith("-any.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
     assert "bftcluster/pbft/replica.py" in names
     assert any(n.startswith("bftcluster/pbft/replica.") and n.endswith(".so") for n in names)
     assert any("__mypyc." in name and "/" not in name for name in names)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_a_wheel_holds_the_sources_alone(tmp_path: Path) -> None:
+    wheel = built_wheel(tmp_path, CC="/no/compiler")
+
+    assert wheel.name.endswith("-none-any.whl")
+    assert not any(name.endswith(".so") for name in contents(wheel))
+
+
+def built_wheel(folder: Path, **environment: str) -> Path:
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    run(*pip, "--no-index", "--wheel-dir", folder, ROOT, **environment)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def contents(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()

@@ -18,26 +18,29 @@ NO_CRASH = crash_points.Point(4, 0, 1_000_000, Loss.ALL)
 """The story of the crash points, told to its end: six decisions and a change of view."""
 
 
-class Recorded(Replica):
+class Recorded:
     """One life of a replica, and everything that it was told and said."""
 
     lives: list["Recorded"]
 
     def __init__(self, **given: object) -> None:
-        super().__init__(**given)
         self.given = given
+        self._replica = Replica(**given)
         self.turns: list[tuple[tuple[Event, ...] | None, dict[str, int], Ready]] = []
         self.lives.append(self)
 
     def start(self, **time: int) -> Ready:
-        ready = super().start(**time)
+        ready = self._replica.start(**time)
         self.turns.append((None, time, ready))
         return ready
 
     def step(self, *events: Event, **time: int) -> Ready:
-        ready = super().step(*events, **time)
+        ready = self._replica.step(*events, **time)
         self.turns.append((events, time, ready))
         return ready
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._replica, name)
 
 
 @pytest.fixture
