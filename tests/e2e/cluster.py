@@ -34,6 +34,8 @@ PEERS = 4
 THRESHOLD = 2
 START_S = 60
 WAIT_S = 60
+STILL_S = 1.5
+"""Longer than `tracker.report_interval_ms`, which is a second."""
 DAY_MS = 86_400_000
 FRAMES = {"content-type": "application/vnd.bftcluster.frames"}
 
@@ -100,15 +102,23 @@ class Cluster:
             pause(0.05)
 
     def wait_level(self) -> int:
-        """Return the position at which all running peers stand still together."""
-        seen: list[set[int]] = []
+        """Return the position at which all running peers stand still together.
+
+        For longer than the pause between two reports: one that is ordered while they are being
+        stopped would leave some with it and some without.
+        """
+        seen: set[int] = set()
+        since_s = time.monotonic()
 
         def level() -> bool:
-            seen.append({peer.executed() for peer in self.peers if peer.process is not None})
-            return len(seen) > 3 and len(seen[-1]) == 1 and seen[-1] == seen[-4]
+            nonlocal seen, since_s
+            now = {peer.executed() for peer in self.peers if peer.process is not None}
+            if now != seen:
+                seen, since_s = now, time.monotonic()
+            return len(now) == 1 and time.monotonic() - since_s > STILL_S
 
         self.wait_until(level)
-        return seen[-1].pop()
+        return seen.pop()
 
     def stop(self) -> list[float]:
         """Stop what runs, all at once; return how long each took."""

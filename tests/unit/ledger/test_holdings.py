@@ -1,12 +1,13 @@
 """What peers reported about pins is kept apart from the pins, in rows of neighbours."""
 
-from bftcluster.ledger.holdings import PINS_PER_ROW
+from bftcluster.ledger.holdings import PINS_PER_ROW, row_key
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.proofs import prove, proves
 from bftcluster.ledger.records import HolderStatus
 from bftcluster.ledger.requests import ReportEntry
 from bftcluster.ledger.spaces import Space
-from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 A, B = PEERS[0], PEERS[1]
 
@@ -35,6 +36,20 @@ def test_a_report_of_neighbours_changes_a_row_for_all_of_them_and_no_pin() -> No
         world.record(cid_of(number)).holders == (peer_id(A),)
         for number in (0, PINS_PER_ROW - 1, PINS_PER_ROW, 2 * PINS_PER_ROW - 1)
     )
+
+
+def test_the_state_root_covers_what_was_reported() -> None:
+    world = World(genesis_of(checkpoint_interval=2))
+    world.join_all()
+    world.pin(cid_of(0))
+    world.run(world.report(A, cid_of(0)))
+    if not world.last.roots:
+        world.run()
+
+    [root], key = world.last.roots.values(), row_key(peer_id(A), 0)
+    value = world.store.get(Space.HOLDING, key)
+    assert value is not None
+    assert proves(root, Space.HOLDING, key, value, prove(world.store, Space.HOLDING, key))
 
 
 def test_each_neighbour_has_its_own_status_and_error() -> None:
