@@ -57,7 +57,7 @@ class Story:
             second = self._pin_without(victim)
         with chapter("catch_up", f"{victim.name} comes back."):
             self._catch_up(victim, second)
-        with chapter("read_back", "The content is read back from a peer that never had the files."):
+        with chapter("read_back", "The content is read back from a peer it was not added at."):
             self._read_back(pin, victim)
 
     def _propose_alone(self) -> Record:
