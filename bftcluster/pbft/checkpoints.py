@@ -34,7 +34,7 @@ class Checkpoints:
     def on_executed(
         self, seq: Seq, state_root: Digest | None, next_membership: Membership | None
     ) -> None:
-        """Note what our executor did; vote if it is a checkpoint."""
+        """Note what our executor did; at a checkpoint, a vote is due."""
         core = self._core
         assert core.executed < seq <= core.decided, "executed what was decided, in order"
         interval = core.settings.checkpoint_interval_seqs
@@ -50,11 +50,6 @@ class Checkpoints:
         if next_membership is not None and next_membership.epoch > core.epochs.latest().epoch:
             core.epochs.add(EpochStart(Seq(seq + interval + 1), next_membership))
         self.set_horizon()
-        if seq <= core.log.low:
-            return
-        self.vote_on_roots()
-        if self._proven is not None and self._proven.seq <= seq:
-            self._adopt(self._proven)
 
     def set_horizon(self) -> None:
         """Work out how far it is known who votes: up to where the next change can take over."""
@@ -69,14 +64,25 @@ class Checkpoints:
         if seq > self._core.log.low:
             self._roots[seq] = state_root
 
-    def vote_on_roots(self) -> None:
+    def go_on(self) -> None:
+        """Do what is due: vote on states we know, and start from what is certified by now.
+
+        Nothing else votes on states, so that it does not matter why a vote had to wait.
+        """
+        self._vote_on_roots()
+        if self._proven is not None and self._proven.seq <= self._core.executed:
+            self._adopt(self._proven)
+
+    def _vote_on_roots(self) -> None:
         """Vote on every state we know and have not voted on, unless we must be silent."""
         core = self._core
+        if core.is_silent or not core.is_member:
+            return
         for seq, state_root in list(self._roots.items()):
-            votes = self._votes.setdefault(seq, VoteSet())
-            if core.is_silent or not core.is_member or core.me in votes.votes:
-                continue
             if core.epochs.of(seq).epoch != core.epoch:
+                continue
+            votes = self._votes.setdefault(seq, VoteSet())
+            if core.me in votes.votes:
                 continue
             vote = core.guard.vote(VoteKind.CHECKPOINT, core.epoch, View(0), seq, state_root)
             votes.add_known(vote)

@@ -1,7 +1,7 @@
 """What the parts of a replica share: who we are, where we are, and what we are about to say."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.membership import Membership
@@ -27,8 +27,15 @@ from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.throttle import Answer, Throttle
 from bftcluster.pbft.verdicts import Report, Verdict
 
-Place: TypeAlias = tuple[Epoch, View, Seq, Seq]
-"""Where a replica is: epoch, view, low and high watermark. What it can take depends on it."""
+
+class Place(NamedTuple):
+    """Where a replica is. What it can take, and what it may say, depends on it."""
+
+    epoch: Epoch
+    view: View
+    low: Seq
+    high: Seq
+    is_silent: bool
 
 
 class Outbox:
@@ -190,7 +197,7 @@ class Core:
     @property
     def place(self) -> Place:
         """Return where we are."""
-        return (self.epoch, self.view, self.log.low, self.log.high)
+        return Place(self.epoch, self.view, self.log.low, self.log.high, self.is_silent)
 
     def begin_epoch(self, membership: Membership) -> None:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""

@@ -162,10 +162,7 @@ class Inbox:
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
         if sender not in self._core.membership.replicas:
             return Verdict.NOT_A_MEMBER
-        verdict = self._probation.on_vouch(sender, message)
-        if verdict is Verdict.ACCEPTED and not self._core.is_silent:
-            self._normal_case.advance_all()
-        return verdict
+        return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:
         """Take a batch that is wanted, or that comes ahead of the primary's proposal."""

@@ -95,7 +95,6 @@ class Probation:
             core.out.report(
                 Verdict.SILENT, None, f"votes of ours are lost: silent until {core.silent_until}"
             )
-        self._checkpoints.vote_on_roots()
 
     def _latest_votes(self, voter: ReplicaId) -> list[Vote]:
         """Return the votes of ``voter`` with the highest sequence number and the highest view."""

@@ -243,15 +243,20 @@ class Replica:
                 assert_never(event)
 
     def _catch_up_with(self, before: Place) -> None:
-        """Do what must follow when the epoch, the view or the window has moved."""
+        """Do what is owed where we are now: whatever did not fit the place that we have left."""
         core = self._core
         while (place := core.place) != before:
-            epoch_before, before = before[0], place
-            if core.epoch != epoch_before:
+            was, before = before, place
+            if place.epoch != was.epoch:
                 self._view_changer.reset()
                 core.pool.unpropose()
                 self._proposer.hand_over()
             self._inbox.look_again()
+            if was.is_silent and not core.is_silent:
+                self._normal_case.advance_all()
+            self._view_changer.look_at_wishes()
+            self._checkpoints.go_on()
+            self._catch_up.fetch_if_behind()
 
     def _finish(self) -> Ready:
         """Do what is due, and what has become possible; then hand everything out."""
@@ -259,6 +264,7 @@ class Replica:
         place_before = core.place
         self._suspicion.on_time()
         self._view_changer.on_time()
+        self._checkpoints.go_on()
         self._catch_up_with(place_before)
         self._proposer.propose_what_fits()
         if core.is_silent and self._catch_up.is_status_due:

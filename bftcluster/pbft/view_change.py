@@ -115,7 +115,7 @@ class ViewChanger:
         core.out.report(Verdict.VIEW_CHANGE, None, f"gave up view {core.view}, want {view}")
         self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
         self._wishes[core.me] = change
-        self._look_at_wishes()
+        self.look_at_wishes()
 
     def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
         """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
@@ -127,7 +127,7 @@ class ViewChanger:
             return Verdict.LATE
         before = self._wishes.get(sender)
         if before is not None and before.view >= change.view:
-            self._look_at_wishes()
+            self.look_at_wishes()
             return Verdict.DUPLICATE if before.view == change.view else Verdict.LATE
         if self._refused.get(sender) == change.view:
             return Verdict.LATE
@@ -136,7 +136,7 @@ class ViewChanger:
             core.out.report(Verdict.BAD_VIEW_CHANGE, sender, rejection.value)
             return Verdict.BAD_VIEW_CHANGE
         self._wishes[sender] = change
-        self._look_at_wishes()
+        self.look_at_wishes()
         return Verdict.COUNTED
 
     def on_new_view(self, sender: ReplicaId, new_view: NewView, frame: bytes) -> Verdict:
@@ -171,6 +171,28 @@ class ViewChanger:
         frame = self._entered_frame
         if frame is not None and self._core.may_answer(to, Answer.NEW_VIEW):
             self._core.out.send(to, frame, Lane.SYNC)
+
+    def look_at_wishes(self) -> None:
+        """Join a view that a correct replica wants, time its primary, or open it ourselves."""
+        core = self._core
+        wanted = sorted((change.view for change in self._wishes.values()), reverse=True)
+        if len(wanted) >= core.membership.weak_quorum:
+            joined = wanted[core.membership.weak_quorum - 1]
+            if joined > core.target_view:
+                self.give_up(joined)
+                return
+        if core.is_active:
+            return
+        at_least = [w for w in self._wishes.values() if w.view >= core.target_view]
+        if len(at_least) < core.membership.quorum:
+            return
+        if self._quorum_ms is None:
+            self._quorum_ms = core.now_ms
+        wishes = [w for w in at_least if w.view == core.target_view]
+        if len(wishes) < core.membership.quorum:
+            return
+        if core.membership.primary(core.target_view) == core.me:
+            self._open(wishes)
 
     def live_records(self) -> list[bytes]:
         """Return the records of the view we are in and of the one we want."""
@@ -230,28 +252,6 @@ class ViewChanger:
             core.signatures,
             core.log.window_size_seqs,
         )
-
-    def _look_at_wishes(self) -> None:
-        """Join a view that a correct replica wants, time its primary, or open it ourselves."""
-        core = self._core
-        wanted = sorted((change.view for change in self._wishes.values()), reverse=True)
-        if len(wanted) >= core.membership.weak_quorum:
-            joined = wanted[core.membership.weak_quorum - 1]
-            if joined > core.target_view:
-                self.give_up(joined)
-                return
-        if core.is_active:
-            return
-        at_least = [w for w in self._wishes.values() if w.view >= core.target_view]
-        if len(at_least) < core.membership.quorum:
-            return
-        if self._quorum_ms is None:
-            self._quorum_ms = core.now_ms
-        wishes = [w for w in at_least if w.view == core.target_view]
-        if len(wishes) < core.membership.quorum:
-            return
-        if core.membership.primary(core.target_view) == core.me:
-            self._open(wishes)
 
     def _open(self, wishes: list[ViewChange]) -> None:
         """Send NEW-VIEW, once a quorum of the VIEW-CHANGEs is fully proven."""
