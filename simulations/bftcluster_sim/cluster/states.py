@@ -225,13 +225,12 @@ class LedgerState:
             checkpoint=None if self.installed is None else self.installed[1],
             epochs=self.epochs if len(self.epochs) > 1 else (),
             wants_batches=self.ledger.wants_batches,
-            decided=decided_requests(
-                self.database.entries(
-                    Seq(max(1, self.executed - DECIDED_SEQS_REMEMBERED + 1)),
-                    DECIDED_SEQS_REMEMBERED,
-                )
-            ),
+            decided=self._decided(),
         )
+
+    def _decided(self) -> tuple[Digest, ...]:
+        seqs = sorted(self.log)[-DECIDED_SEQS_REMEMBERED:]
+        return decided_requests(self.log[seq] for seq in seqs)
 
     def execute(self, one: Decided) -> Done:
         """Execute and flush a batch.
