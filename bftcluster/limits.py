@@ -96,6 +96,10 @@ POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
+DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
+"""Batches whose requests are known again after a restart."""
+RELAYED_PER_SENDER_MAX: Final = 100
+"""Requests that one voter relayed, and for which the primary is timed at once."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384

@@ -52,6 +52,7 @@ from bftcluster.pbft.events import (
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
+from bftcluster.pbft.recovery import decided_requests
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.verdicts import Report, Verdict
@@ -87,6 +88,7 @@ __all__ = [
     "Stats",
     "Tick",
     "Verdict",
+    "decided_requests",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

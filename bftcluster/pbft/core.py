@@ -203,6 +203,7 @@ class Core:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""
         assert membership.epoch == self.epoch + 1, "epochs count up"
         self.membership = membership
+        self.pool.seat(membership.replicas)
         self.view = self.target_view = View(0)
         self.view_floor = self.log.low
         self.view_entered_ms = self.progress_ms = self.now_ms

@@ -33,6 +33,14 @@ class Application(Protocol):
         """
         ...
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether, as far as our state knows, ordering ``request`` could change anything.
+
+        Asked where a request comes in, where it is relayed, and before it is proposed. Never a
+        reason to refuse a batch: another state may know otherwise.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -196,3 +204,6 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    decided: Sequence[Digest] = ()
+    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
+    as far as the log is kept. See ``decided_requests``."""

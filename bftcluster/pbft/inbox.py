@@ -135,7 +135,7 @@ class Inbox:
             case Body(batch=batch):
                 return self._on_body(sender, batch)
             case Requests(requests=requests, relayed=relayed):
-                return self._proposer.take_in(requests, relayed=relayed)
+                return self._proposer.take_in(sender, requests, relayed=relayed)
             case Probe():
                 return self._probation.on_probe(sender, message)
             case Vouch():

@@ -266,6 +266,7 @@ class Replica:
         self._view_changer.on_time()
         self._checkpoints.go_on()
         self._catch_up_with(place_before)
+        self._proposer.give()
         self._proposer.propose_what_fits()
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
@@ -294,6 +295,13 @@ def _new_core(
     epochs = Epochs(starts)
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
     out = Outbox()
+    pool = RequestPool(
+        me=me,
+        requests_max=settings.pool_requests_max,
+        size_max_bytes=settings.pool_size_max_bytes,
+    )
+    pool.seat(epochs.of(Seq(1)).replicas)
+    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,
@@ -312,10 +320,7 @@ def _new_core(
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
         log=Log(window_size_seqs=settings.window_size_seqs),
-        pool=RequestPool(
-            requests_max=settings.pool_requests_max,
-            size_max_bytes=settings.pool_size_max_bytes,
-        ),
+        pool=pool,
         executed=recovered.executed,
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
@@ -24,6 +25,7 @@ from bftcluster.pbft import (
     Settings,
     StateFetch,
     Tick,
+    decided_requests,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
@@ -73,6 +75,10 @@ class AcceptEverything:
     def admissible(self, request: bytes) -> bool:
         """Return True."""
         return not request.startswith(b"inadmissible")
+
+    def is_wanted(self, request: bytes) -> bool:
+        """Return True."""
+        return not request.startswith(b"unwanted")
 
 
 class Host:
@@ -156,6 +162,7 @@ class Host:
                 checkpoint=self.disk.checkpoint,
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
+                decided=decided_requests(self.disk.entries[-DECIDED_SEQS_REMEMBERED:]),
             ),
         )
         now_ms = self._clock.now_ms
