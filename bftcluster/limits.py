@@ -9,8 +9,8 @@ DIGEST_SIZE_BYTES: Final = 32
 PUBLIC_KEY_SIZE_BYTES: Final = 32
 SIGNATURE_SIZE_BYTES: Final = 64
 
-TIME_MAX_MS: Final = 1 << 53
-"""Unix milliseconds: the year 287396, and what every JSON reader can hold."""
+TIME_MAX_MS: Final = 253_402_300_799_999
+"""Unix milliseconds: the end of the year 9999, the last that RFC 3339 can write."""
 
 # codec
 CBOR_DEPTH_MAX: Final = 16
@@ -50,7 +50,13 @@ PEER_NAME_MAX_CHARS: Final = 100
 PEER_ADDRESSES_MAX: Final = 16
 PEER_TAGS_MAX: Final = 16
 PEER_TAG_MAX_CHARS: Final = 64
-PEERS_MAX: Final = 10_000
+PEERS_MAX: Final = 1000
+"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+MOVES_MAX: Final = 1000
+"""Removed peers whose pins are being given to others: they are one row."""
+COUNTER_AHEAD_MAX_MS: Final = 86_400_000
+"""How far a peer's counter, which is unix time, may be ahead of the batch that orders it: one that
+came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000

@@ -8,7 +8,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
-from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
 from bftcluster.ledger.records import HolderStatus
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
@@ -339,6 +339,9 @@ def _parse_tags(items: list[Any]) -> tuple[tuple[str, str], ...]:
         raise MalformedMessageError("tags must have distinct keys, sorted")
     if any(len(text) > PEER_TAG_MAX_CHARS for pair in tags for text in pair):
         raise MalformedMessageError(f"a tag has at most {PEER_TAG_MAX_CHARS} characters")
+    for key, value in tags:
+        check_readable(key, "a tag")
+        check_readable(value, "a tag")
     return tags
 
 
