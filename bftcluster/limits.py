@@ -26,6 +26,7 @@ MAINTAINERS_MAX: Final = 256
 
 # signing
 MAINTAINER_NAME_MAX_CHARS: Final = 100
+SCHEME_NAME_MAX_CHARS: Final = 64
 INTENT_NONCE_SIZE_BYTES: Final = 16
 INTENT_LIFETIME_MAX_MS: Final = 400 * 86_400_000
 """An intent's digest is remembered until it expires, so that expiry must be in sight."""
