@@ -9,8 +9,8 @@ DIGEST_SIZE_BYTES: Final = 32
 PUBLIC_KEY_SIZE_BYTES: Final = 32
 SIGNATURE_SIZE_BYTES: Final = 64
 
-TIME_MAX_MS: Final = 1 << 53
-"""Unix milliseconds: the year 287396, and what every JSON reader can hold."""
+TIME_MAX_MS: Final = 253_402_300_799_999
+"""Unix milliseconds: the end of the year 9999, the last that RFC 3339 can write."""
 
 # codec
 CBOR_DEPTH_MAX: Final = 16
@@ -26,6 +26,7 @@ MAINTAINERS_MAX: Final = 256
 
 # signing
 MAINTAINER_NAME_MAX_CHARS: Final = 100
+SCHEME_NAME_MAX_CHARS: Final = 64
 INTENT_NONCE_SIZE_BYTES: Final = 16
 INTENT_LIFETIME_MAX_MS: Final = 400 * 86_400_000
 """An intent's digest is remembered until it expires, so that expiry must be in sight."""
@@ -50,7 +51,13 @@ PEER_NAME_MAX_CHARS: Final = 100
 PEER_ADDRESSES_MAX: Final = 16
 PEER_TAGS_MAX: Final = 16
 PEER_TAG_MAX_CHARS: Final = 64
-PEERS_MAX: Final = 10_000
+PEERS_MAX: Final = 1000
+"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+MOVES_MAX: Final = 1000
+"""Removed peers whose pins are being given to others: they are one row."""
+COUNTER_AHEAD_MAX_MS: Final = 86_400_000
+"""How far a peer's counter, which is unix time, may be ahead of the batch that orders it: one that
+came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
