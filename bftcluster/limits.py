@@ -210,8 +210,16 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-SHARD_DEPTH_MAX: Final = 22
-"""Levels of a HAMT: 64 bits of hash, 3 at a time."""
+WALK_CREDIT_BYTES: Final = 32 << 20
+"""Blocks that a reader's walk may look at before anything more comes of it."""
+WALK_PENDING_MAX: Final = 1 << 18
+"""Links that a walk has read and not followed yet: some 60 MB."""
+TREE_ENTRIES_BASE: Final = 1 << 20
+"""Entries that a tree of directories may have, however few blocks describe it."""
+TREE_REPEATS_MAX: Final = 16
+"""And as often as this, on average, each link of its blocks may be an entry."""
+TREE_DIRECTORIES_MAX: Final = 1 << 20
+"""Different directories in a tree."""
 SYMLINK_TARGET_SIZE_MAX_BYTES: Final = 4096
 CAR_HEADER_SIZE_MAX_BYTES: Final = 64 << 10
 CAR_ROOTS_MAX: Final = 256

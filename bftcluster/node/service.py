@@ -232,19 +232,19 @@ class NodeService:
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
-        return await self._content.resolve(cid, path)
+        return await self._content.reader.resolve(cid, path)
 
     async def content(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink for reading."""
-        return await self._content.open(cid)
+        return await self._content.reader.open(cid)
 
     def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
         """Yield ``cid`` and everything below it."""
-        return self._content.walk(cid)
+        return self._content.reader.walk(cid)
 
     def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``."""
-        return self._content.car(cid)
+        return self._content.reader.car(cid)
 
     # Proposals and proofs
 
