@@ -33,6 +33,7 @@ from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Threads, Workers
 from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation
 
@@ -59,6 +60,7 @@ class Content:
         uploads: Uploads,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
+        threads: Threads,
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -67,6 +69,7 @@ class Content:
         self._uploads = uploads
         self._clock = clock
         self._connected = connected
+        self._threads = threads
 
     async def add(
         self, parts: AsyncIterator[AddPart], options: AddOptions
@@ -99,15 +102,15 @@ class Content:
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
         try:
-            return await trio.to_thread.run_sync(resolve_path, self._blocks, cid, "/".join(path))
+            return await self._threads.reading.run(resolve_path, self._blocks, cid, "/".join(path))
         except BlockNotFoundError:
             await self._fetch(cid)
-        return await trio.to_thread.run_sync(resolve_path, self._blocks, cid, "/".join(path))
+        return await self._threads.reading.run(resolve_path, self._blocks, cid, "/".join(path))
 
     async def open(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink; fetch it first if it is not all here."""
         await self._make_present(cid)
-        return await trio.to_thread.run_sync(self._view, cid, "")
+        return await self._threads.reading.run(self._view, cid, "")
 
     async def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
         """Yield ``cid`` and everything below it, parents first, names sorted."""
@@ -115,27 +118,27 @@ class Content:
         stack = [(cid, "")]
         while stack:
             here, path = stack.pop()
-            view = await trio.to_thread.run_sync(self._view, here, path)
+            view = await self._threads.reading.run(self._view, here, path)
             yield view
             if view.kind is ContentKind.DIRECTORY:
-                stack += await trio.to_thread.run_sync(self._entries, here, path)
+                stack += await self._threads.reading.run(self._entries, here, path)
 
     async def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``, parents first."""
         await self._make_present(cid)
-        async for piece in _in_pieces(_car_pieces(self._blocks, cid)):
+        async for piece in _in_pieces(_car_pieces(self._blocks, cid), self._threads.reading):
             yield piece
 
     async def collect_garbage(self) -> list[Cid]:
         """Delete blocks that neither a pin nor a recent upload keeps; return the roots given up."""
         given_up = []
-        roots = await trio.to_thread.run_sync(self._blocks.roots)
+        roots = await self._threads.uploads.run(self._blocks.roots)
         for root in roots:
             kept = self._uploads.is_kept(root.cid, wall_ms=self._clock.wall_ms())
             if not kept and await self._pinset.pin(root.cid) is None:
-                await trio.to_thread.run_sync(self._blocks.unpin_root, root.cid)
+                await self._threads.uploads.run(self._blocks.unpin_root, root.cid)
                 given_up.append(root.cid)
-        await trio.to_thread.run_sync(self._blocks.collect_garbage)
+        await self._threads.uploads.run(self._blocks.collect_garbage)
         return given_up
 
     async def _import(
@@ -146,7 +149,7 @@ class Content:
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        async with Importer(self._blocks, layout) as importer:
+        async with Importer(self._blocks, layout, self._threads.uploads) as importer:
             async for part in parts:
                 if part.kind is not PartKind.FILE:
                     await importer.other(part)
@@ -159,7 +162,7 @@ class Content:
                             yield AddEvent(name=part.path, progress_bytes=step)
             directories, root = await importer.build(wrap=options.wrap_with_directory)
             # Before the store lists it: else the tracker could drop a root that nobody pins yet.
-            await trio.to_thread.run_sync(self._keep_upload, root.cid)
+            await self._threads.uploads.run(self._keep_upload, root.cid)
             await importer.pin(root)
             for path, entry in directories:
                 yield AddEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
@@ -167,21 +170,23 @@ class Content:
 
     async def _import_car(self, parts: AsyncIterator[AddPart]) -> AddEvent:
         async for part in parts:
-            root = await import_car_part(self._blocks, part, self._keep_upload)
+            root = await import_car_part(
+                self._blocks, part, self._keep_upload, self._threads.uploads
+            )
             return AddEvent(name=part.path, cid=root)
         raise UsageError("nothing was uploaded", hint="send one CAR")
 
     async def _make_present(self, cid: Cid) -> None:
-        root = await trio.to_thread.run_sync(self._blocks.find_root, cid)
+        root = await self._threads.reading.run(self._blocks.find_root, cid)
         if root is not None and root.complete:
             return
-        if not await trio.to_thread.run_sync(self._is_all_here, cid):
+        if not await self._threads.reading.run(self._is_all_here, cid):
             await self._fetch(cid)
 
     def _is_all_here(self, cid: Cid) -> bool:
         try:
             for _ in held_cids(self._blocks, cid):
-                pass
+                trio.from_thread.check_cancelled()
         except BlockNotFoundError:
             return False
         return True
@@ -191,7 +196,7 @@ class Content:
         record = await self._pinset.pin(cid)
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
-        await trio.to_thread.run_sync(self._keep, cid, READ_KEEP_MS)
+        await self._threads.reading.run(self._keep, cid, READ_KEEP_MS)
         await self._exchange.fetch_dag(cid, providers)
 
     def _keep_upload(self, cid: Cid) -> None:
@@ -214,7 +219,11 @@ class Content:
         elif kind is ContentKind.SYMLINK:
             pieces = iter([decode_message(decode_node(self._blocks.get(cid))).data])
         return ContentView(
-            cid=cid, kind=kind, path=path, size_bytes=size_bytes, content=_in_pieces(pieces)
+            cid=cid,
+            kind=kind,
+            path=path,
+            size_bytes=size_bytes,
+            content=_in_pieces(pieces, self._threads.reading),
         )
 
     def _entries(self, cid: Cid, path: str) -> list[tuple[Cid, str]]:
@@ -222,15 +231,16 @@ class Content:
         return [(link.cid, f"{path}/{link.name}" if path else link.name) for link in links]
 
 
-async def _in_pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _in_pieces(chunks: Iterator[bytes], reading: Workers) -> AsyncGenerator[bytes, None]:
     """Yield what a blocking iterator makes, a couple of MiB per visit to a thread."""
-    while piece := await trio.to_thread.run_sync(_take, chunks):
+    while piece := await reading.run(_take, chunks):
         yield piece
 
 
 def _take(chunks: Iterator[bytes]) -> bytes:
     taken, size = [], 0
     for chunk in chunks:
+        trio.from_thread.check_cancelled()
         taken.append(chunk)
         size += len(chunk)
         if size >= _READ_SIZE_BYTES:
