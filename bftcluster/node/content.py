@@ -18,6 +18,7 @@ from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Threads, Workers
 from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation
 
@@ -35,6 +36,7 @@ class Content:
         uploads: Uploads,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
+        threads: Threads,
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -43,7 +45,10 @@ class Content:
         self._uploads = uploads
         self._clock = clock
         self._connected = connected
-        self.reader = ContentReader(blocks=blocks, source=DagSource(blocks), fetch=self._fetch)
+        self._threads = threads
+        self.reader = ContentReader(
+            blocks=blocks, source=DagSource(blocks), fetch=self._fetch, workers=threads.reading
+        )
 
     async def add(
         self, parts: AsyncIterator[AddPart], options: AddOptions
@@ -76,13 +81,13 @@ class Content:
     async def collect_garbage(self) -> list[Cid]:
         """Delete blocks that neither a pin nor a recent upload keeps; return the roots given up."""
         given_up = []
-        roots = await trio.to_thread.run_sync(self._blocks.roots)
+        roots = await self._threads.uploads.run(self._blocks.roots)
         for root in roots:
             kept = self._uploads.is_kept(root.cid, wall_ms=self._clock.wall_ms())
             if not kept and await self._pinset.pin(root.cid) is None:
-                await trio.to_thread.run_sync(self._blocks.unpin_root, root.cid)
+                await self._threads.uploads.run(self._blocks.unpin_root, root.cid)
                 given_up.append(root.cid)
-        await trio.to_thread.run_sync(self._blocks.collect_garbage)
+        await self._threads.uploads.run(self._blocks.collect_garbage)
         return given_up
 
     async def _import(
@@ -93,7 +98,7 @@ class Content:
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        async with Importer(self._blocks, layout) as importer:
+        async with Importer(self._blocks, layout, self._threads.uploads) as importer:
             async for part in parts:
                 if part.kind is not PartKind.FILE:
                     await importer.other(part)
@@ -106,7 +111,7 @@ class Content:
                             yield AddEvent(name=part.path, progress_bytes=step)
             directories, root = await importer.build(wrap=options.wrap_with_directory)
             # Before the store lists it: else the tracker could drop a root that nobody pins yet.
-            await trio.to_thread.run_sync(self._keep_upload, root.cid)
+            await self._threads.uploads.run(self._keep_upload, root.cid)
             await importer.pin(root)
             for path, entry in directories:
                 yield AddEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
@@ -114,7 +119,9 @@ class Content:
 
     async def _import_car(self, parts: AsyncIterator[AddPart]) -> AddEvent:
         async for part in parts:
-            root = await import_car_part(self._blocks, part, self._keep_upload)
+            root = await import_car_part(
+                self._blocks, part, self._keep_upload, self._threads.uploads
+            )
             return AddEvent(name=part.path, cid=root)
         raise UsageError("nothing was uploaded", hint="send one CAR")
 
@@ -123,7 +130,7 @@ class Content:
         record = await self._pinset.pin(cid)
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
-        await trio.to_thread.run_sync(self._keep, cid, READ_KEEP_MS)
+        await self._threads.reading.run(self._keep, cid, READ_KEEP_MS)
         await self._exchange.fetch_dag(cid, providers)
 
     def _keep_upload(self, cid: Cid) -> None:

@@ -18,7 +18,7 @@ from bftcluster.blocks.walk import held_cids, walk
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid, text, write_varint
 from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
-from bftcluster.node.dag_source import read_dag
+from bftcluster.node.threads import Workers
 
 _READ_SIZE_BYTES: Final = 2 << 20
 _ENTRIES_PER_VISIT: Final = 64
@@ -42,6 +42,7 @@ class ContentReader:
         blocks: BlockStore,
         source: BlockSource,
         fetch: Callable[[Cid], Awaitable[None]],
+        workers: Workers,
     ) -> None:
         """Read from ``blocks``.
 
@@ -49,23 +50,25 @@ class ContentReader:
             blocks: Knows which roots are here.
             source: The same blocks, as a reader's thread sees them.
             fetch: Brings a DAG here.
+            workers: The threads that walk.
         """
         self._blocks = blocks
         self._source = source
         self._fetch = fetch
+        self._workers = workers
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
         try:
-            return await read_dag(resolve_path, self._source, cid, "/".join(path))
+            return await self._workers.run(resolve_path, self._source, cid, "/".join(path))
         except BlockNotFoundError:
             await self._fetch(cid)
-        return await read_dag(resolve_path, self._source, cid, "/".join(path))
+        return await self._workers.run(resolve_path, self._source, cid, "/".join(path))
 
     async def open(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink; fetch it first if it is not all here."""
         await self._make_present(cid)
-        return await read_dag(self._view, cid)
+        return await self._workers.run(self._view, cid)
 
     async def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
         """Yield ``cid`` and everything below it, parents first, in the DAG's order.
@@ -75,28 +78,28 @@ class ContentReader:
         await self._make_present(cid)
         try:
             with trio.fail_after(_SURVEY_TIMEOUT_S):
-                tree = await read_dag(Tree, self._source, cid)
+                tree = await self._workers.run(Tree, self._source, cid)
         except trio.TooSlowError:
             raise RequestTimeoutError(
                 f"looking at the directories of {text(cid)} took too long",
                 hint="ask for a directory in it, or for ?format=car",
             ) from None
         entries = iter(tree)
-        while some := await read_dag(_next_entries, entries):
+        while some := await self._workers.run(_next_entries, entries):
             for entry in some:
                 yield self._entry_view(entry, tree.budget)
 
     async def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``, parents first."""
         await self._make_present(cid)
-        async for piece in _in_pieces(_car_pieces(self._source, cid)):
+        async for piece in _in_pieces(_car_pieces(self._source, cid), self._workers):
             yield piece
 
     async def _make_present(self, cid: Cid) -> None:
-        root = await trio.to_thread.run_sync(self._blocks.find_root, cid)
+        root = await self._workers.run(self._blocks.find_root, cid)
         if root is not None and root.complete:
             return
-        if not await read_dag(self._is_all_here, cid):
+        if not await self._workers.run(self._is_all_here, cid):
             await self._fetch(cid)
 
     def _is_all_here(self, cid: Cid) -> bool:
@@ -123,13 +126,13 @@ class ContentReader:
             kind=kind,
             path=entry.path,
             size_bytes=entry.size_bytes,
-            content=_in_pieces(pieces),
+            content=_in_pieces(pieces, self._workers),
         )
 
 
-async def _in_pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _in_pieces(chunks: Iterator[bytes], workers: Workers) -> AsyncGenerator[bytes, None]:
     """Yield what a blocking iterator makes, a couple of MiB per visit to a thread."""
-    while piece := await read_dag(_take, chunks):
+    while piece := await workers.run(_take, chunks):
         yield piece
 
 

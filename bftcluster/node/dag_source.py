@@ -1,20 +1,11 @@
-"""Reading DAGs for clients: in a thread that stops at the next block once nobody wants it."""
+"""Reading DAGs for clients: by a thread that stops at the next block once nobody wants it."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar, TypeVarTuple
+from collections.abc import Sequence
 
 import trio
 
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid
-
-_T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
-
-
-async def read_dag(work: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
-    """Return what ``work`` returns, which blocks and reads through a ``DagSource``."""
-    return await trio.to_thread.run_sync(work, *arguments)
 
 
 class DagSource:

@@ -11,6 +11,7 @@ from bftcluster.ledger.learning import Answer, EpochLearning
 from bftcluster.ledger.spaces import Delta
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 
@@ -28,12 +29,14 @@ class EpochLearner:
         send: Callable[[PeerId, bytes], object],
         keep: Callable[[Delta], Awaitable[None]],
         tell: Callable[[EpochsLearned], None],
+        workers: Workers,
     ) -> None:
         self._learning = EpochLearning(cluster_id, Ed25519Verifier())
         self._latest = latest
         self._send = send
         self._keep = keep
         self._tell = tell
+        self._workers = workers
         self._arrived = trio.Event()
 
     def ask(self, source: ReplicaId) -> None:
@@ -59,7 +62,7 @@ class EpochLearner:
     async def _look_at(self, answer: Answer) -> None:
         look_at = self._learning.look_at
         try:
-            learned = await trio.to_thread.run_sync(look_at, answer, self._latest())
+            learned = await self._workers.run(look_at, answer, self._latest())
         except ClusterError as exc:
             self._learning.on_lie(answer.peer, _now_ms())
             who = answer.peer.hex()[:8]

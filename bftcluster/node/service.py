@@ -46,6 +46,7 @@ from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
 from bftcluster.node.standing import Standing
+from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
     genesis_view,
@@ -76,6 +77,7 @@ class NodeService:
         content: Content,
         proposer: Proposer,
         clock: Clock,
+        workers: Workers,
     ) -> None:
         self._parts = parts
         self._pinset = pinset
@@ -85,6 +87,7 @@ class NodeService:
         self._content = content
         self._proposer = proposer
         self._clock = clock
+        self._workers = workers
         self._started_ms = clock.now_ms()
 
     # This peer and the others
@@ -114,7 +117,7 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        stat = await trio.to_thread.run_sync(parts.blocks.stat)
+        stat = await self._workers.run(parts.blocks.stat)
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
             peer=parts.me,
