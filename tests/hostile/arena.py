@@ -85,7 +85,7 @@ class Arena:
         end_s = time.monotonic() + SETTLE_S
         quick = 0
         while quick < 5:
-            quick = quick + 1 if self.order(self.standing[0].index) < ORDER_MAX_S / 2 else 0
+            quick = quick + 1 if self.order(self.standing[0].index) <= ORDER_MAX_S else 0
             if time.monotonic() > end_s:
                 raise BrokeError(f"ordering did not settle in {SETTLE_S:.0f} s")
 

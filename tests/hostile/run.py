@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from tests.hostile import clients, maintainers, members, strangers, uploaders
@@ -38,11 +37,7 @@ def main(words: Sequence[str]) -> int:
             broke += played(one, attack)
         inside = [each for each in chosen if each.actor is Actor.MEMBER]
         if inside:
-            with ExitStack() as stack:
-                members.CURRENT.append(stack.enter_context(members.taken_over(one)))
-                for attack in inside:
-                    broke += played(one, attack)
-                members.CURRENT.clear()
+            broke += from_within(one, inside)
         broke += last_checks(one, outside)
     summary = {
         "attacks": len(chosen),
@@ -50,10 +45,23 @@ def main(words: Sequence[str]) -> int:
         "broke": len(broke),
         "seconds": round(time.monotonic() - begin_s, 1),
     }
-    for line in broke:
-        say(f"BROKE  {line}")
     say(json.dumps(summary))
     return 1 if broke else 0
+
+
+def from_within(one: Arena, attacks: Sequence[Attack]) -> list[str]:
+    """Take one peer over, and play what a member can do; return what broke."""
+    broke: list[str] = []
+    try:
+        with members.taken_over(one) as member:
+            members.CURRENT.append(member)
+            for attack in attacks:
+                broke += played(one, attack)
+            members.CURRENT.clear()
+    except (BrokeError, AssertionError) as exc:
+        say(f"broke member     takes a peer over, and gives it back\n      {exc}")
+        broke.append(f"the member: {exc}")
+    return broke
 
 
 def played(one: Arena, attack: Attack) -> list[str]:
@@ -89,7 +97,10 @@ def played(one: Arena, attack: Attack) -> list[str]:
         f"  (ordered in {order_s * 1000:.0f} ms, +{max(growth, 0) / 1e6:.0f} MB,"
         f" {time.monotonic() - begin_s:.1f} s)"
     )
-    return [f"{attack.name}: {problem}"] if problem else []
+    if not problem:
+        return []
+    say(f"      {problem}")
+    return [f"{attack.name}: {problem}"]
 
 
 def last_checks(one: Arena, outside: set[str]) -> list[str]:
@@ -100,6 +111,7 @@ def last_checks(one: Arena, outside: set[str]) -> list[str]:
     if left:
         broke.append(f"the end: outside the store lie {sorted(left)}")
     try:
+        one.check_alive()
         one.cluster.wait_level()
         one.check_pinsets()
         slowest_s = max(one.cluster.stop())
@@ -109,6 +121,8 @@ def last_checks(one: Arena, outside: set[str]) -> list[str]:
             broke.append("the end: the peers' states differ")
     except (BrokeError, AssertionError) as exc:
         broke.append(f"the end: {exc}")
+    for line in broke:
+        say(f"broke {line}")
     return broke
 
 
