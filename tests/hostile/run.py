@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
         broke += last_checks(one, outside)
     summary = {
         "attacks": len(chosen),
-        "held": len(chosen) - len({line.partition(":")[0] for line in broke}),
+        "held": len(chosen) - sum(one.name in broke for one in chosen),
         "broke": len(broke),
         "seconds": round(time.monotonic() - begin_s, 1),
     }
@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def from_within(one: Arena, attacks: Sequence[Attack]) -> list[str]:
-    """Take one peer over, and play what a member can do; return what broke."""
+    """Take one peer over, and play what a member can do; return which broke something."""
     broke: list[str] = []
     try:
         with members.taken_over(one) as member:
@@ -60,12 +60,12 @@ def from_within(one: Arena, attacks: Sequence[Attack]) -> list[str]:
             members.CURRENT.clear()
     except (BrokeError, AssertionError) as exc:
         say(f"broke member     takes a peer over, and gives it back\n      {exc}")
-        broke.append(f"the member: {exc}")
+        broke.append("a peer taken over")
     return broke
 
 
 def played(one: Arena, attack: Attack) -> list[str]:
-    """Play one attack; return what it broke."""
+    """Play one attack; return its name if it broke something, which is told at once."""
     begin_s = time.monotonic()
     before = one.resident_bytes()
     problem, order_s = "", 0.0
@@ -100,7 +100,7 @@ def played(one: Arena, attack: Attack) -> list[str]:
     if not problem:
         return []
     say(f"      {problem}")
-    return [f"{attack.name}: {problem}"]
+    return [attack.name]
 
 
 def last_checks(one: Arena, outside: set[str]) -> list[str]:
