@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
-import trio
-
 from bftcluster.api.views import AddEvent, AddFormat, AddOptions, AddPart, PartKind
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.layout import Entry, Layout
@@ -18,7 +16,7 @@ from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
-from bftcluster.node.threads import Threads, Workers
+from bftcluster.node.threads import Threads
 from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation
 
