@@ -128,8 +128,8 @@ class ReplicaLoop:
             self._read_log(request)
         if ready.state_fetch is not None:
             self._fetch_state(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._fetch_epochs(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._fetch_epochs(peer)
         self._tell(ready)
         if ready.truncate_to is not None:
             await self._compact()
