@@ -108,6 +108,8 @@ class ReplicaLoop:
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
+        if self.stable is not None:  # The last life may have ended before it came to this.
+            await self._sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())

@@ -119,10 +119,10 @@ class Checkpoints:
 
     @property
     def target(self) -> CheckpointCertificate | None:
-        """The highest certified checkpoint that we have not executed, and have no doubts about;
-        None while a higher one may yet turn out to be that.
+        """The highest certified checkpoint that we have not executed, and have no doubts about.
 
-        It may be our stable one: with the power a ledger loses its last flushes, a log does not.
+        None while a higher one may yet turn out to be that. It may be our stable one: with the
+        power a ledger loses its last flushes, a log does not.
         """
         if self.hints.is_young:
             return None

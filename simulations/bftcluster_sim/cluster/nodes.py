@@ -137,6 +137,7 @@ class Node:
             self._executor = Executor(self, self.tracking)
             self._transfers = Transfers(self, self.replica)
             world.on_start(self)
+            self.state.keep_link(self.replica.stable_certificate)
             self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
         except CrashedError:
             self.kill()

@@ -3,7 +3,7 @@
 import pytest
 
 from bftcluster.ids import Digest, Epoch, Seq, View
-from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart, Settings
+from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart, Settings, Verdict
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -155,6 +155,18 @@ def test_while_too_few_are_heard_a_far_checkpoint_is_not_believed() -> None:
 
     assert late.replica._checkpoints.target is None
     assert late.replica._checkpoints.proven == FAR
+
+
+def test_a_checkpoint_is_certified_by_its_owners_whichever_epoch_its_certificate_names() -> None:
+    cluster = replaced()
+    host = cluster.hosts[4]
+    reports, next_one = len(host.reports), Seq(host.replica.stable + 4)
+    assert next_one <= host.replica._core.epochs.horizon
+
+    host.receive(cluster.hosts[0].me, StableCheckpoint(forged_certificate(next_one)).frame())
+
+    assert host.reports[reports:] == [f"{Verdict.BAD_CERTIFICATE.value} StableCheckpoint"]
+    assert host.replica._core.certified < next_one
 
 
 def far_behind() -> tuple[Cluster, Host]:
