@@ -123,6 +123,10 @@ CLAIMS_MAX: Final = 4_096
 """Slots one VIEW-CHANGE or NEW-VIEW speaks of: more than any window."""
 EVIDENCE_SIZE_MAX_BYTES: Final = 1_024
 VOTE_FRAME_MAX_BYTES: Final = 256
+STATE_HELPERS_MAX: Final = 16
+"""Peers that are asked for a state without having signed it: they say that they have it."""
+HEARD_MAX: Final = 256
+"""Peers besides the members whose last status is remembered."""
 FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256

@@ -259,7 +259,10 @@ class Peer:
         )
         learner = EpochLearner(
             cluster_id=parts.genesis.cluster_id,
-            latest=lambda: parts.replica.latest_membership,
+            genesis=parts.genesis.membership(),
+            own=parts.store.reader,
+            epoch=lambda: parts.replica.membership.epoch,
+            connected=self._connected,
             send=self._send_sync,
             keep=self._executor.keep,
             tell=self._inbox.put_nowait,

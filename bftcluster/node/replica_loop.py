@@ -111,6 +111,8 @@ class ReplicaLoop:
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
+        if self.stable is not None:  # The last life may have ended before it came to this.
+            await self._sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
@@ -131,8 +133,8 @@ class ReplicaLoop:
             self._read_log(request)
         if ready.state_fetch is not None:
             self._fetch_state(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._fetch_epochs(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._fetch_epochs(peer)
         self._tell(ready)
         if ready.truncate_to is not None:
             await self._compact()

@@ -1,5 +1,7 @@
 """Stable checkpoints (OSDI'99, section 4.3): what lets a replica forget."""
 
+from collections.abc import Sequence
+
 from bftcluster.errors import SigningError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.membership import Membership
@@ -8,6 +10,7 @@ from bftcluster.pbft.core import Core
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import HaltReason
 from bftcluster.pbft.evidence import accuse
+from bftcluster.pbft.hints import Hints
 from bftcluster.pbft.records import Stable
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
@@ -16,7 +19,7 @@ from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
 class Checkpoints:
     """Votes on state roots, and moves the window when a quorum agrees."""
 
-    __slots__ = ("_core", "_proven", "_roots", "_votes")
+    __slots__ = ("_core", "_proven", "_roots", "_votes", "hints")
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -25,10 +28,16 @@ class Checkpoints:
         """Our own, above the low watermark."""
         self._proven: CheckpointCertificate | None = None
         """The highest certified checkpoint, when we have not executed that far yet."""
+        self.hints = Hints(core)
+        """What we were shown beyond the horizon."""
 
     @property
     def proven(self) -> Seq:
-        """The highest checkpoint that some quorum certified."""
+        """The highest checkpoint that we were shown a quorum's certificate for."""
+        return max(self._proven_seq, self.hints.seq)
+
+    @property
+    def _proven_seq(self) -> Seq:
         return self._core.log.low if self._proven is None else self._proven.seq
 
     def on_executed(
@@ -59,6 +68,20 @@ class Checkpoints:
         core.epochs.horizon = max(core.epochs.horizon, known)
         core.log.limit = min(core.epochs.horizon, core.epochs.last_of(core.epoch))
 
+    def learn(self, starts: Sequence[EpochStart]) -> None:
+        """Know of epochs to come before we have executed what names them.
+
+        The checkpoint that names an epoch comes one interval before its first number, and the next
+        one can name another only from an interval after it.
+        """
+        epochs, interval = self._core.epochs, self._core.settings.checkpoint_interval_seqs
+        for start in starts:
+            if epochs.follows(start):
+                epochs.add(start)
+                epochs.horizon = max(epochs.horizon, Seq(start.first + interval - 1))
+                self.hints.on_learned()
+        self.set_horizon()
+
     def restore_root(self, seq: Seq, state_root: Digest) -> None:
         """Know again the state after the last checkpoint we executed in an earlier life."""
         if seq > self._core.log.low:
@@ -70,6 +93,9 @@ class Checkpoints:
         Nothing else votes on states, so that it does not matter why a vote had to wait.
         """
         self._vote_on_roots()
+        certain = self.hints.take_certain()
+        if certain is not None:
+            self._adopt(certain)
         if self._proven is not None and self._proven.seq <= self._core.executed:
             self._adopt(self._proven)
 
@@ -93,13 +119,17 @@ class Checkpoints:
 
     @property
     def target(self) -> CheckpointCertificate | None:
-        """The highest certified checkpoint that we have not executed.
+        """The highest certified checkpoint that we have not executed, and have no doubts about.
 
-        It may be our stable one: with the power a ledger loses its last flushes, a log does not.
+        None while a higher one may yet turn out to be that. It may be our stable one: with the
+        power a ledger loses its last flushes, a log does not.
         """
+        if self.hints.is_young:
+            return None
         stable = self._core.stable
         is_lost = stable is not None and stable.seq > self._core.executed
-        return stable if self._proven is None and is_lost else self._proven
+        proven = stable if self._proven is None and is_lost else self._proven
+        return self.hints.believed or proven
 
     def on_vote(self, vote: Vote) -> Verdict:
         """Count a CHECKPOINT."""
@@ -121,7 +151,7 @@ class Checkpoints:
     def on_certificate(self, certificate: CheckpointCertificate) -> Verdict:
         """Take a stable checkpoint of another replica."""
         core = self._core
-        if certificate.seq <= self.proven:
+        if certificate.seq <= self._proven_seq:
             return Verdict.LATE
         if certificate.seq % core.settings.checkpoint_interval_seqs:
             return Verdict.NOT_A_CHECKPOINT
@@ -165,6 +195,9 @@ class Checkpoints:
         """Make a certified checkpoint our stable one, as soon as we have executed that far."""
         core = self._core
         if certificate.seq <= core.log.low:
+            return
+        if certificate.seq > core.epochs.horizon:
+            self.hints.note(certificate)
             return
         core.certified = max(core.certified, certificate.seq)
         if certificate.seq > core.executed:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.limits import HEARD_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import Epochs
@@ -64,7 +65,7 @@ class Outbox:
         self.reports: list[Report] = []
         self.evidence: list[bytes] = []
         self.state_fetch: StateFetch | None = None
-        self.epochs_from: ReplicaId | None = None
+        self.epochs_from: list[ReplicaId] = []
 
     def persist(self, record: bytes) -> None:
         """Have ``record`` durable before any message of this step leaves."""
@@ -81,6 +82,11 @@ class Outbox:
     def send_early(self, to: ReplicaId | None, frame: bytes, lane: Lane) -> None:
         """Send ``frame``, which holds no vote, at once."""
         self.early.append(Outbound(to, lane, frame))
+
+    def ask_epochs(self, of: ReplicaId) -> None:
+        """Have a peer asked to prove who votes in the epochs that we do not know."""
+        if of not in self.epochs_from:
+            self.epochs_from.append(of)
 
     def report(self, verdict: Verdict, peer: ReplicaId | None, detail: str) -> None:
         """Tell the operator."""
@@ -105,7 +111,7 @@ class Outbox:
             reports=tuple(self.reports),
             evidence=tuple(self.evidence),
             state_fetch=self.state_fetch,
-            epochs_from=self.epochs_from,
+            epochs_from=tuple(self.epochs_from),
             halt=halt,
         )
         self.__init__()  # type: ignore[misc]
@@ -160,12 +166,26 @@ class Core:
     """Why we have stopped for good."""
     accused: set[ReplicaId] = field(default_factory=set)
     """Members against whom evidence was made: one piece each is enough."""
+    heard: dict[ReplicaId, tuple[Status, int]] = field(default_factory=dict)
+    """The last status of whomever the transport lets in, and when it came. Who votes by now may be
+    nobody whom we know as a member: what proves itself may come from any of them."""
     peers: dict[ReplicaId, Status] = field(default_factory=dict)
     """The last status of each other member."""
     heard_ms: dict[ReplicaId, int] = field(default_factory=dict)
     """When it came."""
     wanted: dict[Digest, Seq] = field(default_factory=dict)
     """Batches that some slot waits for."""
+
+    def hear(self, replica: ReplicaId, status: Status) -> None:
+        """Note where somebody is: every member, and of the others those heard most recently."""
+        self.heard.pop(replica, None)
+        self.heard[replica] = (status, self.now_ms)
+        if replica in self.membership.replicas:
+            self.peers[replica] = status
+            self.heard_ms[replica] = self.now_ms
+        elif len(self.heard) > HEARD_MAX + self.membership.n:
+            members = self.membership.replicas
+            del self.heard[next(each for each in self.heard if each not in members)]
 
     def may_answer(self, peer: ReplicaId, answer: Answer, *, count_max: int = 1) -> bool:
         """Whether ``peer`` has not had too many of these answers lately."""
@@ -208,8 +228,9 @@ class Core:
         self.view_floor = self.log.low
         self.view_entered_ms = self.progress_ms = self.now_ms
         self.accused.clear()
-        self.peers = {r: s for r, s in self.peers.items() if r in membership.replicas}
-        self.heard_ms = {r: at for r, at in self.heard_ms.items() if r in membership.replicas}
+        members = [replica for replica in membership.replicas if replica in self.heard]
+        self.peers = {replica: self.heard[replica][0] for replica in members}
+        self.heard_ms = {replica: self.heard[replica][1] for replica in members}
         self.guard.promise(membership.epoch, View(0))
         self.out.report(Verdict.NEW_EPOCH, None, f"epoch {membership.epoch} begins")
 

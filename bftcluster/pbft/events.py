@@ -138,7 +138,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Who signed it: they had that state."""
+    """Who signed it, for they had that state; then others who say that they have."""
 
 
 class HaltReason(Enum):
@@ -180,8 +180,8 @@ class Ready:
     state_fetch: StateFetch | None
     """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
-    epochs_from: ReplicaId | None
-    """Ask this peer to prove who votes: it showed us a certificate of an epoch unknown to us."""
+    epochs_from: tuple[ReplicaId, ...]
+    """Ask these peers to prove who votes: they speak of an epoch that is unknown to us."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 

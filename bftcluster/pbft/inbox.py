@@ -125,7 +125,7 @@ class Inbox:
         """Take a certificate; if we do not know who should have signed it, have that found out."""
         core = self._core
         if certificate.epoch > core.epochs.latest().epoch:
-            core.out.epochs_from = sender
+            core.out.ask_epochs(sender)
         return self._checkpoints.on_certificate(certificate)
 
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
@@ -161,7 +161,7 @@ class Inbox:
 
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
         if sender not in self._core.membership.replicas:
-            return Verdict.NOT_A_MEMBER
+            return Verdict.UNSOLICITED  # It votes in an epoch to come, or did: we asked everybody.
         return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:

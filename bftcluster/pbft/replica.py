@@ -236,7 +236,7 @@ class Replica:
                 self._checkpoints.on_executed(seq, root, next_membership)
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
-                self._catch_up.learn(starts)
+                self._checkpoints.learn(starts)
             case LogRead(to=to, entries=entries):
                 self._catch_up.on_log_read(to, entries)
             case _:

@@ -7,10 +7,12 @@ from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
 from bftcluster.limits import DECIDED_SEQS_REMEMBERED
+from bftcluster.ledger.epoch_links import fetch_frame, links_frame
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
     Decided,
+    EpochsLearned,
     EpochStart,
     Event,
     Executed,
@@ -197,6 +199,8 @@ class Host:
         self.halt = ready.halt
         if ready.state_fetch is not None:
             self.state_fetches.append(ready.state_fetch)
+        for peer in ready.epochs_from:
+            self._ask_epochs(life, peer)
         if ready.early:
             self.before_effect(Effect.EARLY)
             self._send(ready.early)
@@ -229,6 +233,23 @@ class Host:
                         outbound.frame,
                         lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
                     )
+
+    def _ask_epochs(self, life: int, peer: ReplicaId) -> None:
+        """Ask a host who votes; what it knows by then comes back as proved."""
+        [source] = [host for host in self.hosts if host.me == peer]
+
+        def learn(starts: tuple[EpochStart, ...]) -> None:
+            if life == self._life:
+                self.step(EpochsLearned(starts))
+
+        def answer() -> None:
+            starts = tuple(source.disk.epochs[1:])
+            if source.is_up:
+                answered = links_frame(())
+                self._network.send(source.index, self.index, answered, lambda: learn(starts))
+
+        asked = fetch_frame(self.replica.latest_membership.epoch)
+        self._network.send(self.index, source.index, asked, answer)
 
     def _execute(self, life: int, decided: tuple[Decided, ...]) -> None:
         """Execute what was decided, one transaction each."""

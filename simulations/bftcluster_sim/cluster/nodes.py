@@ -137,6 +137,7 @@ class Node:
             self._executor = Executor(self, self.tracking)
             self._transfers = Transfers(self, self.replica)
             world.on_start(self)
+            self.state.keep_link(self.replica.stable_certificate)
             self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
         except CrashedError:
             self.kill()
@@ -296,8 +297,8 @@ class Node:
             self.take(LogRead(read.to, self.state.database.entries(read.first, read.count)))
         if ready.state_fetch is not None:
             self._transfers.fetch(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._transfers.learn_from(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._transfers.learn_from(peer)
         for report in ready.reports:
             self.world.on_report(self, report)
         if ready.halt is not None and self.halt is None:

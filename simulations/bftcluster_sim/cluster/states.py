@@ -19,7 +19,7 @@ from bftcluster.ledger.merkle import StateTree
 from bftcluster.ledger.operations import EVERYWHERE, PinOperation, UnpinOperation
 from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.requests import Submit
-from bftcluster.ledger.settling import settle
+from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.limits import DECIDED_SEQS_REMEMBERED, INTENT_NONCE_SIZE_BYTES, PEERS_MAX
@@ -254,6 +254,14 @@ class LedgerState:
             FatalStorageError: The disk fails.
         """
         settle(self.ledger, self.database, stable, log_kept_seqs=self._log_kept_seqs)
+
+    def keep_link(self, stable: CheckpointCertificate | None) -> None:
+        """Make the link between two epochs, if a process died before it could.
+
+        Raises:
+            FatalStorageError: The disk fails.
+        """
+        keep_link(self.ledger, self.database, stable)
 
     def open(self) -> None:
         """Install what was fetched whole, if anything was.

@@ -29,7 +29,7 @@ from bftcluster.pbft import (
     Settings,
 )
 from bftcluster.pbft.messages import StableCheckpoint
-from bftcluster.pbft.records import Stable, Voted, parse_record
+from bftcluster.pbft.records import Stable, Started, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_cli.main import EXIT_HALTED, exit_code_of
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
@@ -167,6 +167,20 @@ async def test_votes_are_dropped_only_when_the_ledger_is_durable(tmp_path: Path)
                 await trio.lowlevel.checkpoint()
 
     assert peer.happened.index("ledger synced") < peer.happened.index("rewritten")
+
+
+async def test_a_life_that_ended_at_a_checkpoint_is_finished_by_the_next(tmp_path: Path) -> None:
+    """Whoever dies between the record and what follows it has the links between epochs to make."""
+    stable = Stable(checkpoint(CHECKPOINT_INTERVAL, voters=(0,))).to_bytes()
+    records = (Started(CLUSTER_ID, ME).to_bytes(), stable)
+    peer = Peer(tmp_path, recovered=Recovered(records=records, executed=Seq(CHECKPOINT_INTERVAL)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.loop.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert peer.happened[:1] == ["ledger synced"]
 
 
 async def test_a_checkpoint_is_shown_only_when_it_is_durable(tmp_path: Path) -> None:
