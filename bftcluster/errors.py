@@ -36,6 +36,13 @@ ClusterError                      every expected failure; has .hint
 from collections.abc import Collection
 
 
+class BrokenPromiseError(AssertionError):
+    """A bug of ours that would have made this replica contradict itself.
+
+    Raised rather than asserted, so that it is noticed with assertions off, too.
+    """
+
+
 class ClusterError(Exception):
     """An expected failure.
 

@@ -19,6 +19,7 @@ from bftcluster.pbft import (
     Outbound,
     Ready,
     Replica,
+    birth_records,
 )
 from bftcluster.storage.wal import Wal
 from bftcluster_sim.cluster.clocks import PeerClock
@@ -87,7 +88,7 @@ class Node:
         self._transfers: Transfers | None = None
         self._installed: Checkpoint | None = None
         """The last that was seen in place."""
-        self.disk = self._new_disk()
+        self.disk = self._new_disk(is_born=True)
         self.state = self._new_state()
         self.blocks = SimBlocks(self.boundary)
 
@@ -173,7 +174,7 @@ class Node:
         """Lose the ledger; and the log of votes too, so that nothing is left but the key."""
         self.kill()
         if not keeps_votes:
-            self.disk = self._new_disk()
+            self.disk = self._new_disk(is_born=False)
             self.blocks = SimBlocks(self.boundary)
         self.state = self._new_state()
 
@@ -352,12 +353,15 @@ class Node:
                 raise CrashedError(name)
             self.fuse -= 1
 
-    def _new_disk(self) -> SimDisk:
-        """Return a disk with an empty log of votes."""
+    def _new_disk(self, *, is_born: bool) -> SimDisk:
+        """Return a disk with a log of votes: a key's first one, or one that lost everything."""
         world, disk = self.world, SimDisk(self.boundary)
         disk.on_failure = lambda: world.on_disk_failure(self)
         cluster, peer = world.founding.cluster_id, PeerId(self.key)
-        Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce()).close()
+        wal = Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
+        if is_born:
+            wal.append(birth_records(cluster, self.key))
+        wal.close()
         return disk
 
     def _new_state(self) -> LedgerState:
