@@ -141,7 +141,7 @@ def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
         records.append(Stable(core.stable).to_bytes())
     if core.loss is not None:
         records.append(Silenced(core.silent_until, core.loss).to_bytes())
-    if core.guard.promised > (core.epoch, core.target_view):
+    if core.guard.promised > (core.epoch, core.view):
         records.append(Promised(*core.guard.promised).to_bytes())
     records.extend(view_changer.live_records())
     records.extend(BodyKept(seq, body).to_bytes() for seq, body in core.log.bodies.kept())
