@@ -62,6 +62,22 @@ class ConfigError(ClusterError):
     """A file or flag is wrong."""
 
 
+def require_assertions() -> None:
+    """Refuse to run with assertions off: they guard the protocol in production.
+
+    Every entry point calls it first. The compiled core asserts in any case, but not all of us is
+    compiled.
+
+    Raises:
+        ConfigError: They are off.
+    """
+    if not __debug__:
+        raise ConfigError(
+            "bftcluster does not run with assertions off",
+            hint="start Python without -O, and unset PYTHONOPTIMIZE",
+        )
+
+
 class UsageError(ClusterError):
     """A command or request asks for what makes no sense."""
 

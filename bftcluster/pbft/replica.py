@@ -319,7 +319,7 @@ def _new_core(
         ),
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
-        log=Log(window_size_seqs=settings.window_size_seqs),
+        log=Log(window_size_seqs=settings.window_seqs),
         pool=RequestPool(
             requests_max=settings.pool_requests_max,
             size_max_bytes=settings.pool_size_max_bytes,

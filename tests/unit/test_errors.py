@@ -9,7 +9,7 @@ import pytest
 
 import bftcluster
 from bftcluster import errors
-from bftcluster.errors import ClusterError, ThresholdNotMetError
+from bftcluster.errors import BrokenPromiseError, ClusterError, ThresholdNotMetError
 
 
 def drawn_tree() -> dict[str, str]:
