@@ -5,9 +5,11 @@ from copy import deepcopy
 import pytest
 
 from bftcluster import codec
+from bftcluster.ids import ReplicaId
 from bftcluster.pbft import Settings, birth_records
-from bftcluster.pbft.messages import REQUESTS, VOUCH
+from bftcluster.pbft.messages import REQUESTS, STATUS, VOUCH
 from bftcluster.pbft.records import Silenced, Started, ViewChanged, parse_record
+from bftcluster.pbft.view_messages import VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
@@ -129,7 +131,27 @@ def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster:
     order(cluster, 1)
 
     assert host.replica._core.silent_until > 6
+    assert "there was no log of votes" in host.replica.silence
     assert slots_of(cluster, 3) == set()
+
+
+def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster):
+    """Its VIEW-CHANGE would lack what it forgot. Better that the cluster stands still."""
+    order(cluster, 6)
+    host = restart(cluster, 3)
+    assert not host.replica._core.is_silent
+    cluster.hosts[0].stop()
+    for index in (1, 2, 3):
+        cluster.submit(b"x", to=index)
+
+    cluster.run(20_000)
+
+    kinds = {frame[1] for _, source, _, frame in cluster.network.sent if source == 3}
+    assert VIEW_CHANGE not in kinds
+    assert all(b"x" not in host.requests for host in cluster.hosts)
+    cluster.hosts[0].start()
+    cluster.run(5_000)
+    assert all(b"x" in host.requests for host in cluster.hosts)
 
 
 def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Cluster):
@@ -279,17 +301,48 @@ def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
     host.stop()
     deliver = host.receive
 
-    def receive(sender: bytes, frame: bytes) -> None:
+    def receive(sender: ReplicaId, frame: bytes) -> None:
         if frame[1] == VOUCH and sender in {cluster.hosts[index].me for index in liars}:
             value = codec.decode(frame)
             frame = codec.encode([*value[:7], [0, 0, 12], value[8]])
         deliver(sender, frame)
 
-    host.receive = receive  # type: ignore[method-assign, assignment]
+    host.receive = receive  # type: ignore[method-assign]
     host.start()
     cluster.run(100)
 
     assert bool(host.replica.silence) is is_believed
+
+
+def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster):
+    """Nothing else tells: no certificate with our name in it, and no hint."""
+    order(cluster, 2)
+    copy = deepcopy(cluster.hosts[3].disk)
+    change_members(cluster, 0, 1, 2, 3, 4)
+    order(cluster, 1)
+    host = cluster.hosts[3]
+    deliver = host.receive
+
+    def receive(sender: ReplicaId, frame: bytes) -> None:
+        if frame[1] == VOUCH:
+            value = codec.decode(frame)
+            frame = codec.encode([*value[:6], b"", [0, 0, 0], b""])
+            deliver(sender, frame)
+
+    host.receive = receive  # type: ignore[method-assign]
+    restart(cluster, 3, copy)
+
+    assert host.replica.membership.epoch == 0
+    assert "older copy" in host.replica.silence
+
+
+def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster):
+    now_ms = cluster.clock.now_ms + SETTINGS.status_interval_ms
+
+    ready = cluster.hosts[0].replica.step(now_ms=now_ms, wall_ms=0)
+
+    assert STATUS in {out.frame[1] for out in ready.messages}
+    assert STATUS not in {out.frame[1] for out in ready.early}
 
 
 # Promises
