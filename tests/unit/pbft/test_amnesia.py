@@ -1,78 +1,30 @@
-"""What a replica has forgotten is not judged by what it still has: across epochs and views."""
-
-from copy import deepcopy
+"""Who lost its votes is silent until they cannot matter, across epochs and views."""
 
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import ReplicaId
-from bftcluster.pbft import Settings, birth_records
-from bftcluster.pbft.messages import REQUESTS, STATUS, VOUCH
+from bftcluster.pbft import birth_records
 from bftcluster.pbft.records import Silenced, Started, ViewChanged, parse_record
 from bftcluster.pbft.view_messages import VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
-from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
-
-SETTINGS = Settings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
+from bftcluster_sim.cluster.hosts import Disk, Host
+from tests.unit.pbft.forgetting import (
+    SETTINGS,
+    change_members,
+    executed_together,
+    founded,
+    order,
+    restart,
+    slots_of,
+    votes_of,
 )
 
 
 @pytest.fixture
 def cluster() -> Cluster:
     """Four replicas, and a host that may take somebody's place."""
-    cluster = Cluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
-
-
-def order(cluster: Cluster, count: int, *, to: int = 1) -> None:
-    for number in range(count):
-        cluster.submit(b"request %d at %d" % (number, cluster.clock.now_ms), to=to)
-        cluster.run(15)
-
-
-def change_members(cluster: Cluster, *members: int) -> None:
-    cluster.submit(MEMBERS + bytes(members), to=1)
-    cluster.run(15)
-    order(cluster, 9)
-    cluster.run(2_000)
-    assert {cluster.hosts[index].replica.membership.epoch for index in members} == {1}
-
-
-def restart(cluster: Cluster, index: int, disk: Disk | None = None, *, run_ms: int = 200) -> Host:
-    """Start a host again: on another disk, or on an empty one that knows the genesis."""
-    host = cluster.hosts[index]
-    host.stop()
-    host.disk = disk or Disk(epochs=host.disk.epochs[:1])
-    host.reports.clear()
-    cluster.network.sent.clear()
-    host.start()
-    cluster.run(run_ms)
-    return host
-
-
-def votes_of(cluster: Cluster, index: int) -> dict[tuple[int, ...], set[bytes]]:
-    """Return the digests it sent for each kind, epoch, view and slot; checkpoints left out."""
-    said: dict[tuple[int, ...], set[bytes]] = {}
-    for _, source, _, frame in cluster.network.sent:
-        if source == index and frame[1] <= VoteKind.COMMIT:
-            kind, epoch, view, seq, digest, _ = codec.decode(frame)
-            said.setdefault((kind, epoch, view, seq), set()).add(digest)
-    return said
-
-
-def slots_of(cluster: Cluster, index: int) -> set[int]:
-    return {seq for _, _, _, seq in votes_of(cluster, index)}
-
-
-def executed_together(cluster: Cluster, *members: int) -> bool:
-    return len({cluster.hosts[index].replica.last_executed for index in members}) == 1
+    return founded()
 
 
 # An empty disk
@@ -252,139 +204,19 @@ def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Clust
     assert not any(host.replica.silence for host in cluster.hosts[:3])
 
 
-# An older copy of everything
+def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again(cluster: Cluster):
+    order(cluster, 6)
+    cluster.hosts[3].stop()
 
-
-def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster: Cluster):
-    """Its next proposal reached one only; it is the primary, and would make another."""
-    order(cluster, 2)
-    copy = deepcopy(cluster.hosts[0].disk)
     change_members(cluster, 0, 1, 2, 4)
-    cluster.network.cut = lambda source, target, frame: (
-        source == 0 and target != 4 and codec.decode(frame)[0] in (1, 10)
-    )
-    cluster.submit(b"first", to=0)
-    cluster.run(30)
-    said = votes_of(cluster, 0)
-    cluster.heal()
+    cluster.hosts[2].stop()
+    order(cluster, 3)
 
-    host = restart(cluster, 0, copy)
-    cluster.submit(b"second", to=0)
-    cluster.run(5_000)
-    order(cluster, 30)
-
-    for slot, digests in votes_of(cluster, 0).items():
-        assert len(digests | said.get(slot, set())) == 1, f"two votes at {slot}"
-    assert not any(host.evidence for host in cluster.hosts)
-    assert any("older copy" in report for report in host.reports)
-    assert host.replica.silence == ""
-
-
-def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open(cluster: Cluster):
-    order(cluster, 1)
-    copy = deepcopy(cluster.hosts[3].disk)
-    order(cluster, 7)
-    cluster.run(2_000)
-    assert cluster.hosts[0].replica.stable == 8
-
-    host = restart(cluster, 3, copy)
-
-    assert "older copy" in host.replica.silence
-
-
-@pytest.mark.parametrize(("liars", "is_believed"), [((0,), False), ((0, 1), True)])
-def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
-    cluster: Cluster, liars: tuple[int, ...], is_believed: bool
-):
-    order(cluster, 2)
-    host = cluster.hosts[3]
-    host.stop()
-    deliver = host.receive
-
-    def receive(sender: ReplicaId, frame: bytes) -> None:
-        if frame[1] == VOUCH and sender in {cluster.hosts[index].me for index in liars}:
-            value = codec.decode(frame)
-            frame = codec.encode([*value[:7], [0, 0, 12], value[8]])
-        deliver(sender, frame)
-
-    host.receive = receive  # type: ignore[method-assign]
-    host.start()
-    cluster.run(100)
-
-    assert bool(host.replica.silence) is is_believed
-
-
-def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster):
-    """Nothing else tells: no certificate with our name in it, and no hint."""
-    order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
-    change_members(cluster, 0, 1, 2, 3, 4)
-    order(cluster, 1)
-    host = cluster.hosts[3]
-    deliver = host.receive
-
-    def receive(sender: ReplicaId, frame: bytes) -> None:
-        if frame[1] == VOUCH:
-            value = codec.decode(frame)
-            frame = codec.encode([*value[:6], b"", [0, 0, 0], b""])
-            deliver(sender, frame)
-
-    host.receive = receive  # type: ignore[method-assign]
-    restart(cluster, 3, copy)
-
-    assert host.replica.membership.epoch == 0
-    assert "older copy" in host.replica.silence
-
-
-def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster):
-    now_ms = cluster.clock.now_ms + SETTINGS.status_interval_ms
-
-    ready = cluster.hosts[0].replica.step(now_ms=now_ms, wall_ms=0)
-
-    assert STATUS in {out.frame[1] for out in ready.messages}
-    assert STATUS not in {out.frame[1] for out in ready.early}
-
-
-# Promises
-
-
-def gives_up_alone(cluster: Cluster, index: int) -> None:
-    """Have one host give up view 0 for a request that nobody hears of; the others go on."""
-    cluster.network.cut = lambda source, _target, frame: source == index and frame[1] == REQUESTS
-    cluster.submit(b"never heard of by the primary", to=index)
-    assert cluster.run_until(lambda: not cluster.hosts[index].replica.is_active, limit_ms=9_000)
-    cluster.run(50)
-    cluster.heal()
-
-
-def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Cluster):
-    order(cluster, 2)
-    gives_up_alone(cluster, 3)
-
-    host = restart(cluster, 3)
-    order(cluster, 40)
-
-    assert host.replica._core.guard.promised == (0, 1)
+    assert executed_together(cluster, 0, 1, 4)
+    assert not cluster.hosts[4].replica.silence
+    restart(cluster, 3, run_ms=5_000)
+    assert executed_together(cluster, 0, 1, 3, 4)
     assert slots_of(cluster, 3) == set()
-    assert host.replica.silence == ""
-    host = restart(cluster, 3, host.disk)
-    order(cluster, 4)
-    assert slots_of(cluster, 3) == set()
-    cluster.hosts[0].stop()
-    for index in (1, 2):
-        cluster.submit(b"in another view", to=index)
-    cluster.run(10_000)
-    assert b"in another view" in host.requests
-
-
-def test_a_copy_from_before_a_view_was_given_up_is_noticed_by_the_view_change(cluster: Cluster):
-    order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
-    gives_up_alone(cluster, 3)
-
-    host = restart(cluster, 3, copy)
-
-    assert "older copy" in host.replica.silence
 
 
 # Time
