@@ -26,6 +26,7 @@ from bftcluster.pbft import (
     Settings,
     StateFetch,
     Tick,
+    birth_records,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
@@ -55,6 +56,7 @@ class Disk:
     """What survives a crash: everything in it counts as flushed."""
 
     records: list[bytes] = field(default_factory=list)
+    """Of the write-ahead log; none on a disk that was emptied, or is another one."""
     entries: list[bytes] = field(default_factory=list)
     """The log store, from sequence number 1 on."""
     root: Digest = field(default=Digest(bytes(32)))
@@ -94,7 +96,10 @@ class Host:
         self.index = index
         self.me = ReplicaId(sim_key(index))
         self.membership = membership
-        self.disk = Disk(epochs=[EpochStart(Seq(1), membership)])
+        self.disk = Disk(
+            records=list(birth_records(cluster_id, self.me)),
+            epochs=[EpochStart(Seq(1), membership)],
+        )
         self.hosts: list[Host] = []
         """All of them, set by the cluster."""
         self.decided: list[Decided] = []
