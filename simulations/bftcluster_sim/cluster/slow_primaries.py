@@ -11,6 +11,7 @@ from enum import Enum
 from statistics import median
 
 from bftcluster.ids import Seq
+from bftcluster.pbft import Batch
 from bftcluster.pbft.messages import REQUESTS, Requests, parse_frame
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
@@ -19,18 +20,21 @@ MEDIAN_MAX_MS = 3_000
 WORST_MAX_MS = 8_000
 _BACKUPS = (1, 2, 3)
 _FOLLOWER = 4
-_WARM_UP_MS = 2_000
-_MEASURED_MS = 24_000
+_WARM_UP_MS = 1_000
+_MEASURED_MS = 12_000
 _ASK_EACH_MS = 1_500
 _BURST_EACH = 4
 """Every so many times a client asks for many things at once."""
 _BURST_REQUESTS = 12
-_END_MS = 12_000
+_END_MS = 10_000
 """After the last request, for what is late."""
-_HOLD_MAX_MS = 40_000
-_PRECISION_MS = 20
-_JUNK_EACH_MS = 50
-_JUNK_REQUESTS = 25
+_FOR_EVER_MS = 3_600_000
+_HOLDS_MS = (5_000, 40_000)
+"""Between nothing and these the longest hold is looked for."""
+_PRECISION_MS = 60
+_JUNK_EACH_MS = 100
+_JUNK_REQUESTS = 40
+_JUNK = b"junk "
 
 
 class Strategy(Enum):
@@ -62,20 +66,31 @@ class Row:
 
 def measure(strategy: Strategy) -> Row:
     """Look for the slowest primary of this kind that is not replaced."""
-    kept, lost_ms = _Run(strategy, 0), _HOLD_MAX_MS
-    while kept.keeps_view and lost_ms - kept.hold_ms > _PRECISION_MS:
-        tried = _Run(strategy, (kept.hold_ms + lost_ms) // 2)
+    kept = _Run(strategy, 0)
+    for hold_ms in _HOLDS_MS if kept.keeps_view else ():
+        tried = _Run(strategy, hold_ms)
         if tried.keeps_view:
             kept = tried
-        else:
-            lost_ms = tried.hold_ms
+            continue
+        kept = _longest(strategy, kept, hold_ms)
+        break
     return Row(
         strategy=strategy.name,
         hold_ms=kept.hold_ms if kept.keeps_view else None,
         median_ms=round(median(kept.waits_ms)),
         worst_ms=max(kept.waits_ms),
-        removed_worst_ms=max(_Run(strategy, _HOLD_MAX_MS).waits_ms),
+        removed_worst_ms=max(_Run(strategy, _FOR_EVER_MS).waits_ms),
     )
+
+
+def _longest(strategy: Strategy, kept: "_Run", lost_ms: int) -> "_Run":
+    while lost_ms - kept.hold_ms > _PRECISION_MS:
+        tried = _Run(strategy, (kept.hold_ms + lost_ms) // 2)
+        if tried.keeps_view:
+            kept = tried
+        else:
+            lost_ms = tried.hold_ms
+    return kept
 
 
 class _Run:
@@ -91,6 +106,7 @@ class _Run:
         """Requests the primary was kept from hearing of, and since when."""
         self._passed: set[bytes] = set()
         self._released_ms = 0
+        self._seen = dict.fromkeys(_BACKUPS, 0)
         self._junk = 0
         self._cluster.network.cut = self._is_held
         self._cluster.start()
@@ -103,7 +119,7 @@ class _Run:
         if self._strategy is Strategy.NULLS:
             self._primary.batches_wanted = Seq(1 << 30)
         elif self._strategy is Strategy.TICKS:
-            self._primary.disk.due_ms = WALL_EPOCH_MS
+            self._pretend()
         elif self._strategy is Strategy.JUNK:
             self._fill()
         elif self._strategy is Strategy.FLOOD:
@@ -128,18 +144,14 @@ class _Run:
     def _note(self, asked: dict[bytes, tuple[int, int]], end_ms: int) -> None:
         """Let time pass, and take out of ``asked`` what is executed where it was asked for."""
         clock, hosts = self._cluster.clock, self._cluster.hosts
-        seen = dict.fromkeys(_BACKUPS, 0)
         while asked and clock.now_ms <= end_ms and clock.step():
             for backup in _BACKUPS:
                 decided = hosts[backup].decided
-                if len(decided) == seen[backup]:
-                    continue
-                seen[backup] = len(decided)
-                done = [r for r, (where, _) in asked.items() if where == backup]
-                executed = set(hosts[backup].requests)
-                for request in done:
-                    if request in executed:
-                        self.waits_ms.append(clock.now_ms - asked.pop(request)[1])
+                for one in decided[self._seen[backup] :]:
+                    for request in Batch.from_bytes(one.batch).requests:
+                        if asked.get(request, (0, 0))[0] == backup:
+                            self.waits_ms.append(clock.now_ms - asked.pop(request)[1])
+                self._seen[backup] = len(decided)
         clock.run_until(end_ms)
 
     def _is_held(self, source: int, target: int, frame: bytes) -> bool:
@@ -147,7 +159,7 @@ class _Run:
         if target != 0 or frame[1] != REQUESTS or self._primary.replica.view:
             return False
         message = parse_frame(self._cluster.hosts[source].me, frame)
-        if not isinstance(message, Requests) or source == _FOLLOWER:
+        if not isinstance(message, Requests) or message.requests[0].startswith(_JUNK):
             return False
         for request in message.requests:
             if request not in self._passed:
@@ -181,10 +193,14 @@ class _Run:
         frame = Requests((request,), relayed=False).frame()
         self._primary.receive(self._cluster.hosts[source].me, frame)
 
+    def _pretend(self) -> None:
+        self._primary.disk.due_ms = WALL_EPOCH_MS
+        self._again(self._pretend)
+
     def _fill(self) -> None:
         """Have the primary order what nobody asked for."""
-        for request in self._new_junk():
-            self._cluster.submit(request, to=0)
+        frame = Requests(self._new_junk(), relayed=False).frame()
+        self._primary.receive(self._cluster.hosts[_FOLLOWER].me, frame)
         self._again(self._fill)
 
     def _flood(self) -> None:
@@ -195,7 +211,7 @@ class _Run:
 
     def _new_junk(self) -> tuple[bytes, ...]:
         self._junk += _JUNK_REQUESTS
-        return tuple(b"junk %d" % (self._junk + number) for number in range(_JUNK_REQUESTS))
+        return tuple(_JUNK + b"%d" % (self._junk + number) for number in range(_JUNK_REQUESTS))
 
     def _again(self, act: Callable[[], None]) -> None:
         clock = self._cluster.clock
