@@ -88,7 +88,7 @@ class Suspicion:
         is_heard = not self._is_alone()
         for debt in core.pool.owed.ours:
             pending = debt.pending
-            due_ms = debt.begun_ms + timeout_ms + self._excuse_ms(debt)
+            due_ms = debt.begun_ms + timeout_ms + self._backlog_ms(debt)
             if pending.sent_ms is not None:
                 due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
                 if pending.sendings % _RELAYS_IN_STEP == 0:
@@ -150,10 +150,14 @@ class Suspicion:
 
     def _excuse_ms(self, debt: Debt) -> int:
         """Return how much longer a request may wait, for what was rightly ordered before it."""
-        owed = self._core.pool.owed
-        paid = min(owed.paid - debt.paid_before, debt.ahead)
-        ordered_ms = (owed.ordered - debt.ordered_before) * _MS_PER_REQUEST_ORDERED
-        return paid * _MS_PER_DEBT_PAID + min(ordered_ms, self._patience_ms)
+        ordered = self._core.pool.owed.ordered - debt.ordered_before
+        ordered_ms = min(ordered * _MS_PER_REQUEST_ORDERED, self._patience_ms)
+        return self._backlog_ms(debt) + ordered_ms
+
+    def _backlog_ms(self, debt: Debt) -> int:
+        """Return how much of that is for what we had given it before."""
+        paid = self._core.pool.owed.paid - debt.paid_before
+        return min(paid, debt.ahead) * _MS_PER_DEBT_PAID
 
     def _opened_ms(self) -> int | None:
         """Return since when the oldest proposal waits for its decision."""
