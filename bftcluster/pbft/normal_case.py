@@ -4,7 +4,7 @@ A slot advances when it can: whichever of proposal, batch and votes comes last m
 """
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
@@ -92,11 +92,11 @@ class NormalCase:
             accuse(core, slot.commits.votes[vote.replica], vote)
         return verdict
 
-    def on_body(self, digest: Digest, body: bytes) -> None:
+    def on_body(self, sender: ReplicaId, digest: Digest, body: bytes) -> None:
         """Take the batch that some slot waits for."""
         core = self._core
         seq = core.wanted.pop(digest)
-        core.log.bodies.offer(digest, body)
+        core.log.bodies.offer(digest, body, sender)
         slot = core.log.slots.get(seq)
         if slot is not None:
             self.advance(slot)
@@ -106,7 +106,7 @@ class NormalCase:
         core = self._core
         assert core.is_primary, "only the primary proposes"
         assert slot.proposal is None, "one proposal per slot and view"
-        core.log.bodies.offer(digest, body)
+        core.log.bodies.offer(digest, body, core.me)
         slot.batch = batch
         vote = core.guard.vote(VoteKind.PRE_PREPARE, core.epoch, core.view, slot.seq, digest)
         core.out.broadcast(vote.frame())

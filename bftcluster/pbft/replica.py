@@ -252,6 +252,7 @@ class Replica:
             if core.epoch != epoch_before:
                 self._view_changer.reset()
                 core.pool.unpropose()
+                core.log.bodies.forget_others(core.primary)
                 self._proposer.hand_over()
             self._inbox.look_again()
 
