@@ -114,9 +114,9 @@ STASH_FRAMES_MAX: Final = 2_048
 """Frames of one sender kept for a view or window to come."""
 STASH_SIZE_MAX_BYTES: Final = 4 << 20
 """Bytes of them."""
-EARLY_BODIES_MAX: Final = 64
-"""Batches kept before their PRE-PREPARE arrives."""
-EARLY_BODIES_SIZE_MAX_BYTES: Final = 32 << 20
+EARLY_BODIES_MAX: Final = 32
+"""Batches of one primary kept before their PRE-PREPARE arrives."""
+EARLY_BODIES_SIZE_MAX_BYTES: Final = 16 << 20
 ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 """Log entries in one answer."""
 CLAIMS_MAX: Final = 4_096
@@ -133,7 +133,7 @@ FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
 LOG_READS_MAX: Final = 64
-"""Peers whose log reads are under way at once."""
+"""Followers whose log reads are under way at once; every voter may have one besides."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1
 """Largest epoch, view or sequence number."""

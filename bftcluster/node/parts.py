@@ -125,6 +125,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     checkpoint=None if checkpoint is None else checkpoint[1],
                     epochs=ledger.epochs,
                     wants_batches=ledger.wants_batches,
+                    due_ms=ledger.due_ms,
                     decided=_decided(store),
                 ),
             ),

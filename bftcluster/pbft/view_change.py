@@ -341,6 +341,7 @@ class ViewChanger:
         self.place(new_view)
         self._normal_case.claim_decided()
         self._normal_case.advance_all()
+        core.log.bodies.forget_others(core.primary)
         self._proposer.hand_over()
 
     def place(self, new_view: NewView) -> None:
