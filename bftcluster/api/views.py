@@ -228,7 +228,7 @@ class ProposalView:
 
     digest: Digest
     intent: bytes
-    """The exact bytes that maintainers sign."""
+    """The exact bytes that maintainers sign; empty once it is decided, as kind and CID are."""
     kind: str
     """``pin``, ``unpin``, …"""
     cid: Cid | None

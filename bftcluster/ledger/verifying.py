@@ -5,11 +5,13 @@ executed. Whether its signatures verify depends on its bytes and its policy alon
 kept, within a bound, for as long as it may be asked for again.
 """
 
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.operations import Operation, parse_operation
+from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.requests import (
     Approve,
@@ -89,10 +91,15 @@ class ApprovalVerifier:
         self._verifier = verifier
         self._policies: dict[tuple[int, Digest], Policy] = {}
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
+        self._judge: Callable[[Inspected], Outcome | None] | None = None
 
     def learn(self, policy: Policy) -> None:
         """Verify what names this policy from now on; the ledger calls it for policies in force."""
         self._policies[policy.version, policy.hash] = policy
+
+    def follow(self, judge: Callable[[Inspected], Outcome | None]) -> None:
+        """Ask ``judge`` from now on what the state thinks of a request; the ledger calls it."""
+        self._judge = judge
 
     def inspect(self, request: bytes) -> Inspected:
         """Return the parsed request; never raises."""
@@ -134,6 +141,14 @@ class ApprovalVerifier:
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as our state knows."""
+        return self.refusal(request) is None
+
+    def refusal(self, request: bytes) -> Outcome | None:
+        """Return what would become of an admissible request that is not wanted, else ``None``."""
+        return None if self._judge is None else self._judge(self.inspect(request))
 
     def approvers(
         self, inspected: Inspected, policy: Policy

@@ -113,7 +113,7 @@ class Peer:
             me=parts.me, reader=parts.store.reader, configured=parts.config.addresses()
         )
         self._pinset = Pinset(parts.store.reader)
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, pinset=self._pinset)
+        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier)
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks, send=partial(self._network_send, StreamClass.BLOCKS)

@@ -34,7 +34,7 @@ from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.operations import UnpinOperation
-from bftcluster.ledger.records import PeerRecord, PinRecord
+from bftcluster.ledger.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.spaces import Space
 from bftcluster.limits import BATCH_REQUESTS_MAX
 from bftcluster.node.content import Content
@@ -48,6 +48,7 @@ from bftcluster.node.replica_loop import Clock
 from bftcluster.node.standing import Standing
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
+    closed_view,
     genesis_view,
     pin_operation,
     pin_status_view,
@@ -271,8 +272,10 @@ class NodeService:
         answers: list[SubmitOutcome] = []
         if wait is Wait.NONE:
             for request in good:
-                await self._gateway.submit(request)
-            answers = [_outcome("accepted", "handed over")] * len(good)
+                refusal = await self._gateway.submit(request)
+                taken = _outcome("accepted", "handed over")
+                refused = refusal and _ordered_outcome(Ordered(Seq(0), refusal))
+                answers.append(refused or taken)
         else:
             ordered = await self._gateway.order(good, timeout_s=timeout_ms / 1000)
             answers = [_ordered_outcome(each) for each in ordered]
@@ -298,7 +301,10 @@ class NodeService:
                 "no such proposal, or it has expired",
                 hint="`bftcluster pin pending` lists those that wait",
             )
-        return proposal_view(record, await self._pinset.policy(), now_ms=self._clock.wall_ms())
+        policy = await self._pinset.policy()
+        if isinstance(record, ClosedProposal):
+            return closed_view(digest, record, policy)
+        return proposal_view(record, policy, now_ms=self._clock.wall_ms())
 
     async def certificate(self, cid: Cid) -> CertificateView:
         """Return the proof for one pin."""

@@ -33,6 +33,14 @@ class Application(Protocol):
         """
         ...
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as our state knows.
+
+        Asked before a request is taken in, passed on or proposed; never a reason to refuse a batch
+        that others proposed, since one who lags would refuse what is right.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:

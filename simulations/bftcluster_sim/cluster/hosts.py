@@ -74,6 +74,10 @@ class AcceptEverything:
         """Return True."""
         return not request.startswith(b"inadmissible")
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return True."""
+        return True
+
 
 class Host:
     """One simulated process: a replica with its disk, executor, timer and network card."""
