@@ -20,7 +20,7 @@ class OutcomeCode(IntEnum):
     REJECTION_COUNTED = 2
     """The rejection counts; the proposal is still open."""
     REJECTED = 3
-    """This rejection closed the proposal: the threshold is out of reach."""
+    """This rejection closed the proposal: the threshold is out of reach, or nobody approves it."""
     RECORDED = 4
     """A peer's report or join was taken."""
     ALREADY = 5

@@ -56,6 +56,8 @@ _SHARE_PREFIX: Final = b"share/"
 _PAGE: Final = 1000
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
 """What a decoded proposal takes beside its intent's bytes, roughly."""
+_COPIES: Final = 5
+"""How often its intent's bytes are in memory: a text may need four for each character."""
 
 
 class State:
@@ -161,7 +163,7 @@ class State:
     def put_proposal(self, record: ProposalRecord) -> None:
         """Set a proposal's row; its next approval is likely to follow soon."""
         digest, size = record.intent.digest, len(record.intent.encoded)
-        self._proposals.put(digest, record, size + _PROPOSAL_OVERHEAD_BYTES)
+        self._proposals.put(digest, record, _COPIES * size + _PROPOSAL_OVERHEAD_BYTES)
         self.put(Space.PROPOSAL, digest, record.to_value())
 
     def close_proposal(self, digest: Digest, closed: ClosedProposal) -> None:

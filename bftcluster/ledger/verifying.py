@@ -10,7 +10,7 @@ from typing import Final, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
-from bftcluster.ledger.operations import Operation, parse_operation
+from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
 from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.requests import (
@@ -32,8 +32,14 @@ from bftcluster.signing.envelope import Domain, Verifier, is_valid
 from bftcluster.signing.policies import Policy
 from bftcluster.signing.schemes import SCHEMES, verify_signatures
 
-_ENTRY_OVERHEAD_BYTES: Final = 2000
-"""What a parsed request takes beside its bytes, roughly."""
+_ENTRY_OVERHEAD_BYTES: Final = 2500
+"""What any parsed request takes beside its bytes, at most."""
+_REFUSED_OVERHEAD_BYTES: Final = 600
+"""What remembering takes, beside its bytes, that something is no request."""
+_ITEM_OVERHEAD_BYTES: Final = 220
+"""What an entry, a pair or a key in it takes beside its bytes, at most."""
+_COPIES: Final = 5
+"""How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
 
 class Inspected:
@@ -106,8 +112,13 @@ class ApprovalVerifier:
         inspected = self._inspected.get(request)
         if inspected is None:
             inspected = _parse(request)
-            self._inspected.put(request, inspected, len(request) + _ENTRY_OVERHEAD_BYTES)
+            self._inspected.put(request, inspected, _size_bytes(request, inspected))
         return inspected
+
+    @property
+    def remembered_bytes(self) -> int:
+        """What the requests that came last are taken to need in memory."""
+        return self._inspected.young_size_bytes
 
     def admissible(self, request: bytes) -> bool:
         """Return whether ``request`` deserves a place in the order.
@@ -217,6 +228,21 @@ class ApprovalVerifier:
     def _is_ours(self, inspected: Inspected) -> bool:
         assert inspected.intent is not None, "a parsed submit or proposal has an intent"
         return inspected.intent.cluster_id == self.cluster_id
+
+
+def _size_bytes(data: bytes, inspected: Inspected) -> int:
+    """Return what remembering a request takes: a small report has a thousand entries."""
+    request, operation = inspected.request, inspected.operation
+    if request is None:
+        return _REFUSED_OVERHEAD_BYTES + len(data)
+    items = 0
+    if isinstance(request, ReportPinned):
+        items = len(request.entries)
+    elif isinstance(request, Join):
+        items = len(request.tags) + len(request.addresses)
+    elif isinstance(operation, PinOperation):
+        items = len(operation.metadata) + len(operation.user_allocations) + len(operation.origins)
+    return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
 
 
 def _subject(inspected: Inspected) -> Digest:

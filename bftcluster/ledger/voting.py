@@ -1,7 +1,8 @@
 """Collects approvals on the log: proposals, more approvals, rejections.
 
 A rejection is final for its maintainer: approvals have no date, so an approval from before could
-be replayed to undo it. A proposal dies when its threshold is out of reach.
+be replayed to undo it. A proposal dies when its threshold is out of reach, and when nobody approves
+it any more: its proposer withdrew it.
 """
 
 from dataclasses import replace
@@ -64,7 +65,7 @@ def approve(
 def reject(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
 ) -> Outcome:
-    """Count one rejection, in place of an approval; close the proposal if it can pass no more."""
+    """Count one rejection, in place of an approval; close what is withdrawn or can pass no more."""
     record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
@@ -78,10 +79,12 @@ def reject(
         rejections=tuple(sorted(rejections, key=_by_maintainer)),
     )
     policy = execution.state.policy
-    if len(rejections) > policy.rejections_max:
+    is_withdrawn = not record.approvals
+    if is_withdrawn or len(rejections) > policy.rejections_max:
         burn(execution, record.intent)
         _close(execution, record, ProposalState.REJECTED)
-        return Outcome(OutcomeCode.REJECTED, f"{len(rejections)} rejections", digest)
+        detail = "withdrawn" if is_withdrawn else f"{len(rejections)} rejections"
+        return Outcome(OutcomeCode.REJECTED, detail, digest)
     execution.state.put_proposal(record)
     detail = f"{len(rejections)} of {policy.rejections_max + 1} rejections"
     return Outcome(OutcomeCode.REJECTION_COUNTED, detail, digest)

@@ -153,6 +153,21 @@ def test_a_rejected_intent_is_dead_for_certificates_too(world: World, intent: In
     assert world.do(Submit(certificate=certificate)).code is OutcomeCode.REPLAYED
 
 
+def test_a_proposer_alone_withdraws_what_nobody_else_approved(world: World, intent: Intent) -> None:
+    withdrawn = world.do(no(intent, ALICE))
+
+    assert (withdrawn.code, withdrawn.detail) == (OutcomeCode.REJECTED, "withdrawn")
+    assert world.ledger.head.proposals_open == 0
+    assert world.do(yes(intent, BOB)).code is OutcomeCode.REPLAYED
+
+
+def test_a_proposer_does_not_withdraw_what_others_approved(world: World, intent: Intent) -> None:
+    world.do(yes(intent, BOB))
+
+    assert world.do(no(intent, ALICE)).code is OutcomeCode.REJECTION_COUNTED
+    assert record_of(world, intent).approvers == (BOB.public_key,)
+
+
 def test_rejecting_twice_counts_once(world: World, intent: Intent) -> None:
     world.do(no(intent, BOB))
 
