@@ -36,6 +36,7 @@ from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
+from bftcluster.node.log_budget import LogBudget
 from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.pinset import Pinset
@@ -113,7 +114,10 @@ class Peer:
             me=parts.me, reader=parts.store.reader, configured=parts.config.addresses()
         )
         self._pinset = Pinset(parts.store.reader)
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier)
+        self._log_budget = LogBudget.of(parts, self._clock)
+        self._gateway = Gateway(
+            inbox=self._inbox, verifier=parts.verifier, closed=self._log_budget.problem
+        )
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks, send=partial(self._network_send, StreamClass.BLOCKS)
@@ -176,6 +180,7 @@ class Peer:
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
+            nursery.start_soon(self._log_budget.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -272,7 +277,11 @@ class Peer:
             parts=parts,
             pinset=self._pinset,
             standing=Standing(
-                parts=parts, contacts=self._contacts, network=self._network, clock=self._clock
+                parts=parts,
+                contacts=self._contacts,
+                network=self._network,
+                clock=self._clock,
+                log_budget=self._log_budget,
             ),
             gateway=self._gateway,
             tracker=self._tracker,

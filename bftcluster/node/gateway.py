@@ -5,7 +5,7 @@ anything, handed to the replica, and its outcome is handed back once it was exec
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -40,9 +40,23 @@ class Ordered:
 class Gateway:
     """Submits requests and waits for them."""
 
-    def __init__(self, *, inbox: Inbox[Event], verifier: ApprovalVerifier) -> None:
+    def __init__(
+        self,
+        *,
+        inbox: Inbox[Event],
+        verifier: ApprovalVerifier,
+        closed: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            inbox: Of the replica.
+            verifier: What judges requests.
+            closed: Returns why nothing is taken from clients now; empty if everything is.
+        """
         self._inbox = inbox
         self._verifier = verifier
+        self._closed = closed
         self._waiters: Waiters[Ordered] = Waiters()
 
     def problem(self, request: bytes) -> str:
@@ -62,6 +76,10 @@ class Gateway:
         if isinstance(inspected.approvers, SigningError):
             return str(inspected.approvers)
         return "its signature is wrong, or its signer is not of this cluster"
+
+    def client_problem(self, request: bytes) -> str:
+        """Return why a client's request is not taken; empty if it may be."""
+        return self._closed() or self.problem(request)
 
     async def submit(self, request: bytes) -> Outcome | None:
         """Hand a request to the replica, waiting while it has too much to do.

@@ -96,13 +96,8 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        ledger = Ledger(
-            genesis,
-            store,
-            verifier,
-            keeps_earlier=config.is_log_cut,
-            read=store.reader.get,
-        )
+        read, is_cut = store.reader.get, config.is_log_cut
+        ledger = Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
         checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,

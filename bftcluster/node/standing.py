@@ -11,6 +11,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.contacts import Contacts
+from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.replica_loop import Clock
@@ -24,7 +25,16 @@ NOT_ADMITTED: Final = "not admitted"
 class Standing:
     """Answers from the ledger's rows, the replica and the links, as of now."""
 
-    def __init__(self, *, parts: Parts, contacts: Contacts, network: Network, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        contacts: Contacts,
+        network: Network,
+        clock: Clock,
+        log_budget: LogBudget,
+    ) -> None:
+        self._log_budget = log_budget
         self._parts = parts
         self._contacts = contacts
         self._network = network
@@ -50,6 +60,10 @@ class Standing:
         if reached < membership.quorum:
             return f"reaches {reached} of {membership.n} replicas, needs {membership.quorum}"
         return ""
+
+    def log_use(self) -> LogUse:
+        """Return how much of its budget the log has used."""
+        return self._log_budget.use()
 
     def own_record(self) -> PeerRecord:
         """Return this peer as the ledger knows it, or as it would."""

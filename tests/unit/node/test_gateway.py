@@ -164,3 +164,15 @@ async def test_a_proposal_by_a_stranger_is_a_problem_whatever_the_state(
     request = door.world.propose(door.world.intent(PIN), MALLORY).to_bytes()
 
     assert "its signer is not of this cluster" in door.gateway.problem(request)
+
+
+async def test_a_peer_whose_log_is_full_takes_nothing_from_clients_and_still_speaks() -> None:
+    world = World()
+    gateway = Gateway(
+        inbox=Inbox(external_max=10), verifier=world.verifier, closed=lambda: "the log is full"
+    )
+    request = world.submit(PIN).to_bytes()
+
+    assert gateway.client_problem(request) == "the log is full"
+    assert gateway.problem(request) == ""
+    assert await gateway.submit(world.join(PEERS[0]).to_bytes()) is None
