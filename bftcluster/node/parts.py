@@ -96,8 +96,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        read, is_cut = store.reader.get, config.is_log_cut
-        ledger = Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
+        ledger = _open_ledger(config, genesis, store, verifier)
         checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
@@ -130,6 +129,13 @@ def open_parts(config: Config) -> Iterator[Parts]:
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
         )
+
+
+def _open_ledger(
+    config: Config, genesis: Genesis, store: LedgerStore, verifier: ApprovalVerifier
+) -> Ledger:
+    is_cut, read = config.is_log_cut, store.reader.get
+    return Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
 
 
 def load_genesis(path: Path) -> Genesis:
