@@ -195,6 +195,7 @@ class Config:
         for text in self.api.listen:
             parse_address(text, key="api.listen")
         parse_size(self.storage.quota, key="storage.quota")
+        parse_size(self.storage.log_budget, key="storage.log_budget")
         rate = parse_size(self.network.state_rate_max, key="network.state_rate_max")
         if rate < STATE_RATE_MIN_BYTES_PER_S:
             raise ConfigError(
