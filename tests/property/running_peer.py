@@ -108,7 +108,7 @@ class Running:
             for path in (*READS, *paths):
                 answer = await http.get(path)
                 assert answer.status_code < 500 or path == "/health", (path, answer.text)
-                for line in answer.text.splitlines():
+                for line in filter(None, answer.text.split("\n")):
                     json.loads(line)
 
     async def settle(self) -> None:
