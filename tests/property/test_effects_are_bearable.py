@@ -59,13 +59,19 @@ TEXTS = st.text(max_size=20) | st.sampled_from(
         "a\tb",
     ]
 )
+
+
+def pin_of(replication: int, **options: object) -> PinOperation:
+    """A pin with the same replication at least and at most."""
+    return PinOperation(replication_min=replication, replication_max=replication, **options)
+
+
 PINS = st.builds(
-    PinOperation,
+    pin_of,
     cid=CIDS,
     name=TEXTS,
     mode=st.sampled_from(PinMode),
-    replication_min=st.sampled_from([-1, 0]),
-    replication_max=st.sampled_from([-1, 0]),
+    replication=st.sampled_from([-1, 0]),
     metadata=st.dictionaries(TEXTS.filter(bool).map(lambda t: t[:100]), TEXTS, max_size=3).map(
         lambda pairs: tuple(sorted(pairs.items()))
     ),
@@ -73,7 +79,7 @@ PINS = st.builds(
     expire_at_ms=st.sampled_from([0, SOON_MS, TIME_MAX_MS - 1, TIME_MAX_MS]),
     origins=st.sampled_from([(), ("/p2p/",), ("/unix/x\x00/p2p/\n",)]),
     pin_update=st.none() | CIDS,
-).filter(lambda op: op.replication_min == op.replication_max)
+)
 ADDRESSES = st.sampled_from(
     [
         (),
@@ -161,7 +167,7 @@ async def bear(
 
 
 @settings(
-    max_examples=6,
+    max_examples=5,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
