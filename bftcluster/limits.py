@@ -61,6 +61,23 @@ came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
+PROPOSALS_SIZE_PER_MAINTAINER_MAX_BYTES: Final = 64 << 20
+"""Of the intents of one maintainer's open proposals."""
+REJECTED_PER_MAINTAINER_MAX: Final = 20_000
+"""Rejected proposals of one maintainer whose intents have not expired: a small row each."""
+PROPOSALS_PER_HOUR_MAX: Final = 20_000
+"""Of one maintainer, those that were executed left out."""
+PROPOSALS_SIZE_PER_HOUR_MAX_BYTES: Final = 128 << 20
+PEER_REQUESTS_PER_HOUR_MAX: Final = 60_000
+"""Joins and reports of one peer: one who hurries a change of members makes 45,000."""
+PEER_SIZE_PER_HOUR_MAX_BYTES: Final = 32 << 20
+"""Of one peer, first reports about pins left out."""
+COMING_MEMORY_MAX_BYTES: Final = 8 << 20
+"""Names of proposals that came and were not executed yet."""
+TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
+"""Approved intents that the state refused."""
+SEEN_INTENTS_MAX: Final = 131_072
+"""Of each of two generations: at 2,500 pins a second, the last minute or two."""
 SWEEP_ROWS_MAX: Final = 1000
 """Expired rows removed after one batch: more than a batch can add."""
 SWEEP_INTERVAL_MS: Final = 1000

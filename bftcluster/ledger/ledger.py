@@ -21,6 +21,7 @@ from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.sweeping import due_ms
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wanting import Wanting
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import EpochStart
@@ -50,6 +51,7 @@ class Ledger:
         verifier: ApprovalVerifier,
         *,
         keeps_earlier: bool = False,
+        read: Read | None = None,
     ) -> None:
         """Continue from what the store holds.
 
@@ -60,6 +62,8 @@ class Ledger:
             keeps_earlier: Keep the states of some checkpoints before the last one always. Needed
                 where logs are cut: while the last checkpoint waits for the vote of one who lags, it
                 is certified by nobody, and the one before is all that this one can go on from.
+            read: Reads rows as of the last flush, in any thread; by default the store's own, which
+                one thread may use.
 
         Raises:
             ConfigError: The store holds nothing, or another cluster's state.
@@ -80,6 +84,7 @@ class Ledger:
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
+        verifier.follow(Wanting(self._state, read or store.get).refusal)
 
     @property
     def head(self) -> Head:

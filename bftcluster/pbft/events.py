@@ -34,10 +34,10 @@ class Application(Protocol):
         ...
 
     def is_wanted(self, request: bytes) -> bool:
-        """Return whether, as far as our state knows, ordering ``request`` could change anything.
+        """Return whether ordering ``request`` could change anything, as far as our state knows.
 
-        Asked where a request comes in, where it is relayed, and before it is proposed. Never a
-        reason to refuse a batch: another state may know otherwise.
+        Asked before a request is taken in, passed on or proposed; never a reason to refuse a batch
+        that others proposed, since one who lags would refuse what is right.
         """
         ...
 
