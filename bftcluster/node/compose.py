@@ -342,11 +342,11 @@ class Peer:
     async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self._network.send(peer, stream_class, frame)
 
-    def _send_all(self, outbounds: Sequence[Outbound]) -> None:
-        everybody = self._contacts.peers
+    def _send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
+        all_voters = [PeerId(voter) for voter in voters]
         self._network.send_all(
             (
-                everybody if outbound.to is None else (PeerId(outbound.to),),
+                all_voters if outbound.to is None else (PeerId(outbound.to),),
                 _LANES[outbound.lane],
                 outbound.frame,
             )

@@ -13,6 +13,7 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
 from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX
 from bftcluster.pbft.batches import Batch
+from bftcluster.pbft.body_asker import BodyAsker
 from bftcluster.pbft.certificates import (
     CommitCertificate,
     check_certificate,
@@ -21,11 +22,11 @@ from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
     Entries,
-    FetchBody,
     FetchEntries,
     LogEntry,
     StableCheckpoint,
@@ -52,11 +53,11 @@ class CatchUp:
     """Statuses, retransmission, and fetching what we missed."""
 
     __slots__ = (
-        "_bodies_asked_ms",
-        "_body_source",
+        "_body_asker",
         "_checkpoints",
         "_core",
         "_fetch",
+        "_following",
         "_is_log_gone",
         "_late",
         "_normal_case",
@@ -64,7 +65,7 @@ class CatchUp:
         "_refused",
         "_state_asked",
         "_state_asked_ms",
-        "_status_due_ms",
+        "_status_said_ms",
         "_view_changer",
     )
 
@@ -74,17 +75,18 @@ class CatchUp:
         normal_case: NormalCase,
         checkpoints: Checkpoints,
         view_changer: ViewChanger,
+        following: Following,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
         self._checkpoints = checkpoints
         self._view_changer = view_changer
-        self._status_due_ms = 0
+        self._following = following
+        self._status_said_ms: int | None = None
         self._fetch: _Fetch | None = None
         self._reading: dict[ReplicaId, Seq] = {}
         """Peers for whom the shell reads the log, and from where."""
-        self._bodies_asked_ms: int | None = None
-        self._body_source = 0
+        self._body_asker = BodyAsker(core)
         self._refused: set[ReplicaId] = set()
         """Sources whose log does not reach back to where we are, in this round of asking."""
         self._late: set[ReplicaId] = set()
@@ -101,10 +103,10 @@ class CatchUp:
         due_ms = self._status_due_ms
         if self._fetch is not None:
             due_ms = min(due_ms, self._fetch.deadline_ms)
-        if self._core.wanted:
-            asked_ms = self._bodies_asked_ms
-            wait_ms = self._core.settings.fetch_timeout_ms
-            due_ms = min(due_ms, self._core.now_ms if asked_ms is None else asked_ms + wait_ms)
+        elif self._following.deadline_ms is not None and not self._has_backlog:
+            due_ms = min(due_ms, self._following.deadline_ms)
+        if self._body_asker.deadline_ms is not None:
+            due_ms = min(due_ms, self._body_asker.deadline_ms)
         return due_ms
 
     @property
@@ -116,8 +118,8 @@ class CatchUp:
         """Do what is due."""
         core = self._core
         if core.now_ms >= self._status_due_ms:
-            self.say_status(None)
-            self._status_due_ms = core.now_ms + core.settings.status_interval_ms
+            self._status_said_ms = core.now_ms
+            self._say_where_we_are()
             if self._fetch is None:
                 self._refused.clear()
                 self._late.clear()
@@ -126,49 +128,38 @@ class CatchUp:
             self._late.add(late)
             self._fetch = None
             self.fetch_if_behind(after=late)
-        self._ask_for_bodies()
+        self._following.go_on(is_busy=self._fetch is not None or self._has_backlog)
+        self._body_asker.on_time()
         self._fetch_state()
 
-    def say_status(self, to: ReplicaId | None) -> None:
-        """Send where we are."""
+    @property
+    def _status_due_ms(self) -> int:
+        """When to say where we are: seldom, if we do not vote and nobody waits for us."""
         core = self._core
-        status = Status(
-            core.epoch, core.view, core.target_view, core.log.low, core.decided, core.executed
-        )
-        core.out.send_early(to, status.frame(), Lane.SYNC)
+        if self._status_said_ms is None:
+            return core.now_ms
+        settings = core.settings
+        is_heeded = core.is_member or core.is_silent
+        wait_ms = settings.status_interval_ms if is_heeded else settings.follow_compare_ms
+        return self._status_said_ms + wait_ms
 
-    def _ask_for_bodies(self) -> None:
-        """Ask one source after the other for batches that slots wait for."""
+    def _say_where_we_are(self) -> None:
+        """Tell all voters; if we do not vote, ask one by it whether there is more."""
         core = self._core
-        if not core.wanted:
-            self._bodies_asked_ms = None
+        if core.is_member or core.is_silent:
+            self._say_status(None)
             return
-        if self._bodies_asked_ms is None:
-            self._bodies_asked_ms = core.now_ms
-            self._body_source = core.membership.replicas.index(core.primary)
-            if not self._is_reproposal_wanted():
-                return  # A fresh batch is usually right behind its PRE-PREPARE.
-        elif core.now_ms < self._bodies_asked_ms + core.settings.fetch_timeout_ms:
-            return
-        self._bodies_asked_ms = core.now_ms
-        replicas = core.membership.replicas
-        others = replicas[self._body_source :] + replicas[: self._body_source]
-        others = tuple(replica for replica in others if replica != core.me)
-        if not others:
-            return
-        source = others[0]
-        self._body_source = (replicas.index(source) + 1) % len(replicas)
-        for digest in list(core.wanted)[: core.settings.slots_in_flight_max]:
-            core.out.send_early(source, FetchBody(digest).frame(), Lane.SYNC)
+        witness = self._following.witness()
+        if witness is not None:
+            self._say_status(witness)
 
-    def _is_reproposal_wanted(self) -> bool:
-        """Whether a NEW-VIEW orders a batch that we do not hold."""
-        slots = (self._core.log.slots.get(seq) for seq in self._core.wanted.values())
-        return any(slot is not None and slot.reproposed for slot in slots)
+    def _say_status(self, to: ReplicaId | None) -> None:
+        self._core.out.send_early(to, self._core.status().frame(), Lane.SYNC)
 
     def on_status(self, sender: ReplicaId, status: Status) -> Verdict:
         """Help a peer that stands still, and notice when it is us."""
         core = self._core
+        self._following.on_status(sender)
         if sender not in core.membership.replicas:
             return self._on_follower(sender, status)
         before = core.peers.get(sender)
@@ -200,7 +191,7 @@ class CatchUp:
     def _tell(self, peer: ReplicaId) -> None:
         """Let a lagging peer know that we are ahead, so that it can ask."""
         if self._core.may_answer(peer, Answer.STATUS):
-            self.say_status(peer)
+            self._say_status(peer)
 
     def _resend_votes(self, peer: ReplicaId, status: Status) -> None:
         """Send our votes for the next slots that ``peer`` has not decided."""
@@ -238,12 +229,10 @@ class CatchUp:
 
     def fetch_if_behind(self, *, after: ReplicaId | None = None) -> None:
         """Ask a peer that is ahead for log entries; the one after ``after`` in membership order."""
-        core, settings = self._core, self._core.settings
+        core = self._core
         if self._fetch is not None:
             return
-        if core.decided >= core.epochs.horizon:
-            return
-        if core.decided - core.executed > _BACKLOG_FETCHES_MAX * settings.fetch_entries_max:
+        if self._has_backlog:
             return
         replicas = core.membership.replicas
         start = replicas.index(after) + 1 if after in replicas else 0
@@ -255,6 +244,13 @@ class CatchUp:
                 self._ask(replica)
                 return
         self._is_log_gone = self._is_log_gone or bool(self._refused)
+
+    @property
+    def _has_backlog(self) -> bool:
+        """Whether our executor must go on, before more is of use or can be checked."""
+        core = self._core
+        backlog_max = _BACKLOG_FETCHES_MAX * core.settings.fetch_entries_max
+        return core.decided >= core.epochs.horizon or core.decided - core.executed > backlog_max
 
     def _fetch_state(self) -> None:
         """Have the latest certified state fetched, if the log would take too long or is gone."""
@@ -313,10 +309,13 @@ class CatchUp:
 
     def on_entries(self, sender: ReplicaId, message: Entries) -> Verdict:
         """Check each entry's certificate and hand its batch out."""
-        core, fetch = self._core, self._fetch
-        if fetch is None or sender != fetch.source or message.first != fetch.first:
+        core, fetch, decided_before = self._core, self._fetch, self._core.decided
+        if fetch is not None and (sender, message.first) == (fetch.source, fetch.first):
+            self._fetch = None
+        elif self._following.is_answer(sender, message.first):
+            fetch = None
+        else:
             return Verdict.UNSOLICITED
-        self._fetch = None
         if not message.entries:
             self._refused.add(sender)
             self.fetch_if_behind(after=sender)
@@ -332,9 +331,14 @@ class CatchUp:
             except ClusterError as exc:
                 core.out.report(Verdict.WRONG_ENTRY, sender, str(exc))
                 self._refused.add(sender)
+                if fetch is None:
+                    self._following.change_source()
                 self.fetch_if_behind(after=sender)
                 return Verdict.WRONG_ENTRY
         self._normal_case.go_on()
+        if fetch is None:
+            return Verdict.ACCEPTED
+        self._following.on_fetched(decided_before)
         status = core.peers.get(sender)
         if status is not None and status.executed > core.decided:
             self.fetch_if_behind(after=self._before(sender))
@@ -359,6 +363,7 @@ class CatchUp:
         if batch_digest(entry.batch) != certificate.digest:
             raise ClusterError(f"the batch of entry {entry.seq} is not the certified one")
         check_certificate(certificate, core.epochs.of(entry.seq), core.signatures)
+        core.note_decided_view(certificate.epoch, certificate.view)
         batch = Batch.from_bytes(entry.batch)
         slot = core.log.slots.get(entry.seq)
         if slot is not None:

@@ -9,12 +9,14 @@ from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
+from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
     Entries,
     FetchBody,
     FetchEntries,
+    Follow,
     Message,
     Probe,
     Requests,
@@ -41,6 +43,7 @@ class Inbox:
         "_catch_up",
         "_checkpoints",
         "_core",
+        "_followers",
         "_normal_case",
         "_probation",
         "_proposer",
@@ -57,6 +60,7 @@ class Inbox:
         proposer: Proposer,
         view_changer: ViewChanger,
         catch_up: CatchUp,
+        followers: Followers,
         probation: Probation,
     ) -> None:
         self._core = core
@@ -65,6 +69,7 @@ class Inbox:
         self._proposer = proposer
         self._view_changer = view_changer
         self._catch_up = catch_up
+        self._followers = followers
         self._probation = probation
         self._stash = Stash()
 
@@ -130,7 +135,6 @@ class Inbox:
 
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
         """Judge what proves itself or is a mere hint: anybody whom the transport lets in."""
-        core = self._core
         match message:
             case Body(batch=batch):
                 return self._on_body(sender, batch)
@@ -142,14 +146,8 @@ class Inbox:
                 return self._on_vouch(sender, message)
             case Status():
                 return self._catch_up.on_status(sender, message)
-            case FetchBody(digest=digest):
-                body = core.log.bodies.get(digest)
-                count_max = 2 * core.settings.slots_in_flight_max
-                if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
-                    core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
-                return Verdict.ACCEPTED
-            case FetchEntries():
-                return self._catch_up.on_fetch_entries(sender, message)
+            case FetchBody() | FetchEntries() | Follow():
+                return self._on_question(sender, message)
             case Entries():
                 return self._catch_up.on_entries(sender, message)
             case StableCheckpoint(certificate=certificate):
@@ -158,6 +156,21 @@ class Inbox:
                 raise AssertionError("judged elsewhere")
             case _:
                 assert_never(message)
+
+    def _on_question(
+        self, sender: ReplicaId, message: FetchBody | FetchEntries | Follow
+    ) -> Verdict:
+        """Answer one who misses something, within bounds."""
+        core = self._core
+        if isinstance(message, Follow):
+            return self._followers.on_follow(sender, message)
+        if isinstance(message, FetchEntries):
+            return self._catch_up.on_fetch_entries(sender, message)
+        body = core.log.bodies.get(message.digest)
+        count_max = 2 * core.settings.slots_in_flight_max
+        if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
+            core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
+        return Verdict.ACCEPTED
 
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
         if sender not in self._core.membership.replicas:

@@ -31,6 +31,7 @@ ENTRIES: Final = 15
 STABLE: Final = 16
 PROBE: Final = 17
 VOUCH: Final = 18
+FOLLOW: Final = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,19 @@ class FetchEntries:
     def frame(self) -> bytes:
         """Return the bytes on the wire."""
         return codec.encode([FETCH_ENTRIES, self.first, self.count])
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Please send me log entries from ``first`` on, as soon as there are any."""
+
+    first: Seq
+    stable: Seq
+    """The asker's stable checkpoint: if there is a later one, it is sent too."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([FOLLOW, self.first, self.stable])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +216,7 @@ Message: TypeAlias = (
     | Status
     | FetchBody
     | FetchEntries
+    | Follow
     | Entries
     | StableCheckpoint
     | Probe
@@ -274,6 +289,9 @@ def _parse_sync(value: list[Any]) -> Message:
             return Probe(shapes.counter(nonce))
         case 18:
             return _parse_vouch(value)
+        case 45:
+            _, first, stable = shapes.array(value, 3, "a question of a follower")
+            return Follow(shapes.seq(first), shapes.seq(stable))
         case _:
             raise MalformedMessageError(f"unknown frame kind {value[0]}")
 

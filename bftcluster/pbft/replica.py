@@ -23,6 +23,8 @@ from bftcluster.pbft.events import (
     RequestSubmitted,
     Tick,
 )
+from bftcluster.pbft.followers import Followers
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
@@ -87,8 +89,13 @@ class Replica:
         )
         self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
         self._catch_up = CatchUp(
-            self._core, self._normal_case, self._checkpoints, self._view_changer
+            self._core,
+            self._normal_case,
+            self._checkpoints,
+            self._view_changer,
+            Following(self._core),
         )
+        self._followers = Followers(self._core)
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         self._is_first_start = not recovered.records
@@ -103,6 +110,7 @@ class Replica:
             proposer=self._proposer,
             view_changer=self._view_changer,
             catch_up=self._catch_up,
+            followers=self._followers,
             probation=self._probation,
         )
 
@@ -203,7 +211,7 @@ class Replica:
         core = self._core
         assert now_ms >= core.now_ms, "the clock is monotonic"
         if core.halt is not None:
-            return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
+            return core.out.flush((), now_ms + core.settings.status_interval_ms, core.halt)
         core.now_ms = now_ms
         core.wall_ms = wall_ms
         for event in events:
@@ -264,13 +272,18 @@ class Replica:
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
         self._catch_up.on_time()
+        self._followers.look_after()
         deadline_ms = min(self._catch_up.deadline_ms, self._suspicion.deadline_ms)
-        for due_ms in (self._proposer.deadline_ms, self._view_changer.deadline_ms):
+        for due_ms in (
+            self._proposer.deadline_ms,
+            self._view_changer.deadline_ms,
+            self._followers.deadline_ms,
+        ):
             if due_ms is not None and due_ms < deadline_ms:
                 deadline_ms = due_ms
         if core.halt is not None:
             core.out.keep_reports_only()
-        return core.out.flush(max(deadline_ms, core.now_ms + 1), core.halt)
+        return core.out.flush(core.voters, max(deadline_ms, core.now_ms + 1), core.halt)
 
 
 def _new_core(
