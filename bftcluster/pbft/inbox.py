@@ -8,11 +8,13 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.events import Lane
 from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
+    Doubt,
     Entries,
     FetchBody,
     FetchEntries,
@@ -29,6 +31,7 @@ from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
@@ -43,11 +46,13 @@ class Inbox:
         "_catch_up",
         "_checkpoints",
         "_core",
+        "_doubts",
         "_followers",
         "_normal_case",
         "_probation",
         "_proposer",
         "_stash",
+        "_suspicion",
         "_view_changer",
     )
 
@@ -59,6 +64,8 @@ class Inbox:
         checkpoints: Checkpoints,
         proposer: Proposer,
         view_changer: ViewChanger,
+        doubts: Doubts,
+        suspicion: Suspicion,
         catch_up: CatchUp,
         followers: Followers,
         probation: Probation,
@@ -68,6 +75,8 @@ class Inbox:
         self._checkpoints = checkpoints
         self._proposer = proposer
         self._view_changer = view_changer
+        self._doubts = doubts
+        self._suspicion = suspicion
         self._catch_up = catch_up
         self._followers = followers
         self._probation = probation
@@ -112,6 +121,7 @@ class Inbox:
         if sender not in core.membership.replicas:
             return Verdict.NOT_A_MEMBER
         if isinstance(message, ViewChange):
+            self._suspicion.look_again()
             return self._view_changer.on_view_change(sender, message)
         if isinstance(message, NewView):
             return self._view_changer.on_new_view(sender, message, frame)
@@ -144,6 +154,9 @@ class Inbox:
                 return self._probation.on_probe(sender, message)
             case Vouch():
                 return self._on_vouch(sender, message)
+            case Doubt():
+                self._suspicion.look_again()
+                return self._doubts.on_doubt(sender, message)
             case Status():
                 return self._catch_up.on_status(sender, message)
             case FetchBody() | FetchEntries() | Follow():

@@ -32,6 +32,7 @@ STABLE: Final = 16
 PROBE: Final = 17
 VOUCH: Final = 18
 FOLLOW: Final = 45
+DOUBT: Final = 46
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,21 @@ class Status:
                 self.executed,
             ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The sender would give up its view if others did: it is repeated as long as that holds.
+
+    It binds nobody, so it is not signed; who says it is what the transport vouches for.
+    """
+
+    epoch: Epoch
+    view: View
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([DOUBT, self.epoch, self.view])
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +233,7 @@ Message: TypeAlias = (
     | FetchBody
     | FetchEntries
     | Follow
+    | Doubt
     | Entries
     | StableCheckpoint
     | Probe
@@ -292,6 +309,9 @@ def _parse_sync(value: list[Any]) -> Message:
         case 45:
             _, first, stable = shapes.array(value, 3, "a question of a follower")
             return Follow(shapes.seq(first), shapes.seq(stable))
+        case 46:
+            _, epoch, view = shapes.array(value, 3, "a doubt")
+            return Doubt(shapes.epoch(epoch), shapes.view(view))
         case _:
             raise MalformedMessageError(f"unknown frame kind {value[0]}")
 

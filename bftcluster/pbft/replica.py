@@ -9,6 +9,7 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core, Outbox, Place
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -87,7 +88,8 @@ class Replica:
         self._view_changer = ViewChanger(
             self._core, self._normal_case, self._checkpoints, self._proposer
         )
-        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
+        self._doubts = Doubts(self._core, self._view_changer)
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer, self._doubts)
         self._catch_up = CatchUp(
             self._core,
             self._normal_case,
@@ -109,6 +111,8 @@ class Replica:
             checkpoints=self._checkpoints,
             proposer=self._proposer,
             view_changer=self._view_changer,
+            doubts=self._doubts,
+            suspicion=self._suspicion,
             catch_up=self._catch_up,
             followers=self._followers,
             probation=self._probation,

@@ -4,8 +4,9 @@ Only for something it demonstrably should have done: a request that every replic
 proposal of its own that does not get decided. Never when it is us who lag behind.
 """
 
-from bftcluster.ids import Seq, View
+from bftcluster.ids import Seq
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.pool import Pending
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.view_change import ViewChanger
@@ -21,14 +22,29 @@ much later: a primary that censors one client is not excused by its service to t
 _PATIENCE_WITH_BACKLOG_TIMEOUTS = 16
 """The same, if nothing shows that the primary is unfair: it may just have a backlog."""
 
+_NOTICE_PART = 8
+"""The last eighth of the primary's time begins with saying that it runs out: when it has, it is
+known whether others think so, and no time is lost by asking."""
+
 
 class Suspicion:
     """Times requests and open slots, and asks for the next view when one is overdue."""
 
-    __slots__ = ("_alone_ms", "_check_ms", "_core", "_proposer", "_relay_ms", "_view_changer")
+    __slots__ = (
+        "_alone_ms",
+        "_check_ms",
+        "_core",
+        "_doubts",
+        "_proposer",
+        "_relay_ms",
+        "_view_changer",
+    )
 
-    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
+    def __init__(
+        self, core: Core, proposer: Proposer, view_changer: ViewChanger, doubts: Doubts
+    ) -> None:
         self._core = core
+        self._doubts = doubts
         self._proposer = proposer
         self._view_changer = view_changer
         self._check_ms = 0
@@ -41,6 +57,10 @@ class Suspicion:
     def deadline_ms(self) -> int:
         """When to look again."""
         return self._check_ms
+
+    def look_again(self) -> None:
+        """Have the primary judged in this step: others doubt it, or have given it up."""
+        self._check_ms = self._core.now_ms
 
     def on_time(self) -> None:
         """Relay what waits too long; give up a primary that ignores what was relayed."""
@@ -58,10 +78,15 @@ class Suspicion:
         due_ms = self._due_ms()
         if due_ms is None:
             return
-        if core.now_ms < due_ms:
-            self._check_ms = min(self._check_ms, due_ms)
+        notice_ms = due_ms - self._view_changer.timeout_ms // _NOTICE_PART
+        if core.now_ms < notice_ms:
+            self._check_ms = min(self._check_ms, notice_ms)
         elif not self._lags():
-            self._view_changer.give_up(View(core.view + 1))
+            self._doubts.say()
+            if core.now_ms < due_ms:
+                self._check_ms = min(self._check_ms, due_ms)
+            else:
+                self._doubts.give_up_together()
 
     def _relay_overdue(self) -> None:
         core, timeout_ms = self._core, self._core.settings.request_timeout_ms

@@ -84,6 +84,10 @@ class ViewChanger:
             return self._resend_ms
         return min(self._resend_ms, self._quorum_ms + self.timeout_ms)
 
+    def leavers(self) -> set[ReplicaId]:
+        """Return who has given up our view, as far as they told us."""
+        return {r for r, change in self._wishes.items() if change.view > self._core.view}
+
     def note_progress(self) -> None:
         """Something was decided in the view: its primary works."""
         self._failures = 0
