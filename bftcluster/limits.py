@@ -122,6 +122,8 @@ ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 CLAIMS_MAX: Final = 4_096
 """Slots one VIEW-CHANGE or NEW-VIEW speaks of: more than any window."""
 EVIDENCE_SIZE_MAX_BYTES: Final = 1_024
+VOUCH_VOTES_MAX: Final = 4
+"""Votes of the asker that one answer to its question shows."""
 VOTE_FRAME_MAX_BYTES: Final = 256
 STATE_HELPERS_MAX: Final = 16
 """Peers that are asked for a state without having signed it: they say that they have it."""

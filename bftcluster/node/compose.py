@@ -17,7 +17,7 @@ from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.outcomes import Effect
@@ -75,7 +75,7 @@ def run_peer(directory: Path) -> None:
     Raises:
         ClusterError: It cannot start, or cannot go on.
     """
-    assert_enabled()
+    require_assertions()
     config = Config.load(directory)
     configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
     while _run_once(config):
@@ -92,15 +92,6 @@ def _run_once(config: Config) -> bool:
         except* ClusterError as group:
             raise _first(group) from group
         return peer.has_new_state
-
-
-def assert_enabled() -> None:
-    """Refuse to run under ``python -O``: assertions guard the protocol in production."""
-    try:
-        assert False, "assertions are on"  # noqa: B011, PT015 - this is what is being asked
-    except AssertionError:
-        return
-    raise RuntimeError("bftcluster must not run with assertions off (python -O)")
 
 
 class Peer:

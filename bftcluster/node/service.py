@@ -137,6 +137,7 @@ class NodeService:
             tracker=self._tracker.counts(),
             uptime_ms=self._clock.now_ms() - self._started_ms,
             problem=self.problem(),
+            silence=replica.silence,
         )
 
     async def members(self) -> Sequence[MemberView]:

@@ -18,7 +18,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
+from bftcluster.pbft.events import Lane, LogReadRequest, Outbound, StateFetch
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -128,12 +128,12 @@ class CatchUp:
         self._fetch_state()
 
     def say_status(self, to: ReplicaId | None) -> None:
-        """Send where we are."""
+        """Send where we are, once that is durable: others tell us of it if we forget it."""
         core = self._core
         status = Status(
             core.epoch, core.view, core.target_view, core.log.low, core.decided, core.executed
         )
-        core.out.send_early(to, status.frame(), Lane.SYNC)
+        core.out.messages.append(Outbound(to, Lane.SYNC, status.frame()))
 
     def _ask_for_bodies(self) -> None:
         """Ask one source after the other for batches that slots wait for."""
@@ -361,6 +361,9 @@ class CatchUp:
         if batch_digest(entry.batch) != certificate.digest:
             raise ClusterError(f"the batch of entry {entry.seq} is not the certified one")
         check_certificate(certificate, core.epochs.of(entry.seq), core.signatures)
+        for vote in certificate.votes():
+            if vote.replica == core.me:
+                core.recognise(vote)
         batch = Batch.from_bytes(entry.batch)
         slot = core.log.slots.get(entry.seq)
         if slot is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bftcluster.errors import SigningError
-from bftcluster.ids import Digest, Seq, View
+from bftcluster.ids import Digest, ReplicaId, Seq, View
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate, check_certificate
 from bftcluster.pbft.core import Core
@@ -162,12 +162,21 @@ class Checkpoints:
             check_certificate(certificate, owner, core.signatures)
         except SigningError:
             return Verdict.BAD_CERTIFICATE
+        for vote in certificate.votes():
+            if vote.replica == core.me:
+                core.recognise(vote)
         self._adopt(certificate)
         return Verdict.ACCEPTED
 
     def restore(self, certificate: CheckpointCertificate) -> None:
         """Start from a stable checkpoint of an earlier life."""
         self._stabilise(certificate)
+
+    def votes_of(self, voter: ReplicaId) -> list[Vote]:
+        """Return the votes of ``voter`` that no certificate has replaced yet, and the last's."""
+        stable = () if self._core.stable is None else self._core.stable.votes()
+        pending = (votes.votes[voter] for votes in self._votes.values() if voter in votes.votes)
+        return [*pending, *(vote for vote in stable if vote.replica == voter)]
 
     def pending_votes(self, above: Seq) -> list[Vote]:
         """Return our votes above ``above`` that are not certified yet, to send them again."""

@@ -1,7 +1,7 @@
 """What the parts of a replica share: who we are, where we are, and what we are about to say."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.limits import HEARD_MAX
@@ -22,11 +22,15 @@ from bftcluster.pbft.events import (
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.pool import RequestPool
+from bftcluster.pbft.records import Loss, Promised, Silenced
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.throttle import Answer, Throttle
 from bftcluster.pbft.verdicts import Report, Verdict
+from bftcluster.pbft.view_messages import ViewChange
+from bftcluster.pbft.votes import Vote
+from bftcluster.signing.envelope import Domain
 
 
 class Place(NamedTuple):
@@ -37,6 +41,15 @@ class Place(NamedTuple):
     low: Seq
     high: Seq
     is_silent: bool
+
+
+Claimed: TypeAlias = tuple[Epoch, View, Seq]
+"""What a status says that is durable: epoch, target view and stable checkpoint, in this order."""
+
+LOSSES: Final = {
+    Loss.NO_LOG: "there was no log of votes",
+    Loss.OLD_COPY: "others know more of us than we do, as if an older copy had been restored",
+}
 
 
 class Outbox:
@@ -161,6 +174,8 @@ class Core:
     """We have just started, and peers have not yet confirmed that we forgot no vote."""
     silent_until: Seq = field(default=Seq(0))
     """We did forget votes, up to here at most: we follow, and do not vote below."""
+    loss: Loss | None = None
+    """Why votes of ours are missing; None if none are, or once it cannot matter any more."""
     view_entered_ms: int = 0
     halt: Halt | None = None
     """Why we have stopped for good."""
@@ -173,6 +188,8 @@ class Core:
     """The last status of each other member."""
     heard_ms: dict[ReplicaId, int] = field(default_factory=dict)
     """When it came."""
+    furthest: dict[ReplicaId, Claimed] = field(default_factory=dict)
+    """The furthest that each other member ever said it was: what it durably knew then."""
     wanted: dict[Digest, Seq] = field(default_factory=dict)
     """Batches that some slot waits for."""
 
@@ -183,6 +200,8 @@ class Core:
         if replica in self.membership.replicas:
             self.peers[replica] = status
             self.heard_ms[replica] = self.now_ms
+            said = (status.epoch, status.target_view, status.stable)
+            self.furthest[replica] = max(said, self.furthest.get(replica, said))
         elif len(self.heard) > HEARD_MAX + self.membership.n:
             members = self.membership.replicas
             del self.heard[next(each for each in self.heard if each not in members)]
@@ -201,13 +220,50 @@ class Core:
         """Whether our vote at ``seq`` is wanted, and cannot contradict one we forgot."""
         if self.is_silent or not self.is_active or not self.is_member:
             return False
+        if self.guard.promised > (self.epoch, self.view):
+            return False
         return seq > self.silent_until and seq > self.certified
 
     @property
     def may_change_view(self) -> bool:
         """Whether we know everything we ever prepared above our stable checkpoint."""
         is_sure = not self.is_silent and self.log.low >= self.silent_until
-        return is_sure and self.is_member
+        return is_sure and self.is_member and self.guard.promised[0] <= self.epoch
+
+    def lose_memory(self, loss: Loss) -> None:
+        """Votes of ours are gone: be silent from now on, in later lives too."""
+        if self.loss is not None and self.is_silent and not self.silent_until:
+            return
+        self.loss = loss
+        self.is_silent = True
+        self.silent_until = Seq(0)
+        self.out.persist(Silenced(self.silent_until, loss).to_bytes())
+        self.out.report(Verdict.SILENT, None, f"votes of ours are lost: {LOSSES[loss]}")
+
+    def recognise(self, vote: Vote) -> bool:
+        """Look at a vote that is said to be ours: one that we do not know proves a loss.
+
+        Return whether it does.
+        """
+        assert vote.replica == self.me, "it is said to be ours"
+        if vote.seq <= max(self.log.low, self.silent_until):
+            return False
+        known = self.guard.past_vote(vote.kind, vote.epoch, vote.view, vote.seq)
+        if known is not None or not self.signatures.is_genuine(vote):
+            return False
+        self.lose_memory(Loss.OLD_COPY)
+        return True
+
+    def recognise_view_change(self, change: ViewChange) -> None:
+        """Likewise, and keep the promise that it made from now on."""
+        if change.replica != self.me or (change.epoch, change.view) <= self.guard.promised:
+            return
+        payload = change.payload(self.cluster_id)
+        if self.signatures.is_signed(Domain.VIEW_CHANGE, self.me, payload, change.signature):
+            if self.loss is None:
+                self.lose_memory(Loss.OLD_COPY)
+            self.guard.promise(change.epoch, change.view)
+            self.out.persist(Promised(change.epoch, change.view).to_bytes())
 
     @property
     def is_member(self) -> bool:
@@ -231,6 +287,7 @@ class Core:
         members = [replica for replica in membership.replicas if replica in self.heard]
         self.peers = {replica: self.heard[replica][0] for replica in members}
         self.heard_ms = {replica: self.heard[replica][1] for replica in members}
+        self.furthest = {r: at for r, at in self.furthest.items() if r in membership.replicas}
         self.guard.promise(membership.epoch, View(0))
         self.out.report(Verdict.NEW_EPOCH, None, f"epoch {membership.epoch} begins")
 

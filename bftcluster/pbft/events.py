@@ -191,7 +191,7 @@ class Recovered:
     """What storage found at start."""
 
     records: Sequence[bytes] = ()
-    """Of the write-ahead log, in the order they were appended."""
+    """Of the write-ahead log, in the order they were appended. None at all: votes were lost."""
     executed: Seq = field(default=Seq(0))
     """The last sequence number whose effects are in the ledger store."""
     timestamp_ms: int = 0

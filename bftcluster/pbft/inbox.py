@@ -58,6 +58,7 @@ class Inbox:
         view_changer: ViewChanger,
         catch_up: CatchUp,
         probation: Probation,
+        stash: Stash,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
@@ -66,7 +67,7 @@ class Inbox:
         self._view_changer = view_changer
         self._catch_up = catch_up
         self._probation = probation
-        self._stash = Stash()
+        self._stash = stash
 
     @property
     def stashed(self) -> int:
@@ -160,8 +161,8 @@ class Inbox:
                 assert_never(message)
 
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
-        if sender not in self._core.membership.replicas:
-            return Verdict.UNSOLICITED  # It votes in an epoch to come, or did: we asked everybody.
+        if message.stable is not None:
+            self._on_stable(sender, message.stable)
         return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:

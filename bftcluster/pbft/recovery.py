@@ -16,8 +16,10 @@ from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
+    Promised,
     ProposalAccepted,
     Record,
+    Silenced,
     Stable,
     Started,
     ViewChanged,
@@ -46,6 +48,8 @@ def restore(
         if fetched.certificate.seq > core.log.low:
             restoring.take(fetched)
             core.out.persist(fetched.to_bytes())
+    if 0 < core.silent_until <= core.log.low:
+        core.loss = None
     if restoring.entered is not None:
         view_changer.place(restoring.entered)
     if recovered.checkpoint_root is not None:
@@ -87,6 +91,8 @@ class _Restoring:
             case Prepared(certificate=certificate):
                 if certificate.seq > core.log.low:
                     _restore_prepared(core, certificate)
+            case Silenced() | Promised():
+                _restore_silence(core, record)
             case Voted() | BodyKept() | ProposalAccepted():
                 if record.seq > core.log.low:
                     _restore_slot(core, record)
@@ -106,6 +112,16 @@ class _Restoring:
             self.entered = None
 
 
+def _restore_silence(core: Core, record: Silenced | Promised) -> None:
+    match record:
+        case Silenced(until=until, loss=loss):
+            core.silent_until, core.loss = until, loss
+        case Promised(epoch=epoch, view=view):
+            core.guard.promise(epoch, view)
+        case _:
+            assert_never(record)
+
+
 def _restore_slot(core: Core, record: Voted | BodyKept | ProposalAccepted) -> None:
     match record:
         case Voted():
@@ -123,6 +139,10 @@ def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
     records = [Started(core.cluster_id, core.me).to_bytes()]
     if core.stable is not None:
         records.append(Stable(core.stable).to_bytes())
+    if core.loss is not None:
+        records.append(Silenced(core.silent_until, core.loss).to_bytes())
+    if core.guard.promised > (core.epoch, core.view):
+        records.append(Promised(*core.guard.promised).to_bytes())
     records.extend(view_changer.live_records())
     records.extend(BodyKept(seq, body).to_bytes() for seq, body in core.log.bodies.kept())
     for slot in core.log.slots.values():

@@ -8,7 +8,7 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
-from bftcluster.pbft.core import Core, Outbox, Place
+from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -27,13 +27,14 @@ from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
-from bftcluster.pbft.probation import Probation, is_older_than_ledger
+from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import Started
+from bftcluster.pbft.records import Loss, Started
 from bftcluster.pbft.recovery import live_records, restore
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Throttle
 from bftcluster.pbft.verdicts import Verdict
@@ -91,11 +92,11 @@ class Replica:
         )
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
-        self._is_first_start = not recovered.records
-        forgot = recovered.executed > 0 and (
-            not recovered.records or is_older_than_ledger(self._core)
-        )
-        self._probation = Probation(self._core, self._checkpoints, forgot=forgot)
+        if not recovered.records:
+            self._core.out.persist(Started(cluster_id, me).to_bytes())
+            self._core.lose_memory(Loss.NO_LOG)
+        stash = Stash()
+        self._probation = Probation(self._core, self._checkpoints, self._view_changer, stash)
         self._inbox = Inbox(
             self._core,
             normal_case=self._normal_case,
@@ -104,6 +105,7 @@ class Replica:
             view_changer=self._view_changer,
             catch_up=self._catch_up,
             probation=self._probation,
+            stash=stash,
         )
 
     @property
@@ -130,6 +132,19 @@ class Replica:
     def primary(self) -> ReplicaId:
         """Who proposes in that view."""
         return self._core.primary
+
+    @property
+    def silence(self) -> str:
+        """Why we do not vote, and until when, for people; empty if no vote of ours is lost."""
+        core = self._core
+        if core.loss is None:
+            return ""
+        until = (
+            f"slot {core.silent_until} is settled"
+            if core.silent_until
+            else ("as many others as a quorum have said how far our votes may reach")
+        )
+        return f"votes are lost: {LOSSES[core.loss]}; silent until {until}"
 
     @property
     def last_decided(self) -> Seq:
@@ -175,8 +190,6 @@ class Replica:
         core = self._core
         core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
-        if self._is_first_start:
-            core.out.persist(Started(core.cluster_id, core.me).to_bytes())
         self._probation.begin()
         for seq in sorted(core.log.slots):
             self._normal_case.resume(core.log.slots[seq])
@@ -264,6 +277,7 @@ class Replica:
         place_before = core.place
         self._suspicion.on_time()
         self._view_changer.on_time()
+        self._probation.on_time()
         self._checkpoints.go_on()
         self._catch_up_with(place_before)
         self._proposer.give()
@@ -319,7 +333,7 @@ def _new_core(
         ),
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
-        log=Log(window_size_seqs=settings.window_size_seqs),
+        log=Log(window_size_seqs=settings.window_seqs),
         pool=pool,
         executed=recovered.executed,
         decided=recovered.executed,

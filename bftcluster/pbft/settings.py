@@ -34,9 +34,10 @@ class Settings:
     """A primary pauses when this many decided batches wait for its executor: back-pressure."""
     checkpoint_interval_seqs: int = CHECKPOINT_INTERVAL_SEQS
     """Every how many sequence numbers the state root is voted on."""
-    window_size_seqs: int = WINDOW_SIZE_SEQS
-    """Distance of the high watermark from the low one. A primary uses the lower half only, so
-    that a backup one checkpoint behind still accepts what it proposes."""
+    window_size_seqs: int = 0
+    """Distance of the high watermark from the low one; 0: what the interval asks for. A primary
+    uses the lower half only, so that a backup one checkpoint behind still accepts what it
+    proposes."""
     clock_skew_max_ms: int = 30_000
     """A fresh proposal stamped further than this from our wall clock is refused."""
 
@@ -69,8 +70,13 @@ class Settings:
     state_fetch_retry_ms: int = 5_000
     """How often a state transfer that is still needed is asked for anew."""
 
+    @property
+    def window_seqs(self) -> int:
+        """How far the high watermark is from the low one."""
+        return self.window_size_seqs or max(WINDOW_SIZE_SEQS, 2 * self.checkpoint_interval_seqs)
+
     def __post_init__(self) -> None:
-        assert self.window_size_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"
+        assert self.window_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"
         assert self.slots_in_flight_max >= 1, "a primary needs a slot"
         assert 1 <= self.batch_requests_max <= BATCH_REQUESTS_MAX, "others accept no more"
         assert self.batch_size_max_bytes <= BATCH_SIZE_MAX_BYTES, "others accept no more"

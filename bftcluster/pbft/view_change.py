@@ -80,9 +80,11 @@ class ViewChanger:
         """When something here is due; None while we work in a view."""
         if self._core.is_active:
             return None
-        if self._quorum_ms is None:
-            return self._resend_ms
-        return min(self._resend_ms, self._quorum_ms + self.timeout_ms)
+        resend_ms = None if self._own is None else self._resend_ms
+        if self._quorum_ms is None or not self._core.may_change_view:
+            return resend_ms
+        due_ms = self._quorum_ms + self.timeout_ms
+        return due_ms if resend_ms is None else min(resend_ms, due_ms)
 
     def note_progress(self) -> None:
         """Something was decided in the view: its primary works."""
@@ -93,7 +95,8 @@ class ViewChanger:
         core = self._core
         if core.is_active:
             return
-        if self._quorum_ms is not None and core.now_ms >= self._quorum_ms + self.timeout_ms:
+        is_timed = self._quorum_ms is not None and core.may_change_view
+        if is_timed and core.now_ms >= (self._quorum_ms or 0) + self.timeout_ms:
             self.give_up(View(core.target_view + 1))
         elif core.now_ms >= self._resend_ms and self._own is not None:
             self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
@@ -116,6 +119,28 @@ class ViewChanger:
         self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
         self._wishes[core.me] = change
         self.look_at_wishes()
+
+    def keep_promise(self) -> None:
+        """Work in no view below one that we once gave up, as somebody showed us.
+
+        We want that view again, and do not sign a second VIEW-CHANGE for it: what the first one
+        said is lost.
+        """
+        core = self._core
+        epoch, view = core.guard.promised
+        if epoch == core.epoch and view > core.target_view:
+            core.target_view = view
+            self._own = None
+            self._quorum_ms = None
+            self.look_at_wishes()
+
+    def view_change_of(self, replica: ReplicaId) -> ViewChange | None:
+        """Return the latest VIEW-CHANGE of ``replica`` that we hold, perhaps in a NEW-VIEW."""
+        wish = self._wishes.get(replica)
+        if wish is not None or self._entered_frame is None:
+            return wish
+        entered = parse_new_view_frame(self._entered_frame)
+        return next((c for c in entered.view_changes if c.replica == replica), None)
 
     def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
         """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
@@ -152,6 +177,8 @@ class ViewChanger:
             if sender == core.membership.primary(core.target_view) and not core.is_active:
                 self.give_up(View(core.target_view + 1))
             return Verdict.BAD_NEW_VIEW
+        for change in new_view.view_changes:
+            core.recognise_view_change(change)
         self._enter(new_view, frame)
         return Verdict.ACCEPTED
 
@@ -180,6 +207,9 @@ class ViewChanger:
             joined = wanted[core.membership.weak_quorum - 1]
             if joined > core.target_view:
                 self.give_up(joined)
+                return
+            if joined == core.target_view and not core.is_active and self._own is None:
+                self.give_up(View(joined + 1))
                 return
         if core.is_active:
             return
@@ -265,7 +295,7 @@ class ViewChanger:
                 core.out.report(Verdict.BAD_VIEW_CHANGE, change.replica, rejection.value)
                 del self._wishes[change.replica]
                 self._refused[change.replica] = change.view
-        if len(proven) < core.membership.quorum or self._wishes[core.me] not in proven:
+        if len(proven) < core.membership.quorum or self._wishes.get(core.me) not in proven:
             return
         plan = compute_new_view(proven, core.membership)
         if not self._may_open(plan):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
-from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.ledger.epoch_links import fetch_frame, links_frame
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
@@ -27,6 +27,7 @@ from bftcluster.pbft import (
     Settings,
     StateFetch,
     Tick,
+    birth_records,
     decided_requests,
 )
 from bftcluster.signing.envelope import Verifier
@@ -57,6 +58,7 @@ class Disk:
     """What survives a crash: everything in it counts as flushed."""
 
     records: list[bytes] = field(default_factory=list)
+    """Of the write-ahead log; none on a disk that was emptied, or is another one."""
     entries: list[bytes] = field(default_factory=list)
     """The log store, from sequence number 1 on."""
     root: Digest = field(default=Digest(bytes(32)))
@@ -100,7 +102,10 @@ class Host:
         self.index = index
         self.me = ReplicaId(sim_key(index))
         self.membership = membership
-        self.disk = Disk(epochs=[EpochStart(Seq(1), membership)])
+        self.disk = Disk(
+            records=list(birth_records(cluster_id, self.me)),
+            epochs=[EpochStart(Seq(1), membership)],
+        )
         self.hosts: list[Host] = []
         """All of them, set by the cluster."""
         self.decided: list[Decided] = []

@@ -27,6 +27,7 @@ from bftcluster.pbft import (
     Replica,
     RequestSubmitted,
     Settings,
+    birth_records,
 )
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.records import Stable, Started, Voted, parse_record
@@ -66,7 +67,7 @@ class Peer:
                 verifier=SimVerifier(),
                 application=AcceptEverything(),
                 settings=Settings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
-                recovered=recovered or Recovered(),
+                recovered=recovered or Recovered(records=birth_records(CLUSTER_ID, ME)),
             ),
             wal=self,
             inbox=self.inbox,
@@ -212,7 +213,11 @@ async def test_who_cannot_go_on_leaves_the_proof_says_where_and_ends_with_a_code
     tmp_path: Path,
 ) -> None:
     other = ReplicaId(sim_key(1))
-    executed = Recovered(executed=Seq(CHECKPOINT_INTERVAL), checkpoint_root=ROOT)
+    executed = Recovered(
+        records=birth_records(CLUSTER_ID, ME),
+        executed=Seq(CHECKPOINT_INTERVAL),
+        checkpoint_root=ROOT,
+    )
     peer = Peer(tmp_path, replicas=(ME, other), recovered=executed)
     certified = checkpoint(CHECKPOINT_INTERVAL, B, voters=(0, 1))
     peer.inbox.put_nowait(MessageReceived(other, StableCheckpoint(certified).frame()))
