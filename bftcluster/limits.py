@@ -9,8 +9,8 @@ DIGEST_SIZE_BYTES: Final = 32
 PUBLIC_KEY_SIZE_BYTES: Final = 32
 SIGNATURE_SIZE_BYTES: Final = 64
 
-TIME_MAX_MS: Final = 1 << 53
-"""Unix milliseconds: the year 287396, and what every JSON reader can hold."""
+TIME_MAX_MS: Final = 253_402_300_799_999
+"""Unix milliseconds: the end of the year 9999, the last that RFC 3339 can write."""
 
 # codec
 CBOR_DEPTH_MAX: Final = 16
@@ -26,6 +26,7 @@ MAINTAINERS_MAX: Final = 256
 
 # signing
 MAINTAINER_NAME_MAX_CHARS: Final = 100
+SCHEME_NAME_MAX_CHARS: Final = 64
 INTENT_NONCE_SIZE_BYTES: Final = 16
 INTENT_LIFETIME_MAX_MS: Final = 400 * 86_400_000
 """An intent's digest is remembered until it expires, so that expiry must be in sight."""
@@ -50,7 +51,13 @@ PEER_NAME_MAX_CHARS: Final = 100
 PEER_ADDRESSES_MAX: Final = 16
 PEER_TAGS_MAX: Final = 16
 PEER_TAG_MAX_CHARS: Final = 64
-PEERS_MAX: Final = 10_000
+PEERS_MAX: Final = 1000
+"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+MOVES_MAX: Final = 1000
+"""Removed peers whose pins are being given to others: they are one row."""
+COUNTER_AHEAD_MAX_MS: Final = 86_400_000
+"""How far a peer's counter, which is unix time, may be ahead of the batch that orders it: one that
+came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
@@ -96,6 +103,10 @@ POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
+DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
+"""Batches whose requests are known again after a restart."""
+RELAYED_PER_SENDER_MAX: Final = 100
+"""Requests that one voter relayed, and for which the primary is timed at once."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384
@@ -111,7 +122,13 @@ ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 CLAIMS_MAX: Final = 4_096
 """Slots one VIEW-CHANGE or NEW-VIEW speaks of: more than any window."""
 EVIDENCE_SIZE_MAX_BYTES: Final = 1_024
+VOUCH_VOTES_MAX: Final = 4
+"""Votes of the asker that one answer to its question shows."""
 VOTE_FRAME_MAX_BYTES: Final = 256
+STATE_HELPERS_MAX: Final = 16
+"""Peers that are asked for a state without having signed it: they say that they have it."""
+HEARD_MAX: Final = 256
+"""Peers besides the members whose last status is remembered."""
 FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
@@ -204,8 +221,16 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-SHARD_DEPTH_MAX: Final = 22
-"""Levels of a HAMT: 64 bits of hash, 3 at a time."""
+WALK_CREDIT_BYTES: Final = 32 << 20
+"""Blocks that a reader's walk may look at before anything more comes of it."""
+WALK_PENDING_MAX: Final = 1 << 18
+"""Links that a walk has read and not followed yet: some 60 MB."""
+TREE_ENTRIES_BASE: Final = 1 << 20
+"""Entries that a tree of directories may have, however few blocks describe it."""
+TREE_REPEATS_MAX: Final = 16
+"""And as often as this, on average, each link of its blocks may be an entry."""
+TREE_DIRECTORIES_MAX: Final = 1 << 20
+"""Different directories in a tree."""
 SYMLINK_TARGET_SIZE_MAX_BYTES: Final = 4096
 CAR_HEADER_SIZE_MAX_BYTES: Final = 64 << 10
 CAR_ROOTS_MAX: Final = 256

@@ -11,6 +11,7 @@ from bftcluster.ledger.records import HolderStatus, PeerRecord, number_and_alloc
 from bftcluster.ledger.requests import Join, ReportEntry, ReportPinned
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.limits import COUNTER_AHEAD_MAX_MS
 
 _KEY_SIZE: Final = 32
 
@@ -94,6 +95,9 @@ def _judge(
     if request.counter <= record.counter:
         detail = f"announcement {request.counter} after {record.counter}"
         return Outcome(OutcomeCode.REPLAYED, detail)
+    if request.counter > execution.now_ms + COUNTER_AHEAD_MAX_MS:
+        detail = f"announcement {request.counter} is far ahead of the time, {execution.now_ms} ms"
+        return Outcome(OutcomeCode.NOT_YET_VALID, detail)
     return record
 
 

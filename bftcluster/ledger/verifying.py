@@ -25,10 +25,10 @@ from bftcluster.ledger.requests import (
 from bftcluster.limits import VERIFIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.evidence import Evidence, verify_evidence
-from bftcluster.signing.approvals import Approval, Intent, is_valid_vote
+from bftcluster.signing.approvals import Intent, is_valid_vote
 from bftcluster.signing.envelope import Domain, Verifier, is_valid
 from bftcluster.signing.policies import Policy
-from bftcluster.signing.schemes import verify_signatures
+from bftcluster.signing.schemes import SCHEMES, verify_signatures
 
 _ENTRY_OVERHEAD_BYTES: Final = 2000
 """What a parsed request takes beside its bytes, roughly."""
@@ -119,13 +119,14 @@ class ApprovalVerifier:
                     return self._is_ours(inspected)
                 return isinstance(self.approvers(inspected, policy), tuple)
             case Propose(approval=approval):
+                if not (self._is_ours(inspected) and self.is_valid_vote(inspected)):
+                    return False
                 policy = self._policy_of(inspected)
                 if policy is None:
-                    return self._is_ours(inspected)
-                known = approval.maintainer in policy.positions
-                return known and self.is_valid_proposal(inspected, policy)
+                    return True
+                return approval.maintainer in policy.positions
             case Approve() | Reject():
-                return True
+                return self.is_valid_vote(inspected)
             case ReportPinned() | Join() as announcement:
                 ours = announcement.cluster_id == self.cluster_id
                 return ours and self.is_valid_announcement(inspected)
@@ -133,6 +134,10 @@ class ApprovalVerifier:
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as we know: always."""
+        return True
 
     def approvers(
         self, inspected: Inspected, policy: Policy
@@ -150,25 +155,18 @@ class ApprovalVerifier:
                 inspected.approvers = exc
         return inspected.approvers
 
-    def is_valid_proposal(self, inspected: Inspected, policy: Policy) -> bool:
-        """Return whether a ``Propose``'s approval verifies, under the policy its intent names."""
-        assert isinstance(inspected.request, Propose), "only a proposal carries its intent"
-        request = inspected.request
-        return self.is_valid_vote(
-            inspected, request.approval, Domain.APPROVAL, request.intent, policy.scheme
-        )
+    def is_valid_vote(self, inspected: Inspected) -> bool:
+        """Return whether the vote of a ``Propose``, ``Approve`` or ``Reject`` verifies.
 
-    def is_valid_vote(
-        self,
-        inspected: Inspected,
-        approval: Approval,
-        domain: Domain,
-        intent: bytes,
-        scheme: str,
-    ) -> bool:
-        """Return whether a request's vote on the intent that it names verifies."""
+        What was signed is in the request: neither state nor policy is needed.
+        """
         if inspected.is_valid is None:
-            inspected.is_valid = is_valid_vote(approval, domain, intent, scheme, self._verifier)
+            request = inspected.request
+            assert isinstance(request, Propose | Approve | Reject), "only these carry one vote"
+            domain = Domain.REJECTION if isinstance(request, Reject) else Domain.APPROVAL
+            inspected.is_valid = request.scheme in SCHEMES and is_valid_vote(
+                request.approval, domain, _subject(inspected), request.scheme, self._verifier
+            )
         return inspected.is_valid
 
     def is_valid_announcement(self, inspected: Inspected) -> bool:
@@ -208,6 +206,15 @@ class ApprovalVerifier:
     def _is_ours(self, inspected: Inspected) -> bool:
         assert inspected.intent is not None, "a parsed submit or proposal has an intent"
         return inspected.intent.cluster_id == self.cluster_id
+
+
+def _subject(inspected: Inspected) -> Digest:
+    """Return the digest of the intent that a vote is about."""
+    request = inspected.request
+    if isinstance(request, Approve | Reject):
+        return request.intent_digest
+    assert inspected.intent is not None, "a parsed proposal has an intent"
+    return inspected.intent.digest
 
 
 def _parse(data: bytes) -> Inspected:

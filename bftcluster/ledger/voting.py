@@ -17,7 +17,6 @@ from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
 from bftcluster.signing.approvals import Approval, Intent
-from bftcluster.signing.envelope import Domain
 from bftcluster.signing.keys import maintainer_text
 
 
@@ -32,11 +31,9 @@ def propose(
     if refusal:
         return refusal
     state, maintainer = execution.state, request.approval.maintainer
-    refusal = _judge_voter(execution, intent.digest, maintainer)
+    refusal = _judge_vote(execution, verifier, inspected, intent.digest, request)
     if refusal:
         return refusal
-    if not verifier.is_valid_proposal(inspected, state.policy):
-        return _bad_signature(execution, intent.digest, maintainer)
     record = state.proposal(intent.digest)
     if record is not None:
         return _count_approval(execution, record, request.approval)
@@ -57,7 +54,7 @@ def approve(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Approve
 ) -> Outcome:
     """Count one more approval; at the threshold, execute."""
-    record = _vote_on(execution, verifier, inspected, request, Domain.APPROVAL)
+    record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
     return _count_approval(execution, record, request.approval)
@@ -67,7 +64,7 @@ def reject(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
 ) -> Outcome:
     """Count one rejection, in place of an approval; close the proposal if it can pass no more."""
-    record = _vote_on(execution, verifier, inspected, request, Domain.REJECTION)
+    record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
     digest, maintainer = record.intent.digest, request.approval.maintainer
@@ -110,34 +107,37 @@ def _vote_on(
     verifier: ApprovalVerifier,
     inspected: Inspected,
     request: Approve | Reject,
-    domain: Domain,
 ) -> ProposalRecord | Outcome:
     """Return the open proposal that a valid vote names, or why the vote does not count."""
-    digest, vote = request.intent_digest, request.approval
+    digest = request.intent_digest
     record = execution.state.proposal(digest)
     if record is None:
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
     refusal = judge_intent(execution, record.intent)
-    refusal = refusal or _judge_voter(execution, digest, vote.maintainer)
-    if refusal:
-        return refusal
-    encoded, scheme = record.intent.encoded, execution.state.policy.scheme
-    if not verifier.is_valid_vote(inspected, vote, domain, encoded, scheme):
-        return _bad_signature(execution, digest, vote.maintainer)
-    return record
+    refusal = refusal or _judge_vote(execution, verifier, inspected, digest, request)
+    return refusal or record
 
 
-def _judge_voter(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome | None:
-    if maintainer in execution.state.policy.positions:
-        return None
-    detail = f"{maintainer_text(maintainer)} is not a maintainer of this cluster"
-    return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
-
-
-def _bad_signature(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome:
-    detail = f"the signature of {execution.state.policy.name_of(maintainer)} does not verify"
-    return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+def _judge_vote(
+    execution: Execution,
+    verifier: ApprovalVerifier,
+    inspected: Inspected,
+    digest: Digest,
+    request: Propose | Approve | Reject,
+) -> Outcome | None:
+    """Return why a vote on this intent does not count under the policy, or ``None``."""
+    policy, maintainer = execution.state.policy, request.approval.maintainer
+    if maintainer not in policy.positions:
+        detail = f"{maintainer_text(maintainer)} is not a maintainer of this cluster"
+        return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
+    if request.scheme != policy.scheme:
+        detail = f"the policy takes {policy.scheme}, not {request.scheme}"
+        return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+    if not verifier.is_valid_vote(inspected):
+        detail = f"the signature of {policy.name_of(maintainer)} does not verify"
+        return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+    return None
 
 
 def _count_approval(execution: Execution, record: ProposalRecord, approval: Approval) -> Outcome:

@@ -16,6 +16,7 @@ from bftcluster.ids import ReplicaId
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     CheckpointCertificate,
     Decided,
@@ -88,6 +89,7 @@ class ReplicaLoop:
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
         evidence: Evidence,
         accuse: Callable[[Sequence[bytes]], None],
+        workers: Workers,
     ) -> None:
         self.replica = replica
         self._wal = wal
@@ -101,13 +103,16 @@ class ReplicaLoop:
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
-        self._syncing = InPlace()
+        self._workers = workers
+        self._syncing = InPlace(workers)
         self._deadline_ms = 0
         self.stable = replica.stable_certificate
         """The last stable checkpoint that may be shown: a vote of ours in it is durable."""
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
+        if self.stable is not None:  # The last life may have ended before it came to this.
+            await self._sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
@@ -128,8 +133,8 @@ class ReplicaLoop:
             self._read_log(request)
         if ready.state_fetch is not None:
             self._fetch_state(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._fetch_epochs(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._fetch_epochs(peer)
         self._tell(ready)
         if ready.truncate_to is not None:
             await self._compact()
@@ -156,7 +161,7 @@ class ReplicaLoop:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
             await self._sync_ledger(self.replica.stable_certificate)
-            await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
+            await self._workers.run(self._wal.rewrite, self.replica.live_records())
 
     def _patience_s(self) -> float:
         return min(IDLE_TURN_S, max(0, self._deadline_ms - self._clock.now_ms()) / 1000)

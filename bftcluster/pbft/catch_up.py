@@ -6,12 +6,11 @@ log entries, whose commit certificates need no trust in the source; one who lags
 more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX
+from bftcluster.limits import STATE_HELPERS_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.body_asker import BodyAsker
 from bftcluster.pbft.certificates import (
@@ -20,8 +19,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.epochs import EpochStart
-from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
+from bftcluster.pbft.events import Lane, Outbound, StateFetch
 from bftcluster.pbft.following import Following
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
@@ -38,6 +36,8 @@ from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.votes import Vote, VoteKind
 
+_LOST_STATUSES = 3
+"""Whoever hears no voter for so many intervals between statuses looks for others."""
 _BACKLOG_FETCHES_MAX = 4
 """We fetch no further ahead of our executor than this many answers."""
 
@@ -61,8 +61,8 @@ class CatchUp:
         "_is_log_gone",
         "_late",
         "_normal_case",
-        "_reading",
         "_refused",
+        "_started_ms",
         "_state_asked",
         "_state_asked_ms",
         "_status_said_ms",
@@ -83,9 +83,8 @@ class CatchUp:
         self._view_changer = view_changer
         self._following = following
         self._status_said_ms: int | None = None
+        self._started_ms = 0
         self._fetch: _Fetch | None = None
-        self._reading: dict[ReplicaId, Seq] = {}
-        """Peers for whom the shell reads the log, and from where."""
         self._body_asker = BodyAsker(core)
         self._refused: set[ReplicaId] = set()
         """Sources whose log does not reach back to where we are, in this round of asking."""
@@ -118,6 +117,8 @@ class CatchUp:
         """Do what is due."""
         core = self._core
         if core.now_ms >= self._status_due_ms:
+            if self._status_said_ms is None:
+                self._started_ms = core.now_ms
             self._status_said_ms = core.now_ms
             self._say_where_we_are()
             if self._fetch is None:
@@ -137,56 +138,66 @@ class CatchUp:
         """When to say where we are: seldom, if we do not vote and nobody waits for us."""
         core = self._core
         if self._status_said_ms is None:
-            return core.now_ms
+            return core.now_ms  # The first one.
         settings = core.settings
-        is_heeded = core.is_member or core.is_silent
-        wait_ms = settings.status_interval_ms if is_heeded else settings.follow_compare_ms
+        wait_ms = settings.follow_compare_ms if self._is_content else settings.status_interval_ms
         return self._status_said_ms + wait_ms
 
-    def _say_where_we_are(self) -> None:
-        """Tell all voters; if we do not vote, ask one by it whether there is more."""
+    @property
+    def _is_content(self) -> bool:
+        """Whether all that we want to know is what comes next, which our source will tell us."""
         core = self._core
-        if core.is_member or core.is_silent:
-            self._say_status(None)
-            return
-        witness = self._following.witness()
+        if core.is_member or core.is_silent or self._fetch is not None or self._is_log_gone:
+            return False
+        return self._following.is_served and not self._checkpoints.hints.seq
+
+    def _say_where_we_are(self) -> None:
+        """Tell all voters, and everybody if we hear none; or see by it if our source withholds."""
+        witness = self._following.witness() if self._is_content else None
         if witness is not None:
             self._say_status(witness)
+        else:
+            self._say_status(None, beyond_voters=self._is_lost())
 
-    def _say_status(self, to: ReplicaId | None) -> None:
-        self._core.out.send_early(to, self._core.status().frame(), Lane.SYNC)
+    def _is_lost(self) -> bool:
+        """Whether we hear nobody whom we believe to vote: they may have left long ago."""
+        core = self._core
+        last_ms = max(self._started_ms, self._following.served_ms)
+        for voter in core.voters:
+            if (heard := core.heard.get(voter)) is not None:
+                last_ms = max(last_ms, heard[1])
+        return core.now_ms - last_ms > _LOST_STATUSES * core.settings.status_interval_ms
+
+    def _say_status(self, to: ReplicaId | None, *, beyond_voters: bool = False) -> None:
+        """Say where we are, once that is durable: others tell us of it if we forget it."""
+        frame = self._core.status().frame()
+        self._core.out.messages.append(Outbound(to, Lane.SYNC, frame, beyond_voters))
 
     def on_status(self, sender: ReplicaId, status: Status) -> Verdict:
         """Help a peer that stands still, and notice when it is us."""
         core = self._core
+        before = self._status_of(sender)
+        core.hear(sender, status)
         self._following.on_status(sender)
-        if sender not in core.membership.replicas:
-            return self._on_follower(sender, status)
-        before = core.peers.get(sender)
-        core.peers[sender] = status
-        core.heard_ms[sender] = core.now_ms
+        self._checkpoints.hints.on_status(sender, status)
         if status.executed > core.decided and (before is None or before.executed > core.decided):
             self.fetch_if_behind()
-        if status.view < core.view:
-            self._view_changer.send_new_view(sender)
         if status.decided < core.decided:
             self._tell(sender)
-        if before is not None and before.decided == status.decided:
-            self._resend_votes(sender, status)
         has_stood = before is not None and before.stable == status.stable
         if has_stood and core.may_answer(sender, Answer.CHECKPOINT):
             self._resend_checkpoint(sender, status)
+        if sender not in core.membership.replicas:
+            return Verdict.ACCEPTED
+        if status.view < core.view:
+            self._view_changer.send_new_view(sender)
+        if before is not None and before.decided == status.decided:
+            self._resend_votes(sender, status)
         return Verdict.ACCEPTED
 
-    def _on_follower(self, follower: ReplicaId, status: Status) -> Verdict:
-        """Help one who does not vote, or not yet, or no longer: it has no other source."""
-        core = self._core
-        if status.decided < core.decided:
-            self._tell(follower)
-            is_old = core.stable is not None and status.stable < core.stable.seq
-            if core.stable is not None and is_old and core.may_answer(follower, Answer.CHECKPOINT):
-                core.out.send(follower, StableCheckpoint(core.stable).frame(), Lane.SYNC)
-        return Verdict.ACCEPTED
+    def _status_of(self, replica: ReplicaId) -> Status | None:
+        heard = self._core.heard.get(replica)
+        return None if heard is None else heard[0]
 
     def _tell(self, peer: ReplicaId) -> None:
         """Let a lagging peer know that we are ahead, so that it can ask."""
@@ -224,24 +235,26 @@ class CatchUp:
         core = self._core
         if core.stable is not None and status.stable < core.stable.seq:
             core.out.send(peer, StableCheckpoint(core.stable).frame(), Lane.SYNC)
+        if peer not in core.membership.replicas:
+            return
         for vote in self._checkpoints.pending_votes(status.stable):
             core.out.send(peer, vote.frame(), Lane.SYNC)
 
     def fetch_if_behind(self, *, after: ReplicaId | None = None) -> None:
-        """Ask a peer that is ahead for log entries; the one after ``after`` in membership order."""
+        """Ask a peer that is ahead for log entries; the one after ``after`` in the round."""
         core = self._core
         if self._fetch is not None:
             return
         if self._has_backlog:
             return
-        replicas = core.membership.replicas
-        start = replicas.index(after) + 1 if after in replicas else 0
-        for replica in replicas[start:] + replicas[:start]:
-            status = core.peers.get(replica)
-            if replica == core.me or replica in self._refused | self._late or status is None:
+        helpers = self._helpers()
+        start = helpers.index(after) + 1 if after in helpers else 0
+        for helper in helpers[start:] + helpers[:start]:
+            status = self._status_of(helper)
+            if helper in self._refused | self._late or status is None:
                 continue
             if status.executed > core.decided:
-                self._ask(replica)
+                self._ask(helper)
                 return
         self._is_log_gone = self._is_log_gone or bool(self._refused)
 
@@ -251,6 +264,15 @@ class CatchUp:
         core = self._core
         backlog_max = _BACKLOG_FETCHES_MAX * core.settings.fetch_entries_max
         return core.decided >= core.epochs.horizon or core.decided - core.executed > backlog_max
+
+    def _helpers(self) -> list[ReplicaId]:
+        """Return who may be asked for what proves itself: the members first, then anybody.
+
+        Those whom we know as members may have left long ago.
+        """
+        core = self._core
+        members = [replica for replica in core.membership.replicas if replica != core.me]
+        return [*members, *sorted(core.heard.keys() - core.membership.replicas)]
 
     def _fetch_state(self) -> None:
         """Have the latest certified state fetched, if the log would take too long or is gone."""
@@ -263,16 +285,15 @@ class CatchUp:
         retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
         if target.seq <= self._state_asked and core.now_ms < retry_ms:
             return
-        sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
+        signers = [replica for replica, _ in target.signatures if replica != core.me]
+        others = [
+            helper
+            for helper, (status, _) in core.heard.items()
+            if helper not in signers and status.stable >= target.seq
+        ]
+        sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
         core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
-
-    def learn(self, starts: Sequence[EpochStart]) -> None:
-        """Know of epochs to come before we have executed what names them."""
-        epochs = self._core.epochs
-        for start in starts:
-            if start.membership.epoch == epochs.latest().epoch + 1:
-                epochs.add(start)
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings
@@ -280,32 +301,6 @@ class CatchUp:
         self._fetch = _Fetch(source, first, core.now_ms + settings.fetch_timeout_ms)
         frame = FetchEntries(first, settings.fetch_entries_max).frame()
         core.out.send_early(source, frame, Lane.SYNC)
-
-    def on_fetch_entries(self, sender: ReplicaId, message: FetchEntries) -> Verdict:
-        """Have the log read for a peer; one answer at a time each."""
-        core = self._core
-        if sender in self._reading or len(self._reading) >= LOG_READS_MAX:
-            return Verdict.DUPLICATE
-        count = min(message.count, core.settings.fetch_entries_max)
-        count = min(count, core.executed - message.first + 1)
-        if message.first < 1 or count < 1:
-            core.out.send_early(sender, Entries(message.first, ()).frame(), Lane.SYNC)
-            return Verdict.ACCEPTED
-        self._reading[sender] = message.first
-        core.out.log_reads.append(LogReadRequest(sender, message.first, count))
-        return Verdict.ACCEPTED
-
-    def on_log_read(self, to: ReplicaId, entries: tuple[bytes, ...]) -> None:
-        """Pass on what the shell has read, as much as fits in a frame."""
-        first = self._reading.pop(to)
-        size_bytes, fitting = 0, 0
-        for entry in entries:
-            size_bytes += len(entry)
-            if fitting and size_bytes > ENTRIES_SIZE_MAX_BYTES:
-                break
-            fitting += 1
-        frame = Entries(first, entries[:fitting]).frame()
-        self._core.out.send_early(to, frame, Lane.SYNC)
 
     def on_entries(self, sender: ReplicaId, message: Entries) -> Verdict:
         """Check each entry's certificate and hand its batch out."""
@@ -339,15 +334,15 @@ class CatchUp:
         if fetch is None:
             return Verdict.ACCEPTED
         self._following.on_fetched(decided_before)
-        status = core.peers.get(sender)
+        status = self._status_of(sender)
         if status is not None and status.executed > core.decided:
             self.fetch_if_behind(after=self._before(sender))
         return Verdict.ACCEPTED
 
     def _before(self, replica: ReplicaId) -> ReplicaId:
         """Return whom to name so that ``replica`` is asked next."""
-        replicas = self._core.membership.replicas
-        return replicas[replicas.index(replica) - 1]
+        helpers = self._helpers()
+        return helpers[helpers.index(replica) - 1]
 
     def _take(self, entry: LogEntry) -> None:
         """Hand out one entry.
@@ -364,6 +359,9 @@ class CatchUp:
             raise ClusterError(f"the batch of entry {entry.seq} is not the certified one")
         check_certificate(certificate, core.epochs.of(entry.seq), core.signatures)
         core.note_decided_view(certificate.epoch, certificate.view)
+        for vote in certificate.votes():
+            if vote.replica == core.me:
+                core.recognise(vote)
         batch = Batch.from_bytes(entry.batch)
         slot = core.log.slots.get(entry.seq)
         if slot is not None:

@@ -33,6 +33,14 @@ class Application(Protocol):
         """
         ...
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether, as far as our state knows, ordering ``request`` could change anything.
+
+        Asked where a request comes in, where it is relayed, and before it is proposed. Never a
+        reason to refuse a batch: another state may know otherwise.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -97,6 +105,8 @@ class Outbound:
     """None: every voter, as ``Ready.voters`` names them."""
     lane: Lane
     frame: bytes
+    beyond_voters: bool = False
+    """With ``to`` None: to every other peer that the transport knows as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Who signed it: they had that state."""
+    """Who signed it, for they had that state; then others who say that they have."""
 
 
 class HaltReason(Enum):
@@ -176,8 +186,8 @@ class Ready:
     state_fetch: StateFetch | None
     """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
-    epochs_from: ReplicaId | None
-    """Ask this peer to prove who votes: it showed us a certificate of an epoch unknown to us."""
+    epochs_from: tuple[ReplicaId, ...]
+    """Ask these peers to prove who votes: they speak of an epoch that is unknown to us."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 
@@ -187,7 +197,7 @@ class Recovered:
     """What storage found at start."""
 
     records: Sequence[bytes] = ()
-    """Of the write-ahead log, in the order they were appended."""
+    """Of the write-ahead log, in the order they were appended. None at all: votes were lost."""
     executed: Seq = field(default=Seq(0))
     """The last sequence number whose effects are in the ledger store."""
     timestamp_ms: int = 0
@@ -200,3 +210,6 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    decided: Sequence[Digest] = ()
+    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
+    as far as the log is kept. See ``decided_requests``."""

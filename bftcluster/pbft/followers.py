@@ -1,7 +1,8 @@
-"""Serving those who do not vote: each asks for the next entry, and gets it once there is one.
+"""Serving log entries: to who lags behind, from the log; to who does not vote, as they are decided.
 
-What was just decided is kept in memory for them, and its frame is made once for all who wait. One
-who is further behind is told how far we are, and fetches as any laggard does.
+A follower asks for the next entry, and gets it once there is one. What was just decided is kept in
+memory for that, and its frame is made once for all who wait. One who is further behind is told how
+far we are, and fetches as any laggard does.
 """
 
 from collections import deque
@@ -11,12 +12,13 @@ from bftcluster.ids import ReplicaId, Seq
 from bftcluster.limits import (
     ENTRIES_SIZE_MAX_BYTES,
     FOLLOWS_HELD_MAX,
+    LOG_READS_MAX,
     RECENT_ENTRIES_MAX,
     RECENT_SIZE_MAX_BYTES,
 )
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Decided, Lane
-from bftcluster.pbft.messages import Entries, Follow, LogEntry, StableCheckpoint
+from bftcluster.pbft.events import Decided, Lane, LogReadRequest
+from bftcluster.pbft.messages import Entries, FetchEntries, Follow, LogEntry, StableCheckpoint
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 
@@ -33,13 +35,14 @@ class _Wait:
 
 
 class Followers:
-    """Holds the questions of followers until there is an answer."""
+    """Answers at once what can be; holds the questions of followers until there is an answer."""
 
     __slots__ = (
         "_asked_ms",
         "_core",
         "_entries",
         "_frames",
+        "_reading",
         "_recent",
         "_seen",
         "_size_bytes",
@@ -49,6 +52,8 @@ class Followers:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._waiting: dict[ReplicaId, _Wait] = {}
+        self._reading: dict[ReplicaId, Seq] = {}
+        """Peers for whom the shell reads the log, and from where."""
         self._recent: deque[Decided] = deque()
         """The last decided batches, in order."""
         self._size_bytes = 0
@@ -77,6 +82,32 @@ class Followers:
         if self._answer(sender, wait):
             del self._waiting[sender]
         return Verdict.ACCEPTED
+
+    def on_fetch_entries(self, sender: ReplicaId, message: FetchEntries) -> Verdict:
+        """Have the log read for a peer; one answer at a time each."""
+        core = self._core
+        if sender in self._reading or len(self._reading) >= LOG_READS_MAX:
+            return Verdict.DUPLICATE
+        count = min(message.count, core.settings.fetch_entries_max)
+        count = min(count, core.executed - message.first + 1)
+        if message.first < 1 or count < 1:
+            core.out.send_early(sender, Entries(message.first, ()).frame(), Lane.SYNC)
+            return Verdict.ACCEPTED
+        self._reading[sender] = message.first
+        core.out.log_reads.append(LogReadRequest(sender, message.first, count))
+        return Verdict.ACCEPTED
+
+    def on_log_read(self, to: ReplicaId, entries: tuple[bytes, ...]) -> None:
+        """Pass on what the shell has read, as much as fits in a frame."""
+        core, first = self._core, self._reading.pop(to)
+        size_bytes, fitting = 0, 0
+        for entry in entries:
+            size_bytes += len(entry)
+            if fitting and size_bytes > ENTRIES_SIZE_MAX_BYTES:
+                break
+            fitting += 1
+        frame = Entries(first, entries[:fitting]).frame()
+        core.out.send_early(to, frame, Lane.SYNC)
 
     def look_after(self) -> None:
         """Note what this step decided, and answer those who waited for it, or in vain."""
@@ -116,11 +147,11 @@ class Followers:
                 core.out.send(follower, frame, Lane.SYNC)
                 return True
             if core.may_answer(follower, Answer.STATUS):
-                core.out.send_early(follower, core.status().frame(), Lane.SYNC)
+                core.out.send(follower, core.status().frame(), Lane.SYNC)
                 return True
         if core.now_ms < wait.until_ms:
             return False
-        core.out.send_early(follower, core.status().frame(), Lane.SYNC)
+        core.out.send(follower, core.status().frame(), Lane.SYNC)
         return True
 
     def _frame(self, first: Seq) -> bytes | None:

@@ -23,7 +23,15 @@ class _Question:
 class Following:
     """Keeps one question open at one source."""
 
-    __slots__ = ("_core", "_place", "_question", "_rest_ms", "_witness")
+    __slots__ = (
+        "_core",
+        "_place",
+        "_question",
+        "_rest_ms",
+        "_witness",
+        "is_served",
+        "served_ms",
+    )
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -31,6 +39,10 @@ class Following:
         self._place = int.from_bytes(core.me[:8], "big")
         """Counts on with each source that failed; modulo the voters it says who is asked."""
         self._witness = 0
+        self.served_ms = 0
+        """When a source answered last."""
+        self.is_served = False
+        """Whether the source answered the last question that it had the time to answer."""
         """How often somebody else than the source was asked where it is."""
         self._rest_ms = 0
         """Not to ask before, lest two who contradict each other make us ask without pause."""
@@ -49,11 +61,13 @@ class Following:
         core = self._core
         if core.is_member:
             self._question = None
+            self.is_served = False
             return
         if (
             self._question is not None
             and core.now_ms >= self._question.asked_ms + self._patience_ms
         ):
+            self.is_served = False
             self.change_source()
         if self._question is not None or is_busy or core.now_ms < self._rest_ms:
             return
@@ -71,14 +85,19 @@ class Following:
         question = self._question
         if question is None or (question.source, question.first) != (sender, first):
             return False
-        self._question = None
+        self._note_served()
         self._rest_ms = 0
         return True
 
     def on_status(self, sender: ReplicaId) -> None:
         """Ask again, if this is the source saying that it cannot answer."""
         if self._question is not None and self._question.source == sender:
-            self._question = None
+            self._note_served()
+
+    def _note_served(self) -> None:
+        self._question = None
+        self.is_served = True
+        self.served_ms = self._core.now_ms
 
     def on_fetched(self, decided_before: Seq) -> None:
         """Leave a source that had time to send what somebody else sent now."""

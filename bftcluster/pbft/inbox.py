@@ -69,6 +69,7 @@ class Inbox:
         catch_up: CatchUp,
         followers: Followers,
         probation: Probation,
+        stash: Stash,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
@@ -80,7 +81,7 @@ class Inbox:
         self._catch_up = catch_up
         self._followers = followers
         self._probation = probation
-        self._stash = Stash()
+        self._stash = stash
 
     @property
     def stashed(self) -> int:
@@ -140,7 +141,7 @@ class Inbox:
         """Take a certificate; if we do not know who should have signed it, have that found out."""
         core = self._core
         if certificate.epoch > core.epochs.latest().epoch:
-            core.out.epochs_from = sender
+            core.out.ask_epochs(sender)
         return self._checkpoints.on_certificate(certificate)
 
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
@@ -149,7 +150,7 @@ class Inbox:
             case Body(batch=batch):
                 return self._on_body(sender, batch)
             case Requests(requests=requests, relayed=relayed):
-                return self._proposer.take_in(requests, relayed=relayed)
+                return self._proposer.take_in(sender, requests, relayed=relayed)
             case Probe():
                 return self._probation.on_probe(sender, message)
             case Vouch():
@@ -178,7 +179,7 @@ class Inbox:
         if isinstance(message, Follow):
             return self._followers.on_follow(sender, message)
         if isinstance(message, FetchEntries):
-            return self._catch_up.on_fetch_entries(sender, message)
+            return self._followers.on_fetch_entries(sender, message)
         body = core.log.bodies.get(message.digest)
         count_max = 2 * core.settings.slots_in_flight_max
         if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
@@ -186,12 +187,9 @@ class Inbox:
         return Verdict.ACCEPTED
 
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
-        if sender not in self._core.membership.replicas:
-            return Verdict.NOT_A_MEMBER
-        verdict = self._probation.on_vouch(sender, message)
-        if verdict is Verdict.ACCEPTED and not self._core.is_silent:
-            self._normal_case.advance_all()
-        return verdict
+        if message.stable is not None:
+            self._on_stable(sender, message.stable)
+        return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:
         """Take a batch that is wanted, or that comes ahead of the primary's proposal."""

@@ -123,7 +123,7 @@ class NormalCase:
             assert body is not None, "a batch is durable before its proposal is accepted"
             batch = self._note_timestamp(slot, body, self.timestamp_before(slot.seq))
             if slot.seq > core.decided:
-                core.pool.claim(batch.requests, now_ms=core.now_ms)
+                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
         self.advance(slot)
 
     def advance(self, slot: Slot) -> None:
@@ -154,7 +154,7 @@ class NormalCase:
             if body is not None:
                 slot.batch = None
                 batch = self._note_timestamp(slot, body, None)
-                core.pool.claim(batch.requests, now_ms=core.now_ms)
+                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
 
     def go_on(self) -> None:
         """Look at the slot after the last one decided: it may have waited for that."""
@@ -206,7 +206,7 @@ class NormalCase:
         slot.accepted = True
         batch = self._note_timestamp(slot, body, before_ms)
         if slot.seq > core.decided:
-            core.pool.claim(batch.requests, now_ms=core.now_ms)
+            core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
         slot.accepted_proposal = proposal
         if not core.log.bodies.is_kept(proposal.digest):
             core.out.persist(BodyKept(slot.seq, body).to_bytes())

@@ -190,7 +190,21 @@ class Chaos:
 
     def _wipe(self) -> None:
         node = self.world.nodes[self.random.choice(self._wiped)]
-        keeps_votes = self.random.random() < 0.3
+        chance = self.random.random()
+        if chance < 0.4 and not self.plan.may_stop:
+            self._copy_or_put_back(node)
+            return
+        keeps_votes = chance > 0.8
         self.world.trace.line(f"{node.index} loses its ledger{'' if keeps_votes else ' and votes'}")
         node.wipe(keeps_votes=keeps_votes)
+        self._restart_later(node)
+
+    def _copy_or_put_back(self, node: Node) -> None:
+        """Copy a whole disk, ledger and votes, or put the last copy back."""
+        if self.random.random() < 0.5:
+            node.copy()
+            self.world.trace.line(f"a copy is made of the disk of {node.index}")
+            return
+        self.world.trace.line(f"the disk of {node.index} is as its last copy")
+        node.put_back()
         self._restart_later(node)

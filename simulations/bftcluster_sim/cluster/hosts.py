@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
+from bftcluster.ledger.epoch_links import fetch_frame, links_frame
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
     Decided,
+    EpochsLearned,
     EpochStart,
     Event,
     Executed,
@@ -24,6 +27,8 @@ from bftcluster.pbft import (
     Settings,
     StateFetch,
     Tick,
+    birth_records,
+    decided_requests,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
@@ -53,6 +58,7 @@ class Disk:
     """What survives a crash: everything in it counts as flushed."""
 
     records: list[bytes] = field(default_factory=list)
+    """Of the write-ahead log; none on a disk that was emptied, or is another one."""
     entries: list[bytes] = field(default_factory=list)
     """The log store, from sequence number 1 on."""
     root: Digest = field(default=Digest(bytes(32)))
@@ -74,6 +80,10 @@ class AcceptEverything:
         """Return True."""
         return not request.startswith(b"inadmissible")
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return True."""
+        return not request.startswith(b"unwanted")
+
 
 class Host:
     """One simulated process: a replica with its disk, executor, timer and network card."""
@@ -92,7 +102,10 @@ class Host:
         self.index = index
         self.me = ReplicaId(sim_key(index))
         self.membership = membership
-        self.disk = Disk(epochs=[EpochStart(Seq(1), membership)])
+        self.disk = Disk(
+            records=list(birth_records(cluster_id, self.me)),
+            epochs=[EpochStart(Seq(1), membership)],
+        )
         self.hosts: list[Host] = []
         """All of them, set by the cluster."""
         self.decided: list[Decided] = []
@@ -156,6 +169,7 @@ class Host:
                 checkpoint=self.disk.checkpoint,
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
+                decided=decided_requests(self.disk.entries[-DECIDED_SEQS_REMEMBERED:]),
             ),
         )
         now_ms = self._clock.now_ms
@@ -190,6 +204,8 @@ class Host:
         self.halt = ready.halt
         if ready.state_fetch is not None:
             self.state_fetches.append(ready.state_fetch)
+        for peer in ready.epochs_from:
+            self._ask_epochs(life, peer)
         if ready.early:
             self.before_effect(Effect.EARLY)
             self._send(ready.early, ready.voters)
@@ -216,13 +232,30 @@ class Host:
         for outbound in outbounds:
             targets = voters if outbound.to is None else (outbound.to,)
             for host in self.hosts:
-                if host is not self and host.me in targets:
+                if host is not self and (outbound.beyond_voters or host.me in targets):
                     self._network.send(
                         self.index,
                         host.index,
                         outbound.frame,
                         lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
                     )
+
+    def _ask_epochs(self, life: int, peer: ReplicaId) -> None:
+        """Ask a host who votes; what it knows by then comes back as proved."""
+        [source] = [host for host in self.hosts if host.me == peer]
+
+        def learn(starts: tuple[EpochStart, ...]) -> None:
+            if life == self._life:
+                self.step(EpochsLearned(starts))
+
+        def answer() -> None:
+            starts = tuple(source.disk.epochs[1:])
+            if source.is_up:
+                answered = links_frame(())
+                self._network.send(source.index, self.index, answered, lambda: learn(starts))
+
+        asked = fetch_frame(self.replica.latest_membership.epoch)
+        self._network.send(self.index, source.index, asked, answer)
 
     def _execute(self, life: int, decided: tuple[Decided, ...]) -> None:
         """Execute what was decided, one transaction each."""

@@ -50,12 +50,14 @@ class Ruin(Enum):
     DEAD = "it never runs again after its first crash"
     SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
-    WIPED = "its disk is replaced by an empty one: it must recover, and counts until it has"
+    WIPED = "its disk is emptied, or an old copy put back: it must recover, and counts until then"
 
 
 _RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.MUTE: 0.2, Fault.PRUNE: 0.4}
 """What takes long to simulate, and how many seeds have it."""
 _KEPT_SEQS = (0, 4, 8)
+_STOPPING = 0.08
+"""How many seeds empty more disks than f."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Plan:
     log_kept_seqs: int = 0
     """How much of the log is left before a stable checkpoint, where ``Fault.PRUNE`` is on."""
     is_beyond_f: bool = False
+    may_stop: bool = False
+    """More disks are emptied than the cluster can bear: it may stop, and must not fork."""
 
     @property
     def spares(self) -> int:
@@ -119,6 +123,12 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         allowed = [Ruin.VICES, Ruin.WIPED]
     always = frozenset({Vice.MISGIVE} if is_hard_to_fetch else ())
     ruins = tuple(_ruin(random, key, random.choice(allowed), always) for key in sorted(keys))
+    # Of its own, so that no other seed means another thing than before.
+    emptying = Random(f"disks {seed}")  # noqa: S311 - a simulation, not a secret
+    may_stop = not is_beyond_f and emptying.random() < _STOPPING
+    if may_stop:
+        emptied = sorted(emptying.sample(range(n), emptying.randint(f + 1, n - 1)))
+        ruins = tuple((key, Ruin.WIPED, frozenset[Vice]()) for key in emptied)
     is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
     return Plan(
         seed=seed,
@@ -129,6 +139,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         requests=random.randint(3, 12) * (2 if Fault.PRUNE in faults else 1),
         log_kept_seqs=random.choice(_KEPT_SEQS),
         is_beyond_f=is_beyond_f,
+        may_stop=may_stop,
     )
 
 

@@ -18,6 +18,8 @@ from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 LIVENESS_LIMIT_MS = 90_000
+_MAY_STOP_LIMIT_MS = 15_000
+"""Where nothing need be decided any more: long enough to decide what is wrong."""
 _SLICE_MS = 50
 _AFTERMATH_REQUESTS = 3
 _CORRUPTIONS_MAX = 6
@@ -135,7 +137,7 @@ class _Run:
             if not self._is_spare(node):
                 node.start()
         self._rage()
-        has_progressed = self.plan.is_beyond_f or self._recover()
+        has_progressed = self.plan.is_beyond_f or self._recover() or self.plan.may_stop
         return judge(self.plan.name, world, has_progressed=has_progressed), world
 
     def _is_spare(self, node: Node) -> bool:
@@ -248,7 +250,8 @@ class _Run:
         wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
         more = self._more_requests
         members, has_decided = core, False
-        end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
+        limit_ms = _MAY_STOP_LIMIT_MS if self.plan.may_stop else LIVENESS_LIMIT_MS
+        end_ms = world.clock.now_ms + limit_ms
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
             members = self._members(core)

@@ -97,7 +97,8 @@ class World:
         self.faulty: set[int] = set()
         """Indices of peers of which nothing is expected."""
         self.forgetful: set[int] = set()
-        """Indices of correct peers whose disks are replaced: they may contradict what is gone."""
+        """Indices of correct peers whose disks are replaced. They cast no vote against one that is
+        gone; a VIEW-CHANGE that nobody ever got, they may contradict."""
         self.auditor = Auditor(self.founding.cluster_id)
         self.agreement = Agreement()
         self.order = Order()
@@ -175,6 +176,8 @@ class World:
         """Everything that must not be, found so far."""
         honesty = Honesty()
         honesty.on_audit(self.auditor.culprits, self.honest)
+        emptied = {n.key for n in self.nodes if n.index in self.forgetful and not n.is_rolled_back}
+        honesty.on_audit(self.auditor.equivocators, emptied)
         return [
             *self.agreement.breaches,
             *self.order.breaches,

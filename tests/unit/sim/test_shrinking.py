@@ -73,11 +73,13 @@ def test_a_plan_follows_from_its_seed_and_seeds_differ() -> None:
 
     assert plans == [plan_of(seed) for seed in range(300)]
     assert len({plan.describe() for plan in plans}) == 300
+    assert any(plan.may_stop for plan in plans)
     assert {fault for plan in plans for fault in plan.faults} == set(Fault)
     assert {ruin for plan in plans for _, ruin, _ in plan.ruins} == set(Ruin)
     assert {vice for plan in plans for *_, vices in plan.ruins for vice in vices} == set(Vice)
     for plan in plans:
-        assert len(plan.ruins) <= (plan.n - 1) // 3
+        assert (len(plan.ruins) > (plan.n - 1) // 3) is plan.may_stop
+        assert not plan.may_stop or {ruin for _, ruin, _ in plan.ruins} == {Ruin.WIPED}
         assert len(plan.faults - RARE) == (len(Fault) - len(RARE)) // 2
 
 
