@@ -151,6 +151,11 @@ FOLLOWERS_MAX: Final = 16_384
 LOG_ENTRIES_MAX: Final = 256
 LOG_READS_MAX: Final = 64
 """Followers whose log reads are under way at once; every voter may have one besides."""
+FOLLOWS_HELD_MAX: Final = 4_096
+"""Questions of followers that wait for the next entry."""
+RECENT_ENTRIES_MAX: Final = 64
+RECENT_SIZE_MAX_BYTES: Final = 8 << 20
+"""Decided batches kept at hand for those who follow."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1
 """Largest epoch, view or sequence number."""

@@ -365,15 +365,16 @@ class Peer:
     async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self._network.send(peer, stream_class, frame)
 
-    def _send_all(self, outbounds: Sequence[Outbound]) -> None:
-        everybody = self._contacts.peers
+    def _send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
+        all_voters = [PeerId(voter) for voter in voters]
+
+        def targets(outbound: Outbound) -> Sequence[PeerId]:
+            if outbound.to is not None:
+                return (PeerId(outbound.to),)
+            return self._contacts.peers if outbound.beyond_voters else all_voters
+
         self._network.send_all(
-            (
-                everybody if outbound.to is None else (PeerId(outbound.to),),
-                _LANES[outbound.lane],
-                outbound.frame,
-            )
-            for outbound in outbounds
+            (targets(outbound), _LANES[outbound.lane], outbound.frame) for outbound in outbounds
         )
 
     def _read_log(self, request: LogReadRequest) -> None:

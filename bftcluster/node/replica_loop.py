@@ -82,7 +82,7 @@ class ReplicaLoop:
         wal: Wal,
         inbox: Inbox[Event],
         clock: Clock,
-        send: Callable[[Sequence[Outbound]], None],
+        send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
         decide: Callable[[Decided], None],
         read_log: Callable[[LogReadRequest], None],
         fetch_state: Callable[[StateFetch], None],
@@ -122,12 +122,12 @@ class ReplicaLoop:
     async def _carry_out(self, ready: Ready) -> None:
         self._deadline_ms = ready.deadline_ms
         if ready.early:
-            self._send(ready.early)
+            self._send(ready.early, ready.voters)
         if ready.records:
             await self._syncing.run(self._wal.append, ready.records)
         self.stable = self.replica.stable_certificate
         if ready.messages:
-            self._send(ready.messages)
+            self._send(ready.messages, ready.voters)
         for decided in ready.decided:
             self._decide(decided)
         for request in ready.log_reads:

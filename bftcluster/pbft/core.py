@@ -85,7 +85,7 @@ class Outbox:
         self.records.append(record)
 
     def broadcast(self, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
-        """Send ``frame`` to all others once the records are durable."""
+        """Send ``frame`` to all other voters once the records are durable."""
         self.messages.append(Outbound(None, lane, frame))
 
     def send(self, to: ReplicaId, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
@@ -111,7 +111,7 @@ class Outbox:
         self.__init__()  # type: ignore[misc]
         self.reports, self.evidence = reports, evidence
 
-    def flush(self, deadline_ms: int, halt: Halt | None) -> Ready:
+    def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
         """Return everything collected, and start anew."""
         ready = Ready(
             early=tuple(self.early),
@@ -120,6 +120,7 @@ class Outbox:
             decided=tuple(self.decided),
             log_reads=tuple(self.log_reads),
             truncate_to=self.truncate_to,
+            voters=voters,
             deadline_ms=deadline_ms,
             reports=tuple(self.reports),
             evidence=tuple(self.evidence),
@@ -278,6 +279,27 @@ class Core:
     def is_member(self) -> bool:
         """Whether we vote in this epoch, rather than only follow."""
         return self.me in self.membership.replicas
+
+    def status(self) -> Status:
+        """Return where we are, for others."""
+        return Status(
+            self.epoch, self.view, self.target_view, self.log.low, self.decided, self.executed
+        )
+
+    def note_decided_view(self, epoch: Epoch, view: View) -> None:
+        """Follow the view in which something was decided, if we do not vote.
+
+        We hear no NEW-VIEW then, and our clients' requests are for the primary of now.
+        """
+        if not self.is_member and epoch == self.epoch and view > self.target_view:
+            self.view = self.target_view = view
+            self.view_entered_ms = self.now_ms
+
+    @property
+    def voters(self) -> tuple[ReplicaId, ...]:
+        """Return who hears what we say to all: see ``Ready.voters``."""
+        interval = self.settings.checkpoint_interval_seqs
+        return tuple(r for r in self.epochs.around(self.log.low, interval) if r != self.me)
 
     @property
     def place(self) -> Place:

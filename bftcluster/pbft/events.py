@@ -105,9 +105,11 @@ class Outbound:
     """A frame to send."""
 
     to: ReplicaId | None
-    """None: every other replica."""
+    """None: every voter, as ``Ready.voters`` names them."""
     lane: Lane
     frame: bytes
+    beyond_voters: bool = False
+    """With ``to`` None: to every other peer that the transport knows as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,10 @@ class Ready:
     truncate_to: Seq | None
     """Much of the log is superseded, by a stable checkpoint or a new view: it may be rewritten as
     ``Replica.live_records()``. Records of slots up to here are of no use any more."""
+    voters: tuple[ReplicaId, ...]
+    """Whom ``Outbound.to`` None means: all others who vote in this epoch or the next, once that is
+    named, and those who left with the last epoch, for one interval more. Nobody else is sent what
+    is said to all: who does not vote asks for what was decided."""
     deadline_ms: int
     """When to send a Tick, if nothing else happens before."""
     reports: tuple[Report, ...]

@@ -9,6 +9,7 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -23,6 +24,8 @@ from bftcluster.pbft.events import (
     RequestSubmitted,
     Tick,
 )
+from bftcluster.pbft.followers import Followers
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
@@ -86,10 +89,16 @@ class Replica:
         self._view_changer = ViewChanger(
             self._core, self._normal_case, self._checkpoints, self._proposer
         )
-        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
+        self._doubts = Doubts(self._core, self._view_changer)
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer, self._doubts)
         self._catch_up = CatchUp(
-            self._core, self._normal_case, self._checkpoints, self._view_changer
+            self._core,
+            self._normal_case,
+            self._checkpoints,
+            self._view_changer,
+            Following(self._core),
         )
+        self._followers = Followers(self._core)
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         if not recovered.records:
@@ -103,7 +112,10 @@ class Replica:
             checkpoints=self._checkpoints,
             proposer=self._proposer,
             view_changer=self._view_changer,
+            doubts=self._doubts,
+            suspicion=self._suspicion,
             catch_up=self._catch_up,
+            followers=self._followers,
             probation=self._probation,
             stash=stash,
         )
@@ -216,7 +228,7 @@ class Replica:
         core = self._core
         assert now_ms >= core.now_ms, "the clock is monotonic"
         if core.halt is not None:
-            return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
+            return core.out.flush((), now_ms + core.settings.status_interval_ms, core.halt)
         core.now_ms = now_ms
         core.wall_ms = wall_ms
         for event in events:
@@ -253,7 +265,7 @@ class Replica:
             case EpochsLearned(starts=starts):
                 self._checkpoints.learn(starts)
             case LogRead(to=to, entries=entries):
-                self._catch_up.on_log_read(to, entries)
+                self._followers.on_log_read(to, entries)
             case _:
                 assert_never(event)
 
@@ -288,13 +300,18 @@ class Replica:
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
         self._catch_up.on_time()
+        self._followers.look_after()
         deadline_ms = min(self._catch_up.deadline_ms, self._suspicion.deadline_ms)
-        for due_ms in (self._proposer.deadline_ms, self._view_changer.deadline_ms):
+        for due_ms in (
+            self._proposer.deadline_ms,
+            self._view_changer.deadline_ms,
+            self._followers.deadline_ms,
+        ):
             if due_ms is not None and due_ms < deadline_ms:
                 deadline_ms = due_ms
         if core.halt is not None:
             core.out.keep_reports_only()
-        return core.out.flush(max(deadline_ms, core.now_ms + 1), core.halt)
+        return core.out.flush(core.voters, max(deadline_ms, core.now_ms + 1), core.halt)
 
 
 def _new_core(

@@ -48,6 +48,11 @@ class Settings:
     fetch_entries_max: int = 64
     """Log entries asked for at once."""
 
+    follow_hold_ms: int = 5_000
+    """How long a question of one who does not vote is held while there is nothing to answer."""
+    follow_compare_ms: int = 20_000
+    """How often such a one asks another than its source whether there is more."""
+
     request_timeout_ms: int = 400
     """How long a request waits for its decision, before it is relayed to every replica."""
     view_change_timeout_ms: int = 800

@@ -4,8 +4,9 @@ Only for something it demonstrably should have done: a request that every replic
 proposal of its own that does not get decided. Never when it is us who lag behind.
 """
 
-from bftcluster.ids import Seq, View
+from bftcluster.ids import Seq
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.lanes import Pending
 from bftcluster.pbft.owed import Debt
 from bftcluster.pbft.proposer import Proposer
@@ -23,14 +24,29 @@ _MS_PER_REQUEST_ORDERED = 3
 """And what it ordered since, whosesoever it is: it may have been in proposals already. That excuses
 it for as long again as it has at most."""
 
+_NOTICE_PART = 8
+"""The last eighth of the primary's time begins with saying that it runs out: when it has, it is
+known whether others think so, and no time is lost by asking."""
+
 
 class Suspicion:
     """Times requests and open slots, and asks for the next view when one is overdue."""
 
-    __slots__ = ("_alone_ms", "_check_ms", "_core", "_proposer", "_relay_ms", "_view_changer")
+    __slots__ = (
+        "_alone_ms",
+        "_check_ms",
+        "_core",
+        "_doubts",
+        "_proposer",
+        "_relay_ms",
+        "_view_changer",
+    )
 
-    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
+    def __init__(
+        self, core: Core, proposer: Proposer, view_changer: ViewChanger, doubts: Doubts
+    ) -> None:
         self._core = core
+        self._doubts = doubts
         self._proposer = proposer
         self._view_changer = view_changer
         self._check_ms = 0
@@ -43,6 +59,10 @@ class Suspicion:
     def deadline_ms(self) -> int:
         """When to look again."""
         return self._check_ms
+
+    def look_again(self) -> None:
+        """Have the primary judged in this step: others doubt it, or have given it up."""
+        self._check_ms = self._core.now_ms
 
     def on_time(self) -> None:
         """Relay what waits too long; give up a primary that ignores what was relayed."""
@@ -61,10 +81,15 @@ class Suspicion:
         due_ms = self._due_ms()
         if due_ms is None:
             return
-        if core.now_ms < due_ms:
-            self._check_ms = min(self._check_ms, due_ms)
+        notice_ms = due_ms - self._view_changer.timeout_ms // _NOTICE_PART
+        if core.now_ms < notice_ms:
+            self._check_ms = min(self._check_ms, notice_ms)
         elif not self._lags() and not self._drop_unwanted():
-            self._view_changer.give_up(View(core.view + 1))
+            self._doubts.say()
+            if core.now_ms < due_ms:
+                self._check_ms = min(self._check_ms, due_ms)
+            else:
+                self._doubts.give_up_together()
 
     def _drop_unwanted(self) -> bool:
         """Whether the primary owed us what nobody wants any more: it may have known before us."""

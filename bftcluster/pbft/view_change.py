@@ -89,6 +89,10 @@ class ViewChanger:
         due_ms = self._quorum_ms + self.timeout_ms
         return due_ms if resend_ms is None else min(resend_ms, due_ms)
 
+    def leavers(self) -> set[ReplicaId]:
+        """Return who has given up our view, as far as they told us."""
+        return {r for r, change in self._wishes.items() if change.view > self._core.view}
+
     def note_progress(self) -> None:
         """Something was decided in the view: its primary works."""
         self._failures = 0

@@ -213,13 +213,13 @@ class Host:
             self._ask_epochs(life, peer)
         if ready.early:
             self.before_effect(Effect.EARLY)
-            self._send(ready.early)
+            self._send(ready.early, ready.voters)
         if ready.records:
             self.before_effect(Effect.PERSIST)
             self.disk.records += ready.records
         for outbound in ready.messages:
             self.before_effect(Effect.SEND)
-            self._send((outbound,))
+            self._send((outbound,), ready.voters)
         if ready.decided:
             self.decided += ready.decided
             self._clock.call_at(self._clock.now_ms, lambda: self._execute(life, ready.decided))
@@ -233,10 +233,11 @@ class Host:
             self.disk.records = self.replica.live_records()
         self._plan_tick(life, ready.deadline_ms)
 
-    def _send(self, outbounds: tuple[Outbound, ...]) -> None:
+    def _send(self, outbounds: tuple[Outbound, ...], voters: tuple[ReplicaId, ...]) -> None:
         for outbound in outbounds:
+            targets = voters if outbound.to is None else (outbound.to,)
             for host in self.hosts:
-                if host is not self and outbound.to in (None, host.me):
+                if host is not self and (outbound.beyond_voters or host.me in targets):
                     self._network.send(
                         self.index,
                         host.index,

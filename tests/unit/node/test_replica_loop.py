@@ -100,7 +100,7 @@ class Peer:
     def wall_ms(self) -> int:
         return self.now_ms()
 
-    def send_all(self, outbounds: Sequence[Outbound]) -> None:
+    def send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
         for outbound in outbounds:
             self.send(outbound)
 
