@@ -361,6 +361,10 @@ class StatusView:
     used_bytes: int
     quota_bytes: int
     blocks: int
+    damaged_blocks: int
+    damaged_found: int
+    damaged_healed: int
+    """Like ``damaged_found``, since the start."""
     pins: int
     """In the pinset."""
     proposals: int

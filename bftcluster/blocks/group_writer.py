@@ -50,6 +50,7 @@ class GroupWriter:
         self._jobs: list[_Job] = []
         self._jobs_lock = threading.Lock()
         self._blocks, self._content_bytes, self._page_bytes = index.total(_PAGE_BYTES)
+        self.damaged = index.damaged_total()
         self.found = self.healed = 0
         """Blocks that turned out to be damaged since the start, and that were written again."""
         self._half_done = True
@@ -92,6 +93,8 @@ class GroupWriter:
                 part = self._index.sizes_of(ordered[start : start + STORE_GROUP_BLOCKS_MAX])
                 self._index.leave([key for key, _ in part])
                 freed += self._erase(part)
+            if self.damaged:
+                self.damaged = self._index.damaged_total()
         return freed
 
     def remove_held_only_by(self, hold: Hold | None) -> int:
@@ -108,7 +111,9 @@ class GroupWriter:
     def damage(self, key: bytes) -> None:
         """Note that a block is damaged: it keeps its place until it is put again."""
         with self._lock:
-            self.found += self._index.damage(key)
+            is_news = self._index.damage(key)
+            self.damaged += is_news
+            self.found += is_news
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Index]:
@@ -177,6 +182,7 @@ class GroupWriter:
         for group in _groups([(key, missing.pop(key)) for key in sorted(damaged)]):
             self._write_files(group)
             self._index.heal([key for key, _ in group])
+            self.damaged -= len(group)
             self.healed += len(group)
 
     def _require_room(self, sizes: Sequence[int]) -> None:

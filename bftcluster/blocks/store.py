@@ -203,10 +203,9 @@ class EmbeddedStore:
         return self._writer.stat()
 
     def damage(self) -> Damage:
-        """Return what is damaged, and what became of it since the start."""
-        return Damage(
-            blocks=self._index.damaged_total(), found=self._writer.found, healed=self._writer.healed
-        )
+        """Return what is damaged, and what became of it since the start; reads memory only."""
+        writer = self._writer
+        return Damage(blocks=writer.damaged, found=writer.found, healed=writer.healed)
 
     def damaged(self, limit: int) -> list[Cid]:
         """Return some blocks that are damaged, as raw blocks whatever they are."""

@@ -1,6 +1,6 @@
 """Content in and out of this peer: uploads, reading, and fetching what somebody else holds."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import trio
@@ -35,6 +35,7 @@ class Content:
         uploads: Uploads,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
+        heal: Callable[[Cid], Awaitable[bytes]],
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -43,7 +44,8 @@ class Content:
         self._uploads = uploads
         self._clock = clock
         self._connected = connected
-        self.reader = ContentReader(blocks=blocks, source=DagSource(blocks), fetch=self._fetch)
+        source = DagSource(blocks, heal)
+        self.reader = ContentReader(blocks=blocks, source=source, fetch=self._fetch)
 
     async def add(
         self, parts: AsyncIterator[AddPart], options: AddOptions

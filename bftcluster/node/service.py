@@ -40,6 +40,7 @@ from bftcluster.limits import BATCH_REQUESTS_MAX
 from bftcluster.node.content import Content
 from bftcluster.node.gateway import Gateway, Ordered
 from bftcluster.node.membership_views import evidence_by_peer
+from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proofs import approval_certificate, signatures_of
@@ -114,7 +115,7 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        stat = await trio.to_thread.run_sync(parts.blocks.stat)
+        stat, damage = await trio.to_thread.run_sync(parts.blocks.stat), parts.blocks.damage()
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
             peer=parts.me,
@@ -129,6 +130,9 @@ class NodeService:
             used_bytes=stat.used_bytes,
             quota_bytes=stat.quota_bytes,
             blocks=stat.blocks,
+            damaged_blocks=damage.blocks,
+            damaged_found=damage.found,
+            damaged_healed=damage.healed,
             pins=await self._pinset.count(Space.PIN),
             proposals=sum([len(page) async for page in self.proposals()]),
             tracker=self._tracker.counts(),
@@ -141,25 +145,15 @@ class NodeService:
         return await self._standing.members()
 
     def metrics(self) -> Sequence[MetricView]:
-        """Return who is reachable, and what each peer last said it has free."""
-        now_ms = self._clock.wall_ms()
-        lifetime_ms = 2 * self._parts.config.network.heartbeat_interval_ms
-        views = []
-        for peer, record in sorted(self._pinset.peers().items()):
-            connected = self._standing.is_connected(peer)
-            for name, value in (("ping", record.name), ("freespace", str(record.free_bytes))):
-                views.append(
-                    MetricView(
-                        name=name,
-                        peer=peer,
-                        value=value,
-                        weight=record.free_bytes if name == "freespace" else 0,
-                        is_valid=connected,
-                        received_at_ms=record.reported_ms if name == "freespace" else now_ms,
-                        expires_ms=now_ms + lifetime_ms,
-                    )
-                )
-        return views
+        """Return who is reachable, what each peer last said it has free, and what rotted here."""
+        return metric_views(
+            self._pinset.peers(),
+            self._standing.is_connected,
+            me=self._parts.me,
+            damage=self._parts.blocks.damage(),
+            now_ms=self._clock.wall_ms(),
+            lifetime_ms=2 * self._parts.config.network.heartbeat_interval_ms,
+        )
 
     # The pinset
 
