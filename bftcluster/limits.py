@@ -238,7 +238,7 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-WALK_CREDIT_BYTES: Final = 32 << 20
+WALK_CREDIT_BYTES: Final = 8 << 20
 """Blocks that a reader's walk may look at before anything more comes of it."""
 WALK_PENDING_MAX: Final = 1 << 18
 """Links that a walk has read and not followed yet: some 60 MB."""

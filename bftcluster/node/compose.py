@@ -26,6 +26,7 @@ from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
 from bftcluster.node.announcer import Announcer
+from bftcluster.node.block_care import BlockCare
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.contacts import Contacts
@@ -123,6 +124,7 @@ class Peer:
             send=partial(self._network_send, StreamClass.BLOCKS),
             offload=threads.blocks.run,
         )
+        self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._uploads = Uploads(parts.config.directory)
         self._announcer = self._make_announcer()
         self._tracker = self._make_tracker()
@@ -177,6 +179,7 @@ class Peer:
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
             nursery.start_soon(self._log_budget.run)
+            nursery.start_soon(self._care.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -284,6 +287,7 @@ class Peer:
             clock=self._clock,
             connected=self._connected,
             threads=self._threads,
+            heal=self._care.healer.heal,
         )
         return NodeService(
             parts=parts,

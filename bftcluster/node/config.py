@@ -18,6 +18,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 KEEP_ALL: Final = "all"
 STATE_RATE_MIN_BYTES_PER_S: Final = 64_000
+SCRUB_RATE_MIN_BYTES_PER_S: Final = 64_000
 
 
 def setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - typed by the field's annotation
@@ -74,6 +75,9 @@ class StorageSection:
 
     blocks: str = setting("blocks", "directory of the block store")
     quota: str = setting("10GB", "most that blocks may take; never exceeded")
+    scrub_rate: str = setting(
+        "4MB", "most that is read per second to find damaged blocks before a reader does; 0 never"
+    )
     database: str = setting("", "SQLAlchemy URL of the ledger; empty is SQLite in this directory")
     wal: str = setting("wal", "directory of the write-ahead log of votes")
     keep_log: str = setting(
@@ -196,6 +200,11 @@ class Config:
             parse_address(text, key="api.listen")
         parse_size(self.storage.quota, key="storage.quota")
         parse_size(self.storage.log_budget, key="storage.log_budget")
+        scrub = parse_size(self.storage.scrub_rate, key="storage.scrub_rate")
+        if 0 < scrub < SCRUB_RATE_MIN_BYTES_PER_S:
+            raise ConfigError(
+                f"storage.scrub_rate = {self.storage.scrub_rate!r} is less than 64KB, and not 0"
+            )
         rate = parse_size(self.network.state_rate_max, key="network.state_rate_max")
         if rate < STATE_RATE_MIN_BYTES_PER_S:
             raise ConfigError(
@@ -244,6 +253,11 @@ class Config:
     def log_budget_bytes(self) -> int:
         """``storage.log_budget`` in bytes."""
         return parse_size(self.storage.log_budget, key="storage.log_budget")
+
+    @property
+    def scrub_rate_bytes_per_s(self) -> int:
+        """``storage.scrub_rate`` in bytes."""
+        return parse_size(self.storage.scrub_rate, key="storage.scrub_rate")
 
     @property
     def state_rate_bytes_per_s(self) -> int:

@@ -1,6 +1,6 @@
 """Content in and out of this peer: uploads, reading, and fetching what somebody else holds."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from bftcluster.api.views import AddEvent, AddFormat, AddOptions, AddPart, PartKind
@@ -35,6 +35,7 @@ class Content:
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         threads: Threads,
+        heal: Callable[[Cid], Awaitable[bytes]],
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -44,8 +45,9 @@ class Content:
         self._clock = clock
         self._connected = connected
         self._threads = threads
+        source = DagSource(blocks, heal)
         self.reader = ContentReader(
-            blocks=blocks, source=DagSource(blocks), fetch=self._fetch, workers=threads.reading
+            blocks=blocks, source=source, fetch=self._fetch, workers=threads.reading
         )
 
     async def add(

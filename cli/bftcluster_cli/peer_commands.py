@@ -153,7 +153,8 @@ def status_text(record: Record) -> str:
         f"primary {_name_of(record, str(record.get('primary')))}",
         f"pinset     {record.get('pins')} pins, {record.get('proposals')} open proposals",
         f"disk       {size_text(int(storage.get('used_bytes', 0)))} of "
-        f"{size_text(int(storage.get('quota_bytes', 0)))}, {storage.get('blocks')} blocks",
+        f"{size_text(int(storage.get('quota_bytes', 0)))}, {storage.get('blocks')} blocks"
+        f"{_damage_text(storage)}",
         f"log        {_log_text(storage)}",
         f"work       {work or 'none'}",
         f"links      {connected} of {len(links)} connected",
@@ -190,6 +191,13 @@ def parse_quota(text: str) -> int:
     if not size:
         raise UsageError("a quota must be more than nothing", hint="as in --quota 100GB")
     return size
+
+
+def _damage_text(storage: Record) -> str:
+    """Return what the disk has lost, if it has lost anything."""
+    damaged, healed = storage.get("damaged_blocks"), storage.get("damaged_healed")
+    texts = [f", {damaged} DAMAGED" if damaged else "", f", {healed} healed" if healed else ""]
+    return "".join(texts)
 
 
 def _link_text(link: Record) -> str:
