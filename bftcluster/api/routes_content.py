@@ -9,19 +9,22 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import quote
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bftcluster import cid as cids
-from bftcluster.api.asgi import Body, BrokenOffError, while_connected
+from bftcluster.api.asgi import BrokenOffError, only_while_connected
+from bftcluster.api.gates import Gate
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.streaming import log_break
 from bftcluster.api.tar import write_tar
 from bftcluster.api.views import ContentKind
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
+from bftcluster.limits import READS_MAX, READS_PER_ADDRESS_MAX
 
 _MEDIA_TYPES: Final = {
     "": "application/octet-stream",
@@ -40,12 +43,14 @@ class ContentRoutes:
 
     def __init__(self, service: ClusterService) -> None:
         self._service = service
+        self._gate = Gate("reads", at_once_max=READS_MAX, per_address_max=READS_PER_ADDRESS_MAX)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
+        outside = [Middleware(self._gate), Middleware(only_while_connected)]
         return [
-            Route("/content/{cid}", self.content),
-            Route("/content/{cid}/{path:path}", self.content),
+            Route("/content/{cid}", self.content, middleware=outside),
+            Route("/content/{cid}/{path:path}", self.content, middleware=outside),
         ]
 
     async def content(self, request: Request) -> Response:
@@ -97,14 +102,8 @@ class _Download(Response):
             del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end, or until the client has gone."""
-        body = Body(receive)
-        async for _ in body:
-            pass
+        """Send until the end."""
         is_head = scope["method"] == "HEAD"
-        await while_connected(body, lambda: self._send_all(send, is_head=is_head))
-
-    async def _send_all(self, send: Send, *, is_head: bool) -> None:
         async with aclosing(self._chunks) as chunks:
             first = b"" if is_head else await anext(chunks, b"")
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -21,6 +21,7 @@ from bftcluster.blocks.dag_pb import decode_node
 from bftcluster.blocks.directory_reader import kind_of, list_directory
 from bftcluster.blocks.directory_reader import resolve as resolve_path
 from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.fetch_report import FetchFailedError
 from bftcluster.blocks.file_reader import file_size, read_file
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.store import EmbeddedStore
@@ -197,7 +198,12 @@ class Content:
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
         await self._threads.reading.run(self._keep, cid, READ_KEEP_MS)
-        await self._exchange.fetch_dag(cid, providers)
+        try:
+            await self._exchange.fetch_dag(cid, providers)
+        except FetchFailedError as exc:
+            if providers and all(provider.fault is None for provider in exc.providers):
+                raise BlockNotFoundError(f"nobody has all of {text(cid)}", hint=exc.hint) from exc
+            raise
 
     def _keep_upload(self, cid: Cid) -> None:
         """Let what was added here wait for its maintainers; blocks."""
