@@ -97,7 +97,7 @@ def test_no_command_lets_a_name_through(shell: Shell, peer: LedgerPeer) -> None:
     ]
 
     said = [text for answer in answers for text in (answer.out, answer.err)]
-    assert sum("\\u202egpj" in text for text in said) == 6
+    assert sum("\\u202egpj" in text for text in said) >= 6
     for text in said:
         assert not set(text) & set("\u202e\u200b\x1b\x9b\r")
     assert "careful      \\u0440eport mixes Cyrillic and Latin letters" in "".join(said)
