@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive
 
 from bftcluster.errors import MessageTooLargeError, UsageError
 from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
@@ -126,22 +126,6 @@ async def while_connected(body: Body, work: Callable[[], Awaitable[T]]) -> T | N
     if error is not None:
         raise error
     return result
-
-
-def only_while_connected(app: ASGIApp) -> ASGIApp:
-    """Return ``app``, which reads no body, cancelled when its client goes away."""
-
-    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(receive)
-        async for _ in body:
-            pass
-        await while_connected(body, lambda: app(scope, _nothing_more, send))
-
-    return watched
-
-
-async def _nothing_more() -> Message:
-    await trio.sleep_forever()
 
 
 async def _watch(body: Body, scope: trio.CancelScope) -> None:

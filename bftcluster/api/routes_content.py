@@ -4,7 +4,7 @@ Everything is an attachment of no particular type. A pinned page shown by a brow
 API's own origin could call the API.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bftcluster import cid as cids
-from bftcluster.api.asgi import BrokenOffError, only_while_connected
+from bftcluster.api.asgi import Body, BrokenOffError, while_connected
 from bftcluster.api.gates import Gate
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.streaming import log_break
@@ -47,7 +47,7 @@ class ContentRoutes:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        outside = [Middleware(self._gate), Middleware(only_while_connected)]
+        outside = [Middleware(self._gate)]
         return [
             Route("/content/{cid}", self.content, middleware=outside),
             Route("/content/{cid}/{path:path}", self.content, middleware=outside),
@@ -55,6 +55,9 @@ class ContentRoutes:
 
     async def content(self, request: Request) -> Response:
         """Return a file's bytes, or any DAG as a CAR, or a directory as a tar."""
+        return _WhileConnected(lambda: self._answer(request))
+
+    async def _answer(self, request: Request) -> Response:
         wanted = request.query_params.get("format", "")
         if wanted not in _MEDIA_TYPES:
             raise UsageError(f"format is car or tar, not {wanted[:64]!r}")
@@ -75,6 +78,30 @@ class ContentRoutes:
             )
         size = view.size_bytes if view.kind is ContentKind.FILE else None
         return _Download(view.content, view.cid, name, wanted, size_bytes=size)
+
+
+class _WhileConnected(Response):
+    """Finds an answer and sends it, until the client has gone: then the work for it stops."""
+
+    def __init__(self, find: Callable[[], Awaitable[Response]]) -> None:
+        super().__init__()
+        self._find = find
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what was found.
+
+        Raises:
+            ClusterError: Nothing was, and nothing has been sent.
+        """
+        body = Body(receive)
+        async for _ in body:
+            pass
+
+        async def answer() -> None:
+            response = await self._find()
+            await response(scope, receive, send)
+
+        await while_connected(body, answer)
 
 
 class _Download(Response):

@@ -16,7 +16,7 @@ from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.outcomes import Effect
@@ -34,6 +34,7 @@ from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
+from bftcluster.node.log_budget import LogBudget
 from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.pinset import Pinset
@@ -74,7 +75,7 @@ def run_peer(directory: Path) -> None:
     Raises:
         ClusterError: It cannot start, or cannot go on.
     """
-    assert_enabled()
+    require_assertions()
     config = Config.load(directory)
     configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
     while _run_once(config):
@@ -91,15 +92,6 @@ def _run_once(config: Config) -> bool:
         except* ClusterError as group:
             raise _first(group) from group
         return peer.has_new_state
-
-
-def assert_enabled() -> None:
-    """Refuse to run under ``python -O``: assertions guard the protocol in production."""
-    try:
-        assert False, "assertions are on"  # noqa: B011, PT015 - this is what is being asked
-    except AssertionError:
-        return
-    raise RuntimeError("bftcluster must not run with assertions off (python -O)")
 
 
 class Peer:
@@ -120,7 +112,10 @@ class Peer:
         self._pinset = Pinset(reader, workers=threads.upkeep, lists=threads.upkeep)
         self._shown_pinset = Pinset(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, pinset=self._pinset)
+        self._log_budget = LogBudget.of(parts, self._clock)
+        self._gateway = Gateway(
+            inbox=self._inbox, verifier=parts.verifier, closed=self._log_budget.problem
+        )
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks,
@@ -180,6 +175,7 @@ class Peer:
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
+            nursery.start_soon(self._log_budget.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -255,7 +251,10 @@ class Peer:
         )
         learner = EpochLearner(
             cluster_id=parts.genesis.cluster_id,
-            latest=lambda: parts.replica.latest_membership,
+            genesis=parts.genesis.membership(),
+            own=parts.store.reader,
+            epoch=lambda: parts.replica.membership.epoch,
+            connected=self._connected,
             send=self._send_sync,
             keep=self._executor.keep,
             tell=self._inbox.put_nowait,
@@ -291,6 +290,7 @@ class Peer:
                 network=self._network,
                 clock=self._clock,
                 workers=self._threads.rest,
+                log_budget=self._log_budget,
             ),
             gateway=self._gateway,
             tracker=self._tracker,

@@ -64,11 +64,12 @@ class Contacts:
         return self._me in self.records
 
     def allowed(self) -> dict[PeerId, Sequence[str]]:
-        """Return who may connect, and where to dial them."""
-        allowed = {peer: self._addresses(record) for peer, record in self.records.items()}
+        """Return who may connect, and where to dial them; voters first, who has left last."""
+        records = sorted(self.records.values(), key=lambda record: not record.is_replica)
+        allowed = {record.peer: self._addresses(record) for record in records}
         if not self.is_admitted:
-            allowed = {**self._configured, **allowed}
-        return {**self._gone, **allowed}
+            allowed |= {p: a for p, a in self._configured.items() if p not in allowed}
+        return allowed | {p: a for p, a in self._gone.items() if p not in allowed}
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""

@@ -26,6 +26,7 @@ from bftcluster.pbft import (
     Ready,
     Replica,
     StateFetch,
+    Verdict,
 )
 from bftcluster.pbft.events import Halt
 
@@ -111,6 +112,8 @@ class ReplicaLoop:
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
+        if self.stable is not None:  # The last life may have ended before it came to this.
+            await self._sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
@@ -131,8 +134,8 @@ class ReplicaLoop:
             self._read_log(request)
         if ready.state_fetch is not None:
             self._fetch_state(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._fetch_epochs(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._fetch_epochs(peer)
         self._tell(ready)
         if ready.truncate_to is not None:
             await self._compact()
@@ -146,7 +149,8 @@ class ReplicaLoop:
         for report in ready.reports:
             about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
             event = "fault" if report.verdict.is_fault else "consensus"
-            _log.info(event, verdict=report.verdict.value, detail=report.detail, **about)
+            tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
+            tell(event, verdict=report.verdict.value, detail=report.detail, **about)
         for path in self._evidence.keep(ready.evidence):
             _log.error("a replica contradicted itself; this proves it", file=str(path))
         if ready.evidence:

@@ -6,12 +6,11 @@ log entries, whose commit certificates need no trust in the source; one who lags
 more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX
+from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX, STATE_HELPERS_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import (
     CommitCertificate,
@@ -19,8 +18,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.epochs import EpochStart
-from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
+from bftcluster.pbft.events import Lane, LogReadRequest, Outbound, StateFetch
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -130,12 +128,12 @@ class CatchUp:
         self._fetch_state()
 
     def say_status(self, to: ReplicaId | None) -> None:
-        """Send where we are."""
+        """Send where we are, once that is durable: others tell us of it if we forget it."""
         core = self._core
         status = Status(
             core.epoch, core.view, core.target_view, core.log.low, core.decided, core.executed
         )
-        core.out.send_early(to, status.frame(), Lane.SYNC)
+        core.out.messages.append(Outbound(to, Lane.SYNC, status.frame()))
 
     def _ask_for_bodies(self) -> None:
         """Ask one source after the other for batches that slots wait for."""
@@ -169,33 +167,27 @@ class CatchUp:
     def on_status(self, sender: ReplicaId, status: Status) -> Verdict:
         """Help a peer that stands still, and notice when it is us."""
         core = self._core
-        if sender not in core.membership.replicas:
-            return self._on_follower(sender, status)
-        before = core.peers.get(sender)
-        core.peers[sender] = status
-        core.heard_ms[sender] = core.now_ms
+        before = self._status_of(sender)
+        core.hear(sender, status)
+        self._checkpoints.hints.on_status(sender, status)
         if status.executed > core.decided and (before is None or before.executed > core.decided):
             self.fetch_if_behind()
-        if status.view < core.view:
-            self._view_changer.send_new_view(sender)
         if status.decided < core.decided:
             self._tell(sender)
-        if before is not None and before.decided == status.decided:
-            self._resend_votes(sender, status)
         has_stood = before is not None and before.stable == status.stable
         if has_stood and core.may_answer(sender, Answer.CHECKPOINT):
             self._resend_checkpoint(sender, status)
+        if sender not in core.membership.replicas:
+            return Verdict.ACCEPTED
+        if status.view < core.view:
+            self._view_changer.send_new_view(sender)
+        if before is not None and before.decided == status.decided:
+            self._resend_votes(sender, status)
         return Verdict.ACCEPTED
 
-    def _on_follower(self, follower: ReplicaId, status: Status) -> Verdict:
-        """Help one who does not vote, or not yet, or no longer: it has no other source."""
-        core = self._core
-        if status.decided < core.decided:
-            self._tell(follower)
-            is_old = core.stable is not None and status.stable < core.stable.seq
-            if core.stable is not None and is_old and core.may_answer(follower, Answer.CHECKPOINT):
-                core.out.send(follower, StableCheckpoint(core.stable).frame(), Lane.SYNC)
-        return Verdict.ACCEPTED
+    def _status_of(self, replica: ReplicaId) -> Status | None:
+        heard = self._core.heard.get(replica)
+        return None if heard is None else heard[0]
 
     def _tell(self, peer: ReplicaId) -> None:
         """Let a lagging peer know that we are ahead, so that it can ask."""
@@ -233,11 +225,13 @@ class CatchUp:
         core = self._core
         if core.stable is not None and status.stable < core.stable.seq:
             core.out.send(peer, StableCheckpoint(core.stable).frame(), Lane.SYNC)
+        if peer not in core.membership.replicas:
+            return
         for vote in self._checkpoints.pending_votes(status.stable):
             core.out.send(peer, vote.frame(), Lane.SYNC)
 
     def fetch_if_behind(self, *, after: ReplicaId | None = None) -> None:
-        """Ask a peer that is ahead for log entries; the one after ``after`` in membership order."""
+        """Ask a peer that is ahead for log entries; the one after ``after`` in the round."""
         core, settings = self._core, self._core.settings
         if self._fetch is not None:
             return
@@ -245,16 +239,25 @@ class CatchUp:
             return
         if core.decided - core.executed > _BACKLOG_FETCHES_MAX * settings.fetch_entries_max:
             return
-        replicas = core.membership.replicas
-        start = replicas.index(after) + 1 if after in replicas else 0
-        for replica in replicas[start:] + replicas[:start]:
-            status = core.peers.get(replica)
-            if replica == core.me or replica in self._refused | self._late or status is None:
+        helpers = self._helpers()
+        start = helpers.index(after) + 1 if after in helpers else 0
+        for helper in helpers[start:] + helpers[:start]:
+            status = self._status_of(helper)
+            if helper in self._refused | self._late or status is None:
                 continue
             if status.executed > core.decided:
-                self._ask(replica)
+                self._ask(helper)
                 return
         self._is_log_gone = self._is_log_gone or bool(self._refused)
+
+    def _helpers(self) -> list[ReplicaId]:
+        """Return who may be asked for what proves itself: the members first, then anybody.
+
+        Those whom we know as members may have left long ago.
+        """
+        core = self._core
+        members = [replica for replica in core.membership.replicas if replica != core.me]
+        return [*members, *sorted(core.heard.keys() - core.membership.replicas)]
 
     def _fetch_state(self) -> None:
         """Have the latest certified state fetched, if the log would take too long or is gone."""
@@ -267,16 +270,15 @@ class CatchUp:
         retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
         if target.seq <= self._state_asked and core.now_ms < retry_ms:
             return
-        sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
+        signers = [replica for replica, _ in target.signatures if replica != core.me]
+        others = [
+            helper
+            for helper, (status, _) in core.heard.items()
+            if helper not in signers and status.stable >= target.seq
+        ]
+        sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
         core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
-
-    def learn(self, starts: Sequence[EpochStart]) -> None:
-        """Know of epochs to come before we have executed what names them."""
-        epochs = self._core.epochs
-        for start in starts:
-            if start.membership.epoch == epochs.latest().epoch + 1:
-                epochs.add(start)
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings
@@ -288,7 +290,7 @@ class CatchUp:
     def on_fetch_entries(self, sender: ReplicaId, message: FetchEntries) -> Verdict:
         """Have the log read for a peer; one answer at a time each."""
         core = self._core
-        if sender in self._reading or len(self._reading) >= LOG_READS_MAX:
+        if sender in self._reading or not self._may_read(sender):
             return Verdict.DUPLICATE
         count = min(message.count, core.settings.fetch_entries_max)
         count = min(count, core.executed - message.first + 1)
@@ -298,6 +300,12 @@ class CatchUp:
         self._reading[sender] = message.first
         core.out.log_reads.append(LogReadRequest(sender, message.first, count))
         return Verdict.ACCEPTED
+
+    def _may_read(self, sender: ReplicaId) -> bool:
+        """Whether there is room for one more: followers leave the voters theirs."""
+        voters = self._core.membership.replicas
+        followers = sum(peer not in voters for peer in self._reading)
+        return sender in voters or followers < LOG_READS_MAX
 
     def on_log_read(self, to: ReplicaId, entries: tuple[bytes, ...]) -> None:
         """Pass on what the shell has read, as much as fits in a frame."""
@@ -335,15 +343,15 @@ class CatchUp:
                 self.fetch_if_behind(after=sender)
                 return Verdict.WRONG_ENTRY
         self._normal_case.go_on()
-        status = core.peers.get(sender)
+        status = self._status_of(sender)
         if status is not None and status.executed > core.decided:
             self.fetch_if_behind(after=self._before(sender))
         return Verdict.ACCEPTED
 
     def _before(self, replica: ReplicaId) -> ReplicaId:
         """Return whom to name so that ``replica`` is asked next."""
-        replicas = self._core.membership.replicas
-        return replicas[replicas.index(replica) - 1]
+        helpers = self._helpers()
+        return helpers[helpers.index(replica) - 1]
 
     def _take(self, entry: LogEntry) -> None:
         """Hand out one entry.
@@ -359,6 +367,9 @@ class CatchUp:
         if batch_digest(entry.batch) != certificate.digest:
             raise ClusterError(f"the batch of entry {entry.seq} is not the certified one")
         check_certificate(certificate, core.epochs.of(entry.seq), core.signatures)
+        for vote in certificate.votes():
+            if vote.replica == core.me:
+                core.recognise(vote)
         batch = Batch.from_bytes(entry.batch)
         slot = core.log.slots.get(entry.seq)
         if slot is not None:

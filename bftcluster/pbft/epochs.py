@@ -34,7 +34,8 @@ class Epochs:
         for start in starts:
             self.add(start)
         self.horizon = Seq(0)
-        """Up to here no membership can change any more without our knowledge."""
+        """Up to here no membership can change any more without our knowledge: a certificate proves
+        something by itself. Beyond it, the members of the last epoch known may have left."""
 
     def add(self, start: EpochStart) -> None:
         """Learn of the next epoch."""
@@ -58,6 +59,11 @@ class Epochs:
     def knows(self, replica: ReplicaId) -> bool:
         """Whether ``replica`` is a member of some epoch from the current one on, or was."""
         return any(replica in membership.replicas for membership in self._memberships)
+
+    def follows(self, start: EpochStart) -> bool:
+        """Whether ``start`` can be the epoch after the last one known."""
+        is_next = start.membership.epoch == self._memberships[-1].epoch + 1
+        return is_next and start.first > self._firsts[-1]
 
     def latest(self) -> Membership:
         """Return the last membership known."""

@@ -33,6 +33,14 @@ class Application(Protocol):
         """
         ...
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as our state knows.
+
+        Asked before a request is taken in, passed on or proposed; never a reason to refuse a batch
+        that others proposed, since one who lags would refuse what is right.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -68,6 +76,9 @@ class Executed:
     wants_batches: bool = False
     """Whether the state has work to do that moves on with the batches. A primary that has nothing
     to order then orders null batches: a change of members does not wait for somebody's pins."""
+    due_ms: int | None = None
+    """At what time of a batch the state has something to do next, if at any: a primary that has
+    nothing to order then orders a batch that is nothing but a time, a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,8 @@ class Decided:
     seq: Seq
     view: View
     batch: bytes
-    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) fills a gap."""
+    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) changes nothing; a tick
+    (no requests) only carries the time."""
     certificate: bytes
     """``CommitCertificate.to_bytes()``: why anybody may believe it."""
 
@@ -130,7 +142,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Who signed it: they had that state."""
+    """Who signed it, for they had that state; then others who say that they have."""
 
 
 class HaltReason(Enum):
@@ -172,8 +184,8 @@ class Ready:
     state_fetch: StateFetch | None
     """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
-    epochs_from: ReplicaId | None
-    """Ask this peer to prove who votes: it showed us a certificate of an epoch unknown to us."""
+    epochs_from: tuple[ReplicaId, ...]
+    """Ask these peers to prove who votes: they speak of an epoch that is unknown to us."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 
@@ -183,7 +195,7 @@ class Recovered:
     """What storage found at start."""
 
     records: Sequence[bytes] = ()
-    """Of the write-ahead log, in the order they were appended."""
+    """Of the write-ahead log, in the order they were appended. None at all: votes were lost."""
     executed: Seq = field(default=Seq(0))
     """The last sequence number whose effects are in the ledger store."""
     timestamp_ms: int = 0
@@ -196,3 +208,8 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    due_ms: int | None = None
+    """Likewise."""
+    decided: Sequence[Digest] = ()
+    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
+    as far as the log is kept. See ``decided_requests``."""

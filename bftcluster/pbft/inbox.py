@@ -58,6 +58,7 @@ class Inbox:
         view_changer: ViewChanger,
         catch_up: CatchUp,
         probation: Probation,
+        stash: Stash,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
@@ -66,7 +67,7 @@ class Inbox:
         self._view_changer = view_changer
         self._catch_up = catch_up
         self._probation = probation
-        self._stash = Stash()
+        self._stash = stash
 
     @property
     def stashed(self) -> int:
@@ -125,7 +126,7 @@ class Inbox:
         """Take a certificate; if we do not know who should have signed it, have that found out."""
         core = self._core
         if certificate.epoch > core.epochs.latest().epoch:
-            core.out.epochs_from = sender
+            core.out.ask_epochs(sender)
         return self._checkpoints.on_certificate(certificate)
 
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
@@ -135,7 +136,7 @@ class Inbox:
             case Body(batch=batch):
                 return self._on_body(sender, batch)
             case Requests(requests=requests, relayed=relayed):
-                return self._proposer.take_in(requests, relayed=relayed)
+                return self._proposer.take_in(sender, requests, relayed=relayed)
             case Probe():
                 return self._probation.on_probe(sender, message)
             case Vouch():
@@ -160,21 +161,18 @@ class Inbox:
                 assert_never(message)
 
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
-        if sender not in self._core.membership.replicas:
-            return Verdict.NOT_A_MEMBER
-        verdict = self._probation.on_vouch(sender, message)
-        if verdict is Verdict.ACCEPTED and not self._core.is_silent:
-            self._normal_case.advance_all()
-        return verdict
+        if message.stable is not None:
+            self._on_stable(sender, message.stable)
+        return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:
         """Take a batch that is wanted, or that comes ahead of the primary's proposal."""
         core = self._core
         digest = batch_digest(batch)
         if digest in core.wanted:
-            self._normal_case.on_body(digest, batch)
+            self._normal_case.on_body(sender, digest, batch)
             return Verdict.ACCEPTED
         if sender in (core.primary, core.membership.primary(core.target_view)):
-            core.log.bodies.offer(digest, batch)
+            core.log.bodies.offer(digest, batch, sender)
             return Verdict.WAITING
         return Verdict.UNSOLICITED

@@ -8,7 +8,7 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
-from bftcluster.pbft.core import Core, Outbox, Place
+from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -27,13 +27,14 @@ from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
-from bftcluster.pbft.probation import Probation, is_older_than_ledger
+from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import Started
+from bftcluster.pbft.records import Loss, Started
 from bftcluster.pbft.recovery import live_records, restore
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Throttle
 from bftcluster.pbft.verdicts import Verdict
@@ -91,11 +92,11 @@ class Replica:
         )
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
-        self._is_first_start = not recovered.records
-        forgot = recovered.executed > 0 and (
-            not recovered.records or is_older_than_ledger(self._core)
-        )
-        self._probation = Probation(self._core, self._checkpoints, forgot=forgot)
+        if not recovered.records:
+            self._core.out.persist(Started(cluster_id, me).to_bytes())
+            self._core.lose_memory(Loss.NO_LOG)
+        stash = Stash()
+        self._probation = Probation(self._core, self._checkpoints, self._view_changer, stash)
         self._inbox = Inbox(
             self._core,
             normal_case=self._normal_case,
@@ -104,6 +105,7 @@ class Replica:
             view_changer=self._view_changer,
             catch_up=self._catch_up,
             probation=self._probation,
+            stash=stash,
         )
 
     @property
@@ -130,6 +132,19 @@ class Replica:
     def primary(self) -> ReplicaId:
         """Who proposes in that view."""
         return self._core.primary
+
+    @property
+    def silence(self) -> str:
+        """Why we do not vote, and until when, for people; empty if no vote of ours is lost."""
+        core = self._core
+        if core.loss is None:
+            return ""
+        until = (
+            f"slot {core.silent_until} is settled"
+            if core.silent_until
+            else ("as many others as a quorum have said how far our votes may reach")
+        )
+        return f"votes are lost: {LOSSES[core.loss]}; silent until {until}"
 
     @property
     def last_decided(self) -> Seq:
@@ -173,10 +188,8 @@ class Replica:
     def start(self, *, now_ms: int, wall_ms: int) -> Ready:
         """Begin, after recovery: say where we are, and repeat the votes that may be lost."""
         core = self._core
-        core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
+        core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
-        if self._is_first_start:
-            core.out.persist(Started(core.cluster_id, core.me).to_bytes())
         self._probation.begin()
         for seq in sorted(core.log.slots):
             self._normal_case.resume(core.log.slots[seq])
@@ -232,26 +245,34 @@ class Replica:
             case Tick():
                 pass
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
-                core.wants_batches = event.wants_batches
+                core.wants_batches, core.due_ms = event.wants_batches, event.due_ms
+                core.executed_ms = core.now_ms
                 self._checkpoints.on_executed(seq, root, next_membership)
+                self._normal_case.on_executed()
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
-                self._catch_up.learn(starts)
+                self._checkpoints.learn(starts)
             case LogRead(to=to, entries=entries):
                 self._catch_up.on_log_read(to, entries)
             case _:
                 assert_never(event)
 
     def _catch_up_with(self, before: Place) -> None:
-        """Do what must follow when the epoch, the view or the window has moved."""
+        """Do what is owed where we are now: whatever did not fit the place that we have left."""
         core = self._core
         while (place := core.place) != before:
-            epoch_before, before = before[0], place
-            if core.epoch != epoch_before:
+            was, before = before, place
+            if place.epoch != was.epoch:
                 self._view_changer.reset()
                 core.pool.unpropose()
+                core.log.bodies.forget_others(core.primary)
                 self._proposer.hand_over()
             self._inbox.look_again()
+            if was.is_silent and not core.is_silent:
+                self._normal_case.advance_all()
+            self._view_changer.look_at_wishes()
+            self._checkpoints.go_on()
+            self._catch_up.fetch_if_behind()
 
     def _finish(self) -> Ready:
         """Do what is due, and what has become possible; then hand everything out."""
@@ -259,7 +280,10 @@ class Replica:
         place_before = core.place
         self._suspicion.on_time()
         self._view_changer.on_time()
+        self._probation.on_time()
+        self._checkpoints.go_on()
         self._catch_up_with(place_before)
+        self._proposer.give()
         self._proposer.propose_what_fits()
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
@@ -288,6 +312,13 @@ def _new_core(
     epochs = Epochs(starts)
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
     out = Outbox()
+    pool = RequestPool(
+        me=me,
+        requests_max=settings.pool_requests_max,
+        size_max_bytes=settings.pool_size_max_bytes,
+    )
+    pool.seat(epochs.of(Seq(1)).replicas)
+    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,
@@ -305,13 +336,11 @@ def _new_core(
         ),
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
-        log=Log(window_size_seqs=settings.window_size_seqs),
-        pool=RequestPool(
-            requests_max=settings.pool_requests_max,
-            size_max_bytes=settings.pool_size_max_bytes,
-        ),
+        log=Log(window_size_seqs=settings.window_seqs),
+        pool=pool,
         executed=recovered.executed,
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,
         wants_batches=recovered.wants_batches,
+        due_ms=recovered.due_ms,
     )

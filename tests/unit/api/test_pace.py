@@ -4,10 +4,10 @@ import math
 from collections.abc import Awaitable, Callable
 
 import trio
-from starlette.types import Message, Scope, Send
+from starlette.types import Message
 from trio.testing import MockClock
 
-from bftcluster.api.asgi import Body, SlowClientError, only_while_connected
+from bftcluster.api.asgi import Body, SlowClientError
 from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 
@@ -54,27 +54,3 @@ async def test_our_own_work_is_not_counted_against_the_client(autojump_clock: Mo
     body = Body(client(BODY_PACE_BYTES, 1.0))
 
     assert await read_of(body, work_s=10 * BODY_PACE_TIME_MAX_S) >= BODY_TIME_MAX_S
-
-
-async def test_work_for_a_client_that_goes_away_is_cancelled(autojump_clock: MockClock) -> None:
-    received: list[Message] = [
-        {"type": "http.disconnect"},
-        {"type": "http.request", "body": b"", "more_body": False},
-    ]
-    begun: list[str] = []
-
-    async def receive() -> Message:
-        await trio.sleep(1)
-        return received.pop()
-
-    async def walk(scope: Scope, receive: object, send: Send) -> None:
-        begun.append("walk")
-        await trio.sleep_forever()
-
-    async def send(message: Message) -> None:
-        raise AssertionError("nobody is there")
-
-    with trio.fail_after(10):
-        await only_while_connected(walk)({"type": "http"}, receive, send)
-
-    assert begun == ["walk"]

@@ -130,10 +130,18 @@ async def test_the_status_says_where_this_peer_is(client: httpx.AsyncClient) -> 
         "last_stable": 0,
         "pins": 0,
         "proposals": 0,
-        "storage": {"used_bytes": 0, "quota_bytes": 1 << 40, "blocks": 0},
+        "storage": {
+            "used_bytes": 0,
+            "quota_bytes": 1 << 40,
+            "log_bytes": 5,
+            "log_budget_bytes": 20,
+            "log_full_in_ms": None,
+            "blocks": 0,
+        },
         "tracker": {"pinned": 0},
         "uptime_ms": 60_000,
         "problem": "",
+        "silence": "",
     }
     assert links[0] == {
         "peer": TEXTS[1],
