@@ -15,7 +15,6 @@ import trio
 from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
-from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
@@ -188,12 +187,9 @@ class Peer:
             nursery.cancel_scope.cancel()
 
     async def _serve_api(self, nursery: trio.Nursery, stop: trio.Event) -> None:
-        settings = self._parts.config.api
-        if not settings.listen:
+        api = self._parts.config.api_settings()
+        if not api.listen:
             return
-        api = ApiSettings(
-            listen=tuple(settings.listen), allowed_hosts=tuple(settings.allowed_hosts)
-        )
         await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
 
     async def _announce(self) -> None:

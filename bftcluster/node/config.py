@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster.ids import PeerId
+from bftcluster.limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.node.quantities import parse_address, parse_multiaddr, parse_size
 from bftcluster.signing.keys import parse_peer_id
 
@@ -67,6 +69,10 @@ class ApiSection:
         "", "unencrypted key file in whose name unsigned API requests propose; empty refuses them"
     )
     allowed_hosts: list[str] = setting([], "names besides localhost and IPs that Host may carry")
+    allowed_origins: list[str] = setting([], "origins of web pages that may change something")
+    connections_per_address_max: int = setting(
+        CONNECTIONS_PER_ADDRESS_MAX, "open at once from one address, as a proxy is"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +230,12 @@ class Config:
         return [
             ("network.heartbeat_interval_ms", self.network.heartbeat_interval_ms, 50, 60_000),
             ("network.peer_timeout_ms", self.network.peer_timeout_ms, 200, 600_000),
+            (
+                "api.connections_per_address_max",
+                self.api.connections_per_address_max,
+                1,
+                CONNECTIONS_MAX,
+            ),
             ("pbft.batch_requests_max", self.pbft.batch_requests_max, 1, 1000),
             ("pbft.batch_delay_ms", self.pbft.batch_delay_ms, 0, 10_000),
             ("pbft.slots_in_flight_max", self.pbft.slots_in_flight_max, 1, 64),
@@ -263,6 +275,15 @@ class Config:
     def state_rate_bytes_per_s(self) -> int:
         """``network.state_rate_max`` in bytes."""
         return parse_size(self.network.state_rate_max, key="network.state_rate_max")
+
+    def api_settings(self) -> ApiSettings:
+        """Return the section of the HTTP API as it takes it."""
+        return ApiSettings(
+            listen=tuple(self.api.listen),
+            allowed_hosts=tuple(self.api.allowed_hosts),
+            allowed_origins=tuple(self.api.allowed_origins),
+            connections_per_address_max=self.api.connections_per_address_max,
+        )
 
     @property
     def is_log_cut(self) -> bool:

@@ -15,6 +15,7 @@ from bftcluster.api.views import (
     AddOptions,
     AddPart,
     CertificateView,
+    ContentView,
     GenesisPeerView,
     GenesisView,
     IdView,
@@ -250,6 +251,11 @@ class MemoryService(MemoryContent):
             outcome = await self.pin(held.cid, options.pin)
             proposal = None if outcome.committed else outcome.proposal
         yield replace(held, allocations=PEERS[:2], proposal=proposal)
+
+    async def content(self, cid: Cid) -> ContentView:
+        if self.stalled is not None:
+            await self.stalled.wait()
+        return await super().content(cid)
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
