@@ -61,6 +61,23 @@ came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
+PROPOSALS_SIZE_PER_MAINTAINER_MAX_BYTES: Final = 64 << 20
+"""Of the intents of one maintainer's open proposals."""
+REJECTED_PER_MAINTAINER_MAX: Final = 20_000
+"""Rejected proposals of one maintainer whose intents have not expired: a small row each."""
+PROPOSALS_PER_HOUR_MAX: Final = 20_000
+"""Of one maintainer, those that were executed left out."""
+PROPOSALS_SIZE_PER_HOUR_MAX_BYTES: Final = 128 << 20
+PEER_REQUESTS_PER_HOUR_MAX: Final = 60_000
+"""Joins and reports of one peer: one who hurries a change of members makes 45,000."""
+PEER_SIZE_PER_HOUR_MAX_BYTES: Final = 32 << 20
+"""Of one peer, first reports about pins left out."""
+COMING_MEMORY_MAX_BYTES: Final = 8 << 20
+"""Names of proposals that came and were not executed yet."""
+TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
+"""Approved intents that the state refused."""
+SEEN_INTENTS_MAX: Final = 131_072
+"""Of each of two generations: at 2,500 pins a second, the last minute or two."""
 SWEEP_ROWS_MAX: Final = 1000
 """Expired rows removed after one batch: more than a batch can add."""
 SWEEP_INTERVAL_MS: Final = 1000
@@ -114,9 +131,9 @@ STASH_FRAMES_MAX: Final = 2_048
 """Frames of one sender kept for a view or window to come."""
 STASH_SIZE_MAX_BYTES: Final = 4 << 20
 """Bytes of them."""
-EARLY_BODIES_MAX: Final = 64
-"""Batches kept before their PRE-PREPARE arrives."""
-EARLY_BODIES_SIZE_MAX_BYTES: Final = 32 << 20
+EARLY_BODIES_MAX: Final = 32
+"""Batches of one primary kept before their PRE-PREPARE arrives."""
+EARLY_BODIES_SIZE_MAX_BYTES: Final = 16 << 20
 ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 """Log entries in one answer."""
 CLAIMS_MAX: Final = 4_096
@@ -133,7 +150,7 @@ FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
 LOG_READS_MAX: Final = 64
-"""Peers whose log reads are under way at once."""
+"""Followers whose log reads are under way at once; every voter may have one besides."""
 FOLLOWS_HELD_MAX: Final = 4_096
 """Questions of followers that wait for the next entry."""
 RECENT_ENTRIES_MAX: Final = 64

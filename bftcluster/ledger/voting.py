@@ -1,21 +1,21 @@
 """Collects approvals on the log: proposals, more approvals, rejections.
 
 A rejection is final for its maintainer: approvals have no date, so an approval from before could
-be replayed to undo it. A proposal dies when its threshold is out of reach.
+be replayed to undo it. A proposal dies when its threshold is out of reach, and when nobody approves
+it any more: its proposer withdrew it.
 """
 
 from dataclasses import replace
 
 from bftcluster.ids import Digest, MaintainerId
 from bftcluster.ledger.deadlines import proposal_deadline
-from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent
+from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent, replayed
 from bftcluster.ledger.operating import execute_operation
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.records import ProposalRecord, ProposalState
+from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState
 from bftcluster.ledger.requests import Approve, Propose, Reject
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
-from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
 from bftcluster.signing.approvals import Approval, Intent
 from bftcluster.signing.keys import maintainer_text
 
@@ -36,12 +36,14 @@ def propose(
         return refusal
     record = state.proposal(intent.digest)
     if record is not None:
+        assert isinstance(record, ProposalRecord), "the intent of a closed proposal is used"
         return _count_approval(execution, record, request.approval)
-    opened = state.open_proposals(maintainer)
-    if opened >= PROPOSALS_PER_MAINTAINER_MAX:
-        detail = f"{opened} proposals of this maintainer are open"
-        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, detail, intent.digest)
-    state.set_open_proposals(maintainer, opened + 1)
+    share, size_bytes = state.share(maintainer), len(intent.encoded)
+    problem = share.problem(execution.now_ms, size_bytes)
+    if problem:
+        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
+    state.set_share(maintainer, share.open(execution.now_ms, size_bytes))
+    state.seen.note(intent.digest, execution.now_ms)
     execution.proposals_open += 1
     state.put(Space.DEADLINE, proposal_deadline(intent.digest, intent.expires_ms), b"\x80")
     record = ProposalRecord(
@@ -63,7 +65,7 @@ def approve(
 def reject(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
 ) -> Outcome:
-    """Count one rejection, in place of an approval; close the proposal if it can pass no more."""
+    """Count one rejection, in place of an approval; close what is withdrawn or can pass no more."""
     record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
@@ -77,10 +79,12 @@ def reject(
         rejections=tuple(sorted(rejections, key=_by_maintainer)),
     )
     policy = execution.state.policy
-    if len(rejections) > policy.rejections_max:
+    is_withdrawn = not record.approvals
+    if is_withdrawn or len(rejections) > policy.rejections_max:
         burn(execution, record.intent)
         _close(execution, record, ProposalState.REJECTED)
-        return Outcome(OutcomeCode.REJECTED, f"{len(rejections)} rejections", digest)
+        detail = "withdrawn" if is_withdrawn else f"{len(rejections)} rejections"
+        return Outcome(OutcomeCode.REJECTED, detail, digest)
     execution.state.put_proposal(record)
     detail = f"{len(rejections)} of {policy.rejections_max + 1} rejections"
     return Outcome(OutcomeCode.REJECTION_COUNTED, detail, digest)
@@ -90,16 +94,22 @@ def close_if_open(execution: Execution, intent: Intent) -> None:
     """Close the proposal of an intent that a complete certificate executed."""
     record = execution.state.proposal(intent.digest)
     if record is not None:
+        assert isinstance(record, ProposalRecord), "the intent of a closed proposal is used"
         _close(execution, record, ProposalState.EXECUTED)
 
 
 def forget(execution: Execution, intent_digest: Digest) -> None:
     """Remove the proposal of an intent that expired."""
-    record = execution.state.proposal(intent_digest)
+    state = execution.state
+    record = state.proposal(intent_digest)
     assert record is not None, "a deadline goes with its proposal"
-    if record.state is ProposalState.OPEN:
-        _release(execution, record)
-    execution.state.remove_proposal(intent_digest)
+    share = state.share(record.proposer)
+    if isinstance(record, ProposalRecord):
+        state.set_share(record.proposer, share.close(len(record.intent.encoded)))
+        execution.proposals_open -= 1
+    elif record.state is ProposalState.REJECTED:
+        state.set_share(record.proposer, share.forget_rejected())
+    state.remove_proposal(intent_digest)
 
 
 def _vote_on(
@@ -114,6 +124,8 @@ def _vote_on(
     if record is None:
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
+    if isinstance(record, ClosedProposal):
+        return replayed(digest, record.seq)
     refusal = judge_intent(execution, record.intent)
     refusal = refusal or _judge_vote(execution, verifier, inspected, digest, request)
     return refusal or record
@@ -170,17 +182,24 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
     return outcome
 
 
-def _close(execution: Execution, record: ProposalRecord, state: ProposalState) -> None:
-    _release(execution, record)
-    execution.state.put_proposal(replace(record, state=state))
-
-
-def _release(execution: Execution, record: ProposalRecord) -> None:
-    """Count one open proposal less."""
-    assert record.state is ProposalState.OPEN, "a proposal closes once"
-    state = execution.state
-    state.set_open_proposals(record.proposer, state.open_proposals(record.proposer) - 1)
+def _close(execution: Execution, record: ProposalRecord, outcome: ProposalState) -> None:
+    """Leave of a proposal that was executed or rejected no more than what became of it."""
+    state, share = execution.state, execution.state.share(record.proposer)
+    size_bytes = len(record.intent.encoded)
+    if outcome is ProposalState.EXECUTED:
+        share = share.execute(record.proposed_ms, size_bytes)
+    else:
+        share = share.reject(size_bytes)
+    state.set_share(record.proposer, share)
     execution.proposals_open -= 1
+    closed = ClosedProposal(
+        state=outcome,
+        proposer=record.proposer,
+        proposed_ms=record.proposed_ms,
+        expires_ms=record.intent.expires_ms,
+        seq=execution.seq,
+    )
+    state.close_proposal(record.intent.digest, closed)
 
 
 def _by_maintainer(vote: Approval) -> MaintainerId:

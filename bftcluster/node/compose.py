@@ -35,6 +35,7 @@ from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
+from bftcluster.node.log_budget import LogBudget
 from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.pinset import Pinset
@@ -112,7 +113,10 @@ class Peer:
         self._pinset = Pinset(reader, workers=threads.upkeep, lists=threads.upkeep)
         self._shown_pinset = Pinset(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, pinset=self._pinset)
+        self._log_budget = LogBudget.of(parts, self._clock)
+        self._gateway = Gateway(
+            inbox=self._inbox, verifier=parts.verifier, closed=self._log_budget.problem
+        )
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks,
@@ -172,6 +176,7 @@ class Peer:
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
+            nursery.start_soon(self._log_budget.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -289,6 +294,7 @@ class Peer:
                 network=self._network,
                 clock=self._clock,
                 workers=self._threads.rest,
+                log_budget=self._log_budget,
             ),
             gateway=self._gateway,
             tracker=self._tracker,

@@ -107,7 +107,7 @@ class ExecuteLoop:
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
             root = executed.roots.get(batch.seq)
-            self._report(Executed(batch.seq, root, named, applied.wants_batches))
+            self._report(Executed(batch.seq, root, named, applied.wants_batches, applied.due_ms))
             if self._gateway.is_awaited:
                 self._gateway.resolve(_outcomes(batch, applied.outcomes))
             self._carry_out(applied.effects)

@@ -97,7 +97,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        ledger = Ledger(genesis, store, verifier, keeps_earlier=config.is_log_cut)
+        ledger = _open_ledger(config, genesis, store, verifier)
         checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
@@ -125,12 +125,20 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     checkpoint=None if checkpoint is None else checkpoint[1],
                     epochs=ledger.epochs,
                     wants_batches=ledger.wants_batches,
+                    due_ms=ledger.due_ms,
                     decided=_decided(store),
                 ),
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
         )
+
+
+def _open_ledger(
+    config: Config, genesis: Genesis, store: LedgerStore, verifier: ApprovalVerifier
+) -> Ledger:
+    is_cut, read = config.is_log_cut, store.reader.get
+    return Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
 
 
 def load_genesis(path: Path) -> Genesis:

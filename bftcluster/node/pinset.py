@@ -8,9 +8,9 @@ import trio
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.execution import nonce_key
 from bftcluster.ledger.holdings import reports_of, row_key
 from bftcluster.ledger.records import (
+    ClosedProposal,
     PeerRecord,
     PinRecord,
     ProposalRecord,
@@ -21,7 +21,6 @@ from bftcluster.ledger.records import (
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import POLICY_KEY
 from bftcluster.node.threads import Workers
-from bftcluster.signing.approvals import Intent
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -71,25 +70,16 @@ class Pinset:
         """Return those of ``cids`` that are pinned."""
         return await self._workers.run(self._read_pins, cids)
 
-    async def proposal(self, digest: Digest) -> ProposalRecord | None:
+    async def proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
         """Return one proposal."""
         value = await self._get(Space.PROPOSAL, digest)
         return None if value is None else proposal(value)
 
     async def proposals(self) -> AsyncGenerator[list[ProposalRecord], None]:
-        """Yield all proposals whose record has not expired."""
+        """Yield the open proposals."""
         async for page in self._pages(Space.PROPOSAL):
-            yield [proposal(value) for _, value in page]
-
-    async def used(self, intents: Sequence[Intent]) -> dict[Digest, Seq]:
-        """Return in which batch each of these intents was used or rejected, if it was."""
-        keys = [nonce_key(intent) for intent in intents]
-        rows = await self._workers.run(self._reader.get_many, Space.NONCE, keys)
-        return {
-            intent.digest: Seq(int.from_bytes(rows[key], "big"))
-            for intent, key in zip(intents, keys, strict=True)
-            if key in rows
-        }
+            records = [proposal(value) for _, value in page]
+            yield [record for record in records if isinstance(record, ProposalRecord)]
 
     async def policy(self) -> Policy:
         """Return the policy in force."""

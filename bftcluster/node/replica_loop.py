@@ -26,6 +26,7 @@ from bftcluster.pbft import (
     Ready,
     Replica,
     StateFetch,
+    Verdict,
 )
 from bftcluster.pbft.events import Halt
 
@@ -148,7 +149,8 @@ class ReplicaLoop:
         for report in ready.reports:
             about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
             event = "fault" if report.verdict.is_fault else "consensus"
-            _log.info(event, verdict=report.verdict.value, detail=report.detail, **about)
+            tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
+            tell(event, verdict=report.verdict.value, detail=report.detail, **about)
         for path in self._evidence.keep(ready.evidence):
             _log.error("a replica contradicted itself; this proves it", file=str(path))
         if ready.evidence:

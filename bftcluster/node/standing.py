@@ -9,6 +9,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.contacts import Contacts
+from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.replica_loop import Clock
@@ -31,7 +32,9 @@ class Standing:
         network: Network,
         clock: Clock,
         workers: Workers,
+        log_budget: LogBudget,
     ) -> None:
+        self._log_budget = log_budget
         self._parts = parts
         self._contacts = contacts
         self._network = network
@@ -58,6 +61,10 @@ class Standing:
         if reached < membership.quorum:
             return f"reaches {reached} of {membership.n} replicas, needs {membership.quorum}"
         return ""
+
+    def log_use(self) -> LogUse:
+        """Return how much of its budget the log has used."""
+        return self._log_budget.use()
 
     def own_record(self) -> PeerRecord:
         """Return this peer as the ledger knows it, or as it would."""

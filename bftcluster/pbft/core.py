@@ -157,6 +157,8 @@ class Core:
     """Of the last batch decided that was not null."""
     wants_batches: bool
     """Whether the executed state has work that moves on with the batches."""
+    due_ms: int | None
+    """At what time of a batch it has something to do."""
     view: View = field(default=View(0))
     """The view whose votes count."""
     target_view: View = field(default=View(0))
@@ -169,6 +171,8 @@ class Core:
     wall_ms: int = 0
     progress_ms: int = 0
     """When something was decided last."""
+    executed_ms: int = 0
+    """When something was executed last."""
     certified: Seq = field(default=Seq(0))
     """Some quorum certified the state here: voting below is of no use to anybody."""
     is_silent: bool = True
@@ -210,6 +214,11 @@ class Core:
     def may_answer(self, peer: ReplicaId, answer: Answer, *, count_max: int = 1) -> bool:
         """Whether ``peer`` has not had too many of these answers lately."""
         return self.throttle.grants(peer, answer, now_ms=self.now_ms, count_max=count_max)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether we have executed all we know to be decided: the executed state is the latest."""
+        return self.executed == self.decided
 
     def stop(self, reason: HaltReason, *exhibits: bytes) -> None:
         """Stop for good: more than f replicas are faulty, and any further vote could harm."""

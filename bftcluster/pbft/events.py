@@ -34,10 +34,10 @@ class Application(Protocol):
         ...
 
     def is_wanted(self, request: bytes) -> bool:
-        """Return whether, as far as our state knows, ordering ``request`` could change anything.
+        """Return whether ordering ``request`` could change anything, as far as our state knows.
 
-        Asked where a request comes in, where it is relayed, and before it is proposed. Never a
-        reason to refuse a batch: another state may know otherwise.
+        Asked before a request is taken in, passed on or proposed; never a reason to refuse a batch
+        that others proposed, since one who lags would refuse what is right.
         """
         ...
 
@@ -76,6 +76,9 @@ class Executed:
     wants_batches: bool = False
     """Whether the state has work to do that moves on with the batches. A primary that has nothing
     to order then orders null batches: a change of members does not wait for somebody's pins."""
+    due_ms: int | None = None
+    """At what time of a batch the state has something to do next, if at any: a primary that has
+    nothing to order then orders a batch that is nothing but a time, a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Decided:
     seq: Seq
     view: View
     batch: bytes
-    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) fills a gap."""
+    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) changes nothing; a tick
+    (no requests) only carries the time."""
     certificate: bytes
     """``CommitCertificate.to_bytes()``: why anybody may believe it."""
 
@@ -210,6 +214,8 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    due_ms: int | None = None
+    """Likewise."""
     decided: Sequence[Digest] = ()
     """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
     as far as the log is kept. See ``decided_requests``."""

@@ -86,7 +86,7 @@ class Followers:
     def on_fetch_entries(self, sender: ReplicaId, message: FetchEntries) -> Verdict:
         """Have the log read for a peer; one answer at a time each."""
         core = self._core
-        if sender in self._reading or len(self._reading) >= LOG_READS_MAX:
+        if sender in self._reading or not self._may_read(sender):
             return Verdict.DUPLICATE
         count = min(message.count, core.settings.fetch_entries_max)
         count = min(count, core.executed - message.first + 1)
@@ -96,6 +96,12 @@ class Followers:
         self._reading[sender] = message.first
         core.out.log_reads.append(LogReadRequest(sender, message.first, count))
         return Verdict.ACCEPTED
+
+    def _may_read(self, sender: ReplicaId) -> bool:
+        """Whether there is room for one more: followers leave the voters theirs."""
+        voters = self._core.membership.replicas
+        followers = sum(peer not in voters for peer in self._reading)
+        return sender in voters or followers < LOG_READS_MAX
 
     def on_log_read(self, to: ReplicaId, entries: tuple[bytes, ...]) -> None:
         """Pass on what the shell has read, as much as fits in a frame."""

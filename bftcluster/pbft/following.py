@@ -39,11 +39,11 @@ class Following:
         self._place = int.from_bytes(core.me[:8], "big")
         """Counts on with each source that failed; modulo the voters it says who is asked."""
         self._witness = 0
+        """How often somebody else than the source was asked where it is."""
         self.served_ms = 0
         """When a source answered last."""
         self.is_served = False
         """Whether the source answered the last question that it had the time to answer."""
-        """How often somebody else than the source was asked where it is."""
         self._rest_ms = 0
         """Not to ask before, lest two who contradict each other make us ask without pause."""
 

@@ -196,9 +196,9 @@ class Inbox:
         core = self._core
         digest = batch_digest(batch)
         if digest in core.wanted:
-            self._normal_case.on_body(digest, batch)
+            self._normal_case.on_body(sender, digest, batch)
             return Verdict.ACCEPTED
         if sender in (core.primary, core.membership.primary(core.target_view)):
-            core.log.bodies.offer(digest, batch)
+            core.log.bodies.offer(digest, batch, sender)
             return Verdict.WAITING
         return Verdict.UNSOLICITED

@@ -93,12 +93,15 @@ class Proposer:
         self._send(None, pending, relayed=True)
 
     def give(self) -> None:
-        """Give the primary what our clients want, as far as it has room."""
+        """Give the primary what our clients want, as far as it has room.
+
+        A primary that must be silent cannot order it: the others are to hold that against it.
+        """
         core = self._core
-        if core.is_primary:
+        if core.is_primary and core.may_vote(Seq(core.decided + 1)):
             return
         given = core.pool.owed.give(core.now_ms)
-        if core.is_active:
+        if core.is_active and not core.is_primary:
             self._send(core.primary, given, relayed=False)
 
     def hand_over(self) -> None:
@@ -132,9 +135,8 @@ class Proposer:
         self._next = self._first_free()
         while self._has_reason() and self._has_room() and not self._waits_for_more():
             before_ms = self._normal_case.timestamp_before(self._next)
-            if before_ms is None:
+            if before_ms is None or not self._propose(before_ms):
                 return
-            self._propose(before_ms)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -146,7 +148,16 @@ class Proposer:
         return oldest.since_ms + core.settings.batch_delay_ms
 
     def _has_reason(self) -> bool:
-        return bool(self._core.pool.waiting) or self._core.wants_batches
+        return bool(self._core.pool.waiting) or self._is_asked_for_empty()
+
+    def _is_asked_for_empty(self) -> bool:
+        """Whether the latest state asks for a batch of no requests: others judge it by that."""
+        core = self._core
+        return core.is_idle and (core.wants_batches or self._is_tick_due())
+
+    def _is_tick_due(self) -> bool:
+        due_ms = self._core.due_ms
+        return due_ms is not None and due_ms <= self._core.wall_ms
 
     def _first_free(self) -> Seq:
         """Return the first sequence number above everything proposed or decided."""
@@ -178,17 +189,22 @@ class Proposer:
         oldest = next(iter(waiting.values()))
         return core.now_ms < oldest.since_ms + settings.batch_delay_ms
 
-    def _propose(self, before_ms: int) -> None:
+    def _propose(self, before_ms: int) -> bool:
+        """Propose what waits, or nothing if the state asks for that; return whether we did."""
         core, settings = self._core, self._core.settings
         requests = core.pool.take(
             requests_max=settings.batch_requests_max,
             size_max_bytes=settings.batch_size_max_bytes,
             is_wanted=core.application.is_wanted,
         )
-        timestamp_ms = max(before_ms + 1, core.wall_ms) if requests else 0
+        if not requests and not (self._is_asked_for_empty() and self._next == core.decided + 1):
+            return False
+        is_timed = bool(requests) or self._is_tick_due()
+        timestamp_ms = max(before_ms + 1, core.wall_ms) if is_timed else 0
         batch = Batch(timestamp_ms, requests, core.view)
         body = batch.to_bytes()
         core.out.send_early(None, Body(body).frame(), Lane.CONSENSUS)
         slot = core.log.open(self._next, core.view, now_ms=core.now_ms)
         self._next = Seq(self._next + 1)
         self._normal_case.propose(slot, batch, body, batch_digest(body))
+        return True

@@ -200,7 +200,7 @@ class Replica:
     def start(self, *, now_ms: int, wall_ms: int) -> Ready:
         """Begin, after recovery: say where we are, and repeat the votes that may be lost."""
         core = self._core
-        core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
+        core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
         self._probation.begin()
         for seq in sorted(core.log.slots):
@@ -257,8 +257,10 @@ class Replica:
             case Tick():
                 pass
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
-                core.wants_batches = event.wants_batches
+                core.wants_batches, core.due_ms = event.wants_batches, event.due_ms
+                core.executed_ms = core.now_ms
                 self._checkpoints.on_executed(seq, root, next_membership)
+                self._normal_case.on_executed()
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
                 self._checkpoints.learn(starts)
@@ -275,6 +277,7 @@ class Replica:
             if place.epoch != was.epoch:
                 self._view_changer.reset()
                 core.pool.unpropose()
+                core.log.bodies.forget_others(core.primary)
                 self._proposer.hand_over()
             self._inbox.look_again()
             if was.is_silent and not core.is_silent:
@@ -356,4 +359,5 @@ def _new_core(
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,
         wants_batches=recovered.wants_batches,
+        due_ms=recovered.due_ms,
     )

@@ -53,9 +53,9 @@ class Settings:
     follow_compare_ms: int = 20_000
     """How often such a one asks another than its source whether there is more."""
 
-    request_timeout_ms: int = 1_000
+    request_timeout_ms: int = 400
     """How long a request waits for its decision, before it is relayed to every replica."""
-    view_change_timeout_ms: int = 1_500
+    view_change_timeout_ms: int = 800
     """How long a relayed request or open slot may wait for its decision, before we ask for the next
     view; and how long a new primary has, from a quorum of VIEW-CHANGEs. Doubles per failed view."""
     request_expiry_ms: int = 60_000

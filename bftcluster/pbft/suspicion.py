@@ -20,8 +20,9 @@ pace must not cut off every relay."""
 _MS_PER_DEBT_PAID = 50
 """What we gave the primary before a request may cost it so much each: a backlog of ours excuses it,
 as long as it is worked off at this pace."""
-_REQUESTS_PER_MS_IN_FLIGHT = 2
-"""What was in proposals already, whosesoever it is, excuses it at this pace."""
+_MS_PER_REQUEST_ORDERED = 3
+"""And what it ordered since, whosesoever it is: it may have been in proposals already. That excuses
+it for as long again as it has at most."""
 
 _NOTICE_PART = 8
 """The last eighth of the primary's time begins with saying that it runs out: when it has, it is
@@ -112,7 +113,7 @@ class Suspicion:
         is_heard = not self._is_alone()
         for debt in core.pool.owed.ours:
             pending = debt.pending
-            due_ms = debt.begun_ms + timeout_ms + self._excuse_ms(debt)
+            due_ms = debt.begun_ms + timeout_ms + self._backlog_ms(debt)
             if pending.sent_ms is not None:
                 due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
                 if pending.sendings % _RELAYS_IN_STEP == 0:
@@ -144,7 +145,24 @@ class Suspicion:
         if opened_ms is not None:
             waited_ms = max(opened_ms, core.progress_ms, begun_ms)
             due.append(waited_ms + self._patience_ms)
+        elif (asked_ms := self._asked_ms()) is not None:
+            due.append(max(asked_ms, begun_ms) + self._patience_ms)
         return min(due, default=None)
+
+    def _asked_ms(self) -> int | None:
+        """Return since when the latest state has asked for a batch, of no requests if need be.
+
+        Clocks differ: a time has come when it has by every clock that is right.
+        """
+        core = self._core
+        if not core.is_idle:
+            return None
+        if core.wants_batches:
+            return core.executed_ms
+        if core.due_ms is None:
+            return None
+        past_ms = core.wall_ms - core.due_ms - core.settings.clock_skew_max_ms
+        return max(core.executed_ms, core.now_ms - past_ms) if past_ms >= 0 else None
 
     @property
     def _patience_ms(self) -> int:
@@ -157,11 +175,14 @@ class Suspicion:
 
     def _excuse_ms(self, debt: Debt) -> int:
         """Return how much longer a request may wait, for what was rightly ordered before it."""
-        settings, owed = self._core.settings, self._core.pool.owed
-        paid = min(owed.paid - debt.paid_before, debt.ahead)
-        in_flight_max = settings.slots_in_flight_max * settings.batch_requests_max
-        ordered = min(owed.ordered - debt.ordered_before, in_flight_max)
-        return paid * _MS_PER_DEBT_PAID + ordered // _REQUESTS_PER_MS_IN_FLIGHT
+        ordered = self._core.pool.owed.ordered - debt.ordered_before
+        ordered_ms = min(ordered * _MS_PER_REQUEST_ORDERED, self._patience_ms)
+        return self._backlog_ms(debt) + ordered_ms
+
+    def _backlog_ms(self, debt: Debt) -> int:
+        """Return how much of that is for what we had given it before."""
+        paid = self._core.pool.owed.paid - debt.paid_before
+        return min(paid, debt.ahead) * _MS_PER_DEBT_PAID
 
     def _opened_ms(self) -> int | None:
         """Return since when the oldest proposal waits for its decision."""

@@ -30,6 +30,7 @@ class ViewChanger:
     __slots__ = (
         "_checkpoints",
         "_core",
+        "_entered_changes",
         "_entered_frame",
         "_failures",
         "_normal_case",
@@ -60,6 +61,8 @@ class ViewChanger:
         """The frame of ours, while it is unanswered."""
         self._entered_frame: bytes | None = None
         """The NEW-VIEW of the current view; None in view 0."""
+        self._entered_changes: tuple[ViewChange, ...] = ()
+        """The VIEW-CHANGEs in it."""
         self._quorum_ms: int | None = None
         """When a quorum was seen to want the target view or a later one: from then on it is timed,
         so that replicas which want different views meet."""
@@ -141,10 +144,9 @@ class ViewChanger:
     def view_change_of(self, replica: ReplicaId) -> ViewChange | None:
         """Return the latest VIEW-CHANGE of ``replica`` that we hold, perhaps in a NEW-VIEW."""
         wish = self._wishes.get(replica)
-        if wish is not None or self._entered_frame is None:
+        if wish is not None:
             return wish
-        entered = parse_new_view_frame(self._entered_frame)
-        return next((c for c in entered.view_changes if c.replica == replica), None)
+        return next((c for c in self._entered_changes if c.replica == replica), None)
 
     def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
         """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
@@ -254,7 +256,7 @@ class ViewChanger:
         core.view = new_view.view
         core.target_view = max(core.target_view, new_view.view)
         core.guard.promise(new_view.epoch, new_view.view)
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         if core.is_active:
             self._own = None
             self._wishes.pop(core.me, None)
@@ -265,7 +267,7 @@ class ViewChanger:
         self._wishes.clear()
         self._refused.clear()
         self._own = None
-        self._entered_frame = None
+        self._entered_frame, self._entered_changes = None, ()
         self._quorum_ms = None
         self._failures = 0
 
@@ -332,7 +334,7 @@ class ViewChanger:
         core.guard.promise(new_view.epoch, new_view.view)
         core.view = core.target_view = new_view.view
         core.view_entered_ms = core.now_ms
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         self._own = None
         self._quorum_ms = None
         self._wishes = {r: w for r, w in self._wishes.items() if w.view > new_view.view}
@@ -343,6 +345,7 @@ class ViewChanger:
         self.place(new_view)
         self._normal_case.claim_decided()
         self._normal_case.advance_all()
+        core.log.bodies.forget_others(core.primary)
         self._proposer.hand_over()
 
     def place(self, new_view: NewView) -> None:

@@ -1,8 +1,8 @@
 """What maintainers sign: an intent to do one operation, once, in one cluster, within a time.
 
 An intent can be approved on several machines, in any order and days apart; ``threshold`` approvals
-make a certificate (``signing.schemes``). An approval says yes, a rejection no; both sign the name
-of the scheme and the intent's digest, in different domains, so that neither can be passed off as
+make a certificate (``signing.schemes``). An approval says yes, a rejection no; both sign the
+scheme's name and the intent's digest, in different domains, so that neither can be passed off as
 the other. Whoever has a vote can therefore check it, knowing neither the intent nor the policy.
 """
 

@@ -186,7 +186,8 @@ def fetch(client: Client, cluster: Cluster, digest: str) -> Proposal:
 
     Raises:
         UsageError: There is no such proposal.
-        RefusedError: What the peer shows is not that proposal, or not this cluster's.
+        RefusedError: It is decided; or what the peer shows is not that proposal, or not this
+            cluster's.
     """
     try:
         record = client.get(f"/proposals/{digest}")
@@ -194,6 +195,9 @@ def fetch(client: Client, cluster: Cluster, digest: str) -> Proposal:
         raise UsageError(
             f"there is no proposal {digest[:12]}…", hint="list them with `bftcluster pin pending`"
         ) from None
+    state = record.get("state")
+    if state in {"committed", "rejected"}:
+        raise RefusedError(f"this proposal is {state} already", hint="see `bftcluster pin status`")
     try:
         return checked(record, cluster, digest)
     except ClusterError as exc:

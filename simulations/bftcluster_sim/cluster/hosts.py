@@ -35,6 +35,8 @@ from bftcluster_sim.cluster.network import Clock, Network
 from bftcluster_sim.cluster.signatures import SimSigner, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
+DUE = b"due:"
+"""A request that starts so lets something be due at the time that follows, as decimal digits."""
 MEMBERS = b"members:"
 """A request that starts so asks for the replicas with the indices that follow, a byte each."""
 
@@ -69,6 +71,8 @@ class Disk:
     """The certificate of a state that was fetched."""
     epochs: list[EpochStart] = field(default_factory=list)
     """Every membership the state knows; the first is that of the genesis."""
+    due_ms: int | None = None
+    """When the state has something to do next."""
     wanted_members: tuple[int, ...] = ()
     """The members that a request asked for since the last checkpoint."""
 
@@ -169,6 +173,7 @@ class Host:
                 checkpoint=self.disk.checkpoint,
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
+                due_ms=self.disk.due_ms,
                 decided=decided_requests(self.disk.entries[-DECIDED_SEQS_REMEMBERED:]),
             ),
         )
@@ -274,16 +279,20 @@ class Host:
         self.disk.entries.append(LogEntry(one.seq, one.batch, one.certificate).to_bytes())
         batch = Batch.from_bytes(one.batch)
         self.disk.timestamp_ms = max(self.disk.timestamp_ms, batch.timestamp_ms)
+        if self.disk.due_ms is not None and batch.timestamp_ms >= self.disk.due_ms:
+            self.disk.due_ms = None
         for request in batch.requests:
+            if request.startswith(DUE):
+                self.disk.due_ms = int(request[len(DUE) :])
             if request.startswith(MEMBERS):
                 self.disk.wanted_members = tuple(request[len(MEMBERS) :])
+        asked = (one.seq < self.batches_wanted, self.disk.due_ms)
         if one.seq % self._settings.checkpoint_interval_seqs:
-            self.step(Executed(one.seq, wants_batches=one.seq < self.batches_wanted))
+            self.step(Executed(one.seq, None, None, *asked))
             return
         self.disk.checkpoint_root = self.disk.root
         following = self._next_membership(one.seq)
-        wants = one.seq < self.batches_wanted
-        self.step(Executed(one.seq, self.disk.root, following, wants_batches=wants))
+        self.step(Executed(one.seq, self.disk.root, following, *asked))
 
     def _next_membership(self, seq: Seq) -> Membership | None:
         """Return the membership that some request asked for, at a checkpoint."""

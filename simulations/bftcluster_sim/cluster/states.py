@@ -225,6 +225,7 @@ class LedgerState:
             checkpoint=None if self.installed is None else self.installed[1],
             epochs=self.epochs if len(self.epochs) > 1 else (),
             wants_batches=self.ledger.wants_batches,
+            due_ms=self.ledger.due_ms,
             decided=self._decided(),
         )
 

@@ -64,7 +64,7 @@ class Transfers:
     def fetch(self, wanted: StateFetch) -> None:
         """Fetch this state, instead of any other under way."""
         if self._wanted is None or self._wanted.seq != wanted.seq:
-            self._node.world.trace.line(f"{self._node.index} fetches the state after {wanted.seq}")
+            self._node.world.on_aimed(self._node, wanted.seq, wanted.certificate)
         self._wanted = wanted
         self._node.call_later(0, self._step)
 

@@ -309,6 +309,12 @@ class World:
             for start in node.state.epochs[1:]:
                 self.discipline.on_named(node.index, start)
 
+    def on_aimed(self, node: Node, seq: Seq, certificate: bytes) -> None:
+        """A process is about to fetch a state."""
+        self.trace.line(f"{node.index} fetches the state after {seq}")
+        if node.is_correct:
+            self.transfer.on_aimed(node.index, seq, certificate)
+
     def on_said(self, node: Node, cids: Iterable[Cid]) -> None:
         """A tracker reports that its peer holds some contents."""
         for cid in cids:

@@ -63,7 +63,7 @@ def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
         addresses=lambda: None,
         pace_s=lambda: None,
         clock=clock,
-        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier, pinset=pinset),
+        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier),
         space=lambda: (0, 0),
         recorded=lambda: 0,
         workers=Workers(1),

@@ -1,7 +1,8 @@
 """What could not be said in one mode is said when the mode ends: nothing waits for an event."""
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.ids import View
+from bftcluster.pbft import Settings, Tick
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -103,3 +104,56 @@ def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may(
 
     assert checkpoint_votes(cluster, 3, epoch=0) == {4, 8}
     assert {host.replica.stable for host in cluster.hosts} == {8}
+
+
+def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful() -> None:
+    """It executed both before it could speak, or its disk was full before the votes were on it."""
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    late = cluster.hosts[3]
+    late.stop()
+    late.start()
+    cluster.network.cut = lambda _source, target, frame: (
+        target == 3 and codec.decode(frame)[0] in (VOUCH, VoteKind.CHECKPOINT, STABLE)
+    )
+    order(cluster, 9)
+    cluster.run(1_500)
+    assert (late.replica.last_executed, late.replica.stable) == (9, 0)
+    late.stop()
+    cluster.hosts[DYING].stop()
+
+    cluster.heal()
+    late.start()
+    cluster.run(1_500)
+    order(cluster, 2)
+    cluster.run(3_000)
+
+    assert late.replica._core.silent_until == 0
+    assert [len(cluster.hosts[i].requests) for i in (0, 1, 3)] == [11] * 3
+
+
+def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends() -> None:
+    """Two of the three that are up want the next view, and say so only once."""
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    silent = cluster.hosts[3]
+    silent.stop()
+    silent.start()
+    cluster.hosts[0].stop()
+    cluster.network.cut = lambda _source, target, frame: target == 3 and frame[1] == VOUCH
+    for wishing in (1, 2):
+        replica = cluster.hosts[wishing].replica
+        replica._view_changer.give_up(View(1))
+        cluster.hosts[wishing].step(Tick())
+    cluster.run(100)
+    assert silent.replica.is_active
+
+    wish = VoteKind.CHECKPOINT.value + 1
+    cluster.network.cut = lambda _source, target, frame: target == 3 and frame[1] == wish
+    cluster.run(SETTINGS.status_interval_ms + 50)
+
+    sent = [codec.decode(f)[0] for _, source, _, f in cluster.network.sent if source == 3]
+    assert not silent.replica._core.is_silent
+    assert wish in sent
