@@ -9,8 +9,8 @@ DIGEST_SIZE_BYTES: Final = 32
 PUBLIC_KEY_SIZE_BYTES: Final = 32
 SIGNATURE_SIZE_BYTES: Final = 64
 
-TIME_MAX_MS: Final = 1 << 53
-"""Unix milliseconds: the year 287396, and what every JSON reader can hold."""
+TIME_MAX_MS: Final = 253_402_300_799_999
+"""Unix milliseconds: the end of the year 9999, the last that RFC 3339 can write."""
 
 # codec
 CBOR_DEPTH_MAX: Final = 16
@@ -26,6 +26,7 @@ MAINTAINERS_MAX: Final = 256
 
 # signing
 MAINTAINER_NAME_MAX_CHARS: Final = 100
+SCHEME_NAME_MAX_CHARS: Final = 64
 INTENT_NONCE_SIZE_BYTES: Final = 16
 INTENT_LIFETIME_MAX_MS: Final = 400 * 86_400_000
 """An intent's digest is remembered until it expires, so that expiry must be in sight."""
@@ -50,10 +51,33 @@ PEER_NAME_MAX_CHARS: Final = 100
 PEER_ADDRESSES_MAX: Final = 16
 PEER_TAGS_MAX: Final = 16
 PEER_TAG_MAX_CHARS: Final = 64
-PEERS_MAX: Final = 10_000
+PEERS_MAX: Final = 1000
+"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+MOVES_MAX: Final = 1000
+"""Removed peers whose pins are being given to others: they are one row."""
+COUNTER_AHEAD_MAX_MS: Final = 86_400_000
+"""How far a peer's counter, which is unix time, may be ahead of the batch that orders it: one that
+came to the end of the numbers could never announce anything again."""
 REPORT_ENTRIES_MAX: Final = 1000
 REPORT_ERROR_MAX_BYTES: Final = 128
 PROPOSALS_PER_MAINTAINER_MAX: Final = 10_000
+PROPOSALS_SIZE_PER_MAINTAINER_MAX_BYTES: Final = 64 << 20
+"""Of the intents of one maintainer's open proposals."""
+REJECTED_PER_MAINTAINER_MAX: Final = 20_000
+"""Rejected proposals of one maintainer whose intents have not expired: a small row each."""
+PROPOSALS_PER_HOUR_MAX: Final = 20_000
+"""Of one maintainer, those that were executed left out."""
+PROPOSALS_SIZE_PER_HOUR_MAX_BYTES: Final = 128 << 20
+PEER_REQUESTS_PER_HOUR_MAX: Final = 60_000
+"""Joins and reports of one peer: one who hurries a change of members makes 45,000."""
+PEER_SIZE_PER_HOUR_MAX_BYTES: Final = 32 << 20
+"""Of one peer, first reports about pins left out."""
+COMING_MEMORY_MAX_BYTES: Final = 8 << 20
+"""Names of proposals that came and were not executed yet."""
+TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
+"""Approved intents that the state refused."""
+SEEN_INTENTS_MAX: Final = 131_072
+"""Of each of two generations: at 2,500 pins a second, the last minute or two."""
 SWEEP_ROWS_MAX: Final = 1000
 """Expired rows removed after one batch: more than a batch can add."""
 SWEEP_INTERVAL_MS: Final = 1000
@@ -96,6 +120,10 @@ POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
+DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
+"""Batches whose requests are known again after a restart."""
+RELAYED_PER_SENDER_MAX: Final = 100
+"""Requests that one voter relayed, and for which the primary is timed at once."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384
@@ -103,9 +131,9 @@ STASH_FRAMES_MAX: Final = 2_048
 """Frames of one sender kept for a view or window to come."""
 STASH_SIZE_MAX_BYTES: Final = 4 << 20
 """Bytes of them."""
-EARLY_BODIES_MAX: Final = 64
-"""Batches kept before their PRE-PREPARE arrives."""
-EARLY_BODIES_SIZE_MAX_BYTES: Final = 32 << 20
+EARLY_BODIES_MAX: Final = 32
+"""Batches of one primary kept before their PRE-PREPARE arrives."""
+EARLY_BODIES_SIZE_MAX_BYTES: Final = 16 << 20
 ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 """Log entries in one answer."""
 CLAIMS_MAX: Final = 4_096
@@ -122,7 +150,12 @@ FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
 LOG_READS_MAX: Final = 64
-"""Peers whose log reads are under way at once."""
+"""Followers whose log reads are under way at once; every voter may have one besides."""
+FOLLOWS_HELD_MAX: Final = 4_096
+"""Questions of followers that wait for the next entry."""
+RECENT_ENTRIES_MAX: Final = 64
+RECENT_SIZE_MAX_BYTES: Final = 8 << 20
+"""Decided batches kept at hand for those who follow."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1
 """Largest epoch, view or sequence number."""
@@ -205,8 +238,16 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-SHARD_DEPTH_MAX: Final = 22
-"""Levels of a HAMT: 64 bits of hash, 3 at a time."""
+WALK_CREDIT_BYTES: Final = 32 << 20
+"""Blocks that a reader's walk may look at before anything more comes of it."""
+WALK_PENDING_MAX: Final = 1 << 18
+"""Links that a walk has read and not followed yet: some 60 MB."""
+TREE_ENTRIES_BASE: Final = 1 << 20
+"""Entries that a tree of directories may have, however few blocks describe it."""
+TREE_REPEATS_MAX: Final = 16
+"""And as often as this, on average, each link of its blocks may be an entry."""
+TREE_DIRECTORIES_MAX: Final = 1 << 20
+"""Different directories in a tree."""
 SYMLINK_TARGET_SIZE_MAX_BYTES: Final = 4096
 CAR_HEADER_SIZE_MAX_BYTES: Final = 64 << 10
 CAR_ROOTS_MAX: Final = 256

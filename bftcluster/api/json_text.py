@@ -7,6 +7,8 @@ from typing import Final
 
 from starlette.responses import Response
 
+from bftcluster.limits import TIME_MAX_MS
+
 NEVER: Final = "0001-01-01T00:00:00Z"
 """Go's zero time: ipfs-cluster's way to say "not set"."""
 
@@ -34,6 +36,6 @@ def time_text(ms: int) -> str:
     """Return Unix milliseconds as RFC 3339 in UTC; 0 is Go's zero time."""
     if ms == 0:
         return NEVER
-    seconds, rest = divmod(ms, 1000)
+    seconds, rest = divmod(min(ms, TIME_MAX_MS), 1000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:03d}Z" if rest else f"{text}Z"

@@ -117,6 +117,9 @@ def _status_shape(status: StatusView) -> Shape:
         "storage": {
             "used_bytes": status.used_bytes,
             "quota_bytes": status.quota_bytes,
+            "log_bytes": status.log_bytes,
+            "log_budget_bytes": status.log_budget_bytes,
+            "log_full_in_ms": status.log_full_in_ms,
             "blocks": status.blocks,
         },
         "tracker": {word.value: count for word, count in status.tracker},

@@ -228,7 +228,7 @@ class ProposalView:
 
     digest: Digest
     intent: bytes
-    """The exact bytes that maintainers sign."""
+    """The exact bytes that maintainers sign; empty once it is decided, as kind and CID are."""
     kind: str
     """``pin``, ``unpin``, …"""
     cid: Cid | None
@@ -360,6 +360,11 @@ class StatusView:
     links: tuple[LinkView, ...]
     used_bytes: int
     quota_bytes: int
+    log_bytes: int
+    """What the log takes, beside the quota."""
+    log_budget_bytes: int
+    log_full_in_ms: int | None
+    """At the pace of late; None if it cannot be told."""
     blocks: int
     pins: int
     """In the pinset."""

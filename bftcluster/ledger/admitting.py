@@ -15,7 +15,7 @@ from bftcluster.ledger.members import (
 )
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, PeerRemoved
 from bftcluster.ledger.records import PeerRecord
-from bftcluster.limits import PEERS_MAX, REPLICAS_MAX
+from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 
@@ -33,7 +33,8 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
         detail = "the peer is admitted already, and " + ("votes" if is_voter else "does not vote")
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
     if is_new and len(state.peers) >= PEERS_MAX:
-        return approved.outcome(OutcomeCode.INVALID_OPERATION, f"{PEERS_MAX} peers are admitted")
+        detail = f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
     if operation.votes and voters_to_be(latest, state.changes) >= REPLICAS_MAX:
         detail = f"at most {REPLICAS_MAX} replicas vote"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
@@ -66,6 +67,9 @@ def remove(execution: Execution, approved: Approved, operation: RemovePeer) -> O
     refusal = _refusal(execution, peer)
     if refusal:
         return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, refusal)
+    if len(state.moves) >= MOVES_MAX:
+        detail = f"the pins of {MOVES_MAX} peers that were removed are still being given to others"
+        return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, detail)
     latest = state.epochs[-1].membership
     if ReplicaId(peer) not in latest.replicas:
         _drop(execution, peer)

@@ -9,8 +9,10 @@ from bftcluster.ledger.holdings import note
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, Reported
 from bftcluster.ledger.records import HolderStatus, PeerRecord, number_and_allocations
 from bftcluster.ledger.requests import Join, ReportEntry, ReportPinned
+from bftcluster.ledger.shares import peer_is_over
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.limits import COUNTER_AHEAD_MAX_MS
 
 _KEY_SIZE: Final = 32
 
@@ -46,6 +48,7 @@ def join(
             joined_ms=execution.now_ms,
             reported_ms=execution.now_ms,
             counter=request.counter,
+            spent=record.spent.plus(execution.now_ms, len(request.payload)),
         )
     )
     execution.effects.append(PeerChanged(request.peer))
@@ -61,16 +64,18 @@ def report(
         return record
     if not record.joined_ms:
         return Outcome(OutcomeCode.NOT_ADMITTED, "the peer has not joined yet")
+    lines = _lines_that_count(execution, request)
+    first_bytes = note(execution.state, request.peer, lines, execution.now_ms)
+    size_bytes = max(0, len(request.payload) - first_bytes)
     execution.state.put_peer(
         replace(
             record,
             free_bytes=min(request.free_bytes, record.capacity_bytes),
             reported_ms=execution.now_ms,
             counter=request.counter,
+            spent=record.spent.plus(execution.now_ms, size_bytes),
         )
     )
-    lines = _lines_that_count(execution, request)
-    note(execution.state, request.peer, lines, execution.now_ms)
     pinned = tuple(entry.cid for _, entry in lines if entry.status is HolderStatus.PINNED)
     if pinned:
         execution.effects.append(Reported(request.peer, pinned))
@@ -94,6 +99,11 @@ def _judge(
     if request.counter <= record.counter:
         detail = f"announcement {request.counter} after {record.counter}"
         return Outcome(OutcomeCode.REPLAYED, detail)
+    if request.counter > execution.now_ms + COUNTER_AHEAD_MAX_MS:
+        detail = f"announcement {request.counter} is far ahead of the time, {execution.now_ms} ms"
+        return Outcome(OutcomeCode.NOT_YET_VALID, detail)
+    if peer_is_over(record.spent, execution.now_ms):
+        return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
     return record
 
 

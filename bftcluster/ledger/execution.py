@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bftcluster.ids import MaintainerId, Seq
+from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.operations import Operation
 from bftcluster.ledger.outcomes import Effect, Outcome, OutcomeCode
@@ -61,19 +61,20 @@ def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
         return Outcome(OutcomeCode.EXPIRED, detail, digest)
     used = state.get(Space.NONCE, nonce_key(intent))
     if used is not None:
-        return replayed(intent, Seq(int.from_bytes(used, "big")))
+        return replayed(digest, Seq(int.from_bytes(used, "big")))
     return None
 
 
-def replayed(intent: Intent, used_in: Seq) -> Outcome:
+def replayed(digest: Digest, used_in: Seq) -> Outcome:
     """Return the outcome of an intent that batch ``used_in`` used or rejected."""
     detail = f"this intent was used or rejected in batch {used_in}"
-    return Outcome(OutcomeCode.REPLAYED, detail, intent.digest)
+    return Outcome(OutcomeCode.REPLAYED, detail, digest)
 
 
 def burn(execution: Execution, intent: Intent) -> None:
     """Remember until its expiry that ``intent`` cannot be used any more."""
     execution.state.put(Space.NONCE, nonce_key(intent), execution.seq.to_bytes(8, "big"))
+    execution.state.seen.note(intent.digest, execution.now_ms)
 
 
 def nonce_key(intent: Intent) -> bytes:

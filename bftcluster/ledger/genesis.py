@@ -8,7 +8,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
 from bftcluster.ledger.operations import EVERYWHERE
-from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
 from bftcluster.limits import (
     CBOR_SIZE_MAX_BYTES,
     CHECKPOINT_INTERVAL_SEQS,
@@ -17,6 +17,7 @@ from bftcluster.limits import (
     PIN_REPLICATION_MAX,
     PUBLIC_KEY_SIZE_BYTES,
     REPLICAS_MAX,
+    TIME_MAX_MS,
     WINDOW_SIZE_SEQS,
 )
 from bftcluster.membership import Membership
@@ -70,11 +71,12 @@ class Genesis:
             raise MalformedMessageError(
                 f"a cluster's name has 1 to {PEER_NAME_MAX_CHARS} characters"
             )
+        check_readable(self.name, "a cluster's name")
         if not 1 <= len(self.peers) <= REPLICAS_MAX:
             raise MalformedMessageError(f"a cluster starts with 1 to {REPLICAS_MAX} peers")
         if len({peer.peer for peer in self.peers}) != len(self.peers):
             raise MalformedMessageError("the peers of a genesis must be distinct")
-        if not 0 <= self.created_ms < 1 << 53:
+        if not 0 <= self.created_ms <= TIME_MAX_MS:
             raise MalformedMessageError(f"a cluster cannot begin at {self.created_ms} ms")
         least, most = self.replication_min, self.replication_max
         if not (least == most == EVERYWHERE or 1 <= least <= most <= PIN_REPLICATION_MAX):

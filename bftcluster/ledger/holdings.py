@@ -32,15 +32,17 @@ class _Row:
         self._entries = bytearray(data[:_ENTRIES_SIZE])
         self._errors: dict[int, str] = dict(codec.decode(texts)) if texts else {}
 
-    def set(self, number: int, entry: bytes, error: str) -> None:
-        """Say something else about a pin."""
+    def set(self, number: int, entry: bytes, error: str) -> bool:
+        """Say something else about a pin; return whether nothing was said before."""
         place = number % PINS_PER_ROW
         start = place * _ENTRY_SIZE
+        is_first = not self._entries[start]
         self._entries[start : start + _ENTRY_SIZE] = entry
         if error:
             self._errors[place] = error
         elif self._errors:
             self._errors.pop(place, None)
+        return is_first
 
     def report(self, number: int, peer: PeerId) -> HolderReport | None:
         """Return what is said about a pin, if anything is."""
@@ -68,8 +70,12 @@ def row_key(peer: PeerId, number: int) -> bytes:
     return peer + (number // PINS_PER_ROW).to_bytes(8, "big")
 
 
-def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], now_ms: int) -> None:
-    """Take down what a peer reported about pins, by their numbers."""
+def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], now_ms: int) -> int:
+    """Take down what a peer reported about pins, by their numbers.
+
+    Returns:
+        How many bytes of the report are about pins that this peer had said nothing of.
+    """
     time = now_ms.to_bytes(8, "big")
     entries = {status: bytes((status,)) + time for status in HolderStatus}
     by_row: dict[int, list[tuple[int, ReportEntry]]] = {}
@@ -77,11 +83,14 @@ def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], n
         by_row.setdefault(line[0] // PINS_PER_ROW, []).append(line)
     keys = {row_key(peer, part[0][0]): part for part in by_row.values()}
     state.prefetch((Space.HOLDING, key) for key in keys)
+    first_bytes = 0
     for key, part in keys.items():
         row = _Row(state.get(Space.HOLDING, key))
         for number, entry in part:
-            row.set(number, entries[entry.status], entry.error)
+            if row.set(number, entries[entry.status], entry.error):
+                first_bytes += len(entry.cid) + len(entry.error)
         state.put(Space.HOLDING, key, row.to_value())
+    return first_bytes
 
 
 def forget(state: State, number: int, peers: Collection[PeerId]) -> None:

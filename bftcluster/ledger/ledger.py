@@ -19,7 +19,9 @@ from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
+from bftcluster.ledger.sweeping import due_ms
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wanting import Wanting
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import EpochStart
@@ -49,6 +51,7 @@ class Ledger:
         verifier: ApprovalVerifier,
         *,
         keeps_earlier: bool = False,
+        read: Read | None = None,
     ) -> None:
         """Continue from what the store holds.
 
@@ -59,6 +62,8 @@ class Ledger:
             keeps_earlier: Keep the states of some checkpoints before the last one always. Needed
                 where logs are cut: while the last checkpoint waits for the vote of one who lags, it
                 is certified by nobody, and the one before is all that this one can go on from.
+            read: Reads rows as of the last flush, in any thread; by default the store's own, which
+                one thread may use.
 
         Raises:
             ConfigError: The store holds nothing, or another cluster's state.
@@ -79,6 +84,7 @@ class Ledger:
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
+        verifier.follow(Wanting(self._state, read or store.get).refusal)
 
     @property
     def head(self) -> Head:
@@ -94,6 +100,11 @@ class Ledger:
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
         return self._state.wants_batches
+
+    @property
+    def due_ms(self) -> int | None:
+        """From which time of a batch on something expires next, if anything will."""
+        return due_ms(self._state, self.head.next_sweep_ms)
 
     def keep_earlier(self, keeps: bool) -> None:
         """Keep the states of some checkpoints before the last one from now on, or no longer.

@@ -1,6 +1,6 @@
 """Executes operations that enough maintainers approved, each kind where it belongs."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from bftcluster.ledger.admitting import admit, remove
 from bftcluster.ledger.execution import Approved, Execution, burn
@@ -9,12 +9,18 @@ from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.pinning import pin, unpin
 
+_TRIED_SIZE_BYTES: Final = 600
+"""What remembering a refusal takes, roughly."""
+
 
 def execute_operation(execution: Execution, approved: Approved) -> Outcome:
     """Do what was approved, and use up its intent; a refusal leaves both as they were."""
     outcome = _execute(execution, approved)
     if outcome.is_accepted:
         burn(execution, approved.intent)
+    else:
+        tried = (execution.seq, outcome)
+        execution.state.tried.put(approved.intent.digest, tried, _TRIED_SIZE_BYTES)
     return outcome
 
 

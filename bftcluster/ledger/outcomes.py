@@ -20,7 +20,7 @@ class OutcomeCode(IntEnum):
     REJECTION_COUNTED = 2
     """The rejection counts; the proposal is still open."""
     REJECTED = 3
-    """This rejection closed the proposal: the threshold is out of reach."""
+    """This rejection closed the proposal: the threshold is out of reach, or nobody approves it."""
     RECORDED = 4
     """A peer's report or join was taken."""
     ALREADY = 5
@@ -53,6 +53,8 @@ class OutcomeCode(IntEnum):
     """No such peer, or none that voted in that epoch."""
     CHANGE_UNDER_WAY = 50
     """An earlier change of this peer has not come to its end."""
+    TOO_MUCH = 51
+    """This peer announced as much as it may in an hour."""
 
 
 @dataclass(slots=True, init=False, unsafe_hash=True)
@@ -109,6 +111,7 @@ _HINTS: Final[Mapping[OutcomeCode, str]] = {
     OutcomeCode.NOT_ENOUGH_PEERS: "lower the replication, or have more peers join with free space",
     OutcomeCode.UNKNOWN_PEER: "`bftcluster cluster members` lists the peers",
     OutcomeCode.CHANGE_UNDER_WAY: "wait for it: see `bftcluster cluster members`",
+    OutcomeCode.TOO_MUCH: "wait for the next hour",
     OutcomeCode.NOT_ADMITTED: "the peer must be admitted, and join, before it reports",
 }
 

@@ -5,7 +5,7 @@ for their numbers and allocations.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -13,6 +13,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
+from bftcluster.ledger.shares import Spent, spent_from_wire
 from bftcluster.signing.approvals import Approval, Intent
 
 _PIN_HEADER: Final = struct.Struct(">QI")
@@ -184,6 +185,8 @@ class PeerRecord:
     """Timestamp of the last report or join."""
     counter: int = 0
     """Of the last report or join: the next must be higher."""
+    spent: Spent = field(default_factory=Spent)
+    """On joins and reports."""
 
     @property
     def is_candidate(self) -> bool:
@@ -204,15 +207,15 @@ class PeerRecord:
                 self.joined_ms,
                 self.reported_ms,
                 self.counter,
+                self.spent.to_wire(),
             ]
         )
 
 
 def peer_record(value: bytes) -> PeerRecord:
     """Return the peer in a row of ``Space.PEER``."""
-    peer, name, addresses, is_replica, capacity, free, tags, joined, reported, counter = (
-        codec.decode(value)
-    )
+    peer, name, addresses, is_replica, capacity, free, tags, *rest = codec.decode(value)
+    joined, reported, counter, spent = rest
     return PeerRecord(
         peer=PeerId(peer),
         name=name,
@@ -224,6 +227,7 @@ def peer_record(value: bytes) -> PeerRecord:
         joined_ms=joined,
         reported_ms=reported,
         counter=counter,
+        spent=spent_from_wire(spent),
     )
 
 
@@ -237,14 +241,13 @@ class ProposalState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRecord:
-    """An intent that collects approvals on the log. It stays, closed, until the intent expires."""
+    """An intent that collects approvals on the log."""
 
     intent: Intent
     operation: Operation
     """The intent's, parsed."""
     proposer: MaintainerId
     proposed_ms: int
-    state: ProposalState = ProposalState.OPEN
     approvals: tuple[Approval, ...] = ()
     """Verified, sorted by maintainer."""
     rejections: tuple[Approval, ...] = ()
@@ -264,26 +267,53 @@ class ProposalRecord:
         """Return the row's value."""
         return codec.encode(
             [
+                int(ProposalState.OPEN),
                 self.intent.encoded,
                 self.proposer,
                 self.proposed_ms,
-                int(self.state),
                 [[vote.maintainer, vote.signature] for vote in self.approvals],
                 [[vote.maintainer, vote.signature] for vote in self.rejections],
             ]
         )
 
 
-def proposal(value: bytes) -> ProposalRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedProposal:
+    """What is left of a decided proposal until its intent expires; the rest is on the log."""
+
+    state: ProposalState
+    proposer: MaintainerId
+    proposed_ms: int
+    expires_ms: int
+    seq: Seq
+    """The batch that closed it."""
+
+    def to_value(self) -> bytes:
+        """Return the row's value, of less than 100 bytes."""
+        return codec.encode(
+            [int(self.state), self.proposer, self.proposed_ms, self.expires_ms, self.seq]
+        )
+
+
+def proposal(value: bytes) -> ProposalRecord | ClosedProposal:
     """Return the proposal in a row of ``Space.PROPOSAL``."""
-    encoded, proposer, proposed_ms, state, approvals, rejections = codec.decode(value)
+    state, *items = codec.decode(value)
+    if state != ProposalState.OPEN:
+        proposer, proposed_ms, expires_ms, seq = items
+        return ClosedProposal(
+            state=ProposalState(state),
+            proposer=MaintainerId(proposer),
+            proposed_ms=proposed_ms,
+            expires_ms=expires_ms,
+            seq=Seq(seq),
+        )
+    encoded, proposer, proposed_ms, approvals, rejections = items
     intent = Intent.from_bytes(encoded)
     return ProposalRecord(
         intent=intent,
         operation=parse_operation(intent.operation),
         proposer=MaintainerId(proposer),
         proposed_ms=proposed_ms,
-        state=ProposalState(state),
         approvals=_votes(approvals),
         rejections=_votes(rejections),
     )

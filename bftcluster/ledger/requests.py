@@ -8,7 +8,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
-from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
 from bftcluster.ledger.records import HolderStatus
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
@@ -23,12 +23,13 @@ from bftcluster.limits import (
     REQUEST_SIZE_MAX_BYTES,
     SIGNATURE_SIZE_BYTES,
 )
-from bftcluster.signing.approvals import Approval, ApprovalCertificate
+from bftcluster.signing.approvals import Approval, ApprovalCertificate, check_scheme
 from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster.signing.policies import ED25519_MULTISIG
 from bftcluster.signing.wire import check_array, check_items, check_size, read_array
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
-_VOTE_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
+_VOTE_SHAPE: Final[list[type]] = [int, str, bytes, bytes, bytes]
 _PEER_SHAPE: Final[list[type]] = [int, bytes, bytes]
 _REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
 _JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list]
@@ -65,12 +66,15 @@ class Propose:
 
     intent: bytes
     approval: Approval
+    scheme: str = ED25519_MULTISIG
+    """What was signed with the intent's digest, so that nothing else is needed to verify it."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
         return codec.encode(
             [
                 int(RequestKind.PROPOSE),
+                self.scheme,
                 self.intent,
                 self.approval.maintainer,
                 self.approval.signature,
@@ -84,12 +88,15 @@ class Approve:
 
     intent_digest: Digest
     approval: Approval
+    scheme: str = ED25519_MULTISIG
+    """What was signed with the digest."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
         return codec.encode(
             [
                 int(RequestKind.APPROVE),
+                self.scheme,
                 self.intent_digest,
                 self.approval.maintainer,
                 self.approval.signature,
@@ -104,12 +111,15 @@ class Reject:
     intent_digest: Digest
     approval: Approval
     """Made by ``signing.approvals.reject``."""
+    scheme: str = ED25519_MULTISIG
+    """What was signed with the digest."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
         return codec.encode(
             [
                 int(RequestKind.REJECT),
+                self.scheme,
                 self.intent_digest,
                 self.approval.maintainer,
                 self.approval.signature,
@@ -243,18 +253,18 @@ def parse_request(data: bytes) -> Request:
                 )
             )
         case RequestKind.PROPOSE:
-            subject, approval = _parse_vote(items)
+            scheme, subject, approval = _parse_vote(items)
             if len(subject) > INTENT_SIZE_MAX_BYTES:
                 raise MalformedMessageError(f"an intent of {len(subject)} bytes")
-            return Propose(intent=subject, approval=approval)
+            return Propose(intent=subject, approval=approval, scheme=scheme)
         case RequestKind.APPROVE:
-            subject, approval = _parse_vote(items)
+            scheme, subject, approval = _parse_vote(items)
             check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
-            return Approve(intent_digest=Digest(subject), approval=approval)
+            return Approve(intent_digest=Digest(subject), approval=approval, scheme=scheme)
         case RequestKind.REJECT:
-            subject, approval = _parse_vote(items)
+            scheme, subject, approval = _parse_vote(items)
             check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
-            return Reject(intent_digest=Digest(subject), approval=approval)
+            return Reject(intent_digest=Digest(subject), approval=approval, scheme=scheme)
         case RequestKind.REPORT:
             _, payload, signature = check_array(items, _PEER_SHAPE, "report")
             return _parse_report(payload, signature)
@@ -270,9 +280,10 @@ def parse_request(data: bytes) -> Request:
             raise MalformedMessageError("unknown kind of request")
 
 
-def _parse_vote(items: list[Any]) -> tuple[bytes, Approval]:
-    _, subject, maintainer, signature = check_array(items, _VOTE_SHAPE, "vote")
-    return subject, Approval(maintainer=MaintainerId(maintainer), signature=signature)
+def _parse_vote(items: list[Any]) -> tuple[str, bytes, Approval]:
+    _, scheme, subject, maintainer, signature = check_array(items, _VOTE_SHAPE, "vote")
+    check_scheme(scheme)
+    return scheme, subject, Approval(maintainer=MaintainerId(maintainer), signature=signature)
 
 
 def _parse_report(payload: bytes, signature: bytes) -> ReportPinned:
@@ -339,6 +350,9 @@ def _parse_tags(items: list[Any]) -> tuple[tuple[str, str], ...]:
         raise MalformedMessageError("tags must have distinct keys, sorted")
     if any(len(text) > PEER_TAG_MAX_CHARS for pair in tags for text in pair):
         raise MalformedMessageError(f"a tag has at most {PEER_TAG_MAX_CHARS} characters")
+    for key, value in tags:
+        check_readable(key, "a tag")
+        check_readable(value, "a tag")
     return tags
 
 

@@ -22,12 +22,23 @@ from bftcluster.ledger.members import (
     read_epoch,
     read_moves,
 )
+from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.recent import Recent
-from bftcluster.ledger.records import Head, PeerRecord, ProposalRecord, head, peer_record, proposal
+from bftcluster.ledger.records import (
+    ClosedProposal,
+    Head,
+    PeerRecord,
+    ProposalRecord,
+    head,
+    peer_record,
+    proposal,
+)
+from bftcluster.ledger.seen import SeenIntents
+from bftcluster.ledger.shares import Share, read_share
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
-from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
+from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES, TRIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.policies import Policy
@@ -41,10 +52,13 @@ GROUP_TAG: Final = "group"
 CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
-_OPEN_PROPOSALS_PREFIX: Final = b"open/"
+_SHARE_PREFIX: Final = b"share/"
 _PAGE: Final = 1000
+_DEADLINES_PAGE: Final = 16
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
 """What a decoded proposal takes beside its intent's bytes, roughly."""
+_COPIES: Final = 5
+"""How often its intent's bytes are in memory: a text may need four for each character."""
 
 
 class State:
@@ -71,6 +85,8 @@ class State:
         """Removed peers whose pins are being given to others."""
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
+        self._earliest: bytes | None = None
+        self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         for _, value in self.scan(Space.PEER):
             self._remember_peer(peer_record(value))
@@ -82,6 +98,11 @@ class State:
         row = self.get(Space.META, HEAD_KEY)
         assert row is not None, "the genesis sets the head"
         self.head: Head = head(row)
+        self.shares: dict[MaintainerId, Share] = dict(self._read_shares())
+        """What each maintainer has on the log that others did not approve."""
+        self.seen = SeenIntents(self.head.timestamp_ms)
+        self.tried: Recent[tuple[Seq, Outcome]] = Recent(TRIED_MEMORY_MAX_BYTES)
+        """Approved intents that the state refused last, and in which batch."""
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the row's value as of now."""
@@ -107,6 +128,8 @@ class State:
         """Set the row's value; ``None`` deletes it."""
         self._rows[space][key] = value
         self._dirty[space][key] = value
+        if space is Space.DEADLINE:
+            self._note_deadline(key, is_there=value is not None)
 
     def first(self, space: Space, before: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows with ``key < before``, ascending."""
@@ -115,6 +138,32 @@ class State:
         stored = takewhile(lambda row: row[0] < before, self.scan(space))
         found += islice((row for row in stored if row[0] not in changed), limit)
         return sorted(found)[:limit]
+
+    @property
+    def earliest_deadline(self) -> bytes | None:
+        """Return the key of what happens next, if anything will."""
+        if not self._is_earliest_known:
+            self._earliest = self._find_earliest()
+            self._is_earliest_known = True
+        return self._earliest
+
+    def _note_deadline(self, key: bytes, *, is_there: bool) -> None:
+        if not is_there:
+            self._is_earliest_known = self._is_earliest_known and key != self._earliest
+        elif self._earliest is None or key < self._earliest:
+            self._earliest = key
+
+    def _find_earliest(self) -> bytes | None:
+        changed = self._rows[Space.DEADLINE]
+        found = [key for key, value in changed.items() if value is not None]
+        after = b""
+        while page := self._store.iterate(Space.DEADLINE, after, _DEADLINES_PAGE):
+            stored = [key for key, _ in page if key not in changed]
+            if stored:
+                found.append(stored[0])
+                break
+            after = page[-1][0]
+        return min(found, default=None)
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows behind ``key``, ascending."""
@@ -130,7 +179,11 @@ class State:
             yield from page
             after = page[-1][0]
 
-    def proposal(self, digest: Digest) -> ProposalRecord | None:
+    def proposal_at_hand(self, digest: Digest) -> ProposalRecord | None:
+        """Return an open proposal if it is in memory. May be called in any thread."""
+        return self._proposals.get(digest)
+
+    def proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
         """Return the proposal of an intent."""
         known = self._proposals.get(digest)
         if known is not None:
@@ -141,8 +194,13 @@ class State:
     def put_proposal(self, record: ProposalRecord) -> None:
         """Set a proposal's row; its next approval is likely to follow soon."""
         digest, size = record.intent.digest, len(record.intent.encoded)
-        self._proposals.put(digest, record, size + _PROPOSAL_OVERHEAD_BYTES)
+        self._proposals.put(digest, record, _COPIES * size + _PROPOSAL_OVERHEAD_BYTES)
         self.put(Space.PROPOSAL, digest, record.to_value())
+
+    def close_proposal(self, digest: Digest, closed: ClosedProposal) -> None:
+        """Replace a proposal by what is left of it."""
+        self._proposals.forget(digest)
+        self.put(Space.PROPOSAL, digest, closed.to_value())
 
     def remove_proposal(self, digest: Digest) -> None:
         """Delete a proposal's row."""
@@ -200,15 +258,24 @@ class State:
         self.head = value
         self.put(Space.META, HEAD_KEY, value.to_value())
 
+    def share(self, maintainer: MaintainerId) -> Share:
+        """Return what a maintainer has on the log that others did not approve."""
+        return self.shares.get(maintainer, Share())
+
+    def set_share(self, maintainer: MaintainerId, share: Share) -> None:
+        """Set what a maintainer has on the log that others did not approve."""
+        self.shares[maintainer] = share
+        self.put(Space.META, _SHARE_PREFIX + maintainer, share.to_value())
+
     def open_proposals(self, maintainer: MaintainerId) -> int:
         """Return how many open proposals a maintainer has on the log."""
-        value = self.get(Space.META, _OPEN_PROPOSALS_PREFIX + maintainer)
-        return 0 if value is None else int.from_bytes(value, "big")
+        return self.share(maintainer).opened
 
-    def set_open_proposals(self, maintainer: MaintainerId, count: int) -> None:
-        """Set how many open proposals a maintainer has."""
-        value = count.to_bytes(8, "big") if count else None
-        self.put(Space.META, _OPEN_PROPOSALS_PREFIX + maintainer, value)
+    def _read_shares(self) -> Iterable[tuple[MaintainerId, Share]]:
+        for key, value in self.scan(Space.META, _SHARE_PREFIX):
+            if not key.startswith(_SHARE_PREFIX):
+                break
+            yield MaintainerId(key[len(_SHARE_PREFIX) :]), read_share(value)
 
     def take_delta(self) -> dict[Key, bytes | None]:
         """Return what changed since the last call; the caller flushes it before reading again."""

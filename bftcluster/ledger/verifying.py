@@ -5,11 +5,13 @@ executed. Whether its signatures verify depends on its bytes and its policy alon
 kept, within a bound, for as long as it may be asked for again.
 """
 
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
-from bftcluster.ledger.operations import Operation, parse_operation
+from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
+from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.requests import (
     Approve,
@@ -25,13 +27,19 @@ from bftcluster.ledger.requests import (
 from bftcluster.limits import VERIFIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.evidence import Evidence, verify_evidence
-from bftcluster.signing.approvals import Approval, Intent, is_valid_vote
+from bftcluster.signing.approvals import Intent, is_valid_vote
 from bftcluster.signing.envelope import Domain, Verifier, is_valid
 from bftcluster.signing.policies import Policy
-from bftcluster.signing.schemes import verify_signatures
+from bftcluster.signing.schemes import SCHEMES, verify_signatures
 
-_ENTRY_OVERHEAD_BYTES: Final = 2000
-"""What a parsed request takes beside its bytes, roughly."""
+_ENTRY_OVERHEAD_BYTES: Final = 2500
+"""What any parsed request takes beside its bytes, at most."""
+_REFUSED_OVERHEAD_BYTES: Final = 600
+"""What remembering takes, beside its bytes, that something is no request."""
+_ITEM_OVERHEAD_BYTES: Final = 220
+"""What an entry, a pair or a key in it takes beside its bytes, at most."""
+_COPIES: Final = 5
+"""How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
 
 class Inspected:
@@ -89,18 +97,28 @@ class ApprovalVerifier:
         self._verifier = verifier
         self._policies: dict[tuple[int, Digest], Policy] = {}
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
+        self._judge: Callable[[Inspected], Outcome | None] | None = None
 
     def learn(self, policy: Policy) -> None:
         """Verify what names this policy from now on; the ledger calls it for policies in force."""
         self._policies[policy.version, policy.hash] = policy
+
+    def follow(self, judge: Callable[[Inspected], Outcome | None]) -> None:
+        """Ask ``judge`` from now on what the state thinks of a request; the ledger calls it."""
+        self._judge = judge
 
     def inspect(self, request: bytes) -> Inspected:
         """Return the parsed request; never raises."""
         inspected = self._inspected.get(request)
         if inspected is None:
             inspected = _parse(request)
-            self._inspected.put(request, inspected, len(request) + _ENTRY_OVERHEAD_BYTES)
+            self._inspected.put(request, inspected, _size_bytes(request, inspected))
         return inspected
+
+    @property
+    def remembered_bytes(self) -> int:
+        """What the requests that came last are taken to need in memory."""
+        return self._inspected.young_size_bytes
 
     def admissible(self, request: bytes) -> bool:
         """Return whether ``request`` deserves a place in the order.
@@ -119,13 +137,14 @@ class ApprovalVerifier:
                     return self._is_ours(inspected)
                 return isinstance(self.approvers(inspected, policy), tuple)
             case Propose(approval=approval):
+                if not (self._is_ours(inspected) and self.is_valid_vote(inspected)):
+                    return False
                 policy = self._policy_of(inspected)
                 if policy is None:
-                    return self._is_ours(inspected)
-                known = approval.maintainer in policy.positions
-                return known and self.is_valid_proposal(inspected, policy)
+                    return True
+                return approval.maintainer in policy.positions
             case Approve() | Reject():
-                return True
+                return self.is_valid_vote(inspected)
             case ReportPinned() | Join() as announcement:
                 ours = announcement.cluster_id == self.cluster_id
                 return ours and self.is_valid_announcement(inspected)
@@ -133,6 +152,14 @@ class ApprovalVerifier:
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as our state knows."""
+        return self.refusal(request) is None
+
+    def refusal(self, request: bytes) -> Outcome | None:
+        """Return what would become of an admissible request that is not wanted, else ``None``."""
+        return None if self._judge is None else self._judge(self.inspect(request))
 
     def approvers(
         self, inspected: Inspected, policy: Policy
@@ -150,25 +177,18 @@ class ApprovalVerifier:
                 inspected.approvers = exc
         return inspected.approvers
 
-    def is_valid_proposal(self, inspected: Inspected, policy: Policy) -> bool:
-        """Return whether a ``Propose``'s approval verifies, under the policy its intent names."""
-        assert isinstance(inspected.request, Propose), "only a proposal carries its intent"
-        request = inspected.request
-        return self.is_valid_vote(
-            inspected, request.approval, Domain.APPROVAL, request.intent, policy.scheme
-        )
+    def is_valid_vote(self, inspected: Inspected) -> bool:
+        """Return whether the vote of a ``Propose``, ``Approve`` or ``Reject`` verifies.
 
-    def is_valid_vote(
-        self,
-        inspected: Inspected,
-        approval: Approval,
-        domain: Domain,
-        intent: bytes,
-        scheme: str,
-    ) -> bool:
-        """Return whether a request's vote on the intent that it names verifies."""
+        What was signed is in the request: neither state nor policy is needed.
+        """
         if inspected.is_valid is None:
-            inspected.is_valid = is_valid_vote(approval, domain, intent, scheme, self._verifier)
+            request = inspected.request
+            assert isinstance(request, Propose | Approve | Reject), "only these carry one vote"
+            domain = Domain.REJECTION if isinstance(request, Reject) else Domain.APPROVAL
+            inspected.is_valid = request.scheme in SCHEMES and is_valid_vote(
+                request.approval, domain, _subject(inspected), request.scheme, self._verifier
+            )
         return inspected.is_valid
 
     def is_valid_announcement(self, inspected: Inspected) -> bool:
@@ -208,6 +228,30 @@ class ApprovalVerifier:
     def _is_ours(self, inspected: Inspected) -> bool:
         assert inspected.intent is not None, "a parsed submit or proposal has an intent"
         return inspected.intent.cluster_id == self.cluster_id
+
+
+def _size_bytes(data: bytes, inspected: Inspected) -> int:
+    """Return what remembering a request takes: a small report has a thousand entries."""
+    request, operation = inspected.request, inspected.operation
+    if request is None:
+        return _REFUSED_OVERHEAD_BYTES + len(data)
+    items = 0
+    if isinstance(request, ReportPinned):
+        items = len(request.entries)
+    elif isinstance(request, Join):
+        items = len(request.tags) + len(request.addresses)
+    elif isinstance(operation, PinOperation):
+        items = len(operation.metadata) + len(operation.user_allocations) + len(operation.origins)
+    return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
+
+
+def _subject(inspected: Inspected) -> Digest:
+    """Return the digest of the intent that a vote is about."""
+    request = inspected.request
+    if isinstance(request, Approve | Reject):
+        return request.intent_digest
+    assert inspected.intent is not None, "a parsed proposal has an intent"
+    return inspected.intent.digest
 
 
 def _parse(data: bytes) -> Inspected:

@@ -1,23 +1,22 @@
 """Collects approvals on the log: proposals, more approvals, rejections.
 
 A rejection is final for its maintainer: approvals have no date, so an approval from before could
-be replayed to undo it. A proposal dies when its threshold is out of reach.
+be replayed to undo it. A proposal dies when its threshold is out of reach, and when nobody approves
+it any more: its proposer withdrew it.
 """
 
 from dataclasses import replace
 
 from bftcluster.ids import Digest, MaintainerId
 from bftcluster.ledger.deadlines import proposal_deadline
-from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent
+from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent, replayed
 from bftcluster.ledger.operating import execute_operation
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.records import ProposalRecord, ProposalState
+from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState
 from bftcluster.ledger.requests import Approve, Propose, Reject
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
-from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
 from bftcluster.signing.approvals import Approval, Intent
-from bftcluster.signing.envelope import Domain
 from bftcluster.signing.keys import maintainer_text
 
 
@@ -32,19 +31,19 @@ def propose(
     if refusal:
         return refusal
     state, maintainer = execution.state, request.approval.maintainer
-    refusal = _judge_voter(execution, intent.digest, maintainer)
+    refusal = _judge_vote(execution, verifier, inspected, intent.digest, request)
     if refusal:
         return refusal
-    if not verifier.is_valid_proposal(inspected, state.policy):
-        return _bad_signature(execution, intent.digest, maintainer)
     record = state.proposal(intent.digest)
     if record is not None:
+        assert isinstance(record, ProposalRecord), "the intent of a closed proposal is used"
         return _count_approval(execution, record, request.approval)
-    opened = state.open_proposals(maintainer)
-    if opened >= PROPOSALS_PER_MAINTAINER_MAX:
-        detail = f"{opened} proposals of this maintainer are open"
-        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, detail, intent.digest)
-    state.set_open_proposals(maintainer, opened + 1)
+    share, size_bytes = state.share(maintainer), len(intent.encoded)
+    problem = share.problem(execution.now_ms, size_bytes)
+    if problem:
+        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
+    state.set_share(maintainer, share.open(execution.now_ms, size_bytes))
+    state.seen.note(intent.digest, execution.now_ms)
     execution.proposals_open += 1
     state.put(Space.DEADLINE, proposal_deadline(intent.digest, intent.expires_ms), b"\x80")
     record = ProposalRecord(
@@ -57,7 +56,7 @@ def approve(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Approve
 ) -> Outcome:
     """Count one more approval; at the threshold, execute."""
-    record = _vote_on(execution, verifier, inspected, request, Domain.APPROVAL)
+    record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
     return _count_approval(execution, record, request.approval)
@@ -66,8 +65,8 @@ def approve(
 def reject(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
 ) -> Outcome:
-    """Count one rejection, in place of an approval; close the proposal if it can pass no more."""
-    record = _vote_on(execution, verifier, inspected, request, Domain.REJECTION)
+    """Count one rejection, in place of an approval; close what is withdrawn or can pass no more."""
+    record = _vote_on(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
     digest, maintainer = record.intent.digest, request.approval.maintainer
@@ -80,10 +79,12 @@ def reject(
         rejections=tuple(sorted(rejections, key=_by_maintainer)),
     )
     policy = execution.state.policy
-    if len(rejections) > policy.rejections_max:
+    is_withdrawn = not record.approvals
+    if is_withdrawn or len(rejections) > policy.rejections_max:
         burn(execution, record.intent)
         _close(execution, record, ProposalState.REJECTED)
-        return Outcome(OutcomeCode.REJECTED, f"{len(rejections)} rejections", digest)
+        detail = "withdrawn" if is_withdrawn else f"{len(rejections)} rejections"
+        return Outcome(OutcomeCode.REJECTED, detail, digest)
     execution.state.put_proposal(record)
     detail = f"{len(rejections)} of {policy.rejections_max + 1} rejections"
     return Outcome(OutcomeCode.REJECTION_COUNTED, detail, digest)
@@ -93,16 +94,22 @@ def close_if_open(execution: Execution, intent: Intent) -> None:
     """Close the proposal of an intent that a complete certificate executed."""
     record = execution.state.proposal(intent.digest)
     if record is not None:
+        assert isinstance(record, ProposalRecord), "the intent of a closed proposal is used"
         _close(execution, record, ProposalState.EXECUTED)
 
 
 def forget(execution: Execution, intent_digest: Digest) -> None:
     """Remove the proposal of an intent that expired."""
-    record = execution.state.proposal(intent_digest)
+    state = execution.state
+    record = state.proposal(intent_digest)
     assert record is not None, "a deadline goes with its proposal"
-    if record.state is ProposalState.OPEN:
-        _release(execution, record)
-    execution.state.remove_proposal(intent_digest)
+    share = state.share(record.proposer)
+    if isinstance(record, ProposalRecord):
+        state.set_share(record.proposer, share.close(len(record.intent.encoded)))
+        execution.proposals_open -= 1
+    elif record.state is ProposalState.REJECTED:
+        state.set_share(record.proposer, share.forget_rejected())
+    state.remove_proposal(intent_digest)
 
 
 def _vote_on(
@@ -110,34 +117,39 @@ def _vote_on(
     verifier: ApprovalVerifier,
     inspected: Inspected,
     request: Approve | Reject,
-    domain: Domain,
 ) -> ProposalRecord | Outcome:
     """Return the open proposal that a valid vote names, or why the vote does not count."""
-    digest, vote = request.intent_digest, request.approval
+    digest = request.intent_digest
     record = execution.state.proposal(digest)
     if record is None:
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
+    if isinstance(record, ClosedProposal):
+        return replayed(digest, record.seq)
     refusal = judge_intent(execution, record.intent)
-    refusal = refusal or _judge_voter(execution, digest, vote.maintainer)
-    if refusal:
-        return refusal
-    encoded, scheme = record.intent.encoded, execution.state.policy.scheme
-    if not verifier.is_valid_vote(inspected, vote, domain, encoded, scheme):
-        return _bad_signature(execution, digest, vote.maintainer)
-    return record
+    refusal = refusal or _judge_vote(execution, verifier, inspected, digest, request)
+    return refusal or record
 
 
-def _judge_voter(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome | None:
-    if maintainer in execution.state.policy.positions:
-        return None
-    detail = f"{maintainer_text(maintainer)} is not a maintainer of this cluster"
-    return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
-
-
-def _bad_signature(execution: Execution, digest: Digest, maintainer: MaintainerId) -> Outcome:
-    detail = f"the signature of {execution.state.policy.name_of(maintainer)} does not verify"
-    return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+def _judge_vote(
+    execution: Execution,
+    verifier: ApprovalVerifier,
+    inspected: Inspected,
+    digest: Digest,
+    request: Propose | Approve | Reject,
+) -> Outcome | None:
+    """Return why a vote on this intent does not count under the policy, or ``None``."""
+    policy, maintainer = execution.state.policy, request.approval.maintainer
+    if maintainer not in policy.positions:
+        detail = f"{maintainer_text(maintainer)} is not a maintainer of this cluster"
+        return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
+    if request.scheme != policy.scheme:
+        detail = f"the policy takes {policy.scheme}, not {request.scheme}"
+        return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+    if not verifier.is_valid_vote(inspected):
+        detail = f"the signature of {policy.name_of(maintainer)} does not verify"
+        return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+    return None
 
 
 def _count_approval(execution: Execution, record: ProposalRecord, approval: Approval) -> Outcome:
@@ -170,17 +182,24 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
     return outcome
 
 
-def _close(execution: Execution, record: ProposalRecord, state: ProposalState) -> None:
-    _release(execution, record)
-    execution.state.put_proposal(replace(record, state=state))
-
-
-def _release(execution: Execution, record: ProposalRecord) -> None:
-    """Count one open proposal less."""
-    assert record.state is ProposalState.OPEN, "a proposal closes once"
-    state = execution.state
-    state.set_open_proposals(record.proposer, state.open_proposals(record.proposer) - 1)
+def _close(execution: Execution, record: ProposalRecord, outcome: ProposalState) -> None:
+    """Leave of a proposal that was executed or rejected no more than what became of it."""
+    state, share = execution.state, execution.state.share(record.proposer)
+    size_bytes = len(record.intent.encoded)
+    if outcome is ProposalState.EXECUTED:
+        share = share.execute(record.proposed_ms, size_bytes)
+    else:
+        share = share.reject(size_bytes)
+    state.set_share(record.proposer, share)
     execution.proposals_open -= 1
+    closed = ClosedProposal(
+        state=outcome,
+        proposer=record.proposer,
+        proposed_ms=record.proposed_ms,
+        expires_ms=record.intent.expires_ms,
+        seq=execution.seq,
+    )
+    state.close_proposal(record.intent.digest, closed)
 
 
 def _by_maintainer(vote: Approval) -> MaintainerId:

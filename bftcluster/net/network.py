@@ -11,7 +11,7 @@ from libp2p.abc import INetConn, INetStream, INetwork, INotifee
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
-from bftcluster.errors import ConfigError, PeerUnreachableError
+from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import PeerId
 from bftcluster.net import tcp
 from bftcluster.net.frames import encode_frame
@@ -72,11 +72,12 @@ class Network:
             heard=self._on_heard,
             fault=self._on_fault,
         )
-        self._pending: Mapping[PeerId, Sequence[str]] = dict(peers)
+        self._skipped: frozenset[tuple[PeerId, str]] = frozenset()
+        """What we were told and cannot use, so that each is complained of once."""
+        self._allowed = self._usable(peers)
         self._link_changed = trio.Event()
         self._host: ClusterHost | None = None
         self._nursery: trio.Nursery | None = None
-        _check(peers, self._settings)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -169,15 +170,17 @@ class Network:
         """Make ``peers`` the peers, and no others: the membership changed.
 
         Who is new is dialled; who has left is disconnected and refused; new addresses of who
-        stays count from the next dial.
-
-        Raises:
-            ConfigError: Too many peers, or an address is malformed.
+        stays count from the next dial. What the ledger says must not end us: an address that
+        cannot be dialled is left out, and so are the last peers if there are too many.
         """
-        _check(peers, self._settings)
-        self._pending = dict(peers)
+        self._allowed = self._usable(peers)
         if self._nursery is not None:
             self._apply_peers(self._nursery)
+
+    @property
+    def peers(self) -> Mapping[PeerId, Sequence[str]]:
+        """Who may connect, and where they are dialled."""
+        return self._allowed
 
     def links(self) -> Mapping[PeerId, LinkState]:
         """Return the state of every link, by peer."""
@@ -222,14 +225,36 @@ class Network:
             self._host = None
             self._links.clear()
 
+    def _usable(self, peers: Mapping[PeerId, Sequence[str]]) -> dict[PeerId, list[str]]:
+        """Return what can be used of ``peers``, and log once what cannot."""
+        usable: dict[PeerId, list[str]] = {}
+        skipped: dict[tuple[PeerId, str], str] = {}
+        for peer, addresses in peers.items():
+            if len(usable) == self._settings.peers_max:
+                skipped[peer, ""] = (
+                    f"there are {len(peers)} peers, at most {len(usable)} get a link"
+                )
+                continue
+            usable[peer] = []
+            for address in addresses:
+                if tcp.is_address(address):
+                    usable[peer].append(address)
+                else:
+                    skipped[peer, address] = f"not a TCP address: {address!r}"
+        for key, reason in skipped.items():
+            if key not in self._skipped:
+                log.warning("cannot use what is known of peer %s: %s", peer_id_text(key[0]), reason)
+        self._skipped = frozenset(skipped)
+        return usable
+
     def _apply_peers(self, nursery: trio.Nursery) -> None:
         """Start links to new peers and end those to peers that left."""
         assert self._host is not None, "links need a host"
-        for peer in [known for known in self._links if known not in self._pending]:
+        for peer in [known for known in self._links if known not in self._allowed]:
             self._links.pop(peer).stop()
             self._rpc.on_link_down(peer)
             nursery.start_soon(self._host.swarm.close_peer, libp2p_id(peer))
-        for peer, addresses in self._pending.items():
+        for peer, addresses in self._allowed.items():
             if peer in self._links:
                 self._links[peer].addresses = tuple(addresses)
             elif peer != self.me:
@@ -250,7 +275,7 @@ class Network:
 
     def _is_allowed(self, identity: ID) -> bool:
         peer = peer_id(identity)
-        return peer is not None and peer in self._pending and peer != self.me
+        return peer is not None and peer in self._allowed and peer != self.me
 
     def _on_heard(self, peer: PeerId, size: int, frames: int) -> None:
         link = self._links.get(peer)
@@ -305,11 +330,3 @@ async def _set_when_cancelled(event: trio.Event) -> None:
         await trio.sleep_forever()
     finally:
         event.set()
-
-
-def _check(peers: Mapping[PeerId, Sequence[str]], settings: NetworkSettings) -> None:
-    if len(peers) > settings.peers_max:
-        raise ConfigError(f"{len(peers)} peers, at most {settings.peers_max}")
-    for addresses in peers.values():
-        for address in addresses:
-            tcp.parse_address(address)

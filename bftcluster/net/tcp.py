@@ -53,6 +53,15 @@ def parse_address(text: str) -> tuple[str, int]:
     )
 
 
+def is_address(text: str) -> bool:
+    """Return whether ``parse_address`` takes it."""
+    try:
+        parse_address(text)
+    except ConfigError:
+        return False
+    return True
+
+
 async def bind(addresses: Sequence[str]) -> Sockets:
     """Return listening sockets for each address; port 0 takes any that is free.
 
@@ -152,7 +161,7 @@ class BoundTcp(TCP):
         host, port = parse_address(str(maddr))
         try:
             stream = await trio.open_tcp_stream(host, port)
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # a name that the system cannot even ask for
             raise OpenConnectionError(f"nobody answers at {host} port {port}") from exc
         return BoundedConnection(TcpStream(stream), True)
 

@@ -81,6 +81,11 @@ class StorageSection:
         "log entries to keep, in checkpoints before the last stable one; all proves who approved "
         "what for ever, and serves others that lag",
     )
+    log_budget: str = setting(
+        "20GB",
+        "most that the log should take, beside the quota; at the budget this peer takes no more "
+        "requests from its own clients, and goes on following",
+    )
     fsync: bool = setting(
         True, "false risks contradicting votes after a power cut: benchmarks only"
     )
@@ -190,6 +195,7 @@ class Config:
         for text in self.api.listen:
             parse_address(text, key="api.listen")
         parse_size(self.storage.quota, key="storage.quota")
+        parse_size(self.storage.log_budget, key="storage.log_budget")
         rate = parse_size(self.network.state_rate_max, key="network.state_rate_max")
         if rate < STATE_RATE_MIN_BYTES_PER_S:
             raise ConfigError(
@@ -233,6 +239,11 @@ class Config:
     def quota_bytes(self) -> int:
         """``storage.quota`` in bytes."""
         return parse_size(self.storage.quota, key="storage.quota")
+
+    @property
+    def log_budget_bytes(self) -> int:
+        """``storage.log_budget`` in bytes."""
+        return parse_size(self.storage.log_budget, key="storage.log_budget")
 
     @property
     def state_rate_bytes_per_s(self) -> int:

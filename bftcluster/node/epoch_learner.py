@@ -12,6 +12,7 @@ from bftcluster.ledger.spaces import Delta
 from bftcluster.ledger.transferring import Source
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 
@@ -32,6 +33,7 @@ class EpochLearner:
         send: Callable[[PeerId, bytes], object],
         keep: Callable[[Delta], Awaitable[None]],
         tell: Callable[[EpochsLearned], None],
+        workers: Workers,
     ) -> None:
         """Begin.
 
@@ -44,6 +46,7 @@ class EpochLearner:
             send: Sends a frame.
             keep: Stores rows.
             tell: Tells the replica.
+            workers: The threads that verify.
         """
         self._learning = EpochLearning(cluster_id, Ed25519Verifier(), genesis=genesis, own=own)
         self._epoch = epoch
@@ -52,6 +55,7 @@ class EpochLearner:
         self._send = send
         self._keep = keep
         self._tell = tell
+        self._workers = workers
         self._arrived = trio.Event()
 
     def ask(self, source: ReplicaId) -> None:
@@ -86,7 +90,7 @@ class EpochLearner:
     async def _look_at(self, answer: Answer) -> None:
         look_at = self._learning.look_at
         try:
-            learned = await trio.to_thread.run_sync(look_at, answer)
+            learned = await self._workers.run(look_at, answer)
         except ClusterError as exc:
             self._learning.on_lie(answer.peer, _now_ms())
             who = answer.peer.hex()[:8]

@@ -1,48 +1,62 @@
 """Where signed requests of clients, and of this peer itself, enter the order.
 
-The one door in: a request is checked for what is provably wrong, handed to the replica, and its
-outcome is handed back once it was executed here.
+The one door in: a request is checked for what is provably wrong and for whether it could change
+anything, handed to the replica, and its outcome is handed back once it was executed here.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 
 from bftcluster.errors import SigningError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.execution import replayed
-from bftcluster.ledger.outcomes import Outcome
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.inbox import Inbox
-from bftcluster.node.pinset import Pinset
-from bftcluster.node.waiters import Waiters
+from bftcluster.node.waiters import Waiter, Waiters
 from bftcluster.pbft import Event, RequestSubmitted
-from bftcluster.signing.approvals import Intent
 
-REPLAYS_NOTICED_AFTER_S: Final = 0.5
-"""How long a request may go undecided before we look whether it was executed long ago; and how
-long the answer is then held back."""
+LOOK_AGAIN_S: Final = 0.5
+"""How often we look whether what waits for its turn has become useless; and how long the answer is
+then held back."""
+UNKNOWN_PATIENCE_S: Final = 1.0
+"""How long a vote waits for its proposal, which may have been executed elsewhere only."""
+_UNKNOWN_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """What became of an ordered request."""
+    """What became of a request."""
 
     seq: Seq
+    """The batch; 0 if it was refused before it had a place in the order."""
     outcome: Outcome
 
 
 class Gateway:
     """Submits requests and waits for them."""
 
-    def __init__(self, *, inbox: Inbox[Event], verifier: ApprovalVerifier, pinset: Pinset) -> None:
+    def __init__(
+        self,
+        *,
+        inbox: Inbox[Event],
+        verifier: ApprovalVerifier,
+        closed: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            inbox: Of the replica.
+            verifier: What judges requests.
+            closed: Returns why nothing is taken from clients now; empty if everything is.
+        """
         self._inbox = inbox
         self._verifier = verifier
-        self._pinset = pinset
+        self._closed = closed
         self._waiters: Waiters[Ordered] = Waiters()
 
     def problem(self, request: bytes) -> str:
@@ -63,51 +77,78 @@ class Gateway:
             return str(inspected.approvers)
         return "its signature is wrong, or its signer is not of this cluster"
 
-    async def submit(self, request: bytes) -> None:
-        """Hand a request to the replica; wait while it has too much to do."""
-        await self._inbox.put(RequestSubmitted(request))
+    def client_problem(self, request: bytes) -> str:
+        """Return why a client's request is not taken; empty if it may be."""
+        return self._closed() or self.problem(request)
+
+    async def submit(self, request: bytes) -> Outcome | None:
+        """Hand a request to the replica, waiting while it has too much to do.
+
+        Returns:
+            Why not: what would become of it if it had a place in the order, which changes nothing.
+        """
+        refusal = self._verifier.refusal(request)
+        if refusal is not None and refusal.code is OutcomeCode.UNKNOWN_PROPOSAL:
+            with trio.move_on_after(UNKNOWN_PATIENCE_S):
+                while refusal is not None:
+                    await trio.sleep(_UNKNOWN_POLL_S)
+                    refusal = self._verifier.refusal(request)
+        if refusal is None:
+            await self._inbox.put(RequestSubmitted(request))
+        return refusal
 
     async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered | None]:
         """Submit requests; return each one's outcome, ``None`` for those not executed in time."""
         waiters = [self._waiters.expect(digest_of(request)) for request in requests]
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notice_replays, requests)
+                nursery.start_soon(self._notice_useless, requests, waiters)
                 with trio.move_on_after(timeout_s):
-                    for request in requests:
-                        await self.submit(request)
+                    await self._submit_all(requests, waiters)
                     for waiter in waiters:
                         await waiter.wait()
                 nursery.cancel_scope.cancel()
         finally:
             for waiter in waiters:
-                if waiter.outcome is None:
-                    self._waiters.forget(waiter)
+                self._waiters.forget(waiter)
         return [waiter.outcome for waiter in waiters]
 
-    async def _notice_replays(self, requests: Sequence[bytes]) -> None:
-        """Tell who waits for what was executed before: no replica orders the same bytes again.
+    async def _submit_all(
+        self, requests: Sequence[bytes], waiters: Sequence[Waiter[Ordered]]
+    ) -> None:
+        """Submit what is wanted at once; what waits for its proposal keeps nothing else waiting."""
+        async with trio.open_nursery() as nursery:
+            for request, waiter in zip(requests, waiters, strict=True):
+                refusal = self._verifier.refusal(request)
+                if refusal is None:
+                    await self._inbox.put(RequestSubmitted(request))
+                elif refusal.code is OutcomeCode.UNKNOWN_PROPOSAL:
+                    nursery.start_soon(self._submit_one, request, waiter)
+                else:
+                    waiter.finish(Ordered(Seq(0), refusal))
 
-        Not asked before ordering, since nearly no request is a replay. A request that is executed
-        while this looks is resolved as any other, long before the second pause ends.
+    async def _submit_one(self, request: bytes, waiter: Waiter[Ordered]) -> None:
+        refusal = await self.submit(request)
+        if refusal is not None:
+            waiter.finish(Ordered(Seq(0), refusal))
+
+    async def _notice_useless(
+        self, requests: Sequence[bytes], waiters: Sequence[Waiter[Ordered]]
+    ) -> NoReturn:
+        """Tell who waits for what has become useless meanwhile: no replica orders it any more.
+
+        What was executed while this looks is answered as any other, long before the second pause
+        ends.
         """
-        await trio.sleep(REPLAYS_NOTICED_AFTER_S)
-        intents = {digest_of(request): self._intent(request) for request in requests}
-        known = [intent for intent in intents.values() if intent is not None]
-        used = await self._pinset.used(known)
-        if not used:
-            return
-        await trio.sleep(REPLAYS_NOTICED_AFTER_S)
-        self._waiters.resolve(
-            {
-                request: Ordered(used[intent.digest], replayed(intent, used[intent.digest]))
-                for request, intent in intents.items()
-                if intent is not None and intent.digest in used
-            }
-        )
-
-    def _intent(self, request: bytes) -> Intent | None:
-        return self._verifier.inspect(request).intent
+        pairs = list(zip(requests, waiters, strict=True))
+        while True:
+            await trio.sleep(LOOK_AGAIN_S)
+            pairs = [(request, waiter) for request, waiter in pairs if waiter.outcome is None]
+            found = [(waiter, self._verifier.refusal(request)) for request, waiter in pairs]
+            await trio.sleep(LOOK_AGAIN_S)
+            for waiter, refusal in found:
+                if refusal is not None and waiter.outcome is None:
+                    waiter.finish(Ordered(Seq(0), refusal))
 
     def resolve(self, outcomes: Mapping[Digest, Ordered]) -> None:
         """Wake those who wait for these requests."""

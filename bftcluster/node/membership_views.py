@@ -1,6 +1,6 @@
 """Members as the HTTP API shows them: who votes since when, what is under way, who lied."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from bftcluster.api.member_views import MemberView
@@ -35,10 +35,7 @@ def member_views(
 
 def evidence_by_peer(reader: LedgerReader) -> dict[PeerId, EvidenceRecord]:
     """Return the proofs of contradiction on record; blocks."""
-    return {
-        PeerId(key): evidence_record(value)
-        for key, value in reader.iterate(Space.EVIDENCE, b"", _PAGE_ROWS)
-    }
+    return {PeerId(key): evidence_record(value) for key, value in _rows(reader, Space.EVIDENCE)}
 
 
 def voted_ever(reader: LedgerReader, genesis: Genesis, replica: ReplicaId) -> bool:
@@ -94,9 +91,11 @@ def _under_way(change: Change, epochs: list[EpochStart]) -> str:
 
 
 def _values(reader: LedgerReader, space: Space) -> list[bytes]:
-    values: list[bytes] = []
+    return [value for _, value in _rows(reader, space)]
+
+
+def _rows(reader: LedgerReader, space: Space) -> Iterator[tuple[bytes, bytes]]:
     after = b""
     while page := reader.iterate(space, after, _PAGE_ROWS):
-        values += [value for _, value in page]
+        yield from page
         after = page[-1][0]
-    return values

@@ -9,11 +9,12 @@ from typing import Final
 
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
@@ -21,7 +22,7 @@ from bftcluster.node.identity import is_unused, load_identity, note_use
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
-from bftcluster.pbft import Recovered, Replica, Settings, birth_records
+from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_requests
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
 from bftcluster.storage.ledger_store import LedgerStore
@@ -96,7 +97,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        ledger = Ledger(genesis, store, verifier, keeps_earlier=config.is_log_cut)
+        ledger = _open_ledger(config, genesis, store, verifier)
         checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
@@ -124,11 +125,20 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     checkpoint=None if checkpoint is None else checkpoint[1],
                     epochs=ledger.epochs,
                     wants_batches=ledger.wants_batches,
+                    due_ms=ledger.due_ms,
+                    decided=_decided(store),
                 ),
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
         )
+
+
+def _open_ledger(
+    config: Config, genesis: Genesis, store: LedgerStore, verifier: ApprovalVerifier
+) -> Ledger:
+    is_cut, read = config.is_log_cut, store.reader.get
+    return Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
 
 
 def load_genesis(path: Path) -> Genesis:
@@ -191,6 +201,17 @@ def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
     frame_log = FrameLog(config.path(config.log.frames), SystemClock())
     stack.callback(frame_log.close)
     return frame_log
+
+
+def _decided(store: LedgerStore) -> tuple[Digest, ...]:
+    """Return the names of the requests that were decided last, as far as the log is kept."""
+    reader, position = store.reader, store.position()
+    first = max(reader.log_begins(), Seq(position - DECIDED_SEQS_REMEMBERED + 1))
+    names: list[Digest] = []
+    while entries := reader.log(first, DECIDED_SEQS_REMEMBERED):
+        names += decided_requests(entries)
+        first = Seq(first + len(entries))
+    return tuple(names)
 
 
 def _settings(config: Config, genesis: Genesis) -> Settings:

@@ -86,8 +86,12 @@ class Proposer:
             not_before_ms=now_ms - _SKEW_MS,
             expires_ms=now_ms + LIFETIME_MS,
         )
-        request = Propose(intent=intent.encoded, approval=approve(intent.encoded, self._key))
-        [ordered] = await self._gateway.order([request.to_bytes()], timeout_s=TIMEOUT_S)
+        approval = approve(intent.encoded, self._key, scheme=policy.scheme)
+        request = Propose(intent=intent.encoded, approval=approval, scheme=policy.scheme).to_bytes()
+        problem = self._gateway.client_problem(request)
+        if problem:
+            raise RefusedError(problem)
+        [ordered] = await self._gateway.order([request], timeout_s=TIMEOUT_S)
         if ordered is None:
             raise NotReachedError(
                 "the cluster did not order the proposal in time",

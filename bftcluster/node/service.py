@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-import trio
-
 from bftcluster import __version__, codec
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import Wait
@@ -32,13 +30,12 @@ from bftcluster.api.views import (
 )
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError
-from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.operations import UnpinOperation
-from bftcluster.ledger.records import PeerRecord, PinRecord
+from bftcluster.ledger.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.spaces import Space
-from bftcluster.limits import BATCH_REQUESTS_MAX
 from bftcluster.node.content import Content
-from bftcluster.node.gateway import Gateway, Ordered
+from bftcluster.node.gateway import Gateway
 from bftcluster.node.membership_views import evidence_by_peer
 from bftcluster.node.parts import Parts
 from bftcluster.node.pinset import Pinset
@@ -46,8 +43,11 @@ from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
 from bftcluster.node.standing import Standing
+from bftcluster.node.submissions import submit_all
+from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
+    closed_view,
     genesis_view,
     pin_operation,
     pin_status_view,
@@ -76,6 +76,7 @@ class NodeService:
         content: Content,
         proposer: Proposer,
         clock: Clock,
+        workers: Workers,
     ) -> None:
         self._parts = parts
         self._pinset = pinset
@@ -85,6 +86,7 @@ class NodeService:
         self._content = content
         self._proposer = proposer
         self._clock = clock
+        self._workers = workers
         self._started_ms = clock.now_ms()
 
     # This peer and the others
@@ -114,7 +116,8 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        stat = await trio.to_thread.run_sync(parts.blocks.stat)
+        stat = await self._workers.run(parts.blocks.stat)
+        log_use = self._standing.log_use()
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
             peer=parts.me,
@@ -128,6 +131,9 @@ class NodeService:
             links=tuple(self._standing.links()),
             used_bytes=stat.used_bytes,
             quota_bytes=stat.quota_bytes,
+            log_bytes=log_use.size_bytes,
+            log_budget_bytes=log_use.budget_bytes,
+            log_full_in_ms=log_use.full_in_ms,
             blocks=stat.blocks,
             pins=await self._pinset.count(Space.PIN),
             proposals=sum([len(page) async for page in self.proposals()]),
@@ -233,19 +239,19 @@ class NodeService:
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
-        return await self._content.resolve(cid, path)
+        return await self._content.reader.resolve(cid, path)
 
     async def content(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink for reading."""
-        return await self._content.open(cid)
+        return await self._content.reader.open(cid)
 
     def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
         """Yield ``cid`` and everything below it."""
-        return self._content.walk(cid)
+        return self._content.reader.walk(cid)
 
     def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``."""
-        return self._content.car(cid)
+        return self._content.reader.car(cid)
 
     # Proposals and proofs
 
@@ -253,32 +259,7 @@ class NodeService:
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
     ) -> Sequence[SubmitOutcome]:
         """Hand signed requests to the order; return one outcome for each."""
-        parts: list[list[SubmitOutcome]] = []
-        async with trio.open_nursery() as nursery:
-            for start in range(0, len(requests), BATCH_REQUESTS_MAX):
-                part = requests[start : start + BATCH_REQUESTS_MAX]
-                parts.append([])
-                nursery.start_soon(self._submit_part, part, wait, timeout_ms, parts[-1])
-                # One part is ordered while the next is judged, which takes long and does not wait.
-                await trio.lowlevel.checkpoint()
-        return [outcome for part in parts for outcome in part]
-
-    async def _submit_part(
-        self, requests: Sequence[bytes], wait: Wait, timeout_ms: int, out: list[SubmitOutcome]
-    ) -> None:
-        """Append one outcome for each request."""
-        problems = [self._gateway.problem(request) for request in requests]
-        good = [r for r, problem in zip(requests, problems, strict=True) if not problem]
-        answers: list[SubmitOutcome] = []
-        if wait is Wait.NONE:
-            for request in good:
-                await self._gateway.submit(request)
-            answers = [_outcome("accepted", "handed over")] * len(good)
-        else:
-            ordered = await self._gateway.order(good, timeout_s=timeout_ms / 1000)
-            answers = [_ordered_outcome(each) for each in ordered]
-        remaining = iter(answers)
-        out += [_outcome("invalid", p) if p else next(remaining) for p in problems]
+        return await submit_all(self._gateway, requests, wait=wait, timeout_ms=timeout_ms)
 
     async def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals."""
@@ -299,7 +280,10 @@ class NodeService:
                 "no such proposal, or it has expired",
                 hint="`bftcluster pin pending` lists those that wait",
             )
-        return proposal_view(record, await self._pinset.policy(), now_ms=self._clock.wall_ms())
+        policy = await self._pinset.policy()
+        if isinstance(record, ClosedProposal):
+            return closed_view(digest, record, policy)
+        return proposal_view(record, policy, now_ms=self._clock.wall_ms())
 
     async def certificate(self, cid: Cid) -> CertificateView:
         """Return the proof for one pin."""
@@ -375,18 +359,3 @@ class NodeService:
 
 def _with_id(addresses: Sequence[str], peer: PeerId) -> tuple[str, ...]:
     return tuple(f"{address}/p2p/{peer_id_text(peer)}" for address in addresses)
-
-
-def _outcome(code: str, detail: str) -> SubmitOutcome:
-    return SubmitOutcome(digest=None, code=code, detail=detail, seq=Seq(0))
-
-
-def _ordered_outcome(ordered: Ordered | None) -> SubmitOutcome:
-    if ordered is None:
-        return _outcome("timeout", "not ordered in time; it may yet be")
-    return SubmitOutcome(
-        digest=ordered.outcome.intent_digest,
-        code=ordered.outcome.label,
-        detail=ordered.outcome.detail,
-        seq=ordered.seq,
-    )

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Final
 
-import trio
-
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import LinkView
 from bftcluster.ids import PeerId
 from bftcluster.ledger.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.contacts import Contacts
+from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Workers
 
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"
@@ -24,11 +24,22 @@ NOT_ADMITTED: Final = "not admitted"
 class Standing:
     """Answers from the ledger's rows, the replica and the links, as of now."""
 
-    def __init__(self, *, parts: Parts, contacts: Contacts, network: Network, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        contacts: Contacts,
+        network: Network,
+        clock: Clock,
+        workers: Workers,
+        log_budget: LogBudget,
+    ) -> None:
+        self._log_budget = log_budget
         self._parts = parts
         self._contacts = contacts
         self._network = network
         self._clock = clock
+        self._workers = workers
 
     def role(self) -> str:
         """Return what this peer is in the current epoch, as far as it has executed."""
@@ -50,6 +61,10 @@ class Standing:
         if reached < membership.quorum:
             return f"reaches {reached} of {membership.n} replicas, needs {membership.quorum}"
         return ""
+
+    def log_use(self) -> LogUse:
+        """Return how much of its budget the log has used."""
+        return self._log_budget.use()
 
     def own_record(self) -> PeerRecord:
         """Return this peer as the ledger knows it, or as it would."""
@@ -84,6 +99,4 @@ class Standing:
         parts = self._parts
         links = self._network.links().items()
         connected = {parts.me, *(peer for peer, link in links if link.connected)}
-        return await trio.to_thread.run_sync(
-            member_views, parts.store.reader, parts.genesis, connected
-        )
+        return await self._workers.run(member_views, parts.store.reader, parts.genesis, connected)

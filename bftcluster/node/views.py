@@ -19,7 +19,7 @@ from bftcluster.api.views import (
     TrackerStatus,
 )
 from bftcluster.cid import Cid
-from bftcluster.ids import PeerId, Seq
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger import operations
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
@@ -27,9 +27,9 @@ from bftcluster.ledger.operations import (
     Operation,
     PinOperation,
     UnpinOperation,
-    parse_operation,
 )
 from bftcluster.ledger.records import (
+    ClosedProposal,
     HolderStatus,
     PeerRecord,
     PinRecord,
@@ -146,14 +146,8 @@ def _unpinned(cid: Cid, peer: PeerId) -> PinInfo:
 
 def proposal_view(record: ProposalRecord, policy: Policy, *, now_ms: int) -> ProposalView:
     """Return a proposal as maintainers see it."""
-    operation = parse_operation(record.intent.operation)
-    state = {
-        ProposalState.OPEN: "pending",
-        ProposalState.EXECUTED: "committed",
-        ProposalState.REJECTED: "rejected",
-    }[record.state]
-    if record.state is ProposalState.OPEN and now_ms >= record.intent.expires_ms:
-        state = "expired"
+    operation = record.operation
+    state = "expired" if now_ms >= record.intent.expires_ms else "pending"
     return ProposalView(
         digest=record.intent.digest,
         intent=record.intent.encoded,
@@ -168,6 +162,25 @@ def proposal_view(record: ProposalRecord, policy: Policy, *, now_ms: int) -> Pro
         not_before_ms=record.intent.not_before_ms,
         expires_ms=record.intent.expires_ms,
         seq=Seq(0),
+    )
+
+
+def closed_view(digest: Digest, record: ClosedProposal, policy: Policy) -> ProposalView:
+    """Return what is left of a decided proposal; what was signed is on the log."""
+    return ProposalView(
+        digest=digest,
+        intent=b"",
+        kind="",
+        cid=None,
+        name="",
+        state="committed" if record.state is ProposalState.EXECUTED else "rejected",
+        threshold=policy.threshold,
+        approvals=(),
+        rejections=(),
+        proposed_ms=record.proposed_ms,
+        not_before_ms=0,
+        expires_ms=record.expires_ms,
+        seq=record.seq,
     )
 
 

@@ -14,11 +14,11 @@ class Waiters(Generic[T]):
     """Hands each request's outcome to everybody who asked for it; forgets those who gave up."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Digest, list[_Waiter[T]]] = {}
+        self._waiting: dict[Digest, list[Waiter[T]]] = {}
 
-    def expect(self, digest: Digest) -> "_Waiter[T]":
+    def expect(self, digest: Digest) -> "Waiter[T]":
         """Register before the request is sent, so that no outcome is missed."""
-        waiter = _Waiter[T](self, digest)
+        waiter = Waiter[T](self, digest)
         self._waiting.setdefault(digest, []).append(waiter)
         return waiter
 
@@ -28,7 +28,7 @@ class Waiters(Generic[T]):
             for waiter in self._waiting.pop(digest, ()):
                 waiter.finish(outcome)
 
-    def forget(self, waiter: "_Waiter[T]") -> None:
+    def forget(self, waiter: "Waiter[T]") -> None:
         """Drop a waiter that gave up."""
         remaining = [w for w in self._waiting.get(waiter.digest, ()) if w is not waiter]
         if remaining:
@@ -41,7 +41,9 @@ class Waiters(Generic[T]):
         return len(self._waiting)
 
 
-class _Waiter(Generic[T]):
+class Waiter(Generic[T]):
+    """One who waits for a request's outcome."""
+
     def __init__(self, waiters: Waiters[T], digest: Digest) -> None:
         self.digest = digest
         self.outcome: T | None = None
@@ -49,6 +51,7 @@ class _Waiter(Generic[T]):
         self._done = trio.Event()
 
     def finish(self, outcome: T) -> None:
+        """Hand over the outcome."""
         self.outcome = outcome
         self._done.set()
 

@@ -85,7 +85,7 @@ class Outbox:
         self.records.append(record)
 
     def broadcast(self, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
-        """Send ``frame`` to all others once the records are durable."""
+        """Send ``frame`` to all other voters once the records are durable."""
         self.messages.append(Outbound(None, lane, frame))
 
     def send(self, to: ReplicaId, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
@@ -111,7 +111,7 @@ class Outbox:
         self.__init__()  # type: ignore[misc]
         self.reports, self.evidence = reports, evidence
 
-    def flush(self, deadline_ms: int, halt: Halt | None) -> Ready:
+    def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
         """Return everything collected, and start anew."""
         ready = Ready(
             early=tuple(self.early),
@@ -120,6 +120,7 @@ class Outbox:
             decided=tuple(self.decided),
             log_reads=tuple(self.log_reads),
             truncate_to=self.truncate_to,
+            voters=voters,
             deadline_ms=deadline_ms,
             reports=tuple(self.reports),
             evidence=tuple(self.evidence),
@@ -156,6 +157,8 @@ class Core:
     """Of the last batch decided that was not null."""
     wants_batches: bool
     """Whether the executed state has work that moves on with the batches."""
+    due_ms: int | None
+    """At what time of a batch it has something to do."""
     view: View = field(default=View(0))
     """The view whose votes count."""
     target_view: View = field(default=View(0))
@@ -168,6 +171,8 @@ class Core:
     wall_ms: int = 0
     progress_ms: int = 0
     """When something was decided last."""
+    executed_ms: int = 0
+    """When something was executed last."""
     certified: Seq = field(default=Seq(0))
     """Some quorum certified the state here: voting below is of no use to anybody."""
     is_silent: bool = True
@@ -209,6 +214,11 @@ class Core:
     def may_answer(self, peer: ReplicaId, answer: Answer, *, count_max: int = 1) -> bool:
         """Whether ``peer`` has not had too many of these answers lately."""
         return self.throttle.grants(peer, answer, now_ms=self.now_ms, count_max=count_max)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether we have executed all we know to be decided: the executed state is the latest."""
+        return self.executed == self.decided
 
     def stop(self, reason: HaltReason, *exhibits: bytes) -> None:
         """Stop for good: more than f replicas are faulty, and any further vote could harm."""
@@ -270,6 +280,27 @@ class Core:
         """Whether we vote in this epoch, rather than only follow."""
         return self.me in self.membership.replicas
 
+    def status(self) -> Status:
+        """Return where we are, for others."""
+        return Status(
+            self.epoch, self.view, self.target_view, self.log.low, self.decided, self.executed
+        )
+
+    def note_decided_view(self, epoch: Epoch, view: View) -> None:
+        """Follow the view in which something was decided, if we do not vote.
+
+        We hear no NEW-VIEW then, and our clients' requests are for the primary of now.
+        """
+        if not self.is_member and epoch == self.epoch and view > self.target_view:
+            self.view = self.target_view = view
+            self.view_entered_ms = self.now_ms
+
+    @property
+    def voters(self) -> tuple[ReplicaId, ...]:
+        """Return who hears what we say to all: see ``Ready.voters``."""
+        interval = self.settings.checkpoint_interval_seqs
+        return tuple(r for r in self.epochs.around(self.log.low, interval) if r != self.me)
+
     @property
     def place(self) -> Place:
         """Return where we are."""
@@ -279,6 +310,7 @@ class Core:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""
         assert membership.epoch == self.epoch + 1, "epochs count up"
         self.membership = membership
+        self.pool.seat(membership.replicas)
         self.view = self.target_view = View(0)
         self.view_floor = self.log.low
         self.view_entered_ms = self.progress_ms = self.now_ms

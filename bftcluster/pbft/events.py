@@ -33,6 +33,14 @@ class Application(Protocol):
         """
         ...
 
+    def is_wanted(self, request: bytes) -> bool:
+        """Return whether ordering ``request`` could change anything, as far as our state knows.
+
+        Asked before a request is taken in, passed on or proposed; never a reason to refuse a batch
+        that others proposed, since one who lags would refuse what is right.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -68,6 +76,9 @@ class Executed:
     wants_batches: bool = False
     """Whether the state has work to do that moves on with the batches. A primary that has nothing
     to order then orders null batches: a change of members does not wait for somebody's pins."""
+    due_ms: int | None = None
+    """At what time of a batch the state has something to do next, if at any: a primary that has
+    nothing to order then orders a batch that is nothing but a time, a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,11 @@ class Outbound:
     """A frame to send."""
 
     to: ReplicaId | None
-    """None: every other replica."""
+    """None: every voter, as ``Ready.voters`` names them."""
     lane: Lane
     frame: bytes
+    beyond_voters: bool = False
+    """With ``to`` None: to every other peer that the transport knows as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,8 @@ class Decided:
     seq: Seq
     view: View
     batch: bytes
-    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) fills a gap."""
+    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) changes nothing; a tick
+    (no requests) only carries the time."""
     certificate: bytes
     """``CommitCertificate.to_bytes()``: why anybody may believe it."""
 
@@ -164,6 +178,10 @@ class Ready:
     truncate_to: Seq | None
     """Much of the log is superseded, by a stable checkpoint or a new view: it may be rewritten as
     ``Replica.live_records()``. Records of slots up to here are of no use any more."""
+    voters: tuple[ReplicaId, ...]
+    """Whom ``Outbound.to`` None means: all others who vote in this epoch or the next, once that is
+    named, and those who left with the last epoch, for one interval more. Nobody else is sent what
+    is said to all: who does not vote asks for what was decided."""
     deadline_ms: int
     """When to send a Tick, if nothing else happens before."""
     reports: tuple[Report, ...]
@@ -196,3 +214,8 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    due_ms: int | None = None
+    """Likewise."""
+    decided: Sequence[Digest] = ()
+    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
+    as far as the log is kept. See ``decided_requests``."""

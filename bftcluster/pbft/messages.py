@@ -32,6 +32,8 @@ ENTRIES: Final = 15
 STABLE: Final = 16
 PROBE: Final = 17
 VOUCH: Final = 18
+FOLLOW: Final = 45
+DOUBT: Final = 46
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,21 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """The sender would give up its view if others did: it is repeated as long as that holds.
+
+    It binds nobody, so it is not signed; who says it is what the transport vouches for.
+    """
+
+    epoch: Epoch
+    view: View
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([DOUBT, self.epoch, self.view])
+
+
+@dataclass(frozen=True, slots=True)
 class FetchBody:
     """Please send me this batch."""
 
@@ -110,6 +127,19 @@ class FetchEntries:
     def frame(self) -> bytes:
         """Return the bytes on the wire."""
         return codec.encode([FETCH_ENTRIES, self.first, self.count])
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Please send me log entries from ``first`` on, as soon as there are any."""
+
+    first: Seq
+    stable: Seq
+    """The asker's stable checkpoint: if there is a later one, it is sent too."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([FOLLOW, self.first, self.stable])
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +253,8 @@ Message: TypeAlias = (
     | Status
     | FetchBody
     | FetchEntries
+    | Follow
+    | Doubt
     | Entries
     | StableCheckpoint
     | Probe
@@ -295,6 +327,12 @@ def _parse_sync(value: list[Any]) -> Message:
             return Probe(shapes.counter(nonce))
         case 18:
             return _parse_vouch(value)
+        case 45:
+            _, first, stable = shapes.array(value, 3, "a question of a follower")
+            return Follow(shapes.seq(first), shapes.seq(stable))
+        case 46:
+            _, epoch, view = shapes.array(value, 3, "a doubt")
+            return Doubt(shapes.epoch(epoch), shapes.view(view))
         case _:
             raise MalformedMessageError(f"unknown frame kind {value[0]}")
 

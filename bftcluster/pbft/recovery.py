@@ -1,5 +1,6 @@
 """From the records of an earlier life to its state, and back."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from bftcluster.errors import CorruptRecordError
@@ -10,6 +11,8 @@ from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Recovered
 from bftcluster.pbft.log import Slot, batch_digest
+from bftcluster.pbft.messages import LogEntry
+from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
@@ -55,15 +58,12 @@ def restore(
         checkpoints.restore_root(last, recovered.checkpoint_root)
     for slot in core.log.slots.values():
         _rejoin_view(core, slot.seq)
-        if slot.seq <= core.executed and slot.prepared is not None:
-            _remember_requests(core, slot.prepared.digest)
 
 
-def _remember_requests(core: Core, digest: Digest) -> None:
-    """Know again what was ordered lately, so that a copy is not proposed after a restart."""
-    body = core.log.bodies.get(digest)
-    if body is not None:
-        core.pool.settle(Batch.from_bytes(body).requests)
+def decided_requests(entries: Iterable[bytes]) -> tuple[Digest, ...]:
+    """Return the names of the requests in log entries, for ``Recovered.decided``."""
+    batches = (Batch.from_bytes(LogEntry.from_bytes(entry).batch) for entry in entries)
+    return tuple(request_digest(request) for batch in batches for request in batch.requests)
 
 
 class _Restoring:

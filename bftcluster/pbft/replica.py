@@ -9,6 +9,7 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -23,6 +24,8 @@ from bftcluster.pbft.events import (
     RequestSubmitted,
     Tick,
 )
+from bftcluster.pbft.followers import Followers
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
@@ -86,10 +89,16 @@ class Replica:
         self._view_changer = ViewChanger(
             self._core, self._normal_case, self._checkpoints, self._proposer
         )
-        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
+        self._doubts = Doubts(self._core, self._view_changer)
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer, self._doubts)
         self._catch_up = CatchUp(
-            self._core, self._normal_case, self._checkpoints, self._view_changer
+            self._core,
+            self._normal_case,
+            self._checkpoints,
+            self._view_changer,
+            Following(self._core),
         )
+        self._followers = Followers(self._core)
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         if not recovered.records:
@@ -103,7 +112,10 @@ class Replica:
             checkpoints=self._checkpoints,
             proposer=self._proposer,
             view_changer=self._view_changer,
+            doubts=self._doubts,
+            suspicion=self._suspicion,
             catch_up=self._catch_up,
+            followers=self._followers,
             probation=self._probation,
             stash=stash,
         )
@@ -188,7 +200,7 @@ class Replica:
     def start(self, *, now_ms: int, wall_ms: int) -> Ready:
         """Begin, after recovery: say where we are, and repeat the votes that may be lost."""
         core = self._core
-        core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
+        core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
         self._probation.begin()
         for seq in sorted(core.log.slots):
@@ -216,7 +228,7 @@ class Replica:
         core = self._core
         assert now_ms >= core.now_ms, "the clock is monotonic"
         if core.halt is not None:
-            return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
+            return core.out.flush((), now_ms + core.settings.status_interval_ms, core.halt)
         core.now_ms = now_ms
         core.wall_ms = wall_ms
         for event in events:
@@ -245,13 +257,15 @@ class Replica:
             case Tick():
                 pass
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
-                core.wants_batches = event.wants_batches
+                core.wants_batches, core.due_ms = event.wants_batches, event.due_ms
+                core.executed_ms = core.now_ms
                 self._checkpoints.on_executed(seq, root, next_membership)
+                self._normal_case.on_executed()
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
                 self._checkpoints.learn(starts)
             case LogRead(to=to, entries=entries):
-                self._catch_up.on_log_read(to, entries)
+                self._followers.on_log_read(to, entries)
             case _:
                 assert_never(event)
 
@@ -263,6 +277,7 @@ class Replica:
             if place.epoch != was.epoch:
                 self._view_changer.reset()
                 core.pool.unpropose()
+                core.log.bodies.forget_others(core.primary)
                 self._proposer.hand_over()
             self._inbox.look_again()
             if was.is_silent and not core.is_silent:
@@ -280,17 +295,23 @@ class Replica:
         self._probation.on_time()
         self._checkpoints.go_on()
         self._catch_up_with(place_before)
+        self._proposer.give()
         self._proposer.propose_what_fits()
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
         self._catch_up.on_time()
+        self._followers.look_after()
         deadline_ms = min(self._catch_up.deadline_ms, self._suspicion.deadline_ms)
-        for due_ms in (self._proposer.deadline_ms, self._view_changer.deadline_ms):
+        for due_ms in (
+            self._proposer.deadline_ms,
+            self._view_changer.deadline_ms,
+            self._followers.deadline_ms,
+        ):
             if due_ms is not None and due_ms < deadline_ms:
                 deadline_ms = due_ms
         if core.halt is not None:
             core.out.keep_reports_only()
-        return core.out.flush(max(deadline_ms, core.now_ms + 1), core.halt)
+        return core.out.flush(core.voters, max(deadline_ms, core.now_ms + 1), core.halt)
 
 
 def _new_core(
@@ -308,6 +329,13 @@ def _new_core(
     epochs = Epochs(starts)
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
     out = Outbox()
+    pool = RequestPool(
+        me=me,
+        requests_max=settings.pool_requests_max,
+        size_max_bytes=settings.pool_size_max_bytes,
+    )
+    pool.seat(epochs.of(Seq(1)).replicas)
+    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,
@@ -326,12 +354,10 @@ def _new_core(
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
         log=Log(window_size_seqs=settings.window_seqs),
-        pool=RequestPool(
-            requests_max=settings.pool_requests_max,
-            size_max_bytes=settings.pool_size_max_bytes,
-        ),
+        pool=pool,
         executed=recovered.executed,
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,
         wants_batches=recovered.wants_batches,
+        due_ms=recovered.due_ms,
     )

@@ -48,11 +48,18 @@ class Settings:
     fetch_entries_max: int = 64
     """Log entries asked for at once."""
 
-    request_timeout_ms: int = 2_000
+    follow_hold_ms: int = 5_000
+    """How long a question of one who does not vote is held while there is nothing to answer."""
+    follow_compare_ms: int = 20_000
+    """How often such a one asks another than its source whether there is more."""
+
+    request_timeout_ms: int = 400
     """How long a request waits for its decision, before it is relayed to every replica."""
-    view_change_timeout_ms: int = 2_000
-    """How long a relayed request or open slot may wait for progress, before we ask for the next
+    view_change_timeout_ms: int = 800
+    """How long a relayed request or open slot may wait for its decision, before we ask for the next
     view; and how long a new primary has, from a quorum of VIEW-CHANGEs. Doubles per failed view."""
+    request_expiry_ms: int = 60_000
+    """How long a request of others waits here; whoever wants it brings it again before."""
     view_change_timeout_max_ms: int = 60_000
     """Where the doubling ends."""
     view_change_resend_ms: int = 1_000

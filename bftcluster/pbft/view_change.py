@@ -30,6 +30,7 @@ class ViewChanger:
     __slots__ = (
         "_checkpoints",
         "_core",
+        "_entered_changes",
         "_entered_frame",
         "_failures",
         "_normal_case",
@@ -60,6 +61,8 @@ class ViewChanger:
         """The frame of ours, while it is unanswered."""
         self._entered_frame: bytes | None = None
         """The NEW-VIEW of the current view; None in view 0."""
+        self._entered_changes: tuple[ViewChange, ...] = ()
+        """The VIEW-CHANGEs in it."""
         self._quorum_ms: int | None = None
         """When a quorum was seen to want the target view or a later one: from then on it is timed,
         so that replicas which want different views meet."""
@@ -85,6 +88,10 @@ class ViewChanger:
             return resend_ms
         due_ms = self._quorum_ms + self.timeout_ms
         return due_ms if resend_ms is None else min(resend_ms, due_ms)
+
+    def leavers(self) -> set[ReplicaId]:
+        """Return who has given up our view, as far as they told us."""
+        return {r for r, change in self._wishes.items() if change.view > self._core.view}
 
     def note_progress(self) -> None:
         """Something was decided in the view: its primary works."""
@@ -137,10 +144,9 @@ class ViewChanger:
     def view_change_of(self, replica: ReplicaId) -> ViewChange | None:
         """Return the latest VIEW-CHANGE of ``replica`` that we hold, perhaps in a NEW-VIEW."""
         wish = self._wishes.get(replica)
-        if wish is not None or self._entered_frame is None:
+        if wish is not None:
             return wish
-        entered = parse_new_view_frame(self._entered_frame)
-        return next((c for c in entered.view_changes if c.replica == replica), None)
+        return next((c for c in self._entered_changes if c.replica == replica), None)
 
     def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
         """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
@@ -250,7 +256,7 @@ class ViewChanger:
         core.view = new_view.view
         core.target_view = max(core.target_view, new_view.view)
         core.guard.promise(new_view.epoch, new_view.view)
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         if core.is_active:
             self._own = None
             self._wishes.pop(core.me, None)
@@ -261,7 +267,7 @@ class ViewChanger:
         self._wishes.clear()
         self._refused.clear()
         self._own = None
-        self._entered_frame = None
+        self._entered_frame, self._entered_changes = None, ()
         self._quorum_ms = None
         self._failures = 0
 
@@ -328,7 +334,7 @@ class ViewChanger:
         core.guard.promise(new_view.epoch, new_view.view)
         core.view = core.target_view = new_view.view
         core.view_entered_ms = core.now_ms
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         self._own = None
         self._quorum_ms = None
         self._wishes = {r: w for r, w in self._wishes.items() if w.view > new_view.view}
@@ -339,6 +345,7 @@ class ViewChanger:
         self.place(new_view)
         self._normal_case.claim_decided()
         self._normal_case.advance_all()
+        core.log.bodies.forget_others(core.primary)
         self._proposer.hand_over()
 
     def place(self, new_view: NewView) -> None:

@@ -1,8 +1,9 @@
 """What maintainers sign: an intent to do one operation, once, in one cluster, within a time.
 
 An intent can be approved on several machines, in any order and days apart; ``threshold`` approvals
-make a certificate (``signing.schemes``). An approval says yes, a rejection no; both sign the same
-intent in different domains, so that neither can be passed off as the other.
+make a certificate (``signing.schemes``). An approval says yes, a rejection no; both sign the
+scheme's name and the intent's digest, in different domains, so that neither can be passed off as
+the other. Whoever has a vote can therefore check it, knowing neither the intent nor the policy.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from bftcluster.limits import (
     MAINTAINERS_MAX,
     OPERATION_SIZE_MAX_BYTES,
     PUBLIC_KEY_SIZE_BYTES,
+    SCHEME_NAME_MAX_CHARS,
     SIGNATURE_SIZE_BYTES,
     TIME_MAX_MS,
 )
@@ -75,7 +77,7 @@ class Intent:
         self.expires_ms = expires_ms
         self._check()
         self.encoded = encoded or codec.encode(self._wire())
-        self.digest = Digest(hashlib.sha256(self.encoded).digest())
+        self.digest = intent_digest(self.encoded)
 
     def _check(self) -> None:
         check_size(self.cluster_id, DIGEST_SIZE_BYTES, "cluster id")
@@ -157,6 +159,7 @@ class ApprovalCertificate:
     def __init__(self, *, intent: bytes, scheme: str, signers: bytes, signatures: bytes) -> None:
         if len(intent) > INTENT_SIZE_MAX_BYTES:
             raise MalformedMessageError(f"an intent of {len(intent)} bytes")
+        check_scheme(scheme)
         if not 1 <= len(signers) <= MAINTAINERS_MAX // 8:
             raise MalformedMessageError(f"a bitmap of {len(signers)} bytes")
         if len(signatures) > MAINTAINERS_MAX * SIGNATURE_SIZE_BYTES:
@@ -186,24 +189,47 @@ class ApprovalCertificate:
 
 def approve(intent: bytes, signer: Signer, *, scheme: str = ED25519_MULTISIG) -> Approval:
     """Return the signer's yes to an encoded intent, for certificates of ``scheme``."""
-    signature = sign(signer, Domain.APPROVAL, signed_payload(intent, scheme))
+    signature = sign(signer, Domain.APPROVAL, signed_payload(intent_digest(intent), scheme))
     return Approval(maintainer=MaintainerId(signer.public_key), signature=signature)
 
 
 def reject(intent: bytes, signer: Signer, *, scheme: str = ED25519_MULTISIG) -> Approval:
     """Return the signer's no to an encoded intent."""
-    signature = sign(signer, Domain.REJECTION, signed_payload(intent, scheme))
+    signature = sign(signer, Domain.REJECTION, signed_payload(intent_digest(intent), scheme))
     return Approval(maintainer=MaintainerId(signer.public_key), signature=signature)
 
 
 def is_valid_vote(
-    approval: Approval, domain: Domain, intent: bytes, scheme: str, verifier: Verifier
+    approval: Approval, domain: Domain, digest: Digest, scheme: str, verifier: Verifier
 ) -> bool:
-    """Return whether the signature is its maintainer's yes (APPROVAL) or no (REJECTION)."""
-    payload = signed_payload(intent, scheme)
+    """Return whether the signature is its maintainer's yes (APPROVAL) or no (REJECTION).
+
+    Args:
+        approval: Who is said to have signed, and the signature.
+        domain: Yes or no.
+        digest: The intent's.
+        scheme: The name that was signed with it.
+        verifier: Checks signatures.
+    """
+    payload = signed_payload(digest, scheme)
     return is_valid(verifier, domain, approval.maintainer, payload, approval.signature)
 
 
-def signed_payload(intent: bytes, scheme: str) -> bytes:
-    """Return what follows the domain's tag under a signature: the scheme's name, 0, the intent."""
-    return scheme.encode() + b"\x00" + intent
+def intent_digest(intent: bytes) -> Digest:
+    """Return the name of an encoded intent: SHA-256."""
+    return Digest(hashlib.sha256(intent).digest())
+
+
+def signed_payload(digest: Digest, scheme: str) -> bytes:
+    """Return what follows the domain's tag under a signature: ``[scheme, digest]``."""
+    return codec.encode([scheme, digest])
+
+
+def check_scheme(scheme: str) -> None:
+    """Return if ``scheme`` may be a scheme's name.
+
+    Raises:
+        MalformedMessageError: It is empty or too long.
+    """
+    if not 1 <= len(scheme) <= SCHEME_NAME_MAX_CHARS:
+        raise MalformedMessageError(f"a scheme's name has 1 to {SCHEME_NAME_MAX_CHARS} characters")

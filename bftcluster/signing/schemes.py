@@ -15,6 +15,7 @@ from bftcluster.signing.approvals import (
     Approval,
     ApprovalCertificate,
     Intent,
+    intent_digest,
     is_valid_vote,
     signed_payload,
 )
@@ -110,7 +111,7 @@ class Ed25519Multisig:
             raise BadSignatureError(
                 f"{len(signatures)} bytes of signatures for {len(keys)} signers"
             )
-        payload = signed_payload(certificate.intent, ED25519_MULTISIG)
+        payload = signed_payload(intent_digest(certificate.intent), ED25519_MULTISIG)
         for index, key in enumerate(keys):
             start = index * SIGNATURE_SIZE_BYTES
             signature = signatures[start : start + SIGNATURE_SIZE_BYTES]
@@ -219,11 +220,12 @@ def _checked(
     intent: bytes, approvals: Iterable[Approval], policy: Policy, verifier: Verifier
 ) -> dict[MaintainerId, bytes]:
     signed: dict[MaintainerId, bytes] = {}
+    digest = intent_digest(intent)
     for approval in approvals:
         key = approval.maintainer
         if key not in policy.positions:
             raise UnknownSignerError(f"{maintainer_text(key)} is not a maintainer of this cluster")
-        if not is_valid_vote(approval, Domain.APPROVAL, intent, policy.scheme, verifier):
+        if not is_valid_vote(approval, Domain.APPROVAL, digest, policy.scheme, verifier):
             raise BadSignatureError(f"the approval of {policy.name_of(key)} does not verify")
         signed[key] = approval.signature
     return signed

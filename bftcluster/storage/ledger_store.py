@@ -31,6 +31,7 @@ from bftcluster.storage.schema import (
     COUNTS,
     GENESIS_NAME,
     LOG,
+    LOG_SIZE_NAME,
     META,
     METADATA,
     POSITION_NAME,
@@ -64,6 +65,8 @@ class LedgerStore:
         self._upsert_counts = upsert(COUNTS, engine.dialect)
         self._upsert_log = upsert(LOG, engine.dialect)
         self._upsert_meta = upsert(META, engine.dialect)
+        self.log_size_bytes = 0
+        """Of all log entries; may be read in any thread."""
         self.stage = Stage(engine.dialect, self._transaction)
         self.reader = LedgerReader(engine)
 
@@ -149,7 +152,12 @@ class LedgerStore:
             self._upsert_state.run(connection, written)
             self._upsert_counts.run(connection, counts)
             self._upsert_log.run(connection, list(entries))
-            self._upsert_meta.run(connection, [(POSITION_NAME, _number(position))])
+            size_bytes = self.log_size_bytes + sum(len(entry) for _, entry in entries)
+            self._upsert_meta.run(
+                connection,
+                [(POSITION_NAME, _number(position)), (LOG_SIZE_NAME, _number(size_bytes))],
+            )
+        self.log_size_bytes = size_bytes
         self._cache.update(delta)
 
     def prune_log(self, below: Seq) -> None:
@@ -158,7 +166,11 @@ class LedgerStore:
             oldest = connection.execute(sa.select(sa.func.min(LOG.c.seq))).scalar()
             if oldest is not None and oldest < below:
                 last = min(below, oldest + _PRUNED_ENTRIES_MAX)
+                freed = sa.select(sa.func.sum(sa.func.length(LOG.c.entry))).where(LOG.c.seq < last)
+                size_bytes = self.log_size_bytes - int(connection.execute(freed).scalar() or 0)
                 connection.execute(sa.delete(LOG).where(LOG.c.seq < last))
+                self._upsert_meta.run(connection, [(LOG_SIZE_NAME, _number(size_bytes))])
+                self.log_size_bytes = size_bytes
 
     def sync(self) -> Seq:
         """Return the position up to which everything is durable now, whatever the power does."""
@@ -192,6 +204,8 @@ class LedgerStore:
                     f"this program needs {SCHEMA_VERSION}",
                     hint="start the version that wrote it, or restore a matching data directory",
                 )
+            size_bytes = select_meta(connection, LOG_SIZE_NAME)
+            self.log_size_bytes = 0 if size_bytes is None else int.from_bytes(size_bytes, "big")
             if select_meta(connection, GENESIS_NAME) != genesis:
                 raise ConfigError(
                     "the ledger belongs to another cluster",

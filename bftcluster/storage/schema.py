@@ -77,6 +77,8 @@ VERSION_NAME: Final = "schema_version"
 GENESIS_NAME: Final = "genesis"
 POSITION_NAME: Final = "position"
 SYNCED_NAME: Final = "synced"
+LOG_SIZE_NAME: Final = "log_size"
+"""Bytes of all log entries, kept by every flush: adding up millions takes seconds."""
 STAGED_NAME: Final = "staged"
 
 

@@ -237,12 +237,12 @@ def _valid_approvals(cluster: "Cluster", content: "ProposalFile") -> list["Appro
     from bftcluster.signing.envelope import Domain
     from bftcluster.signing.keys import Ed25519Verifier
 
-    verifier, policy, data = Ed25519Verifier(), cluster.policy, content.intent.to_bytes()
+    verifier, policy, digest = Ed25519Verifier(), cluster.policy, content.intent.digest
     return [
         each
         for each in content.approvals
         if each.maintainer in policy.positions
-        and is_valid_vote(each, Domain.APPROVAL, data, policy.scheme, verifier)
+        and is_valid_vote(each, Domain.APPROVAL, digest, policy.scheme, verifier)
     ]
 
 

@@ -30,6 +30,9 @@ _QUOTA_UNITS: Final = {
     "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
 }  # fmt: skip
 
+_DAY_MS: Final = 86_400_000
+_DAYS_SHOWN_MAX: Final = 365
+
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")]
 
 
@@ -151,11 +154,25 @@ def status_text(record: Record) -> str:
         f"pinset     {record.get('pins')} pins, {record.get('proposals')} open proposals",
         f"disk       {size_text(int(storage.get('used_bytes', 0)))} of "
         f"{size_text(int(storage.get('quota_bytes', 0)))}, {storage.get('blocks')} blocks",
+        f"log        {_log_text(storage)}",
         f"work       {work or 'none'}",
         f"links      {connected} of {len(links)} connected",
         *(f"  {_link_text(link)}" for link in links),
     ]
     return "\n".join(printable(line) for line in lines)
+
+
+def _log_text(storage: Record) -> str:
+    """Return what the log takes, and when it will have used up its budget."""
+    size, budget = int(storage.get("log_bytes", 0)), int(storage.get("log_budget_bytes", 0))
+    text = f"{size_text(size)} of {size_text(budget)}"
+    left_ms = storage.get("log_full_in_ms")
+    if size >= budget:
+        return f"{text}: FULL, this peer takes no requests from clients"
+    if left_ms is None:
+        return text
+    days = int(left_ms) // _DAY_MS
+    return f"{text}, full in {days} days" if days < _DAYS_SHOWN_MAX else text
 
 
 def parse_quota(text: str) -> int:

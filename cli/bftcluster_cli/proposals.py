@@ -100,8 +100,10 @@ def propose(client: Client, cluster: Cluster, key: "SigningKey", intent: "Intent
     from bftcluster.ledger.requests import Propose
     from bftcluster.signing.approvals import approve
 
-    approval = approve(intent.to_bytes(), key, scheme=cluster.policy.scheme)
-    return submit(client, Propose(intent=intent.to_bytes(), approval=approval).to_bytes())
+    scheme = cluster.policy.scheme
+    approval = approve(intent.to_bytes(), key, scheme=scheme)
+    request = Propose(intent=intent.to_bytes(), approval=approval, scheme=scheme)
+    return submit(client, request.to_bytes())
 
 
 def vote(
@@ -118,9 +120,11 @@ def vote(
     data, scheme = proposal.intent.to_bytes(), cluster.policy.scheme
     digest = proposal.intent.digest
     if approves:
-        request = Approve(intent_digest=digest, approval=approve(data, key, scheme=scheme))
+        yes = approve(data, key, scheme=scheme)
+        request = Approve(intent_digest=digest, approval=yes, scheme=scheme)
         return submit(client, request.to_bytes())
-    refusal = Reject(intent_digest=digest, approval=reject(data, key, scheme=scheme))
+    no = reject(data, key, scheme=scheme)
+    refusal = Reject(intent_digest=digest, approval=no, scheme=scheme)
     return submit(client, refusal.to_bytes())
 
 
@@ -182,7 +186,8 @@ def fetch(client: Client, cluster: Cluster, digest: str) -> Proposal:
 
     Raises:
         UsageError: There is no such proposal.
-        RefusedError: What the peer shows is not that proposal, or not this cluster's.
+        RefusedError: It is decided; or what the peer shows is not that proposal, or not this
+            cluster's.
     """
     try:
         record = client.get(f"/proposals/{digest}")
@@ -190,6 +195,9 @@ def fetch(client: Client, cluster: Cluster, digest: str) -> Proposal:
         raise UsageError(
             f"there is no proposal {digest[:12]}…", hint="list them with `bftcluster pin pending`"
         ) from None
+    state = record.get("state")
+    if state in {"committed", "rejected"}:
+        raise RefusedError(f"this proposal is {state} already", hint="see `bftcluster pin status`")
     try:
         return checked(record, cluster, digest)
     except ClusterError as exc:
@@ -251,8 +259,8 @@ def _voters(
         except (ClusterError, KeyError, TypeError):
             continue
         is_member = maintainer in cluster.policy.positions
-        scheme, data = cluster.policy.scheme, intent.to_bytes()
-        if is_member and is_valid_vote(ballot, domain, data, scheme, verifier):
+        scheme = cluster.policy.scheme
+        if is_member and is_valid_vote(ballot, domain, intent.digest, scheme, verifier):
             found.add(maintainer)
     return tuple(sorted(found))
 

@@ -26,7 +26,7 @@ VALUES = st.recursive(
 def sample_requests() -> list[bytes]:
     """Good requests of every kind, some of which build on each other."""
     world = World()
-    pin = PinOperation(cid=cid_of(1), name="x", metadata=(("k", "v"),), expire_at_ms=1 << 50)
+    pin = PinOperation(cid=cid_of(1), name="x", metadata=(("k", "v"),), expire_at_ms=1 << 47)
     intent = world.intent(pin)
     data = intent.to_bytes()
     requests = [

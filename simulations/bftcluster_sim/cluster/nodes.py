@@ -81,6 +81,8 @@ class Node:
         self._inbox: list[Event] = []
         self._turn_planned = False
         self._deadline_ms = 0
+        self._voters: tuple[ReplicaId, ...] = ()
+        """Whom the replica means by all."""
         self._nonce = 0
         self.tracking: Tracking | None = None
         """What looks after contents, while the process runs; None if contents play no part."""
@@ -295,6 +297,7 @@ class Node:
             self._turn()
 
     def _carry_out(self, ready: Ready) -> None:
+        self._voters = ready.voters
         for outbound in ready.early:
             self._send(outbound)
         if ready.records:
@@ -345,8 +348,10 @@ class Node:
 
     def targets(self, outbound: Outbound) -> list[int]:
         """Return the indices of those that ``outbound`` is for."""
-        if outbound.to is None:
+        if outbound.beyond_voters:
             return self.world.others[self.index]
+        if outbound.to is None:
+            return self.world.instances_of(self._voters)
         return self.world.instances.get(outbound.to, [])
 
     def _plan_tick(self, deadline_ms: int) -> None:

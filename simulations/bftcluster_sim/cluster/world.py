@@ -116,7 +116,16 @@ class World:
         names = [ReplicaId(sim_key(key)) for key in keys]
         self.nodes = [Node(i, name, self, PeerClock()) for i, name in enumerate(names)]
         self.instances = {key: [i for i, name in enumerate(names) if name == key] for key in names}
+        self._instances_of: dict[tuple[ReplicaId, ...], list[int]] = {}
         self.others = [[i for i, name in enumerate(names) if name != key] for key in names]
+
+    def instances_of(self, keys: tuple[ReplicaId, ...]) -> list[int]:
+        """Return the indices of the peers with these keys, in order."""
+        found = self._instances_of.get(keys)
+        if found is None:
+            found = sorted(i for key in keys for i in self.instances.get(key, ()))
+            self._instances_of[keys] = found
+        return found
 
     def start(self) -> None:
         """Start every process."""

@@ -49,22 +49,17 @@ from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore as StateStore
 from bftcluster.ledger.operations import PinOperation, parse_operation
-from bftcluster.ledger.records import PinRecord, ProposalState, pin_record, proposal
+from bftcluster.ledger.records import ClosedProposal, PinRecord, pin_record, proposal
 from bftcluster.ledger.requests import join
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
-from bftcluster.node.views import genesis_view, policy_view
+from bftcluster.node.views import closed_view, genesis_view, policy_view
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.policies import Policy
 from tests.unit.api.memory_service import MemoryService
 
 GIB = 1 << 30
-_STATES = {
-    ProposalState.OPEN: "pending",
-    ProposalState.EXECUTED: "committed",
-    ProposalState.REJECTED: "rejected",
-}
 
 
 @dataclass
@@ -246,6 +241,9 @@ class LedgerPeer(MemoryService):
 
     def _view(self, value: bytes) -> ProposalView:
         record = proposal(value)
+        if isinstance(record, ClosedProposal):
+            digest = next(k for k, v in self.store.iterate(Space.PROPOSAL, b"", 1000) if v == value)
+            return closed_view(Digest(digest), record, self.genesis_of.policy)
         operation = parse_operation(record.intent.operation)
         is_pin = isinstance(operation, PinOperation)
         return ProposalView(
@@ -254,7 +252,7 @@ class LedgerPeer(MemoryService):
             kind="pin" if is_pin else "unpin",
             cid=self.cid_shown or operation.cid,
             name=operation.name if is_pin else "",
-            state=_STATES[record.state],
+            state="pending",
             threshold=self.genesis_of.policy.threshold,
             approvals=tuple(map(self._signer_of, record.approvals)),
             rejections=tuple(map(self._signer_of, record.rejections)),

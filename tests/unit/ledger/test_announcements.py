@@ -9,7 +9,7 @@ from bftcluster.ledger.records import HolderStatus, PeerRecord, peer_record
 from bftcluster.ledger.requests import ReportEntry
 from bftcluster.ledger.spaces import Space
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.ledger.world import DAY_MS, GIB, PEERS, START_MS, World, cid_of, genesis_of, peer_id
 
 CID = cid_of(1)
 PINNED, PIN_ERROR, UNPINNED = HolderStatus.PINNED, HolderStatus.PIN_ERROR, HolderStatus.UNPINNED
@@ -58,6 +58,17 @@ def test_a_stranger_does_not_join() -> None:
 
     assert outcome.code is OutcomeCode.NOT_ADMITTED
     assert world.store.get(Space.PEER, peer_id(PEERS[5])) is None
+
+
+@pytest.mark.parametrize("counter", [(1 << 63) - 1, START_MS + 2 * DAY_MS])
+def test_a_counter_far_ahead_of_the_time_is_refused(counter: int) -> None:
+    world = World()
+
+    early = world.do(world.join(PEERS[0], counter=counter))
+    later = world.do(world.join(PEERS[0], counter=world.now_ms + DAY_MS // 2))
+
+    assert early.code is OutcomeCode.NOT_YET_VALID
+    assert later.is_accepted
 
 
 def test_a_peer_cannot_claim_more_room_than_it_has() -> None:

@@ -77,7 +77,7 @@ def test_the_seed_of_hash_tables_does_not_matter(seed: str) -> None:
 
 def test_the_state_after_the_same_batches_is_the_same_for_ever() -> None:
     """Pinned: peers of different versions must not part. A change here is a change of protocol."""
-    assert fingerprint().split()[0] == "5ec1bb5f0db0faf3"
+    assert fingerprint().split()[0] == "950236b132c729cf"
 
 
 def test_the_bytes_that_people_sign_are_the_same_for_ever() -> None:
@@ -97,5 +97,5 @@ def test_the_bytes_that_people_sign_are_the_same_for_ever() -> None:
         "8ed4eb64ada3c9f8",
         "8ed4eb64ada3c9f8",
         "8719ff2b5c46bc15",
-        "9b8c7fb52ab2ef07",
+        "ca1ff143578a1a52",
     ]

@@ -1,12 +1,17 @@
 """Peers come and go by approval, voters at checkpoints; liars are primary no more."""
 
+from dataclasses import replace
+
 import pytest
 
-from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.members import Change, next_membership
+from bftcluster.ledger.members import Change, Move, moves_to_value, next_membership
 from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.requests import ReportEvidence
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import MOVES_KEY
+from bftcluster.limits import MOVES_MAX, PEERS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
@@ -197,3 +202,30 @@ def test_so_few_change_at_once_that_quorums_of_both_epochs_meet(n: int, most: in
     assert len(set(current.replicas) - set(following.replicas)) == most
     staying = [each for each in current.replicas if each in following.replicas]
     assert list(following.replicas[: len(staying)]) == staying
+
+
+def test_no_more_peers_are_admitted_than_can_keep_links_to_each_other(world: World) -> None:
+    template = world.ledger._state.peers[peer_id(PEERS[0])]
+    for number in range(PEERS_MAX - 4):
+        key = PeerId(number.to_bytes(32, "big"))
+        value = replace(template, peer=key, is_replica=False).to_value()
+        world.store.flush({(Space.PEER, key): value})
+    world.reopen()
+
+    outcome = world.do(
+        world.submit(AdmitPeer(peer=peer_id(PEERS[5]), name="new", addresses=(), votes=False))
+    )
+
+    assert outcome.code is OutcomeCode.INVALID_OPERATION
+    assert f"{PEERS_MAX} peers are admitted" in outcome.detail
+
+
+def test_a_removal_waits_while_the_pins_of_many_removed_peers_are_on_the_move(
+    world: World,
+) -> None:
+    moves = [Move(peer=PeerId(n.to_bytes(32, "big")), after=b"") for n in range(MOVES_MAX)]
+    assert admit(world, PEERS[5], votes=False) is OutcomeCode.COMMITTED
+    world.store.flush({(Space.META, MOVES_KEY): moves_to_value(moves)})
+    world.reopen()
+
+    assert remove(world, PEERS[5]) is OutcomeCode.CHANGE_UNDER_WAY

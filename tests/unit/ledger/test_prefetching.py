@@ -69,5 +69,5 @@ def test_no_row_is_read_that_was_not_announced() -> None:
     assert seen == [set()] * 5
 
     world.reopen()
-    behind_the_proposal = {Space.META, Space.NONCE, Space.PIN}
+    behind_the_proposal = {Space.NONCE, Space.PIN}
     assert world.surprises(vote) == behind_the_proposal

@@ -2,14 +2,23 @@ import pytest
 
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.records import ProposalRecord, ProposalState, proposal
+from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState, proposal
 from bftcluster.ledger.requests import Approve, Reject, Submit
+from bftcluster.ledger.shares import HOUR_MS, Share, Spent, read_share
 from bftcluster.ledger.spaces import Space
-from bftcluster.limits import PROPOSALS_PER_MAINTAINER_MAX
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import World, cid_of, genesis_of
-from tests.unit.signing.people import ALICE, BOB, CAROL, DAVE, DAY_MS, MALLORY, policy_of
+from tests.unit.signing.people import (
+    ALICE,
+    BOB,
+    CAROL,
+    DAVE,
+    DAY_MS,
+    MALLORY,
+    START_MS,
+    policy_of,
+)
 
 CID = cid_of(1)
 
@@ -22,7 +31,7 @@ def no(intent: Intent, signer: SigningKey) -> Reject:
     return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
 
 
-def record_of(world: World, intent: Intent) -> ProposalRecord | None:
+def record_of(world: World, intent: Intent) -> ProposalRecord | ClosedProposal | None:
     value = world.store.get(Space.PROPOSAL, intent.digest)
     return None if value is None else proposal(value)
 
@@ -45,7 +54,7 @@ def test_a_proposal_is_pending_with_its_proposers_approval(world: World, intent:
     record = record_of(world, intent)
 
     assert (record.proposer, record.approvers) == (ALICE.public_key, (ALICE.public_key,))
-    assert (record.state, record.proposed_ms) == (ProposalState.OPEN, world.now_ms)
+    assert record.proposed_ms == world.now_ms
     assert record.intent == intent
     assert world.ledger.head.proposals_open == 1
 
@@ -66,7 +75,7 @@ def test_approvals_count_up_to_the_threshold_and_then_it_happens(
     assert third.code is OutcomeCode.COMMITTED
     assert len(world.record(CID).approvers) == 3
     assert record_of(world, intent).state is ProposalState.EXECUTED
-    assert len(record_of(world, intent).approvals) == 3
+    assert record_of(world, intent).seq == world.ledger.head.seq
     assert world.ledger.head.proposals_open == 0
 
 
@@ -102,9 +111,9 @@ def test_a_maintainer_whose_proposals_are_closed_leaves_no_count_behind(
 ) -> None:
     def counts() -> list[bytes]:
         rows = world.store.iterate(Space.META, b"", 99)
-        return [value for key, value in rows if key.startswith(b"open/")]
+        return [value for key, value in rows if key.startswith(b"share/")]
 
-    assert counts() == [(1).to_bytes(8, "big")]
+    assert len(counts()) == 1
 
     world.run(yes(intent, BOB), yes(intent, CAROL))
 
@@ -133,7 +142,6 @@ def test_rejections_close_a_proposal_once_the_threshold_is_out_of_reach(
     assert (first.code, first.detail) == (OutcomeCode.REJECTION_COUNTED, "1 of 2 rejections")
     assert second.code is OutcomeCode.REJECTED
     assert record_of(world, intent).state is ProposalState.REJECTED
-    assert record_of(world, intent).rejecters == tuple(sorted((BOB.public_key, CAROL.public_key)))
     assert world.ledger.head.proposals_open == 0
 
 
@@ -143,6 +151,21 @@ def test_a_rejected_intent_is_dead_for_certificates_too(world: World, intent: In
     certificate = world.certificate(intent, ALICE, BOB, DAVE)
 
     assert world.do(Submit(certificate=certificate)).code is OutcomeCode.REPLAYED
+
+
+def test_a_proposer_alone_withdraws_what_nobody_else_approved(world: World, intent: Intent) -> None:
+    withdrawn = world.do(no(intent, ALICE))
+
+    assert (withdrawn.code, withdrawn.detail) == (OutcomeCode.REJECTED, "withdrawn")
+    assert world.ledger.head.proposals_open == 0
+    assert world.do(yes(intent, BOB)).code is OutcomeCode.REPLAYED
+
+
+def test_a_proposer_does_not_withdraw_what_others_approved(world: World, intent: Intent) -> None:
+    world.do(yes(intent, BOB))
+
+    assert world.do(no(intent, ALICE)).code is OutcomeCode.REJECTION_COUNTED
+    assert record_of(world, intent).approvers == (BOB.public_key,)
 
 
 def test_rejecting_twice_counts_once(world: World, intent: Intent) -> None:
@@ -201,7 +224,7 @@ def test_a_certificate_leaves_other_proposals_alone(world: World, intent: Intent
 
     world.do(Submit(certificate=world.certificate(other, BOB, CAROL, DAVE)))
 
-    assert record_of(world, intent).state is ProposalState.OPEN
+    assert isinstance(record_of(world, intent), ProposalRecord)
 
 
 def test_what_the_state_refuses_stays_open_and_can_be_tried_again(world: World) -> None:
@@ -210,7 +233,6 @@ def test_what_the_state_refuses_stays_open_and_can_be_tried_again(world: World) 
 
     refused = world.do(yes(unpin, CAROL))
     assert refused.code is OutcomeCode.UNKNOWN_PIN
-    assert record_of(world, unpin).state is ProposalState.OPEN
     assert len(record_of(world, unpin).approvals) == 3
     assert world.do(yes(unpin, CAROL)).code is OutcomeCode.UNKNOWN_PIN
 
@@ -246,21 +268,100 @@ def test_a_closed_proposal_is_forgotten_when_its_intent_expires(
     assert world.ledger.head.proposals_open == 0
 
 
-def test_one_maintainer_cannot_fill_the_state_with_proposals(world: World) -> None:
-    intents = [world.intent(PinOperation(cid=cid_of(number))) for number in range(3)]
-    world.do(world.propose(intents[0], ALICE))
-    count = PROPOSALS_PER_MAINTAINER_MAX.to_bytes(8, "big")
-    world.store.flush({(Space.META, b"open/" + ALICE.public_key): count})
+SHARE = b"share/" + ALICE.public_key
 
-    refused = world.do(world.propose(intents[1], ALICE))
-    assert (refused.code, refused.detail) == (
-        OutcomeCode.TOO_MANY_PROPOSALS,
-        "10000 proposals of this maintainer are open",
-    )
-    assert world.do(world.propose(intents[1], BOB)).code is OutcomeCode.PENDING
 
-    world.run(no(intents[0], BOB), no(intents[0], CAROL))
-    assert world.do(world.propose(intents[2], ALICE)).code is OutcomeCode.PENDING
+def give(world: World, share: Share) -> None:
+    """Let Alice have proposed this much already."""
+    world.store.flush({(Space.META, SHARE): share.to_value()})
+    world.reopen()
+
+
+@pytest.mark.parametrize(
+    ("share", "detail"),
+    [
+        (Share(opened=10_000), "10000 proposals of this maintainer are open"),
+        (Share(opened=1, size_bytes=64 << 20), "67108864 bytes of proposals"),
+        (Share(rejected=20_000), "20000 proposals of this maintainer were rejected"),
+        (
+            Share(spent=Spent(hour=START_MS // HOUR_MS, requests=20_000)),
+            "20000 proposals of this maintainer came to nothing in this hour",
+        ),
+        (
+            Share(spent=Spent(hour=START_MS // HOUR_MS, requests=3, size_bytes=128 << 20)),
+            "3 proposals of this maintainer came to nothing in this hour",
+        ),
+    ],
+)
+def test_one_maintainer_cannot_fill_the_state_with_proposals(
+    world: World, share: Share, detail: str
+) -> None:
+    give(world, share)
+
+    refused = world.do(world.propose(world.intent(PinOperation(cid=CID)), ALICE))
+    other = world.do(world.propose(world.intent(PinOperation(cid=CID)), BOB))
+
+    assert refused.code is OutcomeCode.TOO_MANY_PROPOSALS
+    assert detail in refused.detail
+    assert other.code is OutcomeCode.PENDING
+
+
+def test_a_maintainer_who_proposed_too_much_goes_on_in_the_next_hour(world: World) -> None:
+    give(world, Share(spent=Spent(hour=START_MS // HOUR_MS, requests=20_000)))
+
+    world.run(after_ms=HOUR_MS)
+
+    assert world.do(world.propose(world.intent(PinOperation(cid=CID)))).code is OutcomeCode.PENDING
+
+
+def test_what_the_others_approve_costs_its_proposer_nothing(world: World, intent: Intent) -> None:
+    world.run(yes(intent, BOB), yes(intent, CAROL))
+
+    assert world.store.get(Space.META, SHARE) is None
+
+
+def test_a_rejected_proposal_counts_against_its_proposer_until_it_expires(
+    world: World, intent: Intent
+) -> None:
+    world.run(no(intent, BOB), no(intent, CAROL))
+    closed = read_share(world.store.get(Space.META, SHARE))
+    world.run(after_ms=2 * DAY_MS)
+    expired = read_share(world.store.get(Space.META, SHARE))
+
+    assert (closed.opened, closed.size_bytes, closed.rejected) == (0, 0, 1)
+    assert (expired.opened, expired.rejected) == (0, 0)
+
+
+def test_a_proposal_that_expires_counts_no_more(world: World, intent: Intent) -> None:
+    world.run(after_ms=2 * DAY_MS)
+
+    share = read_share(world.store.get(Space.META, SHARE))
+    assert (share.opened, share.size_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("closing", [(yes, yes), (no, no)])
+def test_a_decided_proposal_leaves_a_small_row(world: World, closing: tuple) -> None:
+    metadata = tuple((f"k{i:02}", "v" * 900) for i in range(60))
+    large = world.intent(PinOperation(cid=CID, metadata=metadata))
+    world.do(world.propose(large, ALICE))
+
+    world.run(*(vote(large, each) for vote, each in zip(closing, (BOB, CAROL), strict=True)))
+
+    assert len(world.store.get(Space.PROPOSAL, large.digest)) < 100
+
+
+def test_proposing_and_rejecting_for_ever_leaves_bounded_rows() -> None:
+    world = World(genesis_of(policy=policy_of(ALICE, BOB, CAROL, threshold=3)))
+    metadata = tuple((f"k{i:02}", "v" * 900) for i in range(60))
+    for number in range(50):
+        alone = world.intent(PinOperation(cid=cid_of(number), metadata=metadata))
+        world.run(world.propose(alone, ALICE), no(alone, ALICE))
+
+    rows = world.store.iterate(Space.PROPOSAL, b"", 1000)
+    share = read_share(world.store.get(Space.META, SHARE))
+
+    assert sum(len(value) for _, value in rows) < 50 * 100
+    assert (share.rejected, share.spent.requests) == (50, 50)
 
 
 def test_unpinning_takes_as_many_approvals_as_pinning(world: World) -> None:

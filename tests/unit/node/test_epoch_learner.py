@@ -18,6 +18,7 @@ from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
@@ -88,6 +89,7 @@ class World:
             send=self.send,
             keep=self.keep,
             tell=self.tell,
+            workers=Workers(1),
         )
 
     def send(self, peer: PeerId, _: bytes) -> None:

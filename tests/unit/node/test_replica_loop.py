@@ -15,6 +15,7 @@ from bftcluster.membership import Membership
 from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.replica_loop import ReplicaLoop
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     Decided,
     Event,
@@ -79,6 +80,7 @@ class Peer:
             sync_ledger=self.sync_ledger,
             evidence=EvidenceFiles(directory),
             accuse=lambda _: None,
+            workers=Workers(1),
         )
 
     def append(self, records: Sequence[bytes]) -> None:
@@ -98,7 +100,7 @@ class Peer:
     def wall_ms(self) -> int:
         return self.now_ms()
 
-    def send_all(self, outbounds: Sequence[Outbound]) -> None:
+    def send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
         for outbound in outbounds:
             self.send(outbound)
 

@@ -30,7 +30,9 @@ def cluster() -> Cluster:
 # An empty disk
 
 
-def test_a_disk_wiped_in_a_later_epoch_is_silent_until_nothing_old_can_matter(cluster: Cluster):
+def test_a_disk_wiped_in_a_later_epoch_is_silent_until_nothing_old_can_matter(
+    cluster: Cluster,
+) -> None:
     change_members(cluster, 0, 1, 2, 3, 4)
     order(cluster, 2)
     top = cluster.hosts[3].replica.last_decided
@@ -44,7 +46,7 @@ def test_a_disk_wiped_in_a_later_epoch_is_silent_until_nothing_old_can_matter(cl
     assert executed_together(cluster, 0, 1, 2, 3, 4)
 
 
-def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: Cluster):
+def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: Cluster) -> None:
     order(cluster, 6)
     restart(cluster, 3)
     order(cluster, 40)
@@ -56,7 +58,7 @@ def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: Cluster):
     assert cluster.hosts[0].replica.last_executed >= 49
 
 
-def test_a_crash_during_the_silence_does_not_end_it(cluster: Cluster):
+def test_a_crash_during_the_silence_does_not_end_it(cluster: Cluster) -> None:
     order(cluster, 6)
     host = restart(cluster, 3)
     until = host.replica._core.silent_until
@@ -72,7 +74,7 @@ def test_a_crash_during_the_silence_does_not_end_it(cluster: Cluster):
     assert host.replica.silence == ""
 
 
-def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster: Cluster):
+def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster: Cluster) -> None:
     order(cluster, 6)
     cluster.network.cut = lambda source, _target, _frame: source != 3
     host = restart(cluster, 3)
@@ -87,7 +89,7 @@ def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster:
     assert slots_of(cluster, 3) == set()
 
 
-def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster):
+def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster) -> None:
     """Its VIEW-CHANGE would lack what it forgot. Better that the cluster stands still."""
     order(cluster, 6)
     host = restart(cluster, 3)
@@ -106,7 +108,7 @@ def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster
     assert all(b"x" in host.requests for host in cluster.hosts)
 
 
-def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Cluster):
+def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Cluster) -> None:
     order(cluster, 6)
     host = restart(cluster, 3)
     order(cluster, 4)
@@ -116,7 +118,7 @@ def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Clus
     assert [r for r in kept if isinstance(r, Silenced)]
 
 
-def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(cluster: Cluster):
+def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(cluster: Cluster) -> None:
     """It voted nowhere in the view that it wanted, so that votes alone tell nothing."""
     order(cluster, 2)
     cluster.partition({0}, {1, 2, 3}, {4})
@@ -144,7 +146,7 @@ def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(cluste
 @pytest.mark.parametrize("wiped", [(1, 2), (1, 3), (2, 3)], ids=str)
 def test_two_disks_replaced_one_after_the_other_after_a_checkpoint_fork_nothing(
     cluster: Cluster, wiped: tuple[int, int], has_changed: bool
-):
+) -> None:
     members = [0, 1, 2, 4] if has_changed else [0, 1, 2, 3]
     if has_changed:
         change_members(cluster, *members)
@@ -174,7 +176,7 @@ def test_two_disks_replaced_one_after_the_other_after_a_checkpoint_fork_nothing(
     cluster.check_agreement()
 
 
-def test_whoever_forgot_itself_does_not_count_among_those_who_know(cluster: Cluster):
+def test_whoever_forgot_itself_does_not_count_among_those_who_know(cluster: Cluster) -> None:
     order(cluster, 6)
     for index in (2, 3):
         cluster.hosts[index].stop()
@@ -189,7 +191,7 @@ def test_whoever_forgot_itself_does_not_count_among_those_who_know(cluster: Clus
     assert all(cluster.hosts[index].replica.last_executed == 6 for index in range(4))
 
 
-def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Cluster):
+def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Cluster) -> None:
     order(cluster, 6)
     for host in cluster.hosts:
         host.stop()
@@ -204,7 +206,9 @@ def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Clust
     assert not any(host.replica.silence for host in cluster.hosts[:3])
 
 
-def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again(cluster: Cluster):
+def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again(
+    cluster: Cluster,
+) -> None:
     order(cluster, 6)
     cluster.hosts[3].stop()
 
@@ -222,7 +226,7 @@ def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again
 # Time
 
 
-def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(cluster: Cluster):
+def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(cluster: Cluster) -> None:
     order(cluster, 10)
     cluster.network.cut = lambda _source, _target, frame: frame[1] == 6
     cluster.hosts[0].stop()

@@ -28,7 +28,7 @@ def cluster() -> Cluster:
 # An older copy of everything
 
 
-def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster: Cluster):
+def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster: Cluster) -> None:
     """Its next proposal reached one only; it is the primary, and would make another."""
     order(cluster, 2)
     copy = deepcopy(cluster.hosts[0].disk)
@@ -53,7 +53,9 @@ def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster
     assert host.replica.silence == ""
 
 
-def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open(cluster: Cluster):
+def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open(
+    cluster: Cluster,
+) -> None:
     order(cluster, 1)
     copy = deepcopy(cluster.hosts[3].disk)
     order(cluster, 7)
@@ -68,7 +70,7 @@ def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open
 @pytest.mark.parametrize(("liars", "is_believed"), [((0,), False), ((0, 1), True)])
 def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
     cluster: Cluster, liars: tuple[int, ...], is_believed: bool
-):
+) -> None:
     order(cluster, 2)
     host = cluster.hosts[3]
     host.stop()
@@ -87,7 +89,7 @@ def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
     assert bool(host.replica.silence) is is_believed
 
 
-def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster):
+def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster) -> None:
     """Nothing else tells: no certificate with our name in it, and no hint."""
     order(cluster, 2)
     copy = deepcopy(cluster.hosts[3].disk)
@@ -109,7 +111,7 @@ def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster
     assert "older copy" in host.replica.silence
 
 
-def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster):
+def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
     now_ms = cluster.clock.now_ms + SETTINGS.status_interval_ms
 
     ready = cluster.hosts[0].replica.step(now_ms=now_ms, wall_ms=0)
@@ -130,7 +132,7 @@ def gives_up_alone(cluster: Cluster, index: int) -> None:
     cluster.heal()
 
 
-def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Cluster):
+def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Cluster) -> None:
     order(cluster, 2)
     gives_up_alone(cluster, 3)
 
@@ -150,7 +152,9 @@ def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Clu
     assert b"in another view" in host.requests
 
 
-def test_a_copy_from_before_a_view_was_given_up_is_noticed_by_the_view_change(cluster: Cluster):
+def test_a_copy_from_before_a_view_was_given_up_is_noticed_by_the_view_change(
+    cluster: Cluster,
+) -> None:
     order(cluster, 2)
     copy = deepcopy(cluster.hosts[3].disk)
     gives_up_alone(cluster, 3)

@@ -247,6 +247,9 @@ class Censor:
     def admissible(self, request: bytes) -> bool:
         return request != b"censored"
 
+    def is_wanted(self, request: bytes) -> bool:
+        return True
+
 
 def test_a_slow_replica_that_complains_alone_changes_nothing() -> None:
     cluster = running()

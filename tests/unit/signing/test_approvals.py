@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from bftcluster import codec
@@ -61,27 +63,37 @@ def test_an_intent_of_another_version_is_refused() -> None:
 
 
 def test_an_approval_is_valid_for_exactly_what_was_signed() -> None:
-    intent, other = intent_of(nonce=1).to_bytes(), intent_of(nonce=2).to_bytes()
-    yes = approve(intent, ALICE)
+    intent, other = intent_of(nonce=1), intent_of(nonce=2)
+    yes = approve(intent.to_bytes(), ALICE)
 
-    assert is_valid_vote(yes, Domain.APPROVAL, intent, SCHEME, VERIFIER)
-    assert not is_valid_vote(yes, Domain.APPROVAL, other, SCHEME, VERIFIER)
-    assert not is_valid_vote(yes, Domain.APPROVAL, intent, "another-scheme", VERIFIER)
+    assert is_valid_vote(yes, Domain.APPROVAL, intent.digest, SCHEME, VERIFIER)
+    assert not is_valid_vote(yes, Domain.APPROVAL, other.digest, SCHEME, VERIFIER)
+    assert not is_valid_vote(yes, Domain.APPROVAL, intent.digest, "another-scheme", VERIFIER)
+
+
+def test_what_is_signed_is_the_scheme_and_the_digest_of_the_intent() -> None:
+    intent = intent_of()
+    payload = codec.encode([SCHEME, hashlib.sha256(intent.to_bytes()).digest()])
+
+    by_hand = ALICE.sign(b"bftcluster/approval/v2\x00" + payload)
+
+    assert by_hand == approve(intent.to_bytes(), ALICE).signature
 
 
 def test_a_yes_is_not_a_no() -> None:
-    intent = intent_of().to_bytes()
+    intent, digest = intent_of().to_bytes(), intent_of().digest
+    yes, no = approve(intent, ALICE), reject(intent, ALICE)
 
-    assert not is_valid_vote(approve(intent, ALICE), Domain.REJECTION, intent, SCHEME, VERIFIER)
-    assert not is_valid_vote(reject(intent, ALICE), Domain.APPROVAL, intent, SCHEME, VERIFIER)
-    assert is_valid_vote(reject(intent, ALICE), Domain.REJECTION, intent, SCHEME, VERIFIER)
+    assert not is_valid_vote(yes, Domain.REJECTION, digest, SCHEME, VERIFIER)
+    assert not is_valid_vote(no, Domain.APPROVAL, digest, SCHEME, VERIFIER)
+    assert is_valid_vote(no, Domain.REJECTION, digest, SCHEME, VERIFIER)
 
 
 def test_nobody_approves_for_somebody_else() -> None:
     intent = intent_of().to_bytes()
     forged = Approval(maintainer=BOB.public_key, signature=approve(intent, ALICE).signature)
 
-    assert not is_valid_vote(forged, Domain.APPROVAL, intent, SCHEME, VERIFIER)
+    assert not is_valid_vote(forged, Domain.APPROVAL, intent_of().digest, SCHEME, VERIFIER)
 
 
 @pytest.mark.parametrize(("key", "signature"), [(31, 64), (32, 63)])
@@ -102,6 +114,8 @@ def test_a_certificate_survives_its_encoding() -> None:
     "changes",
     [
         {"intent": bytes(1 << 17)},
+        {"scheme": ""},
+        {"scheme": "x" * 65},
         {"signers": b""},
         {"signers": bytes(33)},
         {"signatures": bytes(64 * 256 + 1)},

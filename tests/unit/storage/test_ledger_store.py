@@ -281,3 +281,20 @@ def test_arguments_follow_the_order_of_a_statement() -> None:
     statement = schema.upsert(schema.STATE, postgresql.dialect(paramstyle="format"))
 
     assert statement._arguments([(3, b"k", b"v")]) == [(3, b"k", b"v")]
+
+
+def test_the_size_of_the_log_is_known_over_restarts_and_falls_with_what_is_pruned(
+    url: str,
+) -> None:
+    store = LedgerStore.open(url, genesis=GENESIS)
+    for seq in range(1, 11):
+        store.flush({}, [(Seq(seq), bytes(100 * seq))], Seq(seq))
+    grown = store.log_size_bytes
+    store.prune_log(Seq(4))
+    store.close()
+
+    store = LedgerStore.open(url, genesis=GENESIS)
+    again = store.log_size_bytes
+    store.close()
+
+    assert (grown, again) == (5500, 4900)

@@ -1,0 +1,196 @@
+"""Whether ordering a request could change anything, as far as our state knows.
+
+Asked before a request takes a place in the order, and never of a batch that others proposed: one
+who lags would refuse what is right. It is answered from memory; the disk is asked only about votes
+on proposals that are not at hand, and about intents as old as our memory.
+"""
+
+from typing import Final, assert_never
+
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.earlier import Read
+from bftcluster.ledger.execution import nonce_key, replayed
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.recent import Recent
+from bftcluster.ledger.records import ClosedProposal, ProposalRecord, proposal
+from bftcluster.ledger.requests import (
+    Approve,
+    Join,
+    Propose,
+    Reject,
+    ReportEvidence,
+    ReportPinned,
+    Submit,
+)
+from bftcluster.ledger.shares import peer_is_over
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import State
+from bftcluster.ledger.verifying import Inspected
+from bftcluster.limits import COMING_MEMORY_MAX_BYTES
+from bftcluster.signing.approvals import Intent
+
+_COMING_SIZE_BYTES: Final = 200
+
+
+class Wanting:
+    """Judges requests by the state as it is. May be asked in any thread."""
+
+    def __init__(self, state: State, read: Read) -> None:
+        """Prepare.
+
+        Args:
+            state: Of the ledger, which goes on changing it.
+            read: Reads rows as of the last flush, or a little later; in any thread.
+        """
+        self._state = state
+        self._read = read
+        self._coming: Recent[bool] = Recent(COMING_MEMORY_MAX_BYTES)
+        """Proposals that were wanted when they came, so that votes on them are."""
+
+    def refusal(self, inspected: Inspected) -> Outcome | None:
+        """Return what would become of an admissible request that changes nothing, or ``None``."""
+        match inspected.request:
+            case None:
+                return Outcome(OutcomeCode.MALFORMED, inspected.problem)
+            case Submit():
+                assert inspected.intent is not None, "a parsed submit has an intent"
+                return self._of_intent(inspected.intent)
+            case Propose() as request:
+                assert inspected.intent is not None, "a parsed proposal has an intent"
+                return self._of_proposal(inspected.intent, request)
+            case Approve() | Reject() as request:
+                return self._of_vote(request)
+            case Join() | ReportPinned() as request:
+                return self._of_announcement(request)
+            case ReportEvidence():
+                return self._of_evidence(inspected)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _of_intent(self, intent: Intent) -> Outcome | None:
+        refusal = self._of_terms(intent)
+        if refusal is None and self._state.seen.may_have(intent):
+            refusal = self._of_used(intent)
+        return refusal or self._of_tried(intent.digest)
+
+    def _of_terms(self, intent: Intent) -> Outcome | None:
+        """Judge what an intent says of policy and time."""
+        policy, now_ms = self._state.policy, self._state.head.timestamp_ms
+        if (intent.policy_version, intent.policy_hash) != (policy.version, policy.hash):
+            detail = f"approved under another policy than the current version {policy.version}"
+            return Outcome(OutcomeCode.WRONG_POLICY, detail, intent.digest)
+        if now_ms >= intent.expires_ms:
+            detail = f"expired at {intent.expires_ms} ms, it is {now_ms} ms"
+            return Outcome(OutcomeCode.EXPIRED, detail, intent.digest)
+        return None
+
+    def _of_used(self, intent: Intent) -> Outcome | None:
+        used = self._read(Space.NONCE, nonce_key(intent))
+        return None if used is None else replayed(intent.digest, Seq(int.from_bytes(used, "big")))
+
+    def _of_tried(self, digest: Digest) -> Outcome | None:
+        """Return why the state refused an intent that was approved, if it is still the same."""
+        tried = self._state.tried.get(digest)
+        return tried[1] if tried is not None and tried[0] == self._state.head.seq else None
+
+    def _of_proposal(self, intent: Intent, request: Propose) -> Outcome | None:
+        refusal = self._of_terms(intent) or self._of_maintainer(intent.digest, request)
+        if refusal is not None:
+            return refusal
+        if self._state.seen.may_have(intent):
+            refusal = self._of_used(intent)
+            known = None if refusal is not None else self._proposal(intent.digest)
+            if known is not None:
+                return self._of_known(known, intent.digest, request)
+        if refusal is None:
+            share = self._state.share(request.approval.maintainer)
+            problem = share.problem(self._state.head.timestamp_ms, len(intent.encoded))
+            if not problem:
+                self._coming.put(intent.digest, True, _COMING_SIZE_BYTES)
+                return None
+            refusal = Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
+        return refusal
+
+    def _of_vote(self, request: Approve | Reject) -> Outcome | None:
+        digest = request.intent_digest
+        refusal = self._of_maintainer(digest, request)
+        if refusal is not None:
+            return refusal
+        known = self._proposal(digest)
+        if known is not None:
+            return self._of_known(known, digest, request)
+        if self._coming.get(digest):
+            return None
+        detail = "no such proposal, or it expired"
+        return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
+
+    def _of_maintainer(self, digest: Digest, request: Propose | Approve | Reject) -> Outcome | None:
+        policy = self._state.policy
+        if request.approval.maintainer not in policy.positions:
+            detail = "the signer is not a maintainer of this cluster"
+            return Outcome(OutcomeCode.UNKNOWN_MAINTAINER, detail, digest)
+        if request.scheme != policy.scheme:
+            detail = f"the policy takes {policy.scheme}, not {request.scheme}"
+            return Outcome(OutcomeCode.BAD_SIGNATURE, detail, digest)
+        return None
+
+    def _proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
+        known = self._state.proposal_at_hand(digest)
+        if known is not None:
+            return known
+        value = self._read(Space.PROPOSAL, digest)
+        return None if value is None else proposal(value)
+
+    def _of_known(
+        self,
+        known: ProposalRecord | ClosedProposal,
+        digest: Digest,
+        request: Propose | Approve | Reject,
+    ) -> Outcome | None:
+        """Judge a vote on a proposal that is on the log."""
+        if isinstance(known, ClosedProposal):
+            return replayed(digest, known.seq)
+        refusal = self._of_terms(known.intent)
+        if refusal is not None:
+            return refusal
+        maintainer = request.approval.maintainer
+        has_rejected = maintainer in known.rejecters
+        if isinstance(request, Reject):
+            return (
+                Outcome(OutcomeCode.ALREADY, "rejected already", digest) if has_rejected else None
+            )
+        if has_rejected:
+            detail = "this maintainer rejected it, and a rejection is final"
+            return Outcome(OutcomeCode.ALREADY_REJECTED, detail, digest)
+        count, threshold = len(known.approvals), self._state.policy.threshold
+        if maintainer not in known.approvers:
+            return None
+        if count >= threshold:
+            return self._of_tried(digest)
+        detail = f"{count} of {threshold} approvals"
+        return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
+
+    def _of_announcement(self, request: Join | ReportPinned) -> Outcome | None:
+        record, now_ms = self._state.peers.get(request.peer), self._state.head.timestamp_ms
+        if record is None:
+            detail = "the peer is not one of this cluster's"
+            return Outcome(OutcomeCode.NOT_ADMITTED, detail)
+        if request.counter <= record.counter:
+            detail = f"announcement {request.counter} after {record.counter}"
+            return Outcome(OutcomeCode.REPLAYED, detail)
+        if isinstance(request, ReportPinned) and not record.joined_ms:
+            return Outcome(OutcomeCode.NOT_ADMITTED, "the peer has not joined yet")
+        if peer_is_over(record.spent, now_ms):
+            return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
+        return None
+
+    def _of_evidence(self, inspected: Inspected) -> Outcome | None:
+        assert inspected.evidence is not None, "a parsed report of evidence has evidence"
+        first, epochs = inspected.evidence.first, self._state.epochs
+        known = first.epoch < len(epochs)
+        if not known or first.replica not in epochs[first.epoch].membership.replicas:
+            detail = f"it accuses nobody who votes in epoch {first.epoch}"
+            return Outcome(OutcomeCode.UNKNOWN_PEER, detail)
+        if PeerId(first.replica) in self._state.accused:
+            return Outcome(OutcomeCode.ALREADY, "proof against this peer is recorded already")
+        return None
