@@ -66,6 +66,10 @@ cov: setup ## run the fast tests with branch coverage
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+.PHONY: hostile
+hostile: setup ## attack a live cluster of four in every way we know (six minutes)
+	@$(BIN)/python -m tests.hostile.run
+
 .PHONY: determinism
 determinism: setup ## run the deterministic scenarios twice: one trace whatever the hash seed
 	@$(BIN)/pytest -q tests/determinism

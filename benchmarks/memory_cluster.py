@@ -33,6 +33,7 @@ from bftcluster.pbft import (
     RequestSubmitted,
     Settings,
     Tick,
+    birth_records,
 )
 from bftcluster.signing.envelope import Verifier
 
@@ -57,7 +58,7 @@ class Peer:
             verifier=verifier,
             application=self.approvals,
             settings=settings,
-            recovered=Recovered(),
+            recovered=Recovered(records=birth_records(genesis.cluster_id, self.id)),
         )
         self.entries: list[bytes] = []
         self.roots: dict[Seq, bytes] = {}

@@ -36,6 +36,13 @@ ClusterError                      every expected failure; has .hint
 from collections.abc import Collection
 
 
+class BrokenPromiseError(AssertionError):
+    """A bug of ours that would have made this replica contradict itself.
+
+    Raised rather than asserted, so that it is noticed with assertions off, too.
+    """
+
+
 class ClusterError(Exception):
     """An expected failure.
 
@@ -53,6 +60,22 @@ class ClusterError(Exception):
 
 class ConfigError(ClusterError):
     """A file or flag is wrong."""
+
+
+def require_assertions() -> None:
+    """Refuse to run with assertions off: they guard the protocol in production.
+
+    Every entry point calls it first. The compiled core asserts in any case, but not all of us is
+    compiled.
+
+    Raises:
+        ConfigError: They are off.
+    """
+    if not __debug__:
+        raise ConfigError(
+            "bftcluster does not run with assertions off",
+            hint="start Python without -O, and unset PYTHONOPTIMIZE",
+        )
 
 
 class UsageError(ClusterError):

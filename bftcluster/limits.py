@@ -120,6 +120,10 @@ POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
+DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
+"""Batches whose requests are known again after a restart."""
+RELAYED_PER_SENDER_MAX: Final = 100
+"""Requests that one voter relayed, and for which the primary is timed at once."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384
@@ -127,20 +131,31 @@ STASH_FRAMES_MAX: Final = 2_048
 """Frames of one sender kept for a view or window to come."""
 STASH_SIZE_MAX_BYTES: Final = 4 << 20
 """Bytes of them."""
-EARLY_BODIES_MAX: Final = 64
-"""Batches kept before their PRE-PREPARE arrives."""
-EARLY_BODIES_SIZE_MAX_BYTES: Final = 32 << 20
+EARLY_BODIES_MAX: Final = 32
+"""Batches of one primary kept before their PRE-PREPARE arrives."""
+EARLY_BODIES_SIZE_MAX_BYTES: Final = 16 << 20
 ENTRIES_SIZE_MAX_BYTES: Final = 3 << 20
 """Log entries in one answer."""
 CLAIMS_MAX: Final = 4_096
 """Slots one VIEW-CHANGE or NEW-VIEW speaks of: more than any window."""
 EVIDENCE_SIZE_MAX_BYTES: Final = 1_024
+VOUCH_VOTES_MAX: Final = 4
+"""Votes of the asker that one answer to its question shows."""
 VOTE_FRAME_MAX_BYTES: Final = 256
+STATE_HELPERS_MAX: Final = 16
+"""Peers that are asked for a state without having signed it: they say that they have it."""
+HEARD_MAX: Final = 256
+"""Peers besides the members whose last status is remembered."""
 FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
 LOG_READS_MAX: Final = 64
-"""Peers whose log reads are under way at once."""
+"""Followers whose log reads are under way at once; every voter may have one besides."""
+FOLLOWS_HELD_MAX: Final = 4_096
+"""Questions of followers that wait for the next entry."""
+RECENT_ENTRIES_MAX: Final = 64
+RECENT_SIZE_MAX_BYTES: Final = 8 << 20
+"""Decided batches kept at hand for those who follow."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1
 """Largest epoch, view or sequence number."""
@@ -223,8 +238,16 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-SHARD_DEPTH_MAX: Final = 22
-"""Levels of a HAMT: 64 bits of hash, 3 at a time."""
+WALK_CREDIT_BYTES: Final = 32 << 20
+"""Blocks that a reader's walk may look at before anything more comes of it."""
+WALK_PENDING_MAX: Final = 1 << 18
+"""Links that a walk has read and not followed yet: some 60 MB."""
+TREE_ENTRIES_BASE: Final = 1 << 20
+"""Entries that a tree of directories may have, however few blocks describe it."""
+TREE_REPEATS_MAX: Final = 16
+"""And as often as this, on average, each link of its blocks may be an entry."""
+TREE_DIRECTORIES_MAX: Final = 1 << 20
+"""Different directories in a tree."""
 SYMLINK_TARGET_SIZE_MAX_BYTES: Final = 4096
 CAR_HEADER_SIZE_MAX_BYTES: Final = 64 << 10
 CAR_ROOTS_MAX: Final = 256

@@ -8,7 +8,7 @@ serves them. A response's head and the start of its body leave in one packet.
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import h11
 import trio
@@ -137,9 +137,7 @@ class AppTasks(TaskGroup):
         async def run() -> None:
             try:
                 async with reader:
-                    await app(
-                        scope, reader.receive, send, trio.to_thread.run_sync, trio.from_thread.run
-                    )
+                    await app(scope, reader.receive, send, _no_thread, _no_thread)
             except Exception:  # noqa: BLE001 - logged; the response is broken off
                 await config.log.exception("response broken off")
             await send(None)
@@ -151,6 +149,10 @@ class AppTasks(TaskGroup):
         assert self._nursery is not None, "the connection is running"
         self._nursery.start_soon(run)
         return put
+
+
+def _no_thread(*_: object) -> Any:  # noqa: ANN401 - hypercorn's types
+    raise AssertionError("an ASGI application needs no thread of the server's")
 
 
 class HttpConnection:

@@ -158,7 +158,13 @@ class ClusterService(Protocol):
         ...
 
     def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
-        """Yield ``cid`` and everything below it, parents first, names sorted."""
+        """Yield ``cid`` and everything below it, parents first.
+
+        No name or link leads elsewhere, and no path comes twice.
+
+        Raises:
+            MalformedContentError: Before the first, if there is such a name or link, or no end.
+        """
         ...
 
     def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:

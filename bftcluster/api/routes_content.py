@@ -4,7 +4,7 @@ Everything is an attachment of no particular type. A pinned page shown by a brow
 API's own origin could call the API.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import quote
@@ -50,6 +50,9 @@ class ContentRoutes:
 
     async def content(self, request: Request) -> Response:
         """Return a file's bytes, or any DAG as a CAR, or a directory as a tar."""
+        return _WhileConnected(lambda: self._answer(request))
+
+    async def _answer(self, request: Request) -> Response:
         wanted = request.query_params.get("format", "")
         if wanted not in _MEDIA_TYPES:
             raise UsageError(f"format is car or tar, not {wanted[:64]!r}")
@@ -70,6 +73,30 @@ class ContentRoutes:
             )
         size = view.size_bytes if view.kind is ContentKind.FILE else None
         return _Download(view.content, view.cid, name, wanted, size_bytes=size)
+
+
+class _WhileConnected(Response):
+    """Finds an answer and sends it, until the client has gone: then the work for it stops."""
+
+    def __init__(self, find: Callable[[], Awaitable[Response]]) -> None:
+        super().__init__()
+        self._find = find
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what was found.
+
+        Raises:
+            ClusterError: Nothing was, and nothing has been sent.
+        """
+        body = Body(receive)
+        async for _ in body:
+            pass
+
+        async def answer() -> None:
+            response = await self._find()
+            await response(scope, receive, send)
+
+        await while_connected(body, answer)
 
 
 class _Download(Response):
@@ -97,14 +124,8 @@ class _Download(Response):
             del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end, or until the client has gone."""
-        body = Body(receive)
-        async for _ in body:
-            pass
+        """Send until the end."""
         is_head = scope["method"] == "HEAD"
-        await while_connected(body, lambda: self._send_all(send, is_head=is_head))
-
-    async def _send_all(self, send: Send, *, is_head: bool) -> None:
         async with aclosing(self._chunks) as chunks:
             first = b"" if is_head else await anext(chunks, b"")
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

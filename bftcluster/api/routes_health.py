@@ -126,6 +126,7 @@ def _status_shape(status: StatusView) -> Shape:
         "links": [_link_shape(link) for link in status.links],
         "uptime_ms": status.uptime_ms,
         "problem": status.problem,
+        "silence": status.silence,
     }
 
 

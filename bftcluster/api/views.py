@@ -375,6 +375,8 @@ class StatusView:
     uptime_ms: int
     problem: str = ""
     """Why this peer cannot serve now; empty: it can."""
+    silence: str = ""
+    """Why it does not vote, and until when; empty: it may vote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from bftcluster.blocks.directory import build_directory, check_name
+from bftcluster.blocks.directory import build_directory
+from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import FileBuilder, build_symlink
 from bftcluster.blocks.ingest import Ingest
 from bftcluster.blocks.layout import Entry, Layout

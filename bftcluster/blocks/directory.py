@@ -7,11 +7,11 @@ import mmh3
 
 from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import PutBlock
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, hamt_message
 from bftcluster.errors import UsageError
-from bftcluster.limits import ENTRY_NAME_SIZE_MAX_BYTES
 
 _HASH_SIZE_BYTES = 8
 
@@ -35,25 +35,6 @@ def build_directory(entries: Mapping[str, Entry], put: PutBlock, layout: Layout)
     block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=layout.cid_version)
     put(block)
     return _entry(block, links, size_bytes)
-
-
-def check_name(name: str) -> None:
-    """Return if ``name`` may stand in a directory.
-
-    Raises:
-        UsageError: It may not.
-    """
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"the name {name.encode(errors='surrogateescape')!r} is not UTF-8",
-            hint="rename the file: IPFS names are UTF-8",
-        ) from None
-    if not name or name in {".", ".."} or "/" in name or "\0" in name:
-        raise UsageError(f"{name!r} cannot be a name in a directory")
-    if size > ENTRY_NAME_SIZE_MAX_BYTES:
-        raise UsageError(f"a name of {size} bytes, at most {ENTRY_NAME_SIZE_MAX_BYTES}")
 
 
 @dataclass(frozen=True, slots=True)

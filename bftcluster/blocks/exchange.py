@@ -50,16 +50,16 @@ class Exchange:
         *,
         store: BlockStore,
         send: Send,
+        offload: Offload,
         settings: ExchangeSettings | None = None,
-        offload: Offload = trio.to_thread.run_sync,
     ) -> None:
         """Serve from and fetch into ``store``.
 
         Args:
             store: Where blocks are and go; it blocks, so it is called through ``offload``.
             send: Sends one frame to a peer.
-            settings: How fetches behave.
             offload: Runs what blocks; a test with a virtual clock calls it directly.
+            settings: How fetches behave.
         """
         self._store = store
         self._send = send

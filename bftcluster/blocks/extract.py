@@ -4,26 +4,22 @@ Everything is made new, relative to an open directory, without following links, 
 the destination that takes its name when all is there.
 """
 
-import itertools
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from bftcluster.blocks.dag_pb import decode_node
-from bftcluster.blocks.directory import check_name
-from bftcluster.blocks.directory_reader import kind_of, list_directory
-from bftcluster.blocks.file_reader import file_size, read_file
+from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import Kind, decode_message
-from bftcluster.cid import Cid, text
+from bftcluster.blocks.tree import Tree, TreeEntry
+from bftcluster.blocks.unixfs import Kind
+from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, StorageError, UsageError
-from bftcluster.limits import DIRECTORY_DEPTH_MAX, SYMLINK_TARGET_SIZE_MAX_BYTES
 
-_NAME = "content"
-_ENTRY_BYTES = 4096
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NAME: Final = "content"
+_ENTRY_BYTES: Final = 4096
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def extract(source: BlockSource, root: Cid, destination: Path, *, size_max_bytes: int) -> None:
@@ -38,20 +34,20 @@ def extract(source: BlockSource, root: Cid, destination: Path, *, size_max_bytes
 
     Raises:
         UsageError: Something is at ``destination``, or the content is larger than allowed.
-        MalformedContentError: A name or link that would lead outside, or a broken DAG.
+        MalformedContentError: A name or link that would lead outside, a broken DAG, or one made
+            to be walked for ever.
         StorageError: The file system refuses; nothing is left behind.
         BlockNotFoundError: A block is not in ``source``.
     """
     if os.path.lexists(destination):
         raise UsageError(f"{destination} exists", hint="choose a path at which nothing is")
+    tree = Tree(source, root, reads_leaves=True)
+    if tree.extent.content_bytes + tree.extent.entries * _ENTRY_BYTES > size_max_bytes:
+        raise UsageError("the content is larger than allowed", hint="allow more bytes")
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(mode=0o700)
-        directory = os.open(partial, _DIRECTORY)
-        try:
-            _Writer(source, size_max_bytes).write(root, directory, _NAME, 0)
-        finally:
-            os.close(directory)
+        _Writer(source, tree).write(partial)
         (partial / _NAME).rename(destination)
     except FileExistsError as exc:
         raise MalformedContentError(f"a name comes twice: {exc.filename!r}") from None
@@ -61,65 +57,35 @@ def extract(source: BlockSource, root: Cid, destination: Path, *, size_max_bytes
         shutil.rmtree(partial, ignore_errors=True)
 
 
-@dataclass(slots=True)
 class _Writer:
     """One extraction."""
 
-    source: BlockSource
-    left_bytes: int
-    """What may still be written."""
+    def __init__(self, source: BlockSource, tree: Tree) -> None:
+        self._source = source
+        self._tree = tree
+        self._open: list[int] = []
+        """The directories from the top to the one that is being filled."""
 
-    def write(self, cid: Cid, directory: int, name: str, depth: int) -> None:
-        """Write what ``cid`` is as ``name`` into an open directory."""
-        self._spend(_ENTRY_BYTES)
-        match kind_of(self.source, cid):
-            case Kind.DIRECTORY | Kind.HAMT_SHARD:
-                self._write_directory(cid, directory, name, depth)
-            case Kind.FILE | Kind.RAW:
-                self._spend(file_size(self.source, cid))
-                with os.fdopen(os.open(name, _NEW_FILE, 0o644, dir_fd=directory), "wb") as file:
-                    for piece in read_file(self.source, cid):
-                        file.write(piece)
-            case Kind.SYMLINK:
-                os.symlink(_checked_target(self.source, cid, depth), name, dir_fd=directory)
-            case kind:
-                raise MalformedContentError(f"{text(cid)} is of the kind {kind.name.lower()}")
-
-    def _write_directory(self, cid: Cid, parent: int, name: str, depth: int) -> None:
-        if depth == DIRECTORY_DEPTH_MAX:
-            raise MalformedContentError(f"directories deeper than {DIRECTORY_DEPTH_MAX}")
-        os.mkdir(name, 0o755, dir_fd=parent)
-        directory = os.open(name, _DIRECTORY, dir_fd=parent)
+    def write(self, partial: Path) -> None:
         try:
-            for link in list_directory(self.source, cid):
-                _check_link_name(link.name)
-                self.write(link.cid, directory, link.name, depth + 1)
+            self._open.append(os.open(partial, _DIRECTORY))
+            for entry in self._tree:
+                while len(self._open) > entry.depth + 1:
+                    os.close(self._open.pop())
+                self._write_entry(entry, entry.name or _NAME, self._open[-1])
         finally:
-            os.close(directory)
+            for directory in self._open:
+                os.close(directory)
 
-    def _spend(self, size_bytes: int) -> None:
-        self.left_bytes -= size_bytes
-        if self.left_bytes < 0:
-            raise UsageError("the content is larger than allowed", hint="allow more bytes")
-
-
-def _check_link_name(name: str) -> None:
-    try:
-        check_name(name)
-    except UsageError as exc:
-        raise MalformedContentError(str(exc)) from None
-
-
-def _checked_target(source: BlockSource, cid: Cid, depth: int) -> bytes:
-    """Return where a symbolic link points, if that is inside what is being written.
-
-    Dots may only lead: after a name that is a link itself they would mean another directory.
-    """
-    target = decode_message(decode_node(source.get(cid))).data
-    steps = target.split(b"/")
-    climbs = len(list(itertools.takewhile(lambda step: step == b"..", steps)))
-    if not target or len(target) > SYMLINK_TARGET_SIZE_MAX_BYTES or b"\0" in target:
-        raise MalformedContentError(f"{text(cid)} is a symbolic link to nothing possible")
-    if target.startswith(b"/") or b".." in steps[climbs:] or climbs >= max(1, depth):
-        raise MalformedContentError(f"{text(cid)} is a symbolic link to the outside: {target!r}")
-    return target
+    def _write_entry(self, entry: TreeEntry, name: str, directory: int) -> None:
+        match entry.kind:
+            case Kind.DIRECTORY | Kind.HAMT_SHARD:
+                os.mkdir(name, 0o755, dir_fd=directory)
+                self._open.append(os.open(name, _DIRECTORY, dir_fd=directory))
+            case Kind.SYMLINK:
+                os.symlink(entry.target, name, dir_fd=directory)
+            case _:
+                descriptor = os.open(name, _NEW_FILE, 0o644, dir_fd=directory)
+                with os.fdopen(descriptor, "wb") as file:
+                    for piece in read_file(self._source, entry.cid, budget=self._tree.budget):
+                        file.write(piece)

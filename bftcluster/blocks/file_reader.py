@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bftcluster.blocks.dag_pb import decode_node
 from bftcluster.blocks.port import BlockSource
 from bftcluster.blocks.unixfs import Kind, UnixFs, decode_message
+from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, RAW, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, UsageError
 from bftcluster.limits import FILE_DEPTH_MAX
@@ -31,29 +32,51 @@ def file_size(source: BlockSource, cid: Cid) -> int:
         MalformedContentError: Not UnixFS.
         BlockNotFoundError: The root is not in ``source``.
     """
-    return _open(cid, source.get(cid))[0]
+    return size_of(cid, source.get(cid))
 
 
-def read_file(
-    source: BlockSource, cid: Cid, *, offset: int = 0, size_max_bytes: int | None = None
-) -> Iterator[bytes]:
-    """Yield the content from ``offset`` on, in pieces of a block at most.
-
-    Only the blocks that are needed are read. Each is checked against what its parent claims, so
-    content never comes out longer than ``file_size`` said.
+def size_of(cid: Cid, block: bytes) -> int:
+    """Return how many bytes a file claims to have, by its root block.
 
     Raises:
         UsageError: Not a file.
-        MalformedContentError: Not UnixFS, too deep, or its sizes contradict one another.
+        MalformedContentError: Not UnixFS.
+    """
+    return _open(cid, block)[0]
+
+
+def read_file(
+    source: BlockSource,
+    cid: Cid,
+    *,
+    offset: int = 0,
+    size_max_bytes: int | None = None,
+    budget: WalkBudget | None = None,
+) -> Iterator[bytes]:
+    """Yield the content from ``offset`` on, in pieces of a block at most.
+
+    Only the blocks that are needed are read: none of those that are said to hold nothing. Each is
+    checked against what its parent claims, so content never comes out longer than ``file_size``
+    said.
+
+    Raises:
+        UsageError: Not a file.
+        MalformedContentError: Not UnixFS, too deep, its sizes contradict one another, or the
+            budget is used up.
         BlockNotFoundError: A block is not in ``source``.
     """
+    budget = budget or WalkBudget()
     end = None if size_max_bytes is None else offset + size_max_bytes
     stack = [_Piece(cid=cid, size_bytes=None, start=0, depth=0)]
+    budget.hold(1)
     while stack:
         piece = stack.pop()
+        budget.hold(-1)
         if end is not None and piece.start >= end:
+            budget.hold(-len(stack))
             return
         block = source.get(piece.cid)
+        budget.spend(block)
         size_bytes, data, children = _open(piece.cid, block)
         if piece.size_bytes is not None and size_bytes != piece.size_bytes:
             raise MalformedContentError(
@@ -63,14 +86,16 @@ def read_file(
             raise MalformedContentError(f"a file of more than {FILE_DEPTH_MAX} levels")
         part = data[max(0, offset - piece.start) : None if end is None else end - piece.start]
         if part:
+            budget.earn_bytes(len(part))
             yield part
         start = piece.start + len(data)
         below = []
         for child, child_size in children:
-            if start + child_size > offset:
+            if child_size and start + child_size > offset:
                 depth = piece.depth + 1
                 below.append(_Piece(cid=child, size_bytes=child_size, start=start, depth=depth))
             start += child_size
+        budget.hold(len(below))
         stack += reversed(below)
 
 

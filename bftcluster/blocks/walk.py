@@ -9,7 +9,7 @@ from bftcluster.blocks.links import inline_data, links_of, may_link
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, MalformedContentError
-from bftcluster.limits import DAG_BLOCKS_MAX
+from bftcluster.limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
 
 _T = TypeVar("_T")
 
@@ -64,5 +64,7 @@ def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]
             if link.cid not in seen:
                 seen.add(link.cid)
                 stack.append(link.cid)
+        if len(stack) > WALK_PENDING_MAX:
+            raise MalformedContentError(f"{text(root)} has more links than blocks to follow")
         if len(seen) > DAG_BLOCKS_MAX:
             raise MalformedContentError(f"{text(root)} has more than {DAG_BLOCKS_MAX} blocks")

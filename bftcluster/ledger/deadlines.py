@@ -26,6 +26,11 @@ def parse_deadline(key: bytes) -> tuple[int, bytes]:
     return key[TIME_SIZE_BYTES], key[TIME_SIZE_BYTES + 1 :]
 
 
+def time_of(key: bytes) -> int:
+    """Return when it happens, in unix milliseconds."""
+    return int.from_bytes(key[:TIME_SIZE_BYTES], "big")
+
+
 def end_of(now_ms: int) -> bytes:
     """Return the first key that is not due: what is due at ``now_ms`` sorts before it."""
     return (now_ms + 1).to_bytes(TIME_SIZE_BYTES, "big")

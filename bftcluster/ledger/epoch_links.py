@@ -2,7 +2,8 @@
 
 A link from one epoch to the next is a checkpoint certificate of the old voters, the row of their
 state that names the new ones, and the proof that it is in it. Links are made while an epoch ends,
-kept for ever, and followed from the last epoch that is known.
+by those who stand there; whoever goes past it otherwise asks for them. They are kept for ever,
+without a gap from the genesis on, and followed from the last epoch that is known.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster import codec
-from bftcluster.errors import RemoteProtocolError
+from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.members import epoch_key, read_epoch
 from bftcluster.ledger.proofs import Proof, proves
@@ -20,6 +21,7 @@ from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
     FRAME_SIZE_MAX_BYTES,
+    PEERS_MAX,
     PROOF_SIZE_MAX_BYTES,
 )
 from bftcluster.membership import Membership
@@ -89,6 +91,13 @@ def links_after(store: Source, after: Epoch) -> list[bytes]:
     return [link for number, (key, link) in consecutive if key == epoch_key(Epoch(number))]
 
 
+def last_linked(store: Source, known: Membership) -> Membership:
+    """Return the last epoch that the links in ``store`` lead to from ``known`` without a gap."""
+    while links := links_after(store, known.epoch):
+        known = read_epoch(EpochLink.from_bytes(links[-1]).row).membership
+    return known
+
+
 def links_frame(links: Sequence[bytes]) -> bytes:
     """Return the answer: consecutive links, encoded, as many as fit."""
     fitting: list[bytes] = []
@@ -128,7 +137,27 @@ def follow(
         key = epoch_key(Epoch(known.epoch + 1))
         if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
             raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
-        start = read_epoch(link.row)
+        start = _read_row(link.row)
+        if certificate.seq >= start.first:
+            raise RemoteProtocolError(f"epoch {known.epoch + 1} had begun by then")
         starts.append(start)
         known = start.membership
     return starts
+
+
+def _read_row(row: bytes) -> EpochStart:
+    """Return the epoch in a row of others, who may all have been liars.
+
+    Raises:
+        MalformedMessageError: It is none.
+    """
+    value = codec.decode(row, size_max_bytes=PROOF_SIZE_MAX_BYTES)
+    first, epoch, replicas, barred = shapes.array(value, 4, "an epoch")
+    voters = [shapes.replica(each) for each in shapes.items(replicas, PEERS_MAX, "voters")]
+    passed_over = [shapes.replica(each) for each in shapes.items(barred, PEERS_MAX, "barred")]
+    is_good = bool(voters) and len(set(voters)) == len(voters)
+    is_good = is_good and set(passed_over) <= set(voters)
+    if not is_good or len(passed_over) > (len(voters) - 1) // 3:
+        raise MalformedMessageError("no membership")
+    membership = Membership(shapes.epoch(epoch), tuple(voters), frozenset(passed_over))
+    return EpochStart(shapes.seq(first), membership)

@@ -1,15 +1,24 @@
-"""Learning who votes now from peers that show certificates of epochs unknown to us.
+"""Learning who votes now, from peers that speak of epochs unknown to us.
 
-Sans-IO: whom to ask and when, and what an answer proves.
+Sans-IO: whom to ask and when, and what an answer proves. What is asked for is what our own links
+lack, so that we can prove to others whatever we know: also an epoch that we went past by log
+entries or with a fetched state.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import ClusterId, Epoch, PeerId
-from bftcluster.ledger.epoch_links import EpochLink, fetch_frame, follow, read_links
+from bftcluster.ledger.epoch_links import (
+    EpochLink,
+    fetch_frame,
+    follow,
+    last_linked,
+    read_links,
+)
 from bftcluster.ledger.members import epoch_key
 from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.transferring import Source
 from bftcluster.limits import EPOCH_SOURCES_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
@@ -50,9 +59,21 @@ class Learned:
 class EpochLearning:
     """Who was asked, who owes an answer, and who is left alone."""
 
-    def __init__(self, cluster_id: ClusterId, verifier: Verifier) -> None:
+    def __init__(
+        self, cluster_id: ClusterId, verifier: Verifier, *, genesis: Membership, own: Source
+    ) -> None:
+        """Begin.
+
+        Args:
+            cluster_id: Of the cluster.
+            verifier: Checks certificates.
+            genesis: Who voted first.
+            own: Our ledger, where the links are.
+        """
         self._cluster_id = cluster_id
         self._verifier = verifier
+        self._linked = genesis
+        self._own = own
         self._asked: dict[PeerId, Epoch] = {}
         """Who owes an answer, and from which epoch on."""
         self._paused_ms: dict[PeerId, int] = {}
@@ -60,8 +81,18 @@ class EpochLearning:
         self._answers: dict[PeerId, Answer] = {}
         """Those that were not looked at yet."""
 
-    def ask(self, peer: PeerId, latest: Membership, now_ms: int) -> bytes | None:
-        """Return the frame that asks ``peer`` who votes behind the last epoch that we know of.
+    @property
+    def linked(self) -> Membership:
+        """The last epoch that our links lead to from the genesis."""
+        self._linked = last_linked(self._own, self._linked)
+        return self._linked
+
+    def lacks_links(self, epoch: Epoch) -> bool:
+        """Return whether our links do not lead to ``epoch``, in which we are."""
+        return self._linked.epoch < epoch and self.linked.epoch < epoch
+
+    def ask(self, peer: PeerId, now_ms: int) -> bytes | None:
+        """Return the frame that asks ``peer`` for the links behind those that we have.
 
         Anybody can make us ask it, so each is asked in peace from the others, and not often.
         """
@@ -70,8 +101,9 @@ class EpochLearning:
         if peer in self._paused_ms or len(self._asked) + len(self._answers) >= EPOCH_SOURCES_MAX:
             return None
         self._paused_ms[peer] = now_ms + ASK_AGAIN_MS
-        self._asked[peer] = latest.epoch
-        return fetch_frame(latest.epoch)
+        after = self.linked.epoch
+        self._asked[peer] = after
+        return fetch_frame(after)
 
     def on_frame(self, peer: PeerId, frame: bytes) -> bool:
         """Take the answer of a peer; return whether it was asked."""
@@ -84,16 +116,17 @@ class EpochLearning:
         """Return an answer to look at, the first that came."""
         return self._answers.pop(next(iter(self._answers))) if self._answers else None
 
-    def look_at(self, answer: Answer, latest: Membership) -> Learned:
+    def look_at(self, answer: Answer) -> Learned:
         """Return what is new in an answer: others may have told us some of it meanwhile.
 
-        Changes nothing, so it may run beside everything else.
+        May run beside everything else.
 
         Raises:
             ClusterError: It proves nothing.
         """
-        links = tuple(read_links(answer.frame)[latest.epoch - answer.asked :])
-        starts = follow(links, latest, self._cluster_id, self._verifier)
+        linked = self.linked
+        links = tuple(read_links(answer.frame)[linked.epoch - answer.asked :])
+        starts = follow(links, linked, self._cluster_id, self._verifier)
         return Learned(tuple(starts), links)
 
     def on_lie(self, peer: PeerId, now_ms: int) -> None:

@@ -19,6 +19,7 @@ from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
+from bftcluster.ledger.sweeping import due_ms
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.ledger.wanting import Wanting
 from bftcluster.membership import Membership
@@ -99,6 +100,11 @@ class Ledger:
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
         return self._state.wants_batches
+
+    @property
+    def due_ms(self) -> int | None:
+        """From which time of a batch on something expires next, if anything will."""
+        return due_ms(self._state, self.head.next_sweep_ms)
 
     def keep_earlier(self, keeps: bool) -> None:
         """Keep the states of some checkpoints before the last one from now on, or no longer.

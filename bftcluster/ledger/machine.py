@@ -33,7 +33,7 @@ from bftcluster.ledger.requests import (
 )
 from bftcluster.ledger.spaces import Key, Space
 from bftcluster.ledger.state import State
-from bftcluster.ledger.sweeping import sweep
+from bftcluster.ledger.sweeping import due_ms, sweep
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 from bftcluster.ledger.voting import approve, close_if_open, propose, reject
 from bftcluster.limits import TIME_MAX_MS
@@ -63,6 +63,8 @@ class Applied:
     """In the order they came about; what expired comes first."""
     next_membership: Membership | None = None
     """Who votes in the next epoch, if this batch ended a checkpoint interval and names it."""
+    due_ms: int | None = None
+    """From which time of a batch on something expires next, if anything will."""
     wants_batches: bool = False
     """Whether members wait for their epoch, or pins of a removed peer for other holders."""
 
@@ -107,6 +109,7 @@ def apply(
         outcomes=outcomes,
         effects=tuple(execution.effects),
         next_membership=named,
+        due_ms=due_ms(state, next_sweep_ms),
         wants_batches=state.wants_batches,
     )
 

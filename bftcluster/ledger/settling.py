@@ -40,10 +40,14 @@ def settle(
         stable: The last stable checkpoint.
         log_kept_seqs: Log entries kept before it; ``None`` keeps all.
     """
-    if stable is not None:
-        link = ledger.epoch_link(stable)
-        if link:
-            store.flush(link, (), ledger.head.seq)
-        if log_kept_seqs is not None:
-            store.prune_log(Seq(stable.seq + 1 - log_kept_seqs))
+    keep_link(ledger, store, stable)
+    if stable is not None and log_kept_seqs is not None:
+        store.prune_log(Seq(stable.seq + 1 - log_kept_seqs))
     store.sync()
+
+
+def keep_link(ledger: Ledger, store: Store, stable: CheckpointCertificate | None) -> None:
+    """Store the link between two epochs, if we stand where one can be made."""
+    link = {} if stable is None else ledger.epoch_link(stable)
+    if link:
+        store.flush(link, (), ledger.head.seq)

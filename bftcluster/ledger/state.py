@@ -54,6 +54,7 @@ MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
 _SHARE_PREFIX: Final = b"share/"
 _PAGE: Final = 1000
+_DEADLINES_PAGE: Final = 16
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
 """What a decoded proposal takes beside its intent's bytes, roughly."""
 _COPIES: Final = 5
@@ -84,6 +85,8 @@ class State:
         """Removed peers whose pins are being given to others."""
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
+        self._earliest: bytes | None = None
+        self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         for _, value in self.scan(Space.PEER):
             self._remember_peer(peer_record(value))
@@ -125,6 +128,8 @@ class State:
         """Set the row's value; ``None`` deletes it."""
         self._rows[space][key] = value
         self._dirty[space][key] = value
+        if space is Space.DEADLINE:
+            self._note_deadline(key, is_there=value is not None)
 
     def first(self, space: Space, before: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows with ``key < before``, ascending."""
@@ -133,6 +138,32 @@ class State:
         stored = takewhile(lambda row: row[0] < before, self.scan(space))
         found += islice((row for row in stored if row[0] not in changed), limit)
         return sorted(found)[:limit]
+
+    @property
+    def earliest_deadline(self) -> bytes | None:
+        """Return the key of what happens next, if anything will."""
+        if not self._is_earliest_known:
+            self._earliest = self._find_earliest()
+            self._is_earliest_known = True
+        return self._earliest
+
+    def _note_deadline(self, key: bytes, *, is_there: bool) -> None:
+        if not is_there:
+            self._is_earliest_known = self._is_earliest_known and key != self._earliest
+        elif self._earliest is None or key < self._earliest:
+            self._earliest = key
+
+    def _find_earliest(self) -> bytes | None:
+        changed = self._rows[Space.DEADLINE]
+        found = [key for key, value in changed.items() if value is not None]
+        after = b""
+        while page := self._store.iterate(Space.DEADLINE, after, _DEADLINES_PAGE):
+            stored = [key for key, _ in page if key not in changed]
+            if stored:
+                found.append(stored[0])
+                break
+            after = page[-1][0]
+        return min(found, default=None)
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows behind ``key``, ascending."""

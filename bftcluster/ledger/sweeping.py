@@ -1,11 +1,12 @@
 """Removes what has expired: used intents, proposals, pins. The same rows on all replicas."""
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.deadlines import PIN_KIND, end_of, parse_deadline
+from bftcluster.ledger.deadlines import PIN_KIND, end_of, parse_deadline, time_of
 from bftcluster.ledger.execution import Execution
 from bftcluster.ledger.pinning import drop_pin
 from bftcluster.ledger.records import pin_record
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import State
 from bftcluster.ledger.voting import forget
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
 
@@ -22,6 +23,15 @@ def sweep(execution: Execution) -> int:
     if SWEEP_ROWS_MAX in (len(nonces), len(due)):
         return execution.now_ms
     return execution.now_ms + SWEEP_INTERVAL_MS
+
+
+def due_ms(state: State, next_sweep_ms: int) -> int | None:
+    """Return from which time of a batch on something expires, if anything will.
+
+    Used intents are not among it: nothing changes when they are forgotten.
+    """
+    earliest = state.earliest_deadline
+    return None if earliest is None else max(time_of(earliest), next_sweep_ms)
 
 
 def _expire(execution: Execution, deadline: bytes) -> None:

@@ -11,6 +11,7 @@ from bftcluster.ledger.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Workers
 from bftcluster.signing.envelope import Signer
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
@@ -34,6 +35,7 @@ class Announcer:
         gateway: Gateway,
         space: Callable[[], tuple[int, int]],
         recorded: Callable[[], int],
+        workers: Workers,
     ) -> None:
         """Prepare.
 
@@ -48,6 +50,7 @@ class Announcer:
             gateway: Where requests go.
             space: Returns bytes lent and bytes still free.
             recorded: Returns the counter that the cluster has heard last.
+            workers: Ask for the space.
         """
         self._signer = signer
         self._cluster_id = cluster_id
@@ -58,6 +61,7 @@ class Announcer:
         self._gateway = gateway
         self._space = space
         self._recorded = recorded
+        self._workers = workers
         self._counter = 0
 
     async def run(self, *, interval_s: float) -> NoReturn:
@@ -67,7 +71,7 @@ class Announcer:
             if addresses is None:
                 await trio.sleep(POLL_S)
                 continue
-            capacity_bytes, free_bytes = await trio.to_thread.run_sync(self._space)
+            capacity_bytes, free_bytes = await self._workers.run(self._space)
             request = join(
                 self._signer,
                 cluster_id=self._cluster_id,
@@ -88,7 +92,7 @@ class Announcer:
 
     async def report(self, entries: tuple[ReportEntry, ...]) -> bool:
         """Order a signed report about what we hold; return whether it was taken in time."""
-        _, free_bytes = await trio.to_thread.run_sync(self._space)
+        _, free_bytes = await self._workers.run(self._space)
         request = report(
             self._signer,
             cluster_id=self._cluster_id,

@@ -5,11 +5,10 @@ into the inbox, the replica orders them, the executor turns them into state, and
 what the state asks.
 """
 
-import signal
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -18,7 +17,7 @@ from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.outcomes import Effect
@@ -44,9 +43,11 @@ from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
+from bftcluster.node.signals import watch_signals
 from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
+from bftcluster.node.threads import Threads
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.tuning import tune_process
 from bftcluster.node.uploads import Uploads
@@ -75,7 +76,7 @@ def run_peer(directory: Path) -> None:
     Raises:
         ClusterError: It cannot start, or cannot go on.
     """
-    assert_enabled()
+    require_assertions()
     config = Config.load(directory)
     configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
     while _run_once(config):
@@ -94,33 +95,33 @@ def _run_once(config: Config) -> bool:
         return peer.has_new_state
 
 
-def assert_enabled() -> None:
-    """Refuse to run under ``python -O``: assertions guard the protocol in production."""
-    try:
-        assert False, "assertions are on"  # noqa: B011, PT015 - this is what is being asked
-    except AssertionError:
-        return
-    raise RuntimeError("bftcluster must not run with assertions off (python -O)")
-
-
 class Peer:
     """The loops of one process and the wires between them."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._clock = SystemClock()
+        threads = self._threads = Threads()
         self._inbox: Inbox[Event] = Inbox(external_max=INBOX_EVENTS_MAX)
         self._contacts = Contacts(
-            me=parts.me, reader=parts.store.reader, configured=parts.config.addresses()
+            me=parts.me,
+            reader=parts.store.reader,
+            configured=parts.config.addresses(),
+            workers=threads.upkeep,
         )
-        self._pinset = Pinset(parts.store.reader)
+        reader = parts.store.reader
+        self._pinset = Pinset(reader, workers=threads.upkeep, lists=threads.upkeep)
+        self._shown_pinset = Pinset(reader, workers=threads.rest, lists=threads.lists)
+        """What clients of the API ask: nothing of ours waits behind them."""
         self._log_budget = LogBudget.of(parts, self._clock)
         self._gateway = Gateway(
             inbox=self._inbox, verifier=parts.verifier, closed=self._log_budget.problem
         )
         self._network = self._make_network()
         self._exchange = Exchange(
-            store=parts.blocks, send=partial(self._network_send, StreamClass.BLOCKS)
+            store=parts.blocks,
+            send=partial(self._network_send, StreamClass.BLOCKS),
+            offload=threads.blocks.run,
         )
         self._uploads = Uploads(parts.config.directory)
         self._announcer = self._make_announcer()
@@ -132,18 +133,12 @@ class Peer:
             report=self._inbox.put_nowait,
             carry_out=self._carry_out,
             log_kept_seqs=parts.config.log_kept_seqs(parts.genesis.checkpoint_interval),
+            workers=threads.consensus,
         )
         self.has_new_state = False
         """Whether to open again on a state that was fetched."""
         self._stop = trio.Event()
-        self._giver, self._taker = self._make_transfer()
-        self._learner = EpochLearner(
-            cluster_id=parts.genesis.cluster_id,
-            latest=lambda: parts.replica.latest_membership,
-            send=self._send_sync,
-            keep=self._executor.keep,
-            tell=self._inbox.put_nowait,
-        )
+        self._giver, self._taker, self._learner = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._prosecutor = Prosecutor(self._gateway, evidence.kept())
         self._replica_loop = ReplicaLoop(
@@ -159,6 +154,7 @@ class Peer:
             sync_ledger=self._executor.sync,
             evidence=evidence,
             accuse=self._prosecutor.accuse,
+            workers=threads.consensus,
         )
         self._service = self._make_service()
         self._nursery: trio.Nursery | None = None
@@ -168,7 +164,7 @@ class Peer:
         stop = self._stop
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(_watch_signals, stop)
+            await nursery.start(watch_signals, stop)
             await nursery.start(self._network.run)
             await nursery.start(self._exchange.run)
             nursery.start_soon(self._replica_loop.run)
@@ -212,6 +208,7 @@ class Peer:
             gateway=self._gateway,
             space=self._space,
             recorded=self._recorded_counter,
+            workers=self._threads.upkeep,
         )
 
     def _make_tracker(self) -> TrackerLoop:
@@ -230,9 +227,10 @@ class Peer:
             clock=self._clock,
             connected=self._connected,
             uploads=self._uploads,
+            workers=self._threads.blocks,
         )
 
-    def _make_transfer(self) -> tuple[StateGiver, StateTaker]:
+    def _make_transfer(self) -> tuple[StateGiver, StateTaker, EpochLearner]:
         parts = self._parts
 
         def on_whole() -> None:
@@ -245,6 +243,7 @@ class Peer:
             stable=lambda: self._replica_loop.stable,
             keep_earlier=parts.ledger.keep_earlier,
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
+            workers=self._threads.upkeep,
         )
         taker = StateTaker(
             stage=parts.store.stage,
@@ -252,35 +251,49 @@ class Peer:
             send=self._send_sync,
             clock=self._clock,
             on_whole=on_whole,
+            workers=self._threads.upkeep,
         )
-        return giver, taker
+        learner = EpochLearner(
+            cluster_id=parts.genesis.cluster_id,
+            genesis=parts.genesis.membership(),
+            own=parts.store.reader,
+            epoch=lambda: parts.replica.membership.epoch,
+            connected=self._connected,
+            send=self._send_sync,
+            keep=self._executor.keep,
+            tell=self._inbox.put_nowait,
+            workers=self._threads.upkeep,
+        )
+        return giver, taker, learner
 
     def _make_service(self) -> NodeService:
         parts = self._parts
         proposer = Proposer(
             key=Proposer.load_key(parts.config),
             cluster_id=parts.genesis.cluster_id,
-            pinset=self._pinset,
+            pinset=self._shown_pinset,
             gateway=self._gateway,
             clock=self._clock,
         )
         content = Content(
             blocks=parts.blocks,
             exchange=self._exchange,
-            pinset=self._pinset,
+            pinset=self._shown_pinset,
             proposer=proposer,
             uploads=self._uploads,
             clock=self._clock,
             connected=self._connected,
+            threads=self._threads,
         )
         return NodeService(
             parts=parts,
-            pinset=self._pinset,
+            pinset=self._shown_pinset,
             standing=Standing(
                 parts=parts,
                 contacts=self._contacts,
                 network=self._network,
                 clock=self._clock,
+                workers=self._threads.rest,
                 log_budget=self._log_budget,
             ),
             gateway=self._gateway,
@@ -288,6 +301,7 @@ class Peer:
             content=content,
             proposer=proposer,
             clock=self._clock,
+            workers=self._threads.rest,
         )
 
     def _make_network(self) -> Network:
@@ -351,15 +365,16 @@ class Peer:
     async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self._network.send(peer, stream_class, frame)
 
-    def _send_all(self, outbounds: Sequence[Outbound]) -> None:
-        everybody = self._contacts.peers
+    def _send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
+        all_voters = [PeerId(voter) for voter in voters]
+
+        def targets(outbound: Outbound) -> Sequence[PeerId]:
+            if outbound.to is not None:
+                return (PeerId(outbound.to),)
+            return self._contacts.peers if outbound.beyond_voters else all_voters
+
         self._network.send_all(
-            (
-                everybody if outbound.to is None else (PeerId(outbound.to),),
-                _LANES[outbound.lane],
-                outbound.frame,
-            )
-            for outbound in outbounds
+            (targets(outbound), _LANES[outbound.lane], outbound.frame) for outbound in outbounds
         )
 
     def _read_log(self, request: LogReadRequest) -> None:
@@ -376,18 +391,6 @@ class Peer:
     def _space(self) -> tuple[int, int]:
         stat = self._parts.blocks.stat()
         return stat.quota_bytes, stat.free_bytes
-
-
-async def _watch_signals(
-    stop: trio.Event,
-    task_status: Any = trio.TASK_STATUS_IGNORED,  # noqa: ANN401 - stubs without TaskStatus
-) -> None:
-    """Set ``stop`` at the first SIGINT or SIGTERM; a second one kills as usual."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            stop.set()
-            return
 
 
 def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:

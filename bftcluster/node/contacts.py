@@ -12,6 +12,7 @@ from bftcluster.ledger.records import PeerRecord, peer_record
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import CHANGES_KEY
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -29,7 +30,9 @@ _log = log_for("node")
 class Contacts:
     """Follows the ledger's peers, and tells the network."""
 
-    def __init__(self, *, me: PeerId, reader: LedgerReader, configured: Addresses) -> None:
+    def __init__(
+        self, *, me: PeerId, reader: LedgerReader, configured: Addresses, workers: Workers
+    ) -> None:
         """Read who is admitted now; blocks.
 
         Args:
@@ -37,10 +40,12 @@ class Contacts:
             reader: Of the ledger.
             configured: Addresses that the operator set: they count instead of announced ones. While
                 this peer is not admitted as far as it knows, it follows these peers as well.
+            workers: Read the ledger.
         """
         self._me = me
         self._reader = reader
         self._configured = configured
+        self._workers = workers
         self._until_s: dict[PeerId, float] = {}
         """When the grace of peers that were removed just now ends, in trio's time."""
         self._gone: dict[PeerId, Sequence[str]] = {}
@@ -79,7 +84,7 @@ class Contacts:
                 await self._changed.wait()
             self._changed = trio.Event()
             before = self.records
-            await trio.to_thread.run_sync(self._read)
+            await self._workers.run(self._read)
             self._say_goodbye(before)
             allowed = self.allowed()
             if allowed != told:

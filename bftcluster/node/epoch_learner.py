@@ -1,16 +1,18 @@
-"""Learns who votes now from peers that show certificates of epochs unknown to us."""
+"""Learns who votes now from peers that speak of epochs unknown to us, and keeps the proofs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import trio
 
 from bftcluster.errors import ClusterError
-from bftcluster.ids import ClusterId, PeerId, ReplicaId
-from bftcluster.ledger.learning import Answer, EpochLearning
+from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
+from bftcluster.ledger.learning import ASK_AGAIN_MS, Answer, EpochLearning
 from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.transferring import Source
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 
@@ -24,22 +26,42 @@ class EpochLearner:
         self,
         *,
         cluster_id: ClusterId,
-        latest: Callable[[], Membership],
+        genesis: Membership,
+        own: Source,
+        epoch: Callable[[], Epoch],
+        connected: Callable[[], Sequence[PeerId]],
         send: Callable[[PeerId, bytes], object],
         keep: Callable[[Delta], Awaitable[None]],
         tell: Callable[[EpochsLearned], None],
+        workers: Workers,
     ) -> None:
-        self._learning = EpochLearning(cluster_id, Ed25519Verifier())
-        self._latest = latest
+        """Begin.
+
+        Args:
+            cluster_id: Of the cluster.
+            genesis: Who voted first.
+            own: Our ledger.
+            epoch: Returns the epoch that we are in.
+            connected: Returns who could be asked.
+            send: Sends a frame.
+            keep: Stores rows.
+            tell: Tells the replica.
+            workers: The threads that verify.
+        """
+        self._learning = EpochLearning(cluster_id, Ed25519Verifier(), genesis=genesis, own=own)
+        self._epoch = epoch
+        self._connected = connected
+        self._turn = 0
         self._send = send
         self._keep = keep
         self._tell = tell
+        self._workers = workers
         self._arrived = trio.Event()
 
     def ask(self, source: ReplicaId) -> None:
-        """Ask a peer who votes behind the last epoch that we know of, unless it was asked."""
+        """Ask a peer who votes behind the last epoch that we can prove, unless it was asked."""
         peer = PeerId(source)
-        frame = self._learning.ask(peer, self._latest(), _now_ms())
+        frame = self._learning.ask(peer, _now_ms())
         if frame is not None:
             self._send(peer, frame)
 
@@ -49,17 +71,26 @@ class EpochLearner:
             self._arrived.set()
 
     async def run(self) -> NoReturn:
-        """Look at answers until cancelled."""
+        """Look at answers until cancelled; ask for what our links lack, one peer after another."""
         while True:
-            await self._arrived.wait()
+            with trio.move_on_after(ASK_AGAIN_MS / 1000) as patience:
+                await self._arrived.wait()
             self._arrived = trio.Event()
+            if patience.cancelled_caught:
+                self._ask_for_missing()
             while (answer := self._learning.next_answer()) is not None:
                 await self._look_at(answer)
+
+    def _ask_for_missing(self) -> None:
+        peers = self._connected()
+        if peers and self._learning.lacks_links(self._epoch()):
+            self._turn += 1
+            self.ask(ReplicaId(peers[self._turn % len(peers)]))
 
     async def _look_at(self, answer: Answer) -> None:
         look_at = self._learning.look_at
         try:
-            learned = await trio.to_thread.run_sync(look_at, answer, self._latest())
+            learned = await self._workers.run(look_at, answer)
         except ClusterError as exc:
             self._learning.on_lie(answer.peer, _now_ms())
             who = answer.peer.hex()[:8]

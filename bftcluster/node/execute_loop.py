@@ -20,6 +20,7 @@ from bftcluster.ledger.spaces import Delta
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
 
 BATCHES_PER_TURN_MAX: Final = 32
@@ -39,6 +40,7 @@ class ExecuteLoop:
         report: Callable[[Executed], None],
         carry_out: Callable[[Sequence[Effect]], None],
         log_kept_seqs: int | None,
+        workers: Workers,
     ) -> None:
         """Begin where the ledger is.
 
@@ -49,6 +51,7 @@ class ExecuteLoop:
             report: Tells the replica.
             carry_out: Takes the effects.
             log_kept_seqs: Log entries kept before a stable checkpoint; ``None`` keeps all.
+            workers: Do what takes long.
         """
         self._ledger = ledger
         self._store = store
@@ -56,10 +59,11 @@ class ExecuteLoop:
         self._report = report
         self._carry_out = carry_out
         self._log_kept_seqs = log_kept_seqs
+        self._workers = workers
         self._decided: deque[Decided] = deque()
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
-        self._executing = InPlace()
+        self._executing = InPlace(workers)
 
     def decide(self, decided: Decided) -> None:
         """Queue a batch. The replica's window bounds how many wait."""
@@ -73,12 +77,12 @@ class ExecuteLoop:
             stable: The last stable checkpoint.
         """
         async with self._store_lock:
-            await trio.to_thread.run_sync(self._settle, stable)
+            await self._workers.run(self._settle, stable)
 
     async def keep(self, delta: Delta) -> None:
         """Store rows that are no part of the state."""
         async with self._store_lock:
-            await trio.to_thread.run_sync(self._store.flush, delta, (), self._ledger.head.seq)
+            await self._workers.run(self._store.flush, delta, (), self._ledger.head.seq)
 
     def _settle(self, stable: CheckpointCertificate | None) -> None:
         settle(self._ledger, self._store, stable, log_kept_seqs=self._log_kept_seqs)
@@ -103,7 +107,7 @@ class ExecuteLoop:
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
             root = executed.roots.get(batch.seq)
-            self._report(Executed(batch.seq, root, named, applied.wants_batches))
+            self._report(Executed(batch.seq, root, named, applied.wants_batches, applied.due_ms))
             if self._gateway.is_awaited:
                 self._gateway.resolve(_outcomes(batch, applied.outcomes))
             self._carry_out(applied.effects)

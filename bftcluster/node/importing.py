@@ -1,8 +1,9 @@
 """Turns an upload into a DAG in the block store: hashing and disk in threads, sockets outside."""
 
+import contextlib
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import BinaryIO, Self
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Self
 
 import trio
 
@@ -15,6 +16,7 @@ from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
 from bftcluster.limits import SYMLINK_TARGET_SIZE_MAX_BYTES
+from bftcluster.node.threads import Workers
 
 _PIECE_SIZE_BYTES = 2 << 20
 """Hashed and handed on per visit to a thread: large enough that the visit costs nothing."""
@@ -23,17 +25,21 @@ _PIECE_SIZE_BYTES = 2 << 20
 class Importer:
     """One upload. Leave without ``pin``, and nothing of it stays in the store."""
 
-    def __init__(self, store: BlockStore, layout: Layout) -> None:
-        self._adder = Adder(store, layout=layout, progress=self._note)
+    _adder: Adder
+
+    def __init__(self, store: BlockStore, layout: Layout, workers: Workers) -> None:
+        self._store = store
+        self._layout = layout
+        self._workers = workers
         self._built: list[tuple[str, Entry]] = []
 
     async def __aenter__(self) -> Self:
-        self._adder.__enter__()
+        self._adder = await self._workers.run(self._begin)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._adder.__exit__, None, None, None)
+            await self._workers.run(self._adder.__exit__, None, None, None)
 
     async def file(self, part: AddPart) -> AsyncGenerator[int | Entry, None]:
         """Take a file; yield after each piece how many bytes of it are in, then what it became."""
@@ -45,12 +51,12 @@ class Importer:
             pieces.append(chunk)
             waiting_bytes += len(chunk)
             if waiting_bytes >= _PIECE_SIZE_BYTES:
-                await trio.to_thread.run_sync(self._write_all, pieces)
+                await self._workers.run(self._write_all, pieces)
                 size_bytes += waiting_bytes
                 pieces, waiting_bytes = [], 0
                 yield size_bytes
-        await trio.to_thread.run_sync(self._write_all, pieces)
-        yield await trio.to_thread.run_sync(self._adder.end_file)
+        await self._workers.run(self._write_all, pieces)
+        yield await self._workers.run(self._adder.end_file)
 
     async def other(self, part: AddPart) -> None:
         """Take a directory or a symbolic link.
@@ -66,7 +72,7 @@ class Importer:
             target += chunk
             if len(target) > SYMLINK_TARGET_SIZE_MAX_BYTES:
                 raise UsageError(f"the symbolic link {part.path!r} is too long")
-        self._adder.add_symlink(part.path, target)
+        await self._workers.run(self._adder.add_symlink, part.path, target)
 
     async def build(self, *, wrap: bool) -> tuple[list[tuple[str, Entry]], Entry]:
         """Build the directories; return them, the root last, and the root.
@@ -75,7 +81,7 @@ class Importer:
             UsageError: Nothing was uploaded, or several things and no ``wrap``.
         """
         self._built.clear()
-        root = await trio.to_thread.run_sync(lambda: self._adder.build(wrap=wrap))
+        root = await self._workers.run(lambda: self._adder.build(wrap=wrap))
         return self._built, root
 
     async def pin(self, root: Entry) -> None:
@@ -84,7 +90,11 @@ class Importer:
         Raises:
             StoreFullError: It does not fit.
         """
-        await trio.to_thread.run_sync(self._adder.keep, root)
+        await self._workers.run(self._adder.keep, root)
+
+    def _begin(self) -> Adder:
+        """Wait for whoever writes to the store: in a thread."""
+        return Adder(self._store, layout=self._layout, progress=self._note).__enter__()
 
     def _write_all(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:
@@ -95,56 +105,120 @@ class Importer:
             self._built.append((event.path, event.entry))
 
 
-async def import_car_part(store: BlockStore, part: AddPart, keep: Callable[[Cid], None]) -> Cid:
+async def import_car_part(
+    store: BlockStore, part: AddPart, keep: Callable[[Cid], None], workers: Workers
+) -> Cid:
     """Bring an uploaded CAR into the store, and keep its root; all of it or nothing.
 
     Args:
         store: Where blocks go.
         part: The CAR.
         keep: Told of the root, in a worker thread, before the store lists it.
+        workers: Check and write what has arrived; they never wait for the client.
 
     Raises:
         MalformedContentError: Not a CAR with exactly one root, or damaged.
         BlockNotFoundError: It lacks a block of its root's DAG, and the store does too.
         StoreFullError: It does not fit.
     """
-    stream = io.BufferedReader(_SyncReader(part.content), _PIECE_SIZE_BYTES)
-    return await trio.to_thread.run_sync(_import_car, store, stream, keep)
+    car = await workers.run(_ArrivingCar, store)
+    try:
+        pieces: list[bytes] = []
+        waiting_bytes = 0
+        async for chunk in part.content:
+            pieces.append(chunk)
+            waiting_bytes += len(chunk)
+            if waiting_bytes >= _PIECE_SIZE_BYTES:
+                await workers.run(car.take, pieces)
+                pieces, waiting_bytes = [], 0
+        return await workers.run(car.finish, pieces, keep)
+    finally:
+        with trio.CancelScope(shield=True):
+            await workers.run(car.close)
 
 
-def _import_car(store: BlockStore, stream: BinaryIO, keep: Callable[[Cid], None]) -> Cid:
-    reader = CarReader(stream)
-    if len(reader.roots) != 1:
-        raise MalformedContentError(
-            f"a CAR with {len(reader.roots)} roots", hint="one root is pinned"
-        )
-    [root] = reader.roots
-    with Ingest(store) as ingest:
-        for block in reader:
-            ingest.put(block)
+class _ArrivingCar:
+    """A CAR of which more and more has arrived; its blocks are stored as they are complete."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self._arrived = _Arrived()
+        self._reader: CarReader | None = None
+        self._ingest = Ingest(store)
+
+    def take(self, pieces: Sequence[bytes]) -> None:
+        """Store what is complete with these pieces."""
+        self._arrived.add(pieces)
+        with contextlib.suppress(_TooEarlyError):
+            self._store_blocks()
+
+    def finish(self, pieces: Sequence[bytes], keep: Callable[[Cid], None]) -> Cid:
+        """Store the rest, and keep the root, which is returned."""
+        self._arrived.add(pieces)
+        self._arrived.is_all = True
+        [root] = self._store_blocks().roots
         keep(root)
-        ingest.pin(root)
-    return root
+        self._ingest.pin(root)
+        return root
+
+    def close(self) -> None:
+        """Drop what no root holds."""
+        self._ingest.__exit__(None, None, None)
+
+    def _store_blocks(self) -> CarReader:
+        reader = self._reader = self._reader or self._read_head()
+        self._arrived.advance()
+        while (block := next(iter(reader), None)) is not None:
+            self._ingest.put(block)
+            self._arrived.advance()
+        return reader
+
+    def _read_head(self) -> CarReader:
+        reader = CarReader(self._arrived)
+        if len(reader.roots) != 1:
+            raise MalformedContentError(
+                f"a CAR with {len(reader.roots)} roots", hint="one root is pinned"
+            )
+        return reader
 
 
-class _SyncReader(io.RawIOBase):
-    """Lets a worker thread read what arrives on the event loop."""
+class _TooEarlyError(Exception):
+    """Not all that was asked for has arrived; ask again when more has."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+
+class _Arrived(io.BytesIO):
+    """What has arrived of a stream, read in sections: one that is not complete is read again."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self._chunks = chunks
-        self._rest = b""
+        self.is_all = False
+        self._section = 0
+        """Where the section begins that is being read."""
 
-    def readable(self) -> bool:
-        return True
+    def add(self, pieces: Sequence[bytes]) -> None:
+        """Take more, in place of the sections that were read."""
+        self.seek(self._section)
+        rest = self.read_now()
+        self.seek(0)
+        self.truncate()
+        self.writelines((rest, *pieces))
+        self._section = 0
+        self.seek(0)
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if not self._rest:
-            self._rest = trio.from_thread.run(self._next)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
+    def advance(self) -> None:
+        """Let a section begin here."""
+        self._section = self.tell()
 
-    async def _next(self) -> bytes:
-        return await anext(self._chunks, b"")
+    def read_now(self) -> bytes:
+        """Return everything behind the position."""
+        return super().read()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` bytes; fewer only at the end of the stream.
+
+        Raises:
+            _TooEarlyError: They have not arrived.
+        """
+        data = super().read(size)
+        if not self.is_all and size is not None and len(data) < size:
+            raise _TooEarlyError
+        return data

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 
 import trio
 
+from bftcluster.node.threads import Workers
+
 T = TypeVar("T")
 
 QUICK_S: Final = 0.002
@@ -22,7 +24,8 @@ _FADE: Final = 0.9
 class InPlace:
     """Runs one kind of blocking work, one piece at a time."""
 
-    def __init__(self, now_s: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, workers: Workers, now_s: Callable[[], float] = time.perf_counter) -> None:
+        self._workers = workers
         self._now_s = now_s
         self._slowest_s = QUICK_S
         """How long a piece of work took at worst, as far as remembered. The first one is tried
@@ -33,7 +36,7 @@ class InPlace:
         if self._slowest_s < QUICK_S:
             return self._timed(work, *args)
         with trio.CancelScope(shield=True):
-            return await trio.to_thread.run_sync(self._timed, work, *args)
+            return await self._workers.run(self._timed, work, *args)
 
     def _timed(self, work: Callable[..., T], *args: object) -> T:
         start_s = self._now_s()

@@ -9,19 +9,20 @@ from typing import Final
 
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
-from bftcluster.node.identity import load_identity
+from bftcluster.node.identity import is_unused, load_identity, note_use
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
-from bftcluster.pbft import Recovered, Replica, Settings
+from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_requests
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
 from bftcluster.storage.ledger_store import LedgerStore
@@ -90,7 +91,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.sync()
             _log.info("installed the state that was fetched", seq=installed)
         is_new = store.first(Space.META) is None
-        wal, records = _open_wal(config, genesis, me, is_new=is_new)
+        wal, records = _open_wal(config, genesis, key)
         stack.callback(wal.close)
         if is_new:
             store.flush(genesis_delta(genesis), [], Seq(0))
@@ -124,6 +125,8 @@ def open_parts(config: Config) -> Iterator[Parts]:
                     checkpoint=None if checkpoint is None else checkpoint[1],
                     epochs=ledger.epochs,
                     wants_batches=ledger.wants_batches,
+                    due_ms=ledger.due_ms,
+                    decided=_decided(store),
                 ),
             ),
             blocks=blocks,
@@ -167,21 +170,29 @@ def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:
     return config.peer.name or peer_id_text(me)[-8:]
 
 
-def _open_wal(
-    config: Config, genesis: Genesis, me: PeerId, *, is_new: bool
-) -> tuple[Wal, tuple[bytes, ...]]:
-    """Return the log of votes and what it holds; only a peer that is new starts an empty one."""
+def _open_wal(config: Config, genesis: Genesis, key: SigningKey) -> tuple[Wal, tuple[bytes, ...]]:
+    """Return the log of votes and what it holds: nothing if what the key has signed is lost."""
+    me, identity = PeerId(key.public_key), config.path(config.peer.identity)
     disk: Disk = PosixDisk(config.path(config.storage.wal))
     if not config.storage.fsync:
         _log.warning("votes are not synced to the disk: a power cut can make this replica lie")
         disk = UnsyncedDisk(disk)
     nonce = secrets.token_bytes(_NONCE_SIZE_BYTES)
-    if is_new and not disk.exists(WAL_NAME):
-        return Wal.create(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce), ()
-    wal, recovery = Wal.open(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce)
-    if recovery.cut_size_bytes:
-        _log.warning("cut off a torn last append", size_bytes=recovery.cut_size_bytes)
-    return wal, recovery.records
+    if disk.exists(WAL_NAME):
+        wal, recovery = Wal.open(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce)
+        records = recovery.records
+        if recovery.cut_size_bytes:
+            _log.warning("cut off a torn last append", size_bytes=recovery.cut_size_bytes)
+    else:
+        wal, records = Wal.create(disk, cluster=genesis.cluster_id, peer=me, nonce=nonce), ()
+    if not records and is_unused(identity, key):
+        records = birth_records(genesis.cluster_id, ReplicaId(me))
+        wal.append(records)
+    if records:
+        note_use(identity)
+    else:
+        _log.warning("there is no log of votes: what this key has signed is lost")
+    return wal, records
 
 
 def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
@@ -190,6 +201,17 @@ def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
     frame_log = FrameLog(config.path(config.log.frames), SystemClock())
     stack.callback(frame_log.close)
     return frame_log
+
+
+def _decided(store: LedgerStore) -> tuple[Digest, ...]:
+    """Return the names of the requests that were decided last, as far as the log is kept."""
+    reader, position = store.reader, store.position()
+    first = max(reader.log_begins(), Seq(position - DECIDED_SEQS_REMEMBERED + 1))
+    names: list[Digest] = []
+    while entries := reader.log(first, DECIDED_SEQS_REMEMBERED):
+        names += decided_requests(entries)
+        first = Seq(first + len(entries))
+    return tuple(names)
 
 
 def _settings(config: Config, genesis: Genesis) -> Settings:

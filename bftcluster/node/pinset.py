@@ -20,6 +20,7 @@ from bftcluster.ledger.records import (
 )
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import POLICY_KEY
+from bftcluster.node.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -30,8 +31,17 @@ _PEERS_AGE_MAX_S: Final = 1.0
 class Pinset:
     """The pinset, its proposals, its peers and its policy, as of the last flush."""
 
-    def __init__(self, reader: LedgerReader) -> None:
+    def __init__(self, reader: LedgerReader, *, workers: Workers, lists: Workers) -> None:
+        """Prepare.
+
+        Args:
+            reader: Of the ledger.
+            workers: Look single things up.
+            lists: Read the pages of what is long.
+        """
         self._reader = reader
+        self._workers = workers
+        self._lists = lists
         self._peers: dict[PeerId, PeerRecord] = {}
         self._peers_at = -_PEERS_AGE_MAX_S
 
@@ -54,11 +64,11 @@ class Pinset:
             limit: At most so many.
             of: Whose reports are wanted, if not everybody's.
         """
-        return await trio.to_thread.run_sync(self._read_page, after, limit, of)
+        return await self._lists.run(self._read_page, after, limit, of)
 
     async def pins_of(self, cids: Sequence[Cid]) -> dict[Cid, PinRecord]:
         """Return those of ``cids`` that are pinned."""
-        return await trio.to_thread.run_sync(self._read_pins, cids)
+        return await self._workers.run(self._read_pins, cids)
 
     async def proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
         """Return one proposal."""
@@ -73,7 +83,7 @@ class Pinset:
 
     async def policy(self) -> Policy:
         """Return the policy in force."""
-        return await trio.to_thread.run_sync(self.policy_now)
+        return await self._workers.run(self.policy_now)
 
     def policy_now(self) -> Policy:
         """Return the policy in force; blocks for one read."""
@@ -93,18 +103,18 @@ class Pinset:
 
     async def log_entries(self, first: Seq, count: int) -> list[bytes]:
         """Return up to ``count`` contiguous log entries from ``first``."""
-        return await trio.to_thread.run_sync(self._reader.log, first, count)
+        return await self._workers.run(self._reader.log, first, count)
 
     async def count(self, space: Space) -> int:
         """Return how many rows a space has."""
-        return await trio.to_thread.run_sync(self._reader.count, space)
+        return await self._workers.run(self._reader.count, space)
 
     async def _get(self, space: Space, key: bytes) -> bytes | None:
-        return await trio.to_thread.run_sync(self._reader.get, space, key)
+        return await self._workers.run(self._reader.get, space, key)
 
     async def _pages(self, space: Space) -> AsyncGenerator[Sequence[tuple[bytes, bytes]], None]:
         after = b""
-        while page := await trio.to_thread.run_sync(self._reader.iterate, space, after, PAGE_ROWS):
+        while page := await self._lists.run(self._reader.iterate, space, after, PAGE_ROWS):
             yield page
             after = page[-1][0]
 

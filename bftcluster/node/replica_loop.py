@@ -16,6 +16,7 @@ from bftcluster.ids import ReplicaId
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     CheckpointCertificate,
     Decided,
@@ -25,6 +26,7 @@ from bftcluster.pbft import (
     Ready,
     Replica,
     StateFetch,
+    Verdict,
 )
 from bftcluster.pbft.events import Halt
 
@@ -80,7 +82,7 @@ class ReplicaLoop:
         wal: Wal,
         inbox: Inbox[Event],
         clock: Clock,
-        send: Callable[[Sequence[Outbound]], None],
+        send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
         decide: Callable[[Decided], None],
         read_log: Callable[[LogReadRequest], None],
         fetch_state: Callable[[StateFetch], None],
@@ -88,6 +90,7 @@ class ReplicaLoop:
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
         evidence: Evidence,
         accuse: Callable[[Sequence[bytes]], None],
+        workers: Workers,
     ) -> None:
         self.replica = replica
         self._wal = wal
@@ -101,13 +104,16 @@ class ReplicaLoop:
         self._sync_ledger = sync_ledger
         self._evidence = evidence
         self._accuse = accuse
-        self._syncing = InPlace()
+        self._workers = workers
+        self._syncing = InPlace(workers)
         self._deadline_ms = 0
         self.stable = replica.stable_certificate
         """The last stable checkpoint that may be shown: a vote of ours in it is durable."""
 
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
+        if self.stable is not None:  # The last life may have ended before it came to this.
+            await self._sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
@@ -116,20 +122,20 @@ class ReplicaLoop:
     async def _carry_out(self, ready: Ready) -> None:
         self._deadline_ms = ready.deadline_ms
         if ready.early:
-            self._send(ready.early)
+            self._send(ready.early, ready.voters)
         if ready.records:
             await self._syncing.run(self._wal.append, ready.records)
         self.stable = self.replica.stable_certificate
         if ready.messages:
-            self._send(ready.messages)
+            self._send(ready.messages, ready.voters)
         for decided in ready.decided:
             self._decide(decided)
         for request in ready.log_reads:
             self._read_log(request)
         if ready.state_fetch is not None:
             self._fetch_state(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._fetch_epochs(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._fetch_epochs(peer)
         self._tell(ready)
         if ready.truncate_to is not None:
             await self._compact()
@@ -143,7 +149,8 @@ class ReplicaLoop:
         for report in ready.reports:
             about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
             event = "fault" if report.verdict.is_fault else "consensus"
-            _log.info(event, verdict=report.verdict.value, detail=report.detail, **about)
+            tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
+            tell(event, verdict=report.verdict.value, detail=report.detail, **about)
         for path in self._evidence.keep(ready.evidence):
             _log.error("a replica contradicted itself; this proves it", file=str(path))
         if ready.evidence:
@@ -156,7 +163,7 @@ class ReplicaLoop:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
             await self._sync_ledger(self.replica.stable_certificate)
-            await trio.to_thread.run_sync(self._wal.rewrite, self.replica.live_records())
+            await self._workers.run(self._wal.rewrite, self.replica.live_records())
 
     def _patience_s(self) -> float:
         return min(IDLE_TURN_S, max(0, self._deadline_ms - self._clock.now_ms()) / 1000)

@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-import trio
-
 from bftcluster import __version__, codec
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import Wait
@@ -46,6 +44,7 @@ from bftcluster.node.proposer import Proposer
 from bftcluster.node.replica_loop import Clock
 from bftcluster.node.standing import Standing
 from bftcluster.node.submissions import submit_all
+from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
     closed_view,
@@ -77,6 +76,7 @@ class NodeService:
         content: Content,
         proposer: Proposer,
         clock: Clock,
+        workers: Workers,
     ) -> None:
         self._parts = parts
         self._pinset = pinset
@@ -86,6 +86,7 @@ class NodeService:
         self._content = content
         self._proposer = proposer
         self._clock = clock
+        self._workers = workers
         self._started_ms = clock.now_ms()
 
     # This peer and the others
@@ -115,7 +116,7 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        stat = await trio.to_thread.run_sync(parts.blocks.stat)
+        stat = await self._workers.run(parts.blocks.stat)
         log_use = self._standing.log_use()
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
@@ -139,6 +140,7 @@ class NodeService:
             tracker=self._tracker.counts(),
             uptime_ms=self._clock.now_ms() - self._started_ms,
             problem=self.problem(),
+            silence=replica.silence,
         )
 
     async def members(self) -> Sequence[MemberView]:
@@ -237,19 +239,19 @@ class NodeService:
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
-        return await self._content.resolve(cid, path)
+        return await self._content.reader.resolve(cid, path)
 
     async def content(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink for reading."""
-        return await self._content.open(cid)
+        return await self._content.reader.open(cid)
 
     def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
         """Yield ``cid`` and everything below it."""
-        return self._content.walk(cid)
+        return self._content.reader.walk(cid)
 
     def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``."""
-        return self._content.car(cid)
+        return self._content.reader.car(cid)
 
     # Proposals and proofs
 

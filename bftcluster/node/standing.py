@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-import trio
-
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import LinkView
 from bftcluster.ids import PeerId
@@ -15,6 +13,7 @@ from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Workers
 
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"
@@ -32,6 +31,7 @@ class Standing:
         contacts: Contacts,
         network: Network,
         clock: Clock,
+        workers: Workers,
         log_budget: LogBudget,
     ) -> None:
         self._log_budget = log_budget
@@ -39,6 +39,7 @@ class Standing:
         self._contacts = contacts
         self._network = network
         self._clock = clock
+        self._workers = workers
 
     def role(self) -> str:
         """Return what this peer is in the current epoch, as far as it has executed."""
@@ -98,6 +99,4 @@ class Standing:
         parts = self._parts
         links = self._network.links().items()
         connected = {parts.me, *(peer for peer, link in links if link.connected)}
-        return await trio.to_thread.run_sync(
-            member_views, parts.store.reader, parts.genesis, connected
-        )
+        return await self._workers.run(member_views, parts.store.reader, parts.genesis, connected)

@@ -13,6 +13,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.giving import Request, read_request, reply
 from bftcluster.ledger.transferring import FetchState
 from bftcluster.node.logs import log_for
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -36,6 +37,7 @@ class StateGiver:
         stable: Callable[[], CheckpointCertificate | None],
         keep_earlier: Callable[[bool], object],
         rate_max_bytes_per_s: int,
+        workers: Workers,
     ) -> None:
         """Prepare.
 
@@ -45,12 +47,14 @@ class StateGiver:
             stable: Returns our last stable checkpoint.
             keep_earlier: Told whether the states of earlier checkpoints are wanted for a while.
             rate_max_bytes_per_s: Of all answers together.
+            workers: Read the ledger.
         """
         self._reader = reader
         self._send = send
         self._stable = stable
         self._keep_earlier = keep_earlier
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
+        self._workers = workers
         self._waiting: dict[PeerId, Request] = {}
         """The newest request of each peer, those first that have waited longest."""
         self._arrived = trio.Event()
@@ -80,7 +84,7 @@ class StateGiver:
                 await self._arrived.wait()
             peer, request = next(iter(self._waiting.items()))
             del self._waiting[peer]
-            frames = await trio.to_thread.run_sync(self._reply, request, self._stable())
+            frames = await self._workers.run(self._reply, request, self._stable())
             for frame in frames:
                 self._send(peer, frame)
             size_bytes = sum(map(len, frames))

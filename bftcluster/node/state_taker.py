@@ -9,6 +9,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.taking import StateTaking
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.storage.ledger_reader import LedgerReader
@@ -30,11 +31,13 @@ class StateTaker:
         send: Callable[[PeerId, bytes], object],
         clock: Clock,
         on_whole: Callable[[], None],
+        workers: Workers,
     ) -> None:
         self._taking = StateTaking(stage=stage, own=reader, on_fault=_report)
         self._send = send
         self._clock = clock
         self._on_whole = on_whole
+        self._workers = workers
         self._wanted: StateFetch | None = None
         """The newest that was asked for."""
         self._asked: frozenset[PeerId] = frozenset()
@@ -68,7 +71,7 @@ class StateTaker:
             wanted, self._answers, answers = self._wanted, {}, self._answers
             now_ms = self._clock.now_ms()
             with trio.CancelScope(shield=True):
-                requests = await trio.to_thread.run_sync(taking.step, wanted, answers, now_ms)
+                requests = await self._workers.run(taking.step, wanted, answers, now_ms)
             if not taking.is_under_way:
                 _log.info("the log overtook the transfer", seq=wanted.seq)
                 self._wanted = None if self._wanted is wanted else self._wanted

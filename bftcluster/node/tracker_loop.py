@@ -21,6 +21,7 @@ from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.logs import log_for
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.replica_loop import Clock
+from bftcluster.node.threads import Workers
 from bftcluster.node.uploads import Uploads
 from bftcluster.pins.events import (
     Acknowledged,
@@ -68,6 +69,7 @@ class TrackerLoop:
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         uploads: Uploads,
+        workers: Workers,
     ) -> None:
         self._tracker = Tracker(
             me=me, settings=settings, entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES)
@@ -81,6 +83,7 @@ class TrackerLoop:
         self._clock = clock
         self._connected = connected
         self._uploads = uploads
+        self._workers = workers
         self._effects: list[Effect] = []
         """What the ledger changed and the tracker has yet to hear."""
         self._missed = False
@@ -147,7 +150,7 @@ class TrackerLoop:
             return ()
         self._tracker.expect(new)
         self._visits.begin(self._clock.now_ms())
-        return await trio.to_thread.run_sync(self._blocks.pin_present, new)
+        return await self._workers.run(self._blocks.pin_present, new)
 
     def _event_of(self, effect: Effect, held: Collection[Cid]) -> Event | None:
         if isinstance(effect, Reported):
@@ -185,7 +188,7 @@ class TrackerLoop:
 
     async def infos(self, records: Sequence[PinRecord]) -> list[PinInfo]:
         """Return the status of pins at this peer."""
-        kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in records])
+        kept = await self._workers.run(self._kept, [record.cid for record in records])
         return [
             self._info(record, is_present=present)
             for record, present in zip(records, kept, strict=True)
@@ -245,7 +248,7 @@ class TrackerLoop:
         while self._starting:
             turn, self._starting = self._starting, []
             cids = [fetch.cid for fetch, _ in turn]
-            present = await trio.to_thread.run_sync(self._blocks.pin_present, cids)
+            present = await self._workers.run(self._blocks.pin_present, cids)
             for fetch, scope in turn:
                 if fetch.cid in present:
                     del self._running[fetch.ticket]
@@ -281,7 +284,7 @@ class TrackerLoop:
 
     async def _drop(self, drop: Drop) -> None:
         try:
-            await trio.to_thread.run_sync(self._blocks.unpin_root, drop.cid)
+            await self._workers.run(self._blocks.unpin_root, drop.cid)
         except ClusterError as exc:
             self._step(DropFailed(cid=drop.cid, ticket=drop.ticket, reason=str(exc)))
         else:
@@ -298,7 +301,7 @@ class TrackerLoop:
     async def _scan_desired(self, scan: Scan) -> Scanned:
         records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if record.is_owed_by(self._me)]
-        kept = await trio.to_thread.run_sync(self._kept, [record.cid for record in mine])
+        kept = await self._workers.run(self._kept, [record.cid for record in mine])
         observations = [
             observation(record, self._me, is_present=present)
             for record, present in zip(mine, kept, strict=True)
@@ -309,7 +312,7 @@ class TrackerLoop:
         )
 
     async def _scan_kept(self, scan: Scan) -> Scanned:
-        roots = await trio.to_thread.run_sync(self._blocks.roots, scan.after, scan.limit)
+        roots = await self._workers.run(self._blocks.roots, scan.after, scan.limit)
         records = await self._pinset.pins_of([root.cid for root in roots])
         observations = []
         for root in roots:

@@ -5,7 +5,7 @@
     replica = Replica(..., recovered=Recovered(records=wal.records, executed=store.position()))
     ready = replica.start(now_ms=..., wall_ms=...)
     while True:
-        send(ready.early)               # bodies, statuses, fetches: no votes
+        send(ready.early)               # bodies, requests, fetches: no votes
         wal.append(ready.records)       # one fsync, if there are any
         send(ready.messages)            # votes, only now
         execute(ready.decided)          # later: step(Executed(seq, root at checkpoints))
@@ -18,8 +18,9 @@
         events = wait_for_events_until(ready.deadline_ms)  # all that came, perhaps none
         ready = replica.step(*events, now_ms=..., wall_ms=...)
 
-The log store keeps ``LogEntry(seq, batch, certificate).to_bytes()`` of each ``Decided``, and
-followers check it with ``verify_commit_certificate``.
+The log of a replica whose key is new holds ``birth_records``; on an empty one it has lost its
+memory. The log store keeps ``LogEntry(seq, batch, certificate).to_bytes()`` of each ``Decided``,
+and followers check it with ``verify_commit_certificate``.
 """
 
 from bftcluster.pbft.batches import NULL_BATCH, Batch
@@ -52,6 +53,8 @@ from bftcluster.pbft.events import (
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
+from bftcluster.pbft.records import Loss, birth_records
+from bftcluster.pbft.recovery import decided_requests
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.verdicts import Report, Verdict
@@ -74,6 +77,7 @@ __all__ = [
     "LogEntry",
     "LogRead",
     "LogReadRequest",
+    "Loss",
     "MessageReceived",
     "Outbound",
     "PreparedCertificate",
@@ -87,6 +91,8 @@ __all__ = [
     "Stats",
     "Tick",
     "Verdict",
+    "birth_records",
+    "decided_requests",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

@@ -21,11 +21,22 @@ class Batch:
     """Requests in the order they will be executed."""
 
     timestamp_ms: int
-    """Unix time the primary proposed; greater than that of any batch before. 0 in a null batch."""
+    """Unix time the primary proposed; greater than that of any batch before. 0 in a null batch,
+    which has no requests and no time of its own."""
     requests: tuple[bytes, ...]
     view: View = field(default=View(0))
     """In which it was proposed first. Part of the content, like the time: a later view that
     proposes the batch again leaves it as it is. 0 in what fills a gap."""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it only takes a place in the order."""
+        return self.timestamp_ms == 0
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it only says what time it is, for the state to do what is due."""
+        return not self.requests and not self.is_null
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes, whose SHA-256 is the batch's digest."""
@@ -52,8 +63,8 @@ class Batch:
         if any(type(request) is not bytes for request in requests):
             raise MalformedMessageError("a request is bytes")
         _check_sizes(requests)
-        if (timestamp_ms == 0) != (not requests):
-            raise MalformedMessageError("only the null batch has no time")
+        if timestamp_ms == 0 and requests:
+            raise MalformedMessageError("requests have a time")
         return cls(timestamp_ms, tuple(requests), View(view))
 
 
@@ -70,5 +81,5 @@ def _check_sizes(requests: list[bytes]) -> None:
 
 
 NULL_BATCH: Final = Batch(0, ()).to_bytes()
-"""Fills a sequence number for which a new view knows no proposal, or moves the log on
-while nobody asks for anything. It has no time of its own."""
+"""Fills a sequence number for which a new view knows no proposal. Proposed afresh, in whatever
+view, a null batch is good only where the executed state asks for batches."""

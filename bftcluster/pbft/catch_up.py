@@ -6,26 +6,25 @@ log entries, whose commit certificates need no trust in the source; one who lags
 more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import ENTRIES_SIZE_MAX_BYTES, LOG_READS_MAX
+from bftcluster.limits import STATE_HELPERS_MAX
 from bftcluster.pbft.batches import Batch
+from bftcluster.pbft.body_asker import BodyAsker
 from bftcluster.pbft.certificates import (
     CommitCertificate,
     check_certificate,
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.epochs import EpochStart
-from bftcluster.pbft.events import Lane, LogReadRequest, StateFetch
+from bftcluster.pbft.events import Lane, Outbound, StateFetch
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
     Entries,
-    FetchBody,
     FetchEntries,
     LogEntry,
     StableCheckpoint,
@@ -37,6 +36,8 @@ from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.votes import Vote, VoteKind
 
+_LOST_STATUSES = 3
+"""Whoever hears no voter for so many intervals between statuses looks for others."""
 _BACKLOG_FETCHES_MAX = 4
 """We fetch no further ahead of our executor than this many answers."""
 
@@ -52,19 +53,19 @@ class CatchUp:
     """Statuses, retransmission, and fetching what we missed."""
 
     __slots__ = (
-        "_bodies_asked_ms",
-        "_body_source",
+        "_body_asker",
         "_checkpoints",
         "_core",
         "_fetch",
+        "_following",
         "_is_log_gone",
         "_late",
         "_normal_case",
-        "_reading",
         "_refused",
+        "_started_ms",
         "_state_asked",
         "_state_asked_ms",
-        "_status_due_ms",
+        "_status_said_ms",
         "_view_changer",
     )
 
@@ -74,17 +75,17 @@ class CatchUp:
         normal_case: NormalCase,
         checkpoints: Checkpoints,
         view_changer: ViewChanger,
+        following: Following,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
         self._checkpoints = checkpoints
         self._view_changer = view_changer
-        self._status_due_ms = 0
+        self._following = following
+        self._status_said_ms: int | None = None
+        self._started_ms = 0
         self._fetch: _Fetch | None = None
-        self._reading: dict[ReplicaId, Seq] = {}
-        """Peers for whom the shell reads the log, and from where."""
-        self._bodies_asked_ms: int | None = None
-        self._body_source = 0
+        self._body_asker = BodyAsker(core)
         self._refused: set[ReplicaId] = set()
         """Sources whose log does not reach back to where we are, in this round of asking."""
         self._late: set[ReplicaId] = set()
@@ -101,10 +102,10 @@ class CatchUp:
         due_ms = self._status_due_ms
         if self._fetch is not None:
             due_ms = min(due_ms, self._fetch.deadline_ms)
-        if self._core.wanted:
-            asked_ms = self._bodies_asked_ms
-            wait_ms = self._core.settings.fetch_timeout_ms
-            due_ms = min(due_ms, self._core.now_ms if asked_ms is None else asked_ms + wait_ms)
+        elif self._following.deadline_ms is not None and not self._has_backlog:
+            due_ms = min(due_ms, self._following.deadline_ms)
+        if self._body_asker.deadline_ms is not None:
+            due_ms = min(due_ms, self._body_asker.deadline_ms)
         return due_ms
 
     @property
@@ -116,8 +117,10 @@ class CatchUp:
         """Do what is due."""
         core = self._core
         if core.now_ms >= self._status_due_ms:
-            self.say_status(None)
-            self._status_due_ms = core.now_ms + core.settings.status_interval_ms
+            if self._status_said_ms is None:
+                self._started_ms = core.now_ms
+            self._status_said_ms = core.now_ms
+            self._say_where_we_are()
             if self._fetch is None:
                 self._refused.clear()
                 self._late.clear()
@@ -126,81 +129,80 @@ class CatchUp:
             self._late.add(late)
             self._fetch = None
             self.fetch_if_behind(after=late)
-        self._ask_for_bodies()
+        self._following.go_on(is_busy=self._fetch is not None or self._has_backlog)
+        self._body_asker.on_time()
         self._fetch_state()
 
-    def say_status(self, to: ReplicaId | None) -> None:
-        """Send where we are."""
+    @property
+    def _status_due_ms(self) -> int:
+        """When to say where we are: seldom, if we do not vote and nobody waits for us."""
         core = self._core
-        status = Status(
-            core.epoch, core.view, core.target_view, core.log.low, core.decided, core.executed
-        )
-        core.out.send_early(to, status.frame(), Lane.SYNC)
+        if self._status_said_ms is None:
+            return core.now_ms  # The first one.
+        settings = core.settings
+        wait_ms = settings.follow_compare_ms if self._is_content else settings.status_interval_ms
+        return self._status_said_ms + wait_ms
 
-    def _ask_for_bodies(self) -> None:
-        """Ask one source after the other for batches that slots wait for."""
+    @property
+    def _is_content(self) -> bool:
+        """Whether all that we want to know is what comes next, which our source will tell us."""
         core = self._core
-        if not core.wanted:
-            self._bodies_asked_ms = None
-            return
-        if self._bodies_asked_ms is None:
-            self._bodies_asked_ms = core.now_ms
-            self._body_source = core.membership.replicas.index(core.primary)
-            if not self._is_reproposal_wanted():
-                return  # A fresh batch is usually right behind its PRE-PREPARE.
-        elif core.now_ms < self._bodies_asked_ms + core.settings.fetch_timeout_ms:
-            return
-        self._bodies_asked_ms = core.now_ms
-        replicas = core.membership.replicas
-        others = replicas[self._body_source :] + replicas[: self._body_source]
-        others = tuple(replica for replica in others if replica != core.me)
-        if not others:
-            return
-        source = others[0]
-        self._body_source = (replicas.index(source) + 1) % len(replicas)
-        for digest in list(core.wanted)[: core.settings.slots_in_flight_max]:
-            core.out.send_early(source, FetchBody(digest).frame(), Lane.SYNC)
+        if core.is_member or core.is_silent or self._fetch is not None or self._is_log_gone:
+            return False
+        return self._following.is_served and not self._checkpoints.hints.seq
 
-    def _is_reproposal_wanted(self) -> bool:
-        """Whether a NEW-VIEW orders a batch that we do not hold."""
-        slots = (self._core.log.slots.get(seq) for seq in self._core.wanted.values())
-        return any(slot is not None and slot.reproposed for slot in slots)
+    def _say_where_we_are(self) -> None:
+        """Tell all voters, and everybody if we hear none; or see by it if our source withholds."""
+        witness = self._following.witness() if self._is_content else None
+        if witness is not None:
+            self._say_status(witness)
+        else:
+            self._say_status(None, beyond_voters=self._is_lost())
+
+    def _is_lost(self) -> bool:
+        """Whether we hear nobody whom we believe to vote: they may have left long ago."""
+        core = self._core
+        last_ms = max(self._started_ms, self._following.served_ms)
+        for voter in core.voters:
+            if (heard := core.heard.get(voter)) is not None:
+                last_ms = max(last_ms, heard[1])
+        return core.now_ms - last_ms > _LOST_STATUSES * core.settings.status_interval_ms
+
+    def _say_status(self, to: ReplicaId | None, *, beyond_voters: bool = False) -> None:
+        """Say where we are, once that is durable: others tell us of it if we forget it."""
+        frame = self._core.status().frame()
+        self._core.out.messages.append(Outbound(to, Lane.SYNC, frame, beyond_voters))
 
     def on_status(self, sender: ReplicaId, status: Status) -> Verdict:
         """Help a peer that stands still, and notice when it is us."""
         core = self._core
-        if sender not in core.membership.replicas:
-            return self._on_follower(sender, status)
-        before = core.peers.get(sender)
-        core.peers[sender] = status
-        core.heard_ms[sender] = core.now_ms
+        before = self._status_of(sender)
+        core.hear(sender, status)
+        self._following.on_status(sender)
+        self._checkpoints.hints.on_status(sender, status)
         if status.executed > core.decided and (before is None or before.executed > core.decided):
             self.fetch_if_behind()
-        if status.view < core.view:
-            self._view_changer.send_new_view(sender)
         if status.decided < core.decided:
             self._tell(sender)
-        if before is not None and before.decided == status.decided:
-            self._resend_votes(sender, status)
         has_stood = before is not None and before.stable == status.stable
         if has_stood and core.may_answer(sender, Answer.CHECKPOINT):
             self._resend_checkpoint(sender, status)
+        if sender not in core.membership.replicas:
+            return Verdict.ACCEPTED
+        if status.view < core.view:
+            self._view_changer.send_new_view(sender)
+        if before is not None and before.decided == status.decided:
+            self._resend_votes(sender, status)
         return Verdict.ACCEPTED
 
-    def _on_follower(self, follower: ReplicaId, status: Status) -> Verdict:
-        """Help one who does not vote, or not yet, or no longer: it has no other source."""
-        core = self._core
-        if status.decided < core.decided:
-            self._tell(follower)
-            is_old = core.stable is not None and status.stable < core.stable.seq
-            if core.stable is not None and is_old and core.may_answer(follower, Answer.CHECKPOINT):
-                core.out.send(follower, StableCheckpoint(core.stable).frame(), Lane.SYNC)
-        return Verdict.ACCEPTED
+    def _status_of(self, replica: ReplicaId) -> Status | None:
+        heard = self._core.heard.get(replica)
+        return None if heard is None else heard[0]
 
     def _tell(self, peer: ReplicaId) -> None:
         """Let a lagging peer know that we are ahead, so that it can ask."""
         if self._core.may_answer(peer, Answer.STATUS):
-            self.say_status(peer)
+            self._say_status(peer)
 
     def _resend_votes(self, peer: ReplicaId, status: Status) -> None:
         """Send our votes for the next slots that ``peer`` has not decided."""
@@ -233,28 +235,44 @@ class CatchUp:
         core = self._core
         if core.stable is not None and status.stable < core.stable.seq:
             core.out.send(peer, StableCheckpoint(core.stable).frame(), Lane.SYNC)
+        if peer not in core.membership.replicas:
+            return
         for vote in self._checkpoints.pending_votes(status.stable):
             core.out.send(peer, vote.frame(), Lane.SYNC)
 
     def fetch_if_behind(self, *, after: ReplicaId | None = None) -> None:
-        """Ask a peer that is ahead for log entries; the one after ``after`` in membership order."""
-        core, settings = self._core, self._core.settings
+        """Ask a peer that is ahead for log entries; the one after ``after`` in the round."""
+        core = self._core
         if self._fetch is not None:
             return
-        if core.decided >= core.epochs.horizon:
+        if self._has_backlog:
             return
-        if core.decided - core.executed > _BACKLOG_FETCHES_MAX * settings.fetch_entries_max:
-            return
-        replicas = core.membership.replicas
-        start = replicas.index(after) + 1 if after in replicas else 0
-        for replica in replicas[start:] + replicas[:start]:
-            status = core.peers.get(replica)
-            if replica == core.me or replica in self._refused | self._late or status is None:
+        helpers = self._helpers()
+        start = helpers.index(after) + 1 if after in helpers else 0
+        for helper in helpers[start:] + helpers[:start]:
+            status = self._status_of(helper)
+            if helper in self._refused | self._late or status is None:
                 continue
             if status.executed > core.decided:
-                self._ask(replica)
+                self._ask(helper)
                 return
         self._is_log_gone = self._is_log_gone or bool(self._refused)
+
+    @property
+    def _has_backlog(self) -> bool:
+        """Whether our executor must go on, before more is of use or can be checked."""
+        core = self._core
+        backlog_max = _BACKLOG_FETCHES_MAX * core.settings.fetch_entries_max
+        return core.decided >= core.epochs.horizon or core.decided - core.executed > backlog_max
+
+    def _helpers(self) -> list[ReplicaId]:
+        """Return who may be asked for what proves itself: the members first, then anybody.
+
+        Those whom we know as members may have left long ago.
+        """
+        core = self._core
+        members = [replica for replica in core.membership.replicas if replica != core.me]
+        return [*members, *sorted(core.heard.keys() - core.membership.replicas)]
 
     def _fetch_state(self) -> None:
         """Have the latest certified state fetched, if the log would take too long or is gone."""
@@ -267,16 +285,15 @@ class CatchUp:
         retry_ms = self._state_asked_ms + core.settings.state_fetch_retry_ms
         if target.seq <= self._state_asked and core.now_ms < retry_ms:
             return
-        sources = tuple(replica for replica, _ in target.signatures if replica != core.me)
+        signers = [replica for replica, _ in target.signatures if replica != core.me]
+        others = [
+            helper
+            for helper, (status, _) in core.heard.items()
+            if helper not in signers and status.stable >= target.seq
+        ]
+        sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
         core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
-
-    def learn(self, starts: Sequence[EpochStart]) -> None:
-        """Know of epochs to come before we have executed what names them."""
-        epochs = self._core.epochs
-        for start in starts:
-            if start.membership.epoch == epochs.latest().epoch + 1:
-                epochs.add(start)
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings
@@ -285,38 +302,15 @@ class CatchUp:
         frame = FetchEntries(first, settings.fetch_entries_max).frame()
         core.out.send_early(source, frame, Lane.SYNC)
 
-    def on_fetch_entries(self, sender: ReplicaId, message: FetchEntries) -> Verdict:
-        """Have the log read for a peer; one answer at a time each."""
-        core = self._core
-        if sender in self._reading or len(self._reading) >= LOG_READS_MAX:
-            return Verdict.DUPLICATE
-        count = min(message.count, core.settings.fetch_entries_max)
-        count = min(count, core.executed - message.first + 1)
-        if message.first < 1 or count < 1:
-            core.out.send_early(sender, Entries(message.first, ()).frame(), Lane.SYNC)
-            return Verdict.ACCEPTED
-        self._reading[sender] = message.first
-        core.out.log_reads.append(LogReadRequest(sender, message.first, count))
-        return Verdict.ACCEPTED
-
-    def on_log_read(self, to: ReplicaId, entries: tuple[bytes, ...]) -> None:
-        """Pass on what the shell has read, as much as fits in a frame."""
-        first = self._reading.pop(to)
-        size_bytes, fitting = 0, 0
-        for entry in entries:
-            size_bytes += len(entry)
-            if fitting and size_bytes > ENTRIES_SIZE_MAX_BYTES:
-                break
-            fitting += 1
-        frame = Entries(first, entries[:fitting]).frame()
-        self._core.out.send_early(to, frame, Lane.SYNC)
-
     def on_entries(self, sender: ReplicaId, message: Entries) -> Verdict:
         """Check each entry's certificate and hand its batch out."""
-        core, fetch = self._core, self._fetch
-        if fetch is None or sender != fetch.source or message.first != fetch.first:
+        core, fetch, decided_before = self._core, self._fetch, self._core.decided
+        if fetch is not None and (sender, message.first) == (fetch.source, fetch.first):
+            self._fetch = None
+        elif self._following.is_answer(sender, message.first):
+            fetch = None
+        else:
             return Verdict.UNSOLICITED
-        self._fetch = None
         if not message.entries:
             self._refused.add(sender)
             self.fetch_if_behind(after=sender)
@@ -332,18 +326,23 @@ class CatchUp:
             except ClusterError as exc:
                 core.out.report(Verdict.WRONG_ENTRY, sender, str(exc))
                 self._refused.add(sender)
+                if fetch is None:
+                    self._following.change_source()
                 self.fetch_if_behind(after=sender)
                 return Verdict.WRONG_ENTRY
         self._normal_case.go_on()
-        status = core.peers.get(sender)
+        if fetch is None:
+            return Verdict.ACCEPTED
+        self._following.on_fetched(decided_before)
+        status = self._status_of(sender)
         if status is not None and status.executed > core.decided:
             self.fetch_if_behind(after=self._before(sender))
         return Verdict.ACCEPTED
 
     def _before(self, replica: ReplicaId) -> ReplicaId:
         """Return whom to name so that ``replica`` is asked next."""
-        replicas = self._core.membership.replicas
-        return replicas[replicas.index(replica) - 1]
+        helpers = self._helpers()
+        return helpers[helpers.index(replica) - 1]
 
     def _take(self, entry: LogEntry) -> None:
         """Hand out one entry.
@@ -359,6 +358,10 @@ class CatchUp:
         if batch_digest(entry.batch) != certificate.digest:
             raise ClusterError(f"the batch of entry {entry.seq} is not the certified one")
         check_certificate(certificate, core.epochs.of(entry.seq), core.signatures)
+        core.note_decided_view(certificate.epoch, certificate.view)
+        for vote in certificate.votes():
+            if vote.replica == core.me:
+                core.recognise(vote)
         batch = Batch.from_bytes(entry.batch)
         slot = core.log.slots.get(entry.seq)
         if slot is not None:

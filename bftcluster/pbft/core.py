@@ -1,9 +1,10 @@
 """What the parts of a replica share: who we are, where we are, and what we are about to say."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.limits import HEARD_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import Epochs
@@ -21,14 +22,34 @@ from bftcluster.pbft.events import (
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.pool import RequestPool
+from bftcluster.pbft.records import Loss, Promised, Silenced
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.throttle import Answer, Throttle
 from bftcluster.pbft.verdicts import Report, Verdict
+from bftcluster.pbft.view_messages import ViewChange
+from bftcluster.pbft.votes import Vote
+from bftcluster.signing.envelope import Domain
 
-Place: TypeAlias = tuple[Epoch, View, Seq, Seq]
-"""Where a replica is: epoch, view, low and high watermark. What it can take depends on it."""
+
+class Place(NamedTuple):
+    """Where a replica is. What it can take, and what it may say, depends on it."""
+
+    epoch: Epoch
+    view: View
+    low: Seq
+    high: Seq
+    is_silent: bool
+
+
+Claimed: TypeAlias = tuple[Epoch, View, Seq]
+"""What a status says that is durable: epoch, target view and stable checkpoint, in this order."""
+
+LOSSES: Final = {
+    Loss.NO_LOG: "there was no log of votes",
+    Loss.OLD_COPY: "others know more of us than we do, as if an older copy had been restored",
+}
 
 
 class Outbox:
@@ -57,14 +78,14 @@ class Outbox:
         self.reports: list[Report] = []
         self.evidence: list[bytes] = []
         self.state_fetch: StateFetch | None = None
-        self.epochs_from: ReplicaId | None = None
+        self.epochs_from: list[ReplicaId] = []
 
     def persist(self, record: bytes) -> None:
         """Have ``record`` durable before any message of this step leaves."""
         self.records.append(record)
 
     def broadcast(self, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
-        """Send ``frame`` to all others once the records are durable."""
+        """Send ``frame`` to all other voters once the records are durable."""
         self.messages.append(Outbound(None, lane, frame))
 
     def send(self, to: ReplicaId, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
@@ -74,6 +95,11 @@ class Outbox:
     def send_early(self, to: ReplicaId | None, frame: bytes, lane: Lane) -> None:
         """Send ``frame``, which holds no vote, at once."""
         self.early.append(Outbound(to, lane, frame))
+
+    def ask_epochs(self, of: ReplicaId) -> None:
+        """Have a peer asked to prove who votes in the epochs that we do not know."""
+        if of not in self.epochs_from:
+            self.epochs_from.append(of)
 
     def report(self, verdict: Verdict, peer: ReplicaId | None, detail: str) -> None:
         """Tell the operator."""
@@ -85,7 +111,7 @@ class Outbox:
         self.__init__()  # type: ignore[misc]
         self.reports, self.evidence = reports, evidence
 
-    def flush(self, deadline_ms: int, halt: Halt | None) -> Ready:
+    def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
         """Return everything collected, and start anew."""
         ready = Ready(
             early=tuple(self.early),
@@ -94,11 +120,12 @@ class Outbox:
             decided=tuple(self.decided),
             log_reads=tuple(self.log_reads),
             truncate_to=self.truncate_to,
+            voters=voters,
             deadline_ms=deadline_ms,
             reports=tuple(self.reports),
             evidence=tuple(self.evidence),
             state_fetch=self.state_fetch,
-            epochs_from=self.epochs_from,
+            epochs_from=tuple(self.epochs_from),
             halt=halt,
         )
         self.__init__()  # type: ignore[misc]
@@ -130,6 +157,8 @@ class Core:
     """Of the last batch decided that was not null."""
     wants_batches: bool
     """Whether the executed state has work that moves on with the batches."""
+    due_ms: int | None
+    """At what time of a batch it has something to do."""
     view: View = field(default=View(0))
     """The view whose votes count."""
     target_view: View = field(default=View(0))
@@ -142,27 +171,54 @@ class Core:
     wall_ms: int = 0
     progress_ms: int = 0
     """When something was decided last."""
+    executed_ms: int = 0
+    """When something was executed last."""
     certified: Seq = field(default=Seq(0))
     """Some quorum certified the state here: voting below is of no use to anybody."""
     is_silent: bool = True
     """We have just started, and peers have not yet confirmed that we forgot no vote."""
     silent_until: Seq = field(default=Seq(0))
     """We did forget votes, up to here at most: we follow, and do not vote below."""
+    loss: Loss | None = None
+    """Why votes of ours are missing; None if none are, or once it cannot matter any more."""
     view_entered_ms: int = 0
     halt: Halt | None = None
     """Why we have stopped for good."""
     accused: set[ReplicaId] = field(default_factory=set)
     """Members against whom evidence was made: one piece each is enough."""
+    heard: dict[ReplicaId, tuple[Status, int]] = field(default_factory=dict)
+    """The last status of whomever the transport lets in, and when it came. Who votes by now may be
+    nobody whom we know as a member: what proves itself may come from any of them."""
     peers: dict[ReplicaId, Status] = field(default_factory=dict)
     """The last status of each other member."""
     heard_ms: dict[ReplicaId, int] = field(default_factory=dict)
     """When it came."""
+    furthest: dict[ReplicaId, Claimed] = field(default_factory=dict)
+    """The furthest that each other member ever said it was: what it durably knew then."""
     wanted: dict[Digest, Seq] = field(default_factory=dict)
     """Batches that some slot waits for."""
+
+    def hear(self, replica: ReplicaId, status: Status) -> None:
+        """Note where somebody is: every member, and of the others those heard most recently."""
+        self.heard.pop(replica, None)
+        self.heard[replica] = (status, self.now_ms)
+        if replica in self.membership.replicas:
+            self.peers[replica] = status
+            self.heard_ms[replica] = self.now_ms
+            said = (status.epoch, status.target_view, status.stable)
+            self.furthest[replica] = max(said, self.furthest.get(replica, said))
+        elif len(self.heard) > HEARD_MAX + self.membership.n:
+            members = self.membership.replicas
+            del self.heard[next(each for each in self.heard if each not in members)]
 
     def may_answer(self, peer: ReplicaId, answer: Answer, *, count_max: int = 1) -> bool:
         """Whether ``peer`` has not had too many of these answers lately."""
         return self.throttle.grants(peer, answer, now_ms=self.now_ms, count_max=count_max)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether we have executed all we know to be decided: the executed state is the latest."""
+        return self.executed == self.decided
 
     def stop(self, reason: HaltReason, *exhibits: bytes) -> None:
         """Stop for good: more than f replicas are faulty, and any further vote could harm."""
@@ -174,34 +230,95 @@ class Core:
         """Whether our vote at ``seq`` is wanted, and cannot contradict one we forgot."""
         if self.is_silent or not self.is_active or not self.is_member:
             return False
+        if self.guard.promised > (self.epoch, self.view):
+            return False
         return seq > self.silent_until and seq > self.certified
 
     @property
     def may_change_view(self) -> bool:
         """Whether we know everything we ever prepared above our stable checkpoint."""
         is_sure = not self.is_silent and self.log.low >= self.silent_until
-        return is_sure and self.is_member
+        return is_sure and self.is_member and self.guard.promised[0] <= self.epoch
+
+    def lose_memory(self, loss: Loss) -> None:
+        """Votes of ours are gone: be silent from now on, in later lives too."""
+        if self.loss is not None and self.is_silent and not self.silent_until:
+            return
+        self.loss = loss
+        self.is_silent = True
+        self.silent_until = Seq(0)
+        self.out.persist(Silenced(self.silent_until, loss).to_bytes())
+        self.out.report(Verdict.SILENT, None, f"votes of ours are lost: {LOSSES[loss]}")
+
+    def recognise(self, vote: Vote) -> bool:
+        """Look at a vote that is said to be ours: one that we do not know proves a loss.
+
+        Return whether it does.
+        """
+        assert vote.replica == self.me, "it is said to be ours"
+        if vote.seq <= max(self.log.low, self.silent_until):
+            return False
+        known = self.guard.past_vote(vote.kind, vote.epoch, vote.view, vote.seq)
+        if known is not None or not self.signatures.is_genuine(vote):
+            return False
+        self.lose_memory(Loss.OLD_COPY)
+        return True
+
+    def recognise_view_change(self, change: ViewChange) -> None:
+        """Likewise, and keep the promise that it made from now on."""
+        if change.replica != self.me or (change.epoch, change.view) <= self.guard.promised:
+            return
+        payload = change.payload(self.cluster_id)
+        if self.signatures.is_signed(Domain.VIEW_CHANGE, self.me, payload, change.signature):
+            if self.loss is None:
+                self.lose_memory(Loss.OLD_COPY)
+            self.guard.promise(change.epoch, change.view)
+            self.out.persist(Promised(change.epoch, change.view).to_bytes())
 
     @property
     def is_member(self) -> bool:
         """Whether we vote in this epoch, rather than only follow."""
         return self.me in self.membership.replicas
 
+    def status(self) -> Status:
+        """Return where we are, for others."""
+        return Status(
+            self.epoch, self.view, self.target_view, self.log.low, self.decided, self.executed
+        )
+
+    def note_decided_view(self, epoch: Epoch, view: View) -> None:
+        """Follow the view in which something was decided, if we do not vote.
+
+        We hear no NEW-VIEW then, and our clients' requests are for the primary of now.
+        """
+        if not self.is_member and epoch == self.epoch and view > self.target_view:
+            self.view = self.target_view = view
+            self.view_entered_ms = self.now_ms
+
+    @property
+    def voters(self) -> tuple[ReplicaId, ...]:
+        """Return who hears what we say to all: see ``Ready.voters``."""
+        interval = self.settings.checkpoint_interval_seqs
+        return tuple(r for r in self.epochs.around(self.log.low, interval) if r != self.me)
+
     @property
     def place(self) -> Place:
         """Return where we are."""
-        return (self.epoch, self.view, self.log.low, self.log.high)
+        return Place(self.epoch, self.view, self.log.low, self.log.high, self.is_silent)
 
     def begin_epoch(self, membership: Membership) -> None:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""
         assert membership.epoch == self.epoch + 1, "epochs count up"
         self.membership = membership
+        self.pool.seat(membership.replicas)
         self.view = self.target_view = View(0)
         self.view_floor = self.log.low
         self.view_entered_ms = self.progress_ms = self.now_ms
         self.accused.clear()
-        self.peers = {r: s for r, s in self.peers.items() if r in membership.replicas}
-        self.heard_ms = {r: at for r, at in self.heard_ms.items() if r in membership.replicas}
+        members = [replica for replica in membership.replicas if replica in self.heard]
+        self.peers = {replica: self.heard[replica][0] for replica in members}
+        self.heard_ms = {replica: self.heard[replica][1] for replica in members}
+        self.furthest = {r: at for r, at in self.furthest.items() if r in membership.replicas}
         self.guard.promise(membership.epoch, View(0))
         self.out.report(Verdict.NEW_EPOCH, None, f"epoch {membership.epoch} begins")
 

@@ -76,6 +76,9 @@ class Executed:
     wants_batches: bool = False
     """Whether the state has work to do that moves on with the batches. A primary that has nothing
     to order then orders null batches: a change of members does not wait for somebody's pins."""
+    due_ms: int | None = None
+    """At what time of a batch the state has something to do next, if at any: a primary that has
+    nothing to order then orders a batch that is nothing but a time, a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,11 @@ class Outbound:
     """A frame to send."""
 
     to: ReplicaId | None
-    """None: every other replica."""
+    """None: every voter, as ``Ready.voters`` names them."""
     lane: Lane
     frame: bytes
+    beyond_voters: bool = False
+    """With ``to`` None: to every other peer that the transport knows as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,8 @@ class Decided:
     seq: Seq
     view: View
     batch: bytes
-    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) fills a gap."""
+    """``Batch.to_bytes()``. A null batch (timestamp 0, no requests) changes nothing; a tick
+    (no requests) only carries the time."""
     certificate: bytes
     """``CommitCertificate.to_bytes()``: why anybody may believe it."""
 
@@ -138,7 +144,7 @@ class StateFetch:
     certificate: bytes
     """``CheckpointCertificate.to_bytes()``, verified."""
     sources: tuple[ReplicaId, ...]
-    """Who signed it: they had that state."""
+    """Who signed it, for they had that state; then others who say that they have."""
 
 
 class HaltReason(Enum):
@@ -172,6 +178,10 @@ class Ready:
     truncate_to: Seq | None
     """Much of the log is superseded, by a stable checkpoint or a new view: it may be rewritten as
     ``Replica.live_records()``. Records of slots up to here are of no use any more."""
+    voters: tuple[ReplicaId, ...]
+    """Whom ``Outbound.to`` None means: all others who vote in this epoch or the next, once that is
+    named, and those who left with the last epoch, for one interval more. Nobody else is sent what
+    is said to all: who does not vote asks for what was decided."""
     deadline_ms: int
     """When to send a Tick, if nothing else happens before."""
     reports: tuple[Report, ...]
@@ -180,8 +190,8 @@ class Ready:
     state_fetch: StateFetch | None
     """Fetch this state, instead of any other; it comes again with newer states, or after a while.
     Once it is there, start a new ``Replica`` on it, with ``Recovered.checkpoint``."""
-    epochs_from: ReplicaId | None
-    """Ask this peer to prove who votes: it showed us a certificate of an epoch unknown to us."""
+    epochs_from: tuple[ReplicaId, ...]
+    """Ask these peers to prove who votes: they speak of an epoch that is unknown to us."""
     halt: Halt | None
     """Not None from the moment it happens: nothing else will ever come."""
 
@@ -191,7 +201,7 @@ class Recovered:
     """What storage found at start."""
 
     records: Sequence[bytes] = ()
-    """Of the write-ahead log, in the order they were appended."""
+    """Of the write-ahead log, in the order they were appended. None at all: votes were lost."""
     executed: Seq = field(default=Seq(0))
     """The last sequence number whose effects are in the ledger store."""
     timestamp_ms: int = 0
@@ -204,3 +214,8 @@ class Recovered:
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
+    due_ms: int | None = None
+    """Likewise."""
+    decided: Sequence[Digest] = ()
+    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
+    as far as the log is kept. See ``decided_requests``."""

@@ -8,13 +8,17 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.events import Lane
+from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
+    Doubt,
     Entries,
     FetchBody,
     FetchEntries,
+    Follow,
     Message,
     Probe,
     Requests,
@@ -27,6 +31,7 @@ from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
@@ -41,10 +46,13 @@ class Inbox:
         "_catch_up",
         "_checkpoints",
         "_core",
+        "_doubts",
+        "_followers",
         "_normal_case",
         "_probation",
         "_proposer",
         "_stash",
+        "_suspicion",
         "_view_changer",
     )
 
@@ -56,17 +64,24 @@ class Inbox:
         checkpoints: Checkpoints,
         proposer: Proposer,
         view_changer: ViewChanger,
+        doubts: Doubts,
+        suspicion: Suspicion,
         catch_up: CatchUp,
+        followers: Followers,
         probation: Probation,
+        stash: Stash,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
         self._checkpoints = checkpoints
         self._proposer = proposer
         self._view_changer = view_changer
+        self._doubts = doubts
+        self._suspicion = suspicion
         self._catch_up = catch_up
+        self._followers = followers
         self._probation = probation
-        self._stash = Stash()
+        self._stash = stash
 
     @property
     def stashed(self) -> int:
@@ -107,6 +122,7 @@ class Inbox:
         if sender not in core.membership.replicas:
             return Verdict.NOT_A_MEMBER
         if isinstance(message, ViewChange):
+            self._suspicion.look_again()
             return self._view_changer.on_view_change(sender, message)
         if isinstance(message, NewView):
             return self._view_changer.on_new_view(sender, message, frame)
@@ -125,31 +141,27 @@ class Inbox:
         """Take a certificate; if we do not know who should have signed it, have that found out."""
         core = self._core
         if certificate.epoch > core.epochs.latest().epoch:
-            core.out.epochs_from = sender
+            core.out.ask_epochs(sender)
         return self._checkpoints.on_certificate(certificate)
 
     def _on_sync(self, sender: ReplicaId, message: Message) -> Verdict:
         """Judge what proves itself or is a mere hint: anybody whom the transport lets in."""
-        core = self._core
         match message:
             case Body(batch=batch):
                 return self._on_body(sender, batch)
             case Requests(requests=requests, relayed=relayed):
-                return self._proposer.take_in(requests, relayed=relayed)
+                return self._proposer.take_in(sender, requests, relayed=relayed)
             case Probe():
                 return self._probation.on_probe(sender, message)
             case Vouch():
                 return self._on_vouch(sender, message)
+            case Doubt():
+                self._suspicion.look_again()
+                return self._doubts.on_doubt(sender, message)
             case Status():
                 return self._catch_up.on_status(sender, message)
-            case FetchBody(digest=digest):
-                body = core.log.bodies.get(digest)
-                count_max = 2 * core.settings.slots_in_flight_max
-                if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
-                    core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
-                return Verdict.ACCEPTED
-            case FetchEntries():
-                return self._catch_up.on_fetch_entries(sender, message)
+            case FetchBody() | FetchEntries() | Follow():
+                return self._on_question(sender, message)
             case Entries():
                 return self._catch_up.on_entries(sender, message)
             case StableCheckpoint(certificate=certificate):
@@ -159,22 +171,34 @@ class Inbox:
             case _:
                 assert_never(message)
 
+    def _on_question(
+        self, sender: ReplicaId, message: FetchBody | FetchEntries | Follow
+    ) -> Verdict:
+        """Answer one who misses something, within bounds."""
+        core = self._core
+        if isinstance(message, Follow):
+            return self._followers.on_follow(sender, message)
+        if isinstance(message, FetchEntries):
+            return self._followers.on_fetch_entries(sender, message)
+        body = core.log.bodies.get(message.digest)
+        count_max = 2 * core.settings.slots_in_flight_max
+        if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
+            core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
+        return Verdict.ACCEPTED
+
     def _on_vouch(self, sender: ReplicaId, message: Vouch) -> Verdict:
-        if sender not in self._core.membership.replicas:
-            return Verdict.NOT_A_MEMBER
-        verdict = self._probation.on_vouch(sender, message)
-        if verdict is Verdict.ACCEPTED and not self._core.is_silent:
-            self._normal_case.advance_all()
-        return verdict
+        if message.stable is not None:
+            self._on_stable(sender, message.stable)
+        return self._probation.on_vouch(sender, message)
 
     def _on_body(self, sender: ReplicaId, batch: bytes) -> Verdict:
         """Take a batch that is wanted, or that comes ahead of the primary's proposal."""
         core = self._core
         digest = batch_digest(batch)
         if digest in core.wanted:
-            self._normal_case.on_body(digest, batch)
+            self._normal_case.on_body(sender, digest, batch)
             return Verdict.ACCEPTED
         if sender in (core.primary, core.membership.primary(core.target_view)):
-            core.log.bodies.offer(digest, batch)
+            core.log.bodies.offer(digest, batch, sender)
             return Verdict.WAITING
         return Verdict.UNSOLICITED

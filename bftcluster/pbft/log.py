@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from bftcluster.ids import Digest, Seq, View
+from bftcluster.ids import Digest, ReplicaId, Seq, View
 from bftcluster.limits import COUNTER_MAX, EARLY_BODIES_MAX, EARLY_BODIES_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import NULL_BATCH, Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
@@ -68,47 +68,68 @@ class Slot:
             self.timestamp_ms = None
 
 
-class Bodies:
-    """Batches by digest: those that slots name, and a bounded number that came early."""
+class _Early:
+    """Batches of one sender that no slot names yet."""
 
-    __slots__ = ("_early", "_early_size_bytes", "_kept")
+    __slots__ = ("_size_bytes", "bodies")
+
+    def __init__(self) -> None:
+        self.bodies: dict[Digest, bytes] = {}
+        self._size_bytes = 0
+
+    def put(self, digest: Digest, body: bytes) -> None:
+        """Hold ``body``; the oldest make room."""
+        self.bodies[digest] = body
+        self._size_bytes += len(body)
+        while len(self.bodies) > EARLY_BODIES_MAX or self._size_bytes > EARLY_BODIES_SIZE_MAX_BYTES:
+            self.remove(next(iter(self.bodies)))
+
+    def remove(self, digest: Digest) -> None:
+        """Hold it no longer."""
+        body = self.bodies.pop(digest, None)
+        if body is not None:
+            self._size_bytes -= len(body)
+
+
+class Bodies:
+    """Batches by digest: those that slots name, and a bounded number that came early of each."""
+
+    __slots__ = ("_early", "_kept")
 
     def __init__(self) -> None:
         self._kept: dict[Digest, tuple[Seq, bytes]] = {}
-        self._early: dict[Digest, bytes] = {}
-        self._early_size_bytes = 0
+        self._early: dict[ReplicaId, _Early] = {}
+        """By sender: the primary we have, and the one we want."""
 
     def get(self, digest: Digest) -> bytes | None:
         """Return the batch of that name, if we hold it."""
         if digest == NULL_DIGEST:
             return NULL_BATCH
         kept = self._kept.get(digest)
-        return kept[1] if kept is not None else self._early.get(digest)
+        if kept is not None:
+            return kept[1]
+        held = (early.bodies.get(digest) for early in self._early.values())
+        return next((body for body in held if body is not None), None)
 
     def is_kept(self, digest: Digest) -> bool:
         """Whether the batch is held until its slot is under a stable checkpoint."""
         return digest in self._kept or digest == NULL_DIGEST
 
-    def offer(self, digest: Digest, body: bytes) -> None:
-        """Hold ``body`` for now; the oldest of its kind make room."""
-        if digest in self._kept or digest in self._early:
-            return
-        self._early[digest] = body
-        self._early_size_bytes += len(body)
-        while (
-            len(self._early) > EARLY_BODIES_MAX
-            or self._early_size_bytes > EARLY_BODIES_SIZE_MAX_BYTES
-        ):
-            oldest = next(iter(self._early))
-            self._early_size_bytes -= len(self._early.pop(oldest))
+    def offer(self, digest: Digest, body: bytes, sender: ReplicaId) -> None:
+        """Hold ``body`` for now; the oldest of its sender make room."""
+        if self.get(digest) is None:
+            self._early.setdefault(sender, _Early()).put(digest, body)
+
+    def forget_others(self, primary: ReplicaId) -> None:
+        """Drop what came early of anybody but ``primary``: its view begins."""
+        self._early = {sender: e for sender, e in self._early.items() if sender == primary}
 
     def keep(self, seq: Seq, digest: Digest, body: bytes) -> None:
         """Hold ``body`` until ``seq`` is under a stable checkpoint."""
         before = self._kept.get(digest)
         self._kept[digest] = (seq if before is None else max(seq, before[0]), body)
-        early = self._early.pop(digest, None)
-        if early is not None:
-            self._early_size_bytes -= len(early)
+        for early in self._early.values():
+            early.remove(digest)
 
     def drop_until(self, stable: Seq) -> None:
         """Forget the batches of slots up to ``stable``."""

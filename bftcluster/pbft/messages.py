@@ -16,10 +16,11 @@ from bftcluster.limits import (
     LOG_ENTRIES_MAX,
     REQUEST_SIZE_MAX_BYTES,
     VOTE_FRAME_MAX_BYTES,
+    VOUCH_VOTES_MAX,
 )
 from bftcluster.pbft import shapes
 from bftcluster.pbft.certificates import CheckpointCertificate
-from bftcluster.pbft.view_messages import NewView, ViewChange
+from bftcluster.pbft.view_messages import NewView, ViewChange, parse_signed_view_change
 from bftcluster.pbft.votes import Vote, VoteKind
 
 BODY: Final = 10
@@ -31,6 +32,8 @@ ENTRIES: Final = 15
 STABLE: Final = 16
 PROBE: Final = 17
 VOUCH: Final = 18
+FOLLOW: Final = 45
+DOUBT: Final = 46
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,21 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """The sender would give up its view if others did: it is repeated as long as that holds.
+
+    It binds nobody, so it is not signed; who says it is what the transport vouches for.
+    """
+
+    epoch: Epoch
+    view: View
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([DOUBT, self.epoch, self.view])
+
+
+@dataclass(frozen=True, slots=True)
 class FetchBody:
     """Please send me this batch."""
 
@@ -109,6 +127,19 @@ class FetchEntries:
     def frame(self) -> bytes:
         """Return the bytes on the wire."""
         return codec.encode([FETCH_ENTRIES, self.first, self.count])
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Please send me log entries from ``first`` on, as soon as there are any."""
+
+    first: Seq
+    stable: Seq
+    """The asker's stable checkpoint: if there is a later one, it is sent too."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([FOLLOW, self.first, self.stable])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +178,41 @@ class Probe:
         return codec.encode([PROBE, self.nonce])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vouch:
-    """The answer to ``Probe``."""
+    """The answer to ``Probe``: what the sender knows of the asker, and how far that reaches."""
 
     nonce: int
+    epoch: Epoch
+    """Where the sender is: it knows nothing of what was said in later ones."""
     horizon: Seq
     """The highest slot that anybody can have voted in, as far as the sender knows."""
+    is_sure: bool
+    """Whether the sender forgot nothing itself."""
     votes: tuple[bytes, ...]
-    """Frames of the asker's latest votes, if the sender holds any."""
+    """Frames of the asker's latest votes, if the sender holds any; of any epoch and view."""
+    view_change: ViewChange | None
+    """The asker's latest, without its proofs."""
+    heard: tuple[Epoch, View, Seq]
+    """Epoch, target view and stable checkpoint that the asker once said it had: a mere hint."""
     stable: CheckpointCertificate | None
 
     def frame(self) -> bytes:
         """Return the bytes on the wire."""
-        stable = self.stable.to_bytes() if self.stable is not None else b""
-        return codec.encode([VOUCH, self.nonce, self.horizon, list(self.votes), stable])
+        change, stable = self.view_change, self.stable
+        return codec.encode(
+            [
+                VOUCH,
+                self.nonce,
+                self.epoch,
+                self.horizon,
+                self.is_sure,
+                list(self.votes),
+                b"" if change is None else codec.encode(change.to_wire(with_proofs=False)),
+                list(self.heard),
+                b"" if stable is None else stable.to_bytes(),
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +253,8 @@ Message: TypeAlias = (
     | Status
     | FetchBody
     | FetchEntries
+    | Follow
+    | Doubt
     | Entries
     | StableCheckpoint
     | Probe
@@ -274,6 +327,12 @@ def _parse_sync(value: list[Any]) -> Message:
             return Probe(shapes.counter(nonce))
         case 18:
             return _parse_vouch(value)
+        case 45:
+            _, first, stable = shapes.array(value, 3, "a question of a follower")
+            return Follow(shapes.seq(first), shapes.seq(stable))
+        case 46:
+            _, epoch, view = shapes.array(value, 3, "a doubt")
+            return Doubt(shapes.epoch(epoch), shapes.view(view))
         case _:
             raise MalformedMessageError(f"unknown frame kind {value[0]}")
 
@@ -303,11 +362,22 @@ def _parse_requests(value: list[Any]) -> Requests:
 
 
 def _parse_vouch(value: list[Any]) -> Vouch:
-    _, nonce, horizon, votes, stable = shapes.array(value, 5, "a vouch")
+    _, nonce, epoch, horizon, is_sure, votes, change, heard, stable = shapes.array(
+        value, 9, "a vouch"
+    )
+    if type(is_sure) is not bool:
+        raise MalformedMessageError("sure or not")
+    frames = shapes.items(votes, VOUCH_VOTES_MAX, "votes")
+    wish = shapes.blob(change, FRAME_SIZE_MAX_BYTES)
+    said_epoch, said_view, said_stable = shapes.array(heard, 3, "what was heard")
     data = shapes.blob(stable, CERTIFICATE_SIZE_MAX_BYTES)
     return Vouch(
-        shapes.counter(nonce),
-        shapes.seq(horizon),
-        tuple(shapes.blob(v, VOTE_FRAME_MAX_BYTES) for v in shapes.items(votes, 2, "votes")),
-        CheckpointCertificate.from_bytes(data) if data else None,
+        nonce=shapes.counter(nonce),
+        epoch=shapes.epoch(epoch),
+        horizon=shapes.seq(horizon),
+        is_sure=is_sure,
+        votes=tuple(shapes.blob(frame, VOTE_FRAME_MAX_BYTES) for frame in frames),
+        view_change=parse_signed_view_change(wish) if wish else None,
+        heard=(shapes.epoch(said_epoch), shapes.view(said_view), shapes.seq(said_stable)),
+        stable=CheckpointCertificate.from_bytes(data) if data else None,
     )

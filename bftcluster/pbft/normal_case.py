@@ -4,7 +4,7 @@ A slot advances when it can: whichever of proposal, batch and votes comes last m
 """
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
@@ -92,11 +92,11 @@ class NormalCase:
             accuse(core, slot.commits.votes[vote.replica], vote)
         return verdict
 
-    def on_body(self, digest: Digest, body: bytes) -> None:
+    def on_body(self, sender: ReplicaId, digest: Digest, body: bytes) -> None:
         """Take the batch that some slot waits for."""
         core = self._core
         seq = core.wanted.pop(digest)
-        core.log.bodies.offer(digest, body)
+        core.log.bodies.offer(digest, body, sender)
         slot = core.log.slots.get(seq)
         if slot is not None:
             self.advance(slot)
@@ -106,7 +106,7 @@ class NormalCase:
         core = self._core
         assert core.is_primary, "only the primary proposes"
         assert slot.proposal is None, "one proposal per slot and view"
-        core.log.bodies.offer(digest, body)
+        core.log.bodies.offer(digest, body, core.me)
         slot.batch = batch
         vote = core.guard.vote(VoteKind.PRE_PREPARE, core.epoch, core.view, slot.seq, digest)
         core.out.broadcast(vote.frame())
@@ -123,7 +123,7 @@ class NormalCase:
             assert body is not None, "a batch is durable before its proposal is accepted"
             batch = self._note_timestamp(slot, body, self.timestamp_before(slot.seq))
             if slot.seq > core.decided:
-                core.pool.claim(batch.requests, now_ms=core.now_ms)
+                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
         self.advance(slot)
 
     def advance(self, slot: Slot) -> None:
@@ -154,12 +154,17 @@ class NormalCase:
             if body is not None:
                 slot.batch = None
                 batch = self._note_timestamp(slot, body, None)
-                core.pool.claim(batch.requests, now_ms=core.now_ms)
+                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
 
     def go_on(self) -> None:
         """Look at the slot after the last one decided: it may have waited for that."""
         slot = self._core.log.slots.get(Seq(self._core.decided + 1))
         if slot is not None:
+            self.advance(slot)
+
+    def on_executed(self) -> None:
+        """Look at a proposal that could not be judged before all before it was executed."""
+        for slot in self._waiting_at(Seq(self._core.executed + 1)):
             self.advance(slot)
 
     def advance_all(self) -> None:
@@ -206,7 +211,7 @@ class NormalCase:
         slot.accepted = True
         batch = self._note_timestamp(slot, body, before_ms)
         if slot.seq > core.decided:
-            core.pool.claim(batch.requests, now_ms=core.now_ms)
+            core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
         slot.accepted_proposal = proposal
         if not core.log.bodies.is_kept(proposal.digest):
             core.out.persist(BodyKept(slot.seq, body).to_bytes())
@@ -222,35 +227,54 @@ class NormalCase:
             core.out.broadcast(vote.frame())
 
     def _is_good(self, slot: Slot, body: bytes, before_ms: int) -> bool:
-        """Judge a fresh proposal: form, view, time, and every request."""
+        """Whether a fresh proposal is found good; False also while that cannot be judged yet."""
         core = self._core
         if slot.batch is not None:
             return True
-        verdict, detail = Verdict.ACCEPTED, ""
         try:
             batch = Batch.from_bytes(body)
         except MalformedMessageError as exc:
             verdict, detail = Verdict.BAD_BATCH, str(exc)
         else:
-            ahead_ms = batch.timestamp_ms - core.wall_ms
-            skew_max_ms = core.settings.clock_skew_max_ms
-            if batch.view != core.view:
-                verdict, detail = Verdict.BAD_BATCH, f"says it is of view {batch.view}"
-            elif batch.timestamp_ms == 0:
-                pass  # A null batch moves the log on, and has no time of its own.
-            elif batch.timestamp_ms <= before_ms:
-                verdict, detail = Verdict.BAD_TIMESTAMP, "not after the batch before"
-            elif not -skew_max_ms <= ahead_ms <= skew_max_ms:
-                verdict, detail = Verdict.BAD_TIMESTAMP, f"{ahead_ms} ms ahead of our clock"
-            elif not all(self._is_admissible(request) for request in batch.requests):
-                verdict, detail = Verdict.INADMISSIBLE, "holds an inadmissible request"
-            slot.batch = batch
+            verdict, detail = self._judge(slot.seq, batch, before_ms)
         if verdict is Verdict.ACCEPTED:
+            slot.batch = batch
             return True
-        slot.batch = None
-        slot.refused = True
-        core.out.report(verdict, core.primary, f"proposal {slot.seq}: {detail}")
+        if verdict is not Verdict.WAITING:
+            slot.refused = True
+            core.out.report(verdict, core.primary, f"proposal {slot.seq}: {detail}")
         return False
+
+    def _judge(self, seq: Seq, batch: Batch, before_ms: int) -> tuple[Verdict, str]:
+        """Judge a fresh batch: its view, its time, and every request, or why it has none."""
+        core = self._core
+        ahead_ms = batch.timestamp_ms - core.wall_ms
+        skew_max_ms = core.settings.clock_skew_max_ms
+        if batch.view != core.view:
+            return Verdict.BAD_BATCH, f"says it is of view {batch.view}"
+        if not batch.is_null and batch.timestamp_ms <= before_ms:
+            return Verdict.BAD_TIMESTAMP, "not after the batch before"
+        if not batch.is_null and not -skew_max_ms <= ahead_ms <= skew_max_ms:
+            return Verdict.BAD_TIMESTAMP, f"{ahead_ms} ms ahead of our clock"
+        if not batch.requests:
+            return self._judge_empty(seq, batch)
+        if not all(self._is_admissible(request) for request in batch.requests):
+            return Verdict.INADMISSIBLE, "holds an inadmissible request"
+        return Verdict.ACCEPTED, ""
+
+    def _judge_empty(self, seq: Seq, batch: Batch) -> tuple[Verdict, str]:
+        """Judge a batch without requests by the state before it, so that all judge alike.
+
+        We wait until we have executed just that: who lags refuses nothing wrongly.
+        """
+        core = self._core
+        if core.executed != seq - 1:
+            return Verdict.WAITING, ""
+        if batch.is_null and not core.wants_batches:
+            return Verdict.BAD_BATCH, "a null batch that the state does not ask for"
+        if batch.is_tick and (core.due_ms is None or batch.timestamp_ms < core.due_ms):
+            return Verdict.BAD_BATCH, "a tick before anything is due"
+        return Verdict.ACCEPTED, ""
 
     def _is_admissible(self, request: bytes) -> bool:
         """What is in the pool was judged when it came."""

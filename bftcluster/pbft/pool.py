@@ -1,32 +1,14 @@
-"""Requests that wait for a decision, each once, first come first served, within bounds."""
+"""Requests that wait for a decision, each once, within bounds that every sender has a share of."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from bftcluster.ids import Digest
+from bftcluster.ids import Digest, ReplicaId
 from bftcluster.limits import POOL_DECIDED_MAX
+from bftcluster.pbft.lanes import Lanes, Pending
+from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.verdicts import Verdict
-
-
-@dataclass(slots=True)
-class Pending:
-    """One request that is not decided yet."""
-
-    request: bytes
-    since_ms: int
-    """When it came here."""
-    ours: bool
-    """Whether our own client handed it in: then we answer for it."""
-    relayed_ms: int | None = None
-    """When everybody got it; from then on the primary is suspected of ignoring it."""
-    is_only_claimed: bool = False
-    """Whether we know it from a proposal only, so that ``since_ms`` does not tell its age."""
-    sent_ms: int | None = None
-    """When we sent it to everybody last, if it is ours."""
-    sendings: int = 0
-    """How often we did so."""
 
 
 def request_digest(request: bytes) -> Digest:
@@ -39,94 +21,161 @@ class RequestPool:
 
     __slots__ = (
         "_decided",
+        "_lanes",
+        "_me",
         "_requests_max",
-        "_size_bytes",
         "_size_max_bytes",
-        "newest_settled_ms",
+        "owed",
         "proposed",
         "waiting",
     )
 
-    def __init__(self, *, requests_max: int, size_max_bytes: int) -> None:
+    def __init__(self, *, me: ReplicaId, requests_max: int, size_max_bytes: int) -> None:
+        self._me = me
         self._requests_max = requests_max
         self._size_max_bytes = size_max_bytes
-        self._size_bytes = 0
+        self._lanes = Lanes(me)
         self.waiting: dict[Digest, Pending] = {}
-        """In order of arrival."""
+        """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
+        self.owed = Owed()
         self._decided: dict[Digest, None] = {}
-        self.newest_settled_ms = 0
-        """When the youngest of the requests decided so far came here."""
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.proposed)
+
+    def seat(self, voters: tuple[ReplicaId, ...]) -> None:
+        """Give each of ``voters``, our own clients, and all followers together one share each."""
+        self._lanes.seat(voters)
+        shares = len(voters) + 1
+        self.owed.requests_max = max(1, self._requests_max // (2 * shares))
+        self.owed.size_max_bytes = self._size_max_bytes // (2 * shares)
 
     def find(self, digest: Digest) -> Pending | None:
         """Return the pending request of that name."""
         return self.waiting.get(digest) or self.proposed.get(digest)
 
-    def knows(self, digest: Digest) -> bool:
-        """Whether the request of that name is pending or was decided lately."""
-        return digest in self.waiting or digest in self.proposed or digest in self._decided
+    def is_decided(self, digest: Digest) -> bool:
+        """Whether the request of that name was decided lately."""
+        return digest in self._decided
 
     def pending(self) -> Iterator[Pending]:
         """Return every undecided request, the waiting ones first."""
         return chain(self.waiting.values(), self.proposed.values())
 
-    def add(self, request: bytes, *, now_ms: int, ours: bool) -> Verdict:
-        """Take ``request`` unless it is known, was decided lately, or the pool is full."""
+    def add(self, request: bytes, *, sender: ReplicaId, now_ms: int) -> Verdict:
+        """Take ``request`` unless it is known, was decided lately, or there is no room for it.
+
+        A sender with less than its share always finds room: the heaviest loses its newest.
+        """
         digest = request_digest(request)
         known = self.find(digest)
         if known is not None:
-            known.ours = known.ours or ours
+            known.ours = known.ours or sender == self._me
             return Verdict.DUPLICATE
         if digest in self._decided:
             return Verdict.LATE
-        if (
-            len(self) >= self._requests_max
-            or self._size_bytes + len(request) > self._size_max_bytes
-        ):
+        if not self._make_room(sender, len(request)):
             return Verdict.POOL_FULL
-        self.waiting[digest] = Pending(request, now_ms, ours)
-        self._size_bytes += len(request)
+        self._wait(Pending(request, digest, now_ms, sender, sender == self._me))
         return Verdict.ACCEPTED
 
-    def take(self, *, requests_max: int, size_max_bytes: int) -> tuple[bytes, ...]:
-        """Move the oldest waiting requests to the proposed ones, and return them."""
-        taken: list[tuple[Digest, Pending]] = []
+    def _make_room(self, sender: ReplicaId, size_bytes: int) -> bool:
+        total = self._lanes.total
+        if size_bytes > self._size_max_bytes:
+            return False
+        while total.requests >= self._requests_max:
+            if not self._evict_for(sender, by_size=False):
+                return False
+        while total.size_bytes + size_bytes > self._size_max_bytes:
+            if not self._evict_for(sender, by_size=True):
+                return False
+        return True
+
+    def _evict_for(self, sender: ReplicaId, *, by_size: bool) -> bool:
+        heaviest = self._lanes.heaviest(sender, by_size=by_size)
+        if heaviest == sender:
+            return False
+        self.drop(self._lanes.newest(heaviest))
+        return True
+
+    def _wait(self, pending: Pending, *, is_first: bool = False) -> None:
+        self._lanes.put(pending, is_first=is_first)
+        self.waiting[pending.digest] = pending
+
+    def drop(self, pending: Pending) -> None:
+        """Forget a request that waits: there is no room for it, or nobody wants it."""
+        self._lanes.remove(pending)
+        del self.waiting[pending.digest]
+        self.owed.forgive(pending.digest)
+
+    def forget(self, pending: Pending) -> None:
+        """Forget a request that is not wanted any more; what proposes it is not our business."""
+        if pending.digest in self.waiting:
+            self.drop(pending)
+        self.owed.forgive(pending.digest)
+
+    def expire(self, before_ms: int) -> None:
+        """Forget what others brought before ``before_ms``: who wants it brings it again."""
+        for pending in self._lanes.stale(before_ms):
+            self.drop(pending)
+
+    def take(
+        self, *, requests_max: int, size_max_bytes: int, is_wanted: Callable[[bytes], bool]
+    ) -> tuple[bytes, ...]:
+        """Move waiting requests to the proposed ones, and return them: of each sender in turn.
+
+        What is no longer wanted is dropped instead.
+        """
+        taken: list[bytes] = []
         size_bytes = 0
-        for digest, pending in self.waiting.items():
+        while len(taken) < requests_max and (pending := self._lanes.next()) is not None:
+            if not is_wanted(pending.request):
+                self.drop(pending)
+                continue
             size_bytes += len(pending.request)
-            if len(taken) == requests_max or (taken and size_bytes > size_max_bytes):
+            if taken and size_bytes > size_max_bytes:
                 break
-            taken.append((digest, pending))
-        for digest, pending in taken:
-            del self.waiting[digest]
-            self.proposed[digest] = pending
-        return tuple(pending.request for _, pending in taken)
+            self._lanes.serve(pending)
+            del self.waiting[pending.digest]
+            self.proposed[pending.digest] = pending
+            taken.append(pending.request)
+        return tuple(taken)
 
     def settle(self, requests: tuple[bytes, ...]) -> None:
         """Drop ``requests``, which were decided, and remember them for a while."""
         for request in requests:
             digest = request_digest(request)
-            pending = self.waiting.pop(digest, None) or self.proposed.pop(digest, None)
+            pending = self.waiting.pop(digest, None)
             if pending is not None:
-                self._size_bytes -= len(request)
-                if not pending.is_only_claimed:
-                    self.newest_settled_ms = max(self.newest_settled_ms, pending.since_ms)
-            self._decided[digest] = None
-            if len(self._decided) > POOL_DECIDED_MAX:
-                del self._decided[next(iter(self._decided))]
+                self._lanes.remove(pending)
+            else:
+                self.proposed.pop(digest, None)
+            self.owed.settle(digest)
+            self._remember(digest)
+
+    def remember(self, decided: Iterable[Digest]) -> None:
+        """Know again what was decided in an earlier life, the oldest first."""
+        for digest in decided:
+            self._remember(digest)
+
+    def _remember(self, digest: Digest) -> None:
+        self._decided[digest] = None
+        if len(self._decided) > POOL_DECIDED_MAX:
+            del self._decided[next(iter(self._decided))]
 
     def unpropose(self) -> None:
         """Let every undecided request wait again, the proposed ones first: the view is over."""
-        self.waiting = {**self.proposed, **self.waiting}
-        self.proposed = {}
+        proposed, self.proposed = self.proposed, {}
+        for pending in reversed(proposed.values()):
+            self._lanes.put(pending, is_first=True)
+        self.waiting = {**proposed, **self.waiting}
 
-    def claim(self, requests: tuple[bytes, ...], *, now_ms: int) -> None:
+    def claim(self, requests: tuple[bytes, ...], *, primary: ReplicaId, now_ms: int) -> None:
         """Count ``requests`` as proposed, known or not: they are in a proposal we voted for.
 
-        Should its view end without a decision, they wait again, here as at every other voter.
+        Should its view end without a decision, they wait again, here as at every other voter: those
+        that only the proposal told us of as its primary's.
         """
         for request in requests:
             digest = request_digest(request)
@@ -134,6 +183,7 @@ class RequestPool:
                 continue
             pending = self.waiting.pop(digest, None)
             if pending is None:
-                pending = Pending(request, now_ms, ours=False, is_only_claimed=True)
-                self._size_bytes += len(request)
+                pending = Pending(request, digest, now_ms, primary, ours=False)
+            else:
+                self._lanes.remove(pending)
             self.proposed[digest] = pending

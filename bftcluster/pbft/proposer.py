@@ -5,10 +5,11 @@ from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
+from bftcluster.pbft.lanes import Pending
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.normal_case import NormalCase
-from bftcluster.pbft.pool import Pending, request_digest
+from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.verdicts import Verdict
 
 
@@ -23,66 +24,93 @@ class Proposer:
         self._next = Seq(1)
 
     def submit(self, request: bytes) -> Verdict:
-        """Take a request of our own client, and pass it to the primary.
+        """Take a request of our own client; the primary gets it, when it has room for it.
 
         A primary that does not order it in time is answered by ``Suspicion``.
         """
         core = self._core
-        if not self._may_take(request):
-            return Verdict.INADMISSIBLE
-        verdict = core.pool.add(request, now_ms=core.now_ms, ours=True)
-        is_new = verdict in (Verdict.ACCEPTED, Verdict.DUPLICATE)
-        if is_new and core.is_active and core.primary != core.me:
-            frame = Requests((request,), relayed=False).frame()
-            core.out.send_early(core.primary, frame, Lane.CONSENSUS)
+        verdict = self._judge(request)
+        if verdict is not Verdict.ACCEPTED:
+            return verdict
+        verdict = core.pool.add(request, sender=core.me, now_ms=core.now_ms)
+        pending = core.pool.find(request_digest(request))
+        if pending is not None:
+            core.pool.owed.want(pending)
         return verdict
 
-    def take_in(self, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
+    def take_in(self, sender: ReplicaId, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
         """Take requests that another replica passed on; ``relayed`` ones put the primary to test.
 
-        A backup passes relayed requests on to the primary, which their sender may not reach.
+        A backup passes relayed requests on to the primary, which their sender may not reach. It
+        holds those against the primary for which a voter vouches: a follower's word costs nobody
+        anything.
         """
         core = self._core
         verdict = Verdict.ACCEPTED
-        fresh = []
+        passed: list[Pending] = []
         for request in requests:
-            if not self._may_take(request):
-                return Verdict.INADMISSIBLE
-            added = core.pool.add(request, now_ms=core.now_ms, ours=False)
+            judged = self._judge(request)
+            if judged is Verdict.INADMISSIBLE:
+                return judged
+            if judged is not Verdict.ACCEPTED:
+                continue
+            added = core.pool.add(request, sender=sender, now_ms=core.now_ms)
             if added is Verdict.POOL_FULL:
                 verdict = added
                 break
-            if added is Verdict.ACCEPTED:
-                fresh.append(request)
             pending = core.pool.find(request_digest(request))
-            if relayed and pending is not None and pending.relayed_ms is None:
-                pending.relayed_ms = core.now_ms
-        if relayed and fresh and core.is_active and core.primary != core.me:
-            frame = Requests(tuple(fresh), relayed=False).frame()
-            core.out.send_early(core.primary, frame, Lane.CONSENSUS)
+            if relayed and pending is not None and self._is_passed_on(sender, pending):
+                passed.append(pending)
+        if core.is_active:
+            self._send(core.primary, passed, relayed=False)
         return verdict
 
-    def _may_take(self, request: bytes) -> bool:
+    def _is_passed_on(self, sender: ReplicaId, pending: Pending) -> bool:
+        core = self._core
+        if core.is_primary:
+            return False
+        if sender in core.membership.replicas:
+            return core.pool.owed.vouch(pending, sender, core.now_ms)
+        return core.pool.owed.pass_on(pending)
+
+    def _judge(self, request: bytes) -> Verdict:
         """Judge a request, which may be costly, once."""
         core = self._core
-        return core.pool.knows(request_digest(request)) or core.application.admissible(request)
+        digest = request_digest(request)
+        if core.pool.is_decided(digest):
+            return Verdict.LATE
+        if core.pool.find(digest) is not None:
+            return Verdict.ACCEPTED
+        if not core.application.admissible(request):
+            return Verdict.INADMISSIBLE
+        return Verdict.ACCEPTED if core.application.is_wanted(request) else Verdict.LATE
 
     def relay(self, pending: list[Pending]) -> None:
         """Send our overdue requests to everybody: from now on all time the primary."""
         for one in pending:
             one.sent_ms = self._core.now_ms
             one.sendings += 1
-            if one.relayed_ms is None:
-                one.relayed_ms = one.sent_ms
         self._send(None, pending, relayed=True)
 
+    def give(self) -> None:
+        """Give the primary what our clients want, as far as it has room.
+
+        A primary that must be silent cannot order it: the others are to hold that against it.
+        """
+        core = self._core
+        if core.is_primary and core.may_vote(Seq(core.decided + 1)):
+            return
+        given = core.pool.owed.give(core.now_ms)
+        if core.is_active and not core.is_primary:
+            self._send(core.primary, given, relayed=False)
+
     def hand_over(self) -> None:
-        """Pass our undecided requests to the primary of the view that begins."""
+        """Give the primary of the view that begins what is undecided."""
         core = self._core
         self._next = Seq(core.view_floor + 1)
-        if core.primary != core.me:
-            ours = [pending for pending in core.pool.pending() if pending.ours]
-            self._send(core.primary, ours, relayed=False)
+        is_primary = core.primary == core.me
+        pending = core.pool.owed.start_over(core.now_ms, is_primary=is_primary)
+        self._send(core.primary, pending, relayed=False)
 
     def _send(self, to: ReplicaId | None, pending: list[Pending], *, relayed: bool) -> None:
         part: list[bytes] = []
@@ -107,9 +135,8 @@ class Proposer:
         self._next = self._first_free()
         while self._has_reason() and self._has_room() and not self._waits_for_more():
             before_ms = self._normal_case.timestamp_before(self._next)
-            if before_ms is None:
+            if before_ms is None or not self._propose(before_ms):
                 return
-            self._propose(before_ms)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -121,7 +148,16 @@ class Proposer:
         return oldest.since_ms + core.settings.batch_delay_ms
 
     def _has_reason(self) -> bool:
-        return bool(self._core.pool.waiting) or self._core.wants_batches
+        return bool(self._core.pool.waiting) or self._is_asked_for_empty()
+
+    def _is_asked_for_empty(self) -> bool:
+        """Whether the latest state asks for a batch of no requests: others judge it by that."""
+        core = self._core
+        return core.is_idle and (core.wants_batches or self._is_tick_due())
+
+    def _is_tick_due(self) -> bool:
+        due_ms = self._core.due_ms
+        return due_ms is not None and due_ms <= self._core.wall_ms
 
     def _first_free(self) -> Seq:
         """Return the first sequence number above everything proposed or decided."""
@@ -153,15 +189,22 @@ class Proposer:
         oldest = next(iter(waiting.values()))
         return core.now_ms < oldest.since_ms + settings.batch_delay_ms
 
-    def _propose(self, before_ms: int) -> None:
+    def _propose(self, before_ms: int) -> bool:
+        """Propose what waits, or nothing if the state asks for that; return whether we did."""
         core, settings = self._core, self._core.settings
         requests = core.pool.take(
-            requests_max=settings.batch_requests_max, size_max_bytes=settings.batch_size_max_bytes
+            requests_max=settings.batch_requests_max,
+            size_max_bytes=settings.batch_size_max_bytes,
+            is_wanted=core.application.is_wanted,
         )
-        timestamp_ms = max(before_ms + 1, core.wall_ms) if requests else 0
+        if not requests and not (self._is_asked_for_empty() and self._next == core.decided + 1):
+            return False
+        is_timed = bool(requests) or self._is_tick_due()
+        timestamp_ms = max(before_ms + 1, core.wall_ms) if is_timed else 0
         batch = Batch(timestamp_ms, requests, core.view)
         body = batch.to_bytes()
         core.out.send_early(None, Body(body).frame(), Lane.CONSENSUS)
         slot = core.log.open(self._next, core.view, now_ms=core.now_ms)
         self._next = Seq(self._next + 1)
         self._normal_case.propose(slot, batch, body, batch_digest(body))
+        return True

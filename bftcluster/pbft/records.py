@@ -24,6 +24,17 @@ class RecordKind(IntEnum):
     VIEW_CHANGED = 6
     VIEW_ENTERED = 7
     STARTED = 8
+    SILENCED = 20
+    PROMISED = 21
+
+
+class Loss(IntEnum):
+    """Why votes of ours are missing."""
+
+    NO_LOG = 1
+    """Nothing was there at the start: the disk is another one, or was emptied."""
+    OLD_COPY = 2
+    """Others know more of us than we do: the disk was restored from an older copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +147,51 @@ class Started:
         return codec.encode([RecordKind.STARTED.value, self.cluster_id, self.replica])
 
 
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """Votes of ours are lost: we are silent up to ``until``, in later lives too."""
+
+    until: Seq
+    """The last slot that we may have voted in; 0 while that is not known yet."""
+    loss: Loss
+
+    def to_bytes(self) -> bytes:
+        """Return the record."""
+        return codec.encode([RecordKind.SILENCED.value, self.until, self.loss.value])
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A VIEW-CHANGE of ours that we forgot was shown to us: no vote in earlier views."""
+
+    epoch: Epoch
+    view: View
+
+    def to_bytes(self) -> bytes:
+        """Return the record."""
+        return codec.encode([RecordKind.PROMISED.value, self.epoch, self.view])
+
+
 Record: TypeAlias = (
-    Started | Voted | BodyKept | ProposalAccepted | Prepared | Stable | ViewChanged | ViewEntered
+    Started
+    | Voted
+    | BodyKept
+    | ProposalAccepted
+    | Prepared
+    | Stable
+    | ViewChanged
+    | ViewEntered
+    | Silenced
+    | Promised
 )
+
+
+def birth_records(cluster_id: ClusterId, me: ReplicaId) -> tuple[bytes, ...]:
+    """Return what the log of a replica holds whose key has signed nothing yet.
+
+    Only who made the key knows that. A replica on an empty log has lost its memory.
+    """
+    return (Started(cluster_id, me).to_bytes(),)
 
 
 def parse_record(data: bytes) -> Record:
@@ -198,3 +251,9 @@ def _parse(kind: RecordKind, value: list[Any]) -> Record:
         case RecordKind.STARTED:
             _, cluster, replica = shapes.array(value, 3, "a start")
             return Started(ClusterId(shapes.digest(cluster)), shapes.replica(replica))
+        case RecordKind.SILENCED:
+            _, until, loss = shapes.array(value, 3, "a silence")
+            return Silenced(shapes.seq(until), Loss(shapes.counter(loss)))
+        case RecordKind.PROMISED:
+            _, epoch, view = shapes.array(value, 3, "a promise")
+            return Promised(shapes.epoch(epoch), shapes.view(view))

@@ -1,5 +1,6 @@
 """From the records of an earlier life to its state, and back."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from bftcluster.errors import CorruptRecordError
@@ -10,11 +11,15 @@ from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Recovered
 from bftcluster.pbft.log import Slot, batch_digest
+from bftcluster.pbft.messages import LogEntry
+from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
+    Promised,
     ProposalAccepted,
     Record,
+    Silenced,
     Stable,
     Started,
     ViewChanged,
@@ -43,6 +48,8 @@ def restore(
         if fetched.certificate.seq > core.log.low:
             restoring.take(fetched)
             core.out.persist(fetched.to_bytes())
+    if 0 < core.silent_until <= core.log.low:
+        core.loss = None
     if restoring.entered is not None:
         view_changer.place(restoring.entered)
     if recovered.checkpoint_root is not None:
@@ -51,15 +58,12 @@ def restore(
         checkpoints.restore_root(last, recovered.checkpoint_root)
     for slot in core.log.slots.values():
         _rejoin_view(core, slot.seq)
-        if slot.seq <= core.executed and slot.prepared is not None:
-            _remember_requests(core, slot.prepared.digest)
 
 
-def _remember_requests(core: Core, digest: Digest) -> None:
-    """Know again what was ordered lately, so that a copy is not proposed after a restart."""
-    body = core.log.bodies.get(digest)
-    if body is not None:
-        core.pool.settle(Batch.from_bytes(body).requests)
+def decided_requests(entries: Iterable[bytes]) -> tuple[Digest, ...]:
+    """Return the names of the requests in log entries, for ``Recovered.decided``."""
+    batches = (Batch.from_bytes(LogEntry.from_bytes(entry).batch) for entry in entries)
+    return tuple(request_digest(request) for batch in batches for request in batch.requests)
 
 
 class _Restoring:
@@ -87,6 +91,8 @@ class _Restoring:
             case Prepared(certificate=certificate):
                 if certificate.seq > core.log.low:
                     _restore_prepared(core, certificate)
+            case Silenced() | Promised():
+                _restore_silence(core, record)
             case Voted() | BodyKept() | ProposalAccepted():
                 if record.seq > core.log.low:
                     _restore_slot(core, record)
@@ -106,6 +112,16 @@ class _Restoring:
             self.entered = None
 
 
+def _restore_silence(core: Core, record: Silenced | Promised) -> None:
+    match record:
+        case Silenced(until=until, loss=loss):
+            core.silent_until, core.loss = until, loss
+        case Promised(epoch=epoch, view=view):
+            core.guard.promise(epoch, view)
+        case _:
+            assert_never(record)
+
+
 def _restore_slot(core: Core, record: Voted | BodyKept | ProposalAccepted) -> None:
     match record:
         case Voted():
@@ -123,6 +139,10 @@ def live_records(core: Core, view_changer: ViewChanger) -> list[bytes]:
     records = [Started(core.cluster_id, core.me).to_bytes()]
     if core.stable is not None:
         records.append(Stable(core.stable).to_bytes())
+    if core.loss is not None:
+        records.append(Silenced(core.silent_until, core.loss).to_bytes())
+    if core.guard.promised > (core.epoch, core.view):
+        records.append(Promised(*core.guard.promised).to_bytes())
     records.extend(view_changer.live_records())
     records.extend(BodyKept(seq, body).to_bytes() for seq, body in core.log.bodies.kept())
     for slot in core.log.slots.values():

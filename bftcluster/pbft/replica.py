@@ -8,7 +8,8 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
-from bftcluster.pbft.core import Core, Outbox, Place
+from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
+from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -23,17 +24,20 @@ from bftcluster.pbft.events import (
     RequestSubmitted,
     Tick,
 )
+from bftcluster.pbft.followers import Followers
+from bftcluster.pbft.following import Following
 from bftcluster.pbft.inbox import Inbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
-from bftcluster.pbft.probation import Probation, is_older_than_ledger
+from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import Started
+from bftcluster.pbft.records import Loss, Started
 from bftcluster.pbft.recovery import live_records, restore
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Throttle
 from bftcluster.pbft.verdicts import Verdict
@@ -85,25 +89,35 @@ class Replica:
         self._view_changer = ViewChanger(
             self._core, self._normal_case, self._checkpoints, self._proposer
         )
-        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
+        self._doubts = Doubts(self._core, self._view_changer)
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer, self._doubts)
         self._catch_up = CatchUp(
-            self._core, self._normal_case, self._checkpoints, self._view_changer
+            self._core,
+            self._normal_case,
+            self._checkpoints,
+            self._view_changer,
+            Following(self._core),
         )
+        self._followers = Followers(self._core)
         self._checkpoints.set_horizon()
         restore(self._core, self._checkpoints, self._view_changer, recovered)
-        self._is_first_start = not recovered.records
-        forgot = recovered.executed > 0 and (
-            not recovered.records or is_older_than_ledger(self._core)
-        )
-        self._probation = Probation(self._core, self._checkpoints, forgot=forgot)
+        if not recovered.records:
+            self._core.out.persist(Started(cluster_id, me).to_bytes())
+            self._core.lose_memory(Loss.NO_LOG)
+        stash = Stash()
+        self._probation = Probation(self._core, self._checkpoints, self._view_changer, stash)
         self._inbox = Inbox(
             self._core,
             normal_case=self._normal_case,
             checkpoints=self._checkpoints,
             proposer=self._proposer,
             view_changer=self._view_changer,
+            doubts=self._doubts,
+            suspicion=self._suspicion,
             catch_up=self._catch_up,
+            followers=self._followers,
             probation=self._probation,
+            stash=stash,
         )
 
     @property
@@ -130,6 +144,19 @@ class Replica:
     def primary(self) -> ReplicaId:
         """Who proposes in that view."""
         return self._core.primary
+
+    @property
+    def silence(self) -> str:
+        """Why we do not vote, and until when, for people; empty if no vote of ours is lost."""
+        core = self._core
+        if core.loss is None:
+            return ""
+        until = (
+            f"slot {core.silent_until} is settled"
+            if core.silent_until
+            else ("as many others as a quorum have said how far our votes may reach")
+        )
+        return f"votes are lost: {LOSSES[core.loss]}; silent until {until}"
 
     @property
     def last_decided(self) -> Seq:
@@ -173,10 +200,8 @@ class Replica:
     def start(self, *, now_ms: int, wall_ms: int) -> Ready:
         """Begin, after recovery: say where we are, and repeat the votes that may be lost."""
         core = self._core
-        core.now_ms = core.progress_ms = core.view_entered_ms = now_ms
+        core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
-        if self._is_first_start:
-            core.out.persist(Started(core.cluster_id, core.me).to_bytes())
         self._probation.begin()
         for seq in sorted(core.log.slots):
             self._normal_case.resume(core.log.slots[seq])
@@ -203,7 +228,7 @@ class Replica:
         core = self._core
         assert now_ms >= core.now_ms, "the clock is monotonic"
         if core.halt is not None:
-            return core.out.flush(now_ms + core.settings.status_interval_ms, core.halt)
+            return core.out.flush((), now_ms + core.settings.status_interval_ms, core.halt)
         core.now_ms = now_ms
         core.wall_ms = wall_ms
         for event in events:
@@ -232,26 +257,34 @@ class Replica:
             case Tick():
                 pass
             case Executed(seq=seq, state_root=root, next_membership=next_membership):
-                core.wants_batches = event.wants_batches
+                core.wants_batches, core.due_ms = event.wants_batches, event.due_ms
+                core.executed_ms = core.now_ms
                 self._checkpoints.on_executed(seq, root, next_membership)
+                self._normal_case.on_executed()
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
-                self._catch_up.learn(starts)
+                self._checkpoints.learn(starts)
             case LogRead(to=to, entries=entries):
-                self._catch_up.on_log_read(to, entries)
+                self._followers.on_log_read(to, entries)
             case _:
                 assert_never(event)
 
     def _catch_up_with(self, before: Place) -> None:
-        """Do what must follow when the epoch, the view or the window has moved."""
+        """Do what is owed where we are now: whatever did not fit the place that we have left."""
         core = self._core
         while (place := core.place) != before:
-            epoch_before, before = before[0], place
-            if core.epoch != epoch_before:
+            was, before = before, place
+            if place.epoch != was.epoch:
                 self._view_changer.reset()
                 core.pool.unpropose()
+                core.log.bodies.forget_others(core.primary)
                 self._proposer.hand_over()
             self._inbox.look_again()
+            if was.is_silent and not core.is_silent:
+                self._normal_case.advance_all()
+            self._view_changer.look_at_wishes()
+            self._checkpoints.go_on()
+            self._catch_up.fetch_if_behind()
 
     def _finish(self) -> Ready:
         """Do what is due, and what has become possible; then hand everything out."""
@@ -259,18 +292,26 @@ class Replica:
         place_before = core.place
         self._suspicion.on_time()
         self._view_changer.on_time()
+        self._probation.on_time()
+        self._checkpoints.go_on()
         self._catch_up_with(place_before)
+        self._proposer.give()
         self._proposer.propose_what_fits()
         if core.is_silent and self._catch_up.is_status_due:
             self._probation.ask()
         self._catch_up.on_time()
+        self._followers.look_after()
         deadline_ms = min(self._catch_up.deadline_ms, self._suspicion.deadline_ms)
-        for due_ms in (self._proposer.deadline_ms, self._view_changer.deadline_ms):
+        for due_ms in (
+            self._proposer.deadline_ms,
+            self._view_changer.deadline_ms,
+            self._followers.deadline_ms,
+        ):
             if due_ms is not None and due_ms < deadline_ms:
                 deadline_ms = due_ms
         if core.halt is not None:
             core.out.keep_reports_only()
-        return core.out.flush(max(deadline_ms, core.now_ms + 1), core.halt)
+        return core.out.flush(core.voters, max(deadline_ms, core.now_ms + 1), core.halt)
 
 
 def _new_core(
@@ -288,6 +329,13 @@ def _new_core(
     epochs = Epochs(starts)
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
     out = Outbox()
+    pool = RequestPool(
+        me=me,
+        requests_max=settings.pool_requests_max,
+        size_max_bytes=settings.pool_size_max_bytes,
+    )
+    pool.seat(epochs.of(Seq(1)).replicas)
+    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,
@@ -305,13 +353,11 @@ def _new_core(
         ),
         out=out,
         throttle=Throttle(period_ms=settings.status_interval_ms // 2),
-        log=Log(window_size_seqs=settings.window_size_seqs),
-        pool=RequestPool(
-            requests_max=settings.pool_requests_max,
-            size_max_bytes=settings.pool_size_max_bytes,
-        ),
+        log=Log(window_size_seqs=settings.window_seqs),
+        pool=pool,
         executed=recovered.executed,
         decided=recovered.executed,
         timestamp_ms=recovered.timestamp_ms,
         wants_batches=recovered.wants_batches,
+        due_ms=recovered.due_ms,
     )

@@ -34,9 +34,10 @@ class Settings:
     """A primary pauses when this many decided batches wait for its executor: back-pressure."""
     checkpoint_interval_seqs: int = CHECKPOINT_INTERVAL_SEQS
     """Every how many sequence numbers the state root is voted on."""
-    window_size_seqs: int = WINDOW_SIZE_SEQS
-    """Distance of the high watermark from the low one. A primary uses the lower half only, so
-    that a backup one checkpoint behind still accepts what it proposes."""
+    window_size_seqs: int = 0
+    """Distance of the high watermark from the low one; 0: what the interval asks for. A primary
+    uses the lower half only, so that a backup one checkpoint behind still accepts what it
+    proposes."""
     clock_skew_max_ms: int = 30_000
     """A fresh proposal stamped further than this from our wall clock is refused."""
 
@@ -47,11 +48,18 @@ class Settings:
     fetch_entries_max: int = 64
     """Log entries asked for at once."""
 
-    request_timeout_ms: int = 2_000
+    follow_hold_ms: int = 5_000
+    """How long a question of one who does not vote is held while there is nothing to answer."""
+    follow_compare_ms: int = 20_000
+    """How often such a one asks another than its source whether there is more."""
+
+    request_timeout_ms: int = 400
     """How long a request waits for its decision, before it is relayed to every replica."""
-    view_change_timeout_ms: int = 2_000
-    """How long a relayed request or open slot may wait for progress, before we ask for the next
+    view_change_timeout_ms: int = 800
+    """How long a relayed request or open slot may wait for its decision, before we ask for the next
     view; and how long a new primary has, from a quorum of VIEW-CHANGEs. Doubles per failed view."""
+    request_expiry_ms: int = 60_000
+    """How long a request of others waits here; whoever wants it brings it again before."""
     view_change_timeout_max_ms: int = 60_000
     """Where the doubling ends."""
     view_change_resend_ms: int = 1_000
@@ -67,8 +75,13 @@ class Settings:
     state_fetch_retry_ms: int = 5_000
     """How often a state transfer that is still needed is asked for anew."""
 
+    @property
+    def window_seqs(self) -> int:
+        """How far the high watermark is from the low one."""
+        return self.window_size_seqs or max(WINDOW_SIZE_SEQS, 2 * self.checkpoint_interval_seqs)
+
     def __post_init__(self) -> None:
-        assert self.window_size_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"
+        assert self.window_seqs >= 2 * self.checkpoint_interval_seqs, "a window has two halves"
         assert self.slots_in_flight_max >= 1, "a primary needs a slot"
         assert 1 <= self.batch_requests_max <= BATCH_REQUESTS_MAX, "others accept no more"
         assert self.batch_size_max_bytes <= BATCH_SIZE_MAX_BYTES, "others accept no more"

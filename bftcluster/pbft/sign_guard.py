@@ -2,11 +2,12 @@
 
 Whatever the rest of the core asks for, and however often the process restarts. A vote asked for
 again is the same vote with the same signature; a conflicting one is a bug of ours and stops the
-process before the signature exists.
+process before the signature exists, with assertions on or off.
 """
 
 from collections.abc import Callable
 
+from bftcluster.errors import BrokenPromiseError
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.records import Voted
 from bftcluster.pbft.signatures import Signatures
@@ -52,6 +53,11 @@ class SignGuard:
         self._view_messages: dict[tuple[Epoch, View, Domain], bytes] = {}
         """What we signed to change or open views; of the promised view only."""
 
+    @property
+    def promised(self) -> tuple[Epoch, View]:
+        """We vote on proposals in this epoch and view and later ones only."""
+        return self._promised
+
     def restore(self, record: Voted) -> None:
         """Remember a vote of an earlier life.
 
@@ -59,7 +65,7 @@ class SignGuard:
         """
         key = (record.epoch, record.kind, record.view, record.seq)
         before = self._voted.get(key)
-        assert before is None or before.digest == record.digest, "we never voted twice"
+        _insist(before is None or before.digest == record.digest, "we never voted twice")
         self._voted[key] = self._sign(*key, record.digest)
 
     def may_vote(self, kind: VoteKind, epoch: Epoch, view: View, seq: Seq, digest: Digest) -> bool:
@@ -73,14 +79,14 @@ class SignGuard:
 
     def vote(self, kind: VoteKind, epoch: Epoch, view: View, seq: Seq, digest: Digest) -> Vote:
         """Return our signed vote; its record is persisted first, unless it is an old vote."""
-        assert seq > self._floor, "slots under a stable checkpoint are closed"
+        _insist(seq > self._floor, "slots under a stable checkpoint are closed")
         key = (epoch, kind, view, seq)
         before = self._voted.get(key)
         if before is not None:
-            assert before.digest == digest, "a second digest must never be signed"
+            _insist(before.digest == digest, "a second digest must never be signed")
             return before
         is_checkpoint = kind is VoteKind.CHECKPOINT
-        assert is_checkpoint or (epoch, view) >= self._promised, "that view was given up"
+        _insist(is_checkpoint or (epoch, view) >= self._promised, "that view was given up")
         self._persist(Voted(kind, epoch, view, seq, digest).to_bytes())
         vote = self._sign(epoch, kind, view, seq, digest)
         self._voted[key] = vote
@@ -93,7 +99,7 @@ class SignGuard:
 
     def forget(self, stable: Seq) -> None:
         """Forget votes up to ``stable``, where a checkpoint is: none will be cast there again."""
-        assert stable >= self._floor, "stable checkpoints advance"
+        _insist(stable >= self._floor, "stable checkpoints advance")
         self._floor = stable
         gone = [key for key in self._voted if key[3] <= stable]
         for key in gone:
@@ -110,11 +116,11 @@ class SignGuard:
 
         The caller persists what it signed, in the same step.
         """
-        assert domain in (Domain.VIEW_CHANGE, Domain.NEW_VIEW), "votes are signed elsewhere"
-        assert (epoch, view) >= self._promised, "that view was given up"
+        _insist(domain in (Domain.VIEW_CHANGE, Domain.NEW_VIEW), "votes are signed elsewhere")
+        _insist((epoch, view) >= self._promised, "that view was given up")
         self.promise(epoch, view)
         before = self._view_messages.setdefault((epoch, view, domain), payload)
-        assert before == payload, "a second view message must never be signed"
+        _insist(before == payload, "a second view message must never be signed")
         return sign(self._signer, domain, payload)
 
     def live_records(self) -> list[bytes]:
@@ -128,3 +134,13 @@ class SignGuard:
         payload = vote_payload(self._cluster_id, epoch, view, seq, digest, self._me)
         signature = sign(self._signer, DOMAINS[kind], payload)
         return Vote(kind, epoch, view, seq, digest, self._me, signature)
+
+
+def _insist(holds: bool, promise: str) -> None:
+    """Assert ``promise``, even where assertions are off.
+
+    Raises:
+        BrokenPromiseError: It does not hold.
+    """
+    if not holds:
+        raise BrokenPromiseError(promise)

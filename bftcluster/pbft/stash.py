@@ -29,6 +29,10 @@ class Stash:
         self._sizes_bytes[sender] = size_bytes
         return Verdict.STASHED
 
+    def of(self, sender: ReplicaId) -> tuple[bytes, ...]:
+        """Return what waits of one sender."""
+        return tuple(self._queues.get(sender, ()))
+
     def take_all(self) -> list[tuple[ReplicaId, bytes]]:
         """Return and forget everything, sender by sender in the order they first appeared."""
         taken = [(sender, frame) for sender, queue in self._queues.items() for frame in queue]

@@ -4,9 +4,11 @@ Only for something it demonstrably should have done: a request that every replic
 proposal of its own that does not get decided. Never when it is us who lag behind.
 """
 
-from bftcluster.ids import Seq, View
+from bftcluster.ids import Seq
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.pool import Pending
+from bftcluster.pbft.doubts import Doubts
+from bftcluster.pbft.lanes import Pending
+from bftcluster.pbft.owed import Debt
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.view_change import ViewChanger
 
@@ -15,20 +17,36 @@ _RELAY_AGAIN_TIMEOUTS = 4
 _RELAYS_IN_STEP = 4
 """Each time after so many it is relayed a third of a timeout later: what cuts us off at a regular
 pace must not cut off every relay."""
-_PATIENCE_TIMEOUTS = 4
-"""A relayed request may wait this many timeouts while others are decided, if some of these came
-much later: a primary that censors one client is not excused by its service to the rest."""
-_PATIENCE_WITH_BACKLOG_TIMEOUTS = 16
-"""The same, if nothing shows that the primary is unfair: it may just have a backlog."""
+_MS_PER_DEBT_PAID = 50
+"""What we gave the primary before a request may cost it so much each: a backlog of ours excuses it,
+as long as it is worked off at this pace."""
+_MS_PER_REQUEST_ORDERED = 3
+"""And what it ordered since, whosesoever it is: it may have been in proposals already. That excuses
+it for as long again as it has at most."""
+
+_NOTICE_PART = 8
+"""The last eighth of the primary's time begins with saying that it runs out: when it has, it is
+known whether others think so, and no time is lost by asking."""
 
 
 class Suspicion:
     """Times requests and open slots, and asks for the next view when one is overdue."""
 
-    __slots__ = ("_alone_ms", "_check_ms", "_core", "_proposer", "_relay_ms", "_view_changer")
+    __slots__ = (
+        "_alone_ms",
+        "_check_ms",
+        "_core",
+        "_doubts",
+        "_proposer",
+        "_relay_ms",
+        "_view_changer",
+    )
 
-    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
+    def __init__(
+        self, core: Core, proposer: Proposer, view_changer: ViewChanger, doubts: Doubts
+    ) -> None:
         self._core = core
+        self._doubts = doubts
         self._proposer = proposer
         self._view_changer = view_changer
         self._check_ms = 0
@@ -41,6 +59,10 @@ class Suspicion:
     def deadline_ms(self) -> int:
         """When to look again."""
         return self._check_ms
+
+    def look_again(self) -> None:
+        """Have the primary judged in this step: others doubt it, or have given it up."""
+        self._check_ms = self._core.now_ms
 
     def on_time(self) -> None:
         """Relay what waits too long; give up a primary that ignores what was relayed."""
@@ -55,13 +77,33 @@ class Suspicion:
         if self._is_alone():
             self._alone_ms = core.now_ms
             return
+        core.pool.expire(core.now_ms - settings.request_expiry_ms)
         due_ms = self._due_ms()
         if due_ms is None:
             return
-        if core.now_ms < due_ms:
-            self._check_ms = min(self._check_ms, due_ms)
-        elif not self._lags():
-            self._view_changer.give_up(View(core.view + 1))
+        notice_ms = due_ms - self._view_changer.timeout_ms // _NOTICE_PART
+        if core.now_ms < notice_ms:
+            self._check_ms = min(self._check_ms, notice_ms)
+        elif not self._lags() and not self._drop_unwanted():
+            self._doubts.say()
+            if core.now_ms < due_ms:
+                self._check_ms = min(self._check_ms, due_ms)
+            else:
+                self._doubts.give_up_together()
+
+    def _drop_unwanted(self) -> bool:
+        """Whether the primary owed us what nobody wants any more: it may have known before us."""
+        core = self._core
+        unwanted = [
+            debt.pending
+            for debt in core.pool.owed.oldest
+            if not core.application.is_wanted(debt.pending.request)
+        ]
+        for pending in unwanted:
+            core.pool.forget(pending)
+        if unwanted:
+            self._check_ms = core.now_ms + 1
+        return bool(unwanted)
 
     def _relay_overdue(self) -> None:
         core, timeout_ms = self._core, self._core.settings.request_timeout_ms
@@ -69,19 +111,19 @@ class Suspicion:
             return
         overdue: list[Pending] = []
         is_heard = not self._is_alone()
-        for pending in core.pool.pending():
-            if pending.ours:
-                due_ms = pending.since_ms + timeout_ms
-                if pending.sent_ms is not None:
-                    due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
-                    if pending.sendings % _RELAYS_IN_STEP == 0:
-                        due_ms += timeout_ms // 3
-                    if is_heard and pending.sent_ms <= self._alone_ms:
-                        due_ms = core.now_ms  # Nobody heard it: no primary can know of it.
-                if core.now_ms >= due_ms:
-                    overdue.append(pending)
-                else:
-                    self._check_ms = min(self._check_ms, due_ms)
+        for debt in core.pool.owed.ours:
+            pending = debt.pending
+            due_ms = debt.begun_ms + timeout_ms + self._backlog_ms(debt)
+            if pending.sent_ms is not None:
+                due_ms = pending.sent_ms + _RELAY_AGAIN_TIMEOUTS * timeout_ms
+                if pending.sendings % _RELAYS_IN_STEP == 0:
+                    due_ms += timeout_ms // 3
+                if is_heard and pending.sent_ms <= self._alone_ms:
+                    due_ms = core.now_ms  # Nobody heard it: no primary can know of it.
+            if core.now_ms >= due_ms:
+                overdue.append(pending)
+            else:
+                self._check_ms = min(self._check_ms, due_ms)
             if len(overdue) == core.settings.batch_requests_max:
                 break
         if overdue:
@@ -91,25 +133,56 @@ class Suspicion:
             self._proposer.relay(overdue)
 
     def _due_ms(self) -> int | None:
-        """Return when the primary is out of time, or None if it owes nothing."""
+        """Return when the primary is out of time, or None if it owes nothing.
+
+        Only that a request is ordered ends the time it has for that request: neither what else it
+        decides nor its service to others does.
+        """
         core = self._core
-        timeout_ms = self._view_changer.timeout_ms
-        base_ms = max(core.progress_ms, core.view_entered_ms, self._alone_ms)
-        due_ms = None
-        for pending in core.pool.pending():
-            if pending.relayed_ms is None:
-                continue
-            begun_ms = max(pending.relayed_ms, core.view_entered_ms, self._alone_ms)
-            one_ms = max(begun_ms, base_ms) + timeout_ms
-            is_overtaken = core.pool.newest_settled_ms > begun_ms + timeout_ms
-            patience = _PATIENCE_TIMEOUTS if is_overtaken else _PATIENCE_WITH_BACKLOG_TIMEOUTS
-            one_ms = min(one_ms, begun_ms + patience * timeout_ms)
-            due_ms = one_ms if due_ms is None else min(due_ms, one_ms)
+        begun_ms = max(core.view_entered_ms, self._alone_ms)
+        due = [self._due_of(debt, begun_ms) for debt in core.pool.owed.oldest]
         opened_ms = self._opened_ms()
         if opened_ms is not None:
-            one_ms = max(opened_ms, base_ms) + core.settings.request_timeout_ms + timeout_ms
-            due_ms = one_ms if due_ms is None else min(due_ms, one_ms)
-        return due_ms
+            waited_ms = max(opened_ms, core.progress_ms, begun_ms)
+            due.append(waited_ms + self._patience_ms)
+        elif (asked_ms := self._asked_ms()) is not None:
+            due.append(max(asked_ms, begun_ms) + self._patience_ms)
+        return min(due, default=None)
+
+    def _asked_ms(self) -> int | None:
+        """Return since when the latest state has asked for a batch, of no requests if need be.
+
+        Clocks differ: a time has come when it has by every clock that is right.
+        """
+        core = self._core
+        if not core.is_idle:
+            return None
+        if core.wants_batches:
+            return core.executed_ms
+        if core.due_ms is None:
+            return None
+        past_ms = core.wall_ms - core.due_ms - core.settings.clock_skew_max_ms
+        return max(core.executed_ms, core.now_ms - past_ms) if past_ms >= 0 else None
+
+    @property
+    def _patience_ms(self) -> int:
+        return self._core.settings.request_timeout_ms + self._view_changer.timeout_ms
+
+    def _due_of(self, debt: Debt, begun_ms: int) -> int:
+        is_ours = debt.relayer is None
+        patience_ms = self._patience_ms if is_ours else self._view_changer.timeout_ms
+        return max(debt.begun_ms, begun_ms) + patience_ms + self._excuse_ms(debt)
+
+    def _excuse_ms(self, debt: Debt) -> int:
+        """Return how much longer a request may wait, for what was rightly ordered before it."""
+        ordered = self._core.pool.owed.ordered - debt.ordered_before
+        ordered_ms = min(ordered * _MS_PER_REQUEST_ORDERED, self._patience_ms)
+        return self._backlog_ms(debt) + ordered_ms
+
+    def _backlog_ms(self, debt: Debt) -> int:
+        """Return how much of that is for what we had given it before."""
+        paid = self._core.pool.owed.paid - debt.paid_before
+        return min(paid, debt.ahead) * _MS_PER_DEBT_PAID
 
     def _opened_ms(self) -> int | None:
         """Return since when the oldest proposal waits for its decision."""

@@ -30,6 +30,7 @@ class ViewChanger:
     __slots__ = (
         "_checkpoints",
         "_core",
+        "_entered_changes",
         "_entered_frame",
         "_failures",
         "_normal_case",
@@ -60,6 +61,8 @@ class ViewChanger:
         """The frame of ours, while it is unanswered."""
         self._entered_frame: bytes | None = None
         """The NEW-VIEW of the current view; None in view 0."""
+        self._entered_changes: tuple[ViewChange, ...] = ()
+        """The VIEW-CHANGEs in it."""
         self._quorum_ms: int | None = None
         """When a quorum was seen to want the target view or a later one: from then on it is timed,
         so that replicas which want different views meet."""
@@ -80,9 +83,15 @@ class ViewChanger:
         """When something here is due; None while we work in a view."""
         if self._core.is_active:
             return None
-        if self._quorum_ms is None:
-            return self._resend_ms
-        return min(self._resend_ms, self._quorum_ms + self.timeout_ms)
+        resend_ms = None if self._own is None else self._resend_ms
+        if self._quorum_ms is None or not self._core.may_change_view:
+            return resend_ms
+        due_ms = self._quorum_ms + self.timeout_ms
+        return due_ms if resend_ms is None else min(resend_ms, due_ms)
+
+    def leavers(self) -> set[ReplicaId]:
+        """Return who has given up our view, as far as they told us."""
+        return {r for r, change in self._wishes.items() if change.view > self._core.view}
 
     def note_progress(self) -> None:
         """Something was decided in the view: its primary works."""
@@ -93,7 +102,8 @@ class ViewChanger:
         core = self._core
         if core.is_active:
             return
-        if self._quorum_ms is not None and core.now_ms >= self._quorum_ms + self.timeout_ms:
+        is_timed = self._quorum_ms is not None and core.may_change_view
+        if is_timed and core.now_ms >= (self._quorum_ms or 0) + self.timeout_ms:
             self.give_up(View(core.target_view + 1))
         elif core.now_ms >= self._resend_ms and self._own is not None:
             self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
@@ -115,7 +125,28 @@ class ViewChanger:
         core.out.report(Verdict.VIEW_CHANGE, None, f"gave up view {core.view}, want {view}")
         self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
         self._wishes[core.me] = change
-        self._look_at_wishes()
+        self.look_at_wishes()
+
+    def keep_promise(self) -> None:
+        """Work in no view below one that we once gave up, as somebody showed us.
+
+        We want that view again, and do not sign a second VIEW-CHANGE for it: what the first one
+        said is lost.
+        """
+        core = self._core
+        epoch, view = core.guard.promised
+        if epoch == core.epoch and view > core.target_view:
+            core.target_view = view
+            self._own = None
+            self._quorum_ms = None
+            self.look_at_wishes()
+
+    def view_change_of(self, replica: ReplicaId) -> ViewChange | None:
+        """Return the latest VIEW-CHANGE of ``replica`` that we hold, perhaps in a NEW-VIEW."""
+        wish = self._wishes.get(replica)
+        if wish is not None:
+            return wish
+        return next((c for c in self._entered_changes if c.replica == replica), None)
 
     def on_view_change(self, sender: ReplicaId, change: ViewChange) -> Verdict:
         """Note that ``sender`` wants a view; follow if enough do, open it if it is ours."""
@@ -127,7 +158,7 @@ class ViewChanger:
             return Verdict.LATE
         before = self._wishes.get(sender)
         if before is not None and before.view >= change.view:
-            self._look_at_wishes()
+            self.look_at_wishes()
             return Verdict.DUPLICATE if before.view == change.view else Verdict.LATE
         if self._refused.get(sender) == change.view:
             return Verdict.LATE
@@ -136,7 +167,7 @@ class ViewChanger:
             core.out.report(Verdict.BAD_VIEW_CHANGE, sender, rejection.value)
             return Verdict.BAD_VIEW_CHANGE
         self._wishes[sender] = change
-        self._look_at_wishes()
+        self.look_at_wishes()
         return Verdict.COUNTED
 
     def on_new_view(self, sender: ReplicaId, new_view: NewView, frame: bytes) -> Verdict:
@@ -152,6 +183,8 @@ class ViewChanger:
             if sender == core.membership.primary(core.target_view) and not core.is_active:
                 self.give_up(View(core.target_view + 1))
             return Verdict.BAD_NEW_VIEW
+        for change in new_view.view_changes:
+            core.recognise_view_change(change)
         self._enter(new_view, frame)
         return Verdict.ACCEPTED
 
@@ -171,6 +204,31 @@ class ViewChanger:
         frame = self._entered_frame
         if frame is not None and self._core.may_answer(to, Answer.NEW_VIEW):
             self._core.out.send(to, frame, Lane.SYNC)
+
+    def look_at_wishes(self) -> None:
+        """Join a view that a correct replica wants, time its primary, or open it ourselves."""
+        core = self._core
+        wanted = sorted((change.view for change in self._wishes.values()), reverse=True)
+        if len(wanted) >= core.membership.weak_quorum:
+            joined = wanted[core.membership.weak_quorum - 1]
+            if joined > core.target_view:
+                self.give_up(joined)
+                return
+            if joined == core.target_view and not core.is_active and self._own is None:
+                self.give_up(View(joined + 1))
+                return
+        if core.is_active:
+            return
+        at_least = [w for w in self._wishes.values() if w.view >= core.target_view]
+        if len(at_least) < core.membership.quorum:
+            return
+        if self._quorum_ms is None:
+            self._quorum_ms = core.now_ms
+        wishes = [w for w in at_least if w.view == core.target_view]
+        if len(wishes) < core.membership.quorum:
+            return
+        if core.membership.primary(core.target_view) == core.me:
+            self._open(wishes)
 
     def live_records(self) -> list[bytes]:
         """Return the records of the view we are in and of the one we want."""
@@ -198,7 +256,7 @@ class ViewChanger:
         core.view = new_view.view
         core.target_view = max(core.target_view, new_view.view)
         core.guard.promise(new_view.epoch, new_view.view)
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         if core.is_active:
             self._own = None
             self._wishes.pop(core.me, None)
@@ -209,7 +267,7 @@ class ViewChanger:
         self._wishes.clear()
         self._refused.clear()
         self._own = None
-        self._entered_frame = None
+        self._entered_frame, self._entered_changes = None, ()
         self._quorum_ms = None
         self._failures = 0
 
@@ -231,28 +289,6 @@ class ViewChanger:
             core.log.window_size_seqs,
         )
 
-    def _look_at_wishes(self) -> None:
-        """Join a view that a correct replica wants, time its primary, or open it ourselves."""
-        core = self._core
-        wanted = sorted((change.view for change in self._wishes.values()), reverse=True)
-        if len(wanted) >= core.membership.weak_quorum:
-            joined = wanted[core.membership.weak_quorum - 1]
-            if joined > core.target_view:
-                self.give_up(joined)
-                return
-        if core.is_active:
-            return
-        at_least = [w for w in self._wishes.values() if w.view >= core.target_view]
-        if len(at_least) < core.membership.quorum:
-            return
-        if self._quorum_ms is None:
-            self._quorum_ms = core.now_ms
-        wishes = [w for w in at_least if w.view == core.target_view]
-        if len(wishes) < core.membership.quorum:
-            return
-        if core.membership.primary(core.target_view) == core.me:
-            self._open(wishes)
-
     def _open(self, wishes: list[ViewChange]) -> None:
         """Send NEW-VIEW, once a quorum of the VIEW-CHANGEs is fully proven."""
         core = self._core
@@ -265,7 +301,7 @@ class ViewChanger:
                 core.out.report(Verdict.BAD_VIEW_CHANGE, change.replica, rejection.value)
                 del self._wishes[change.replica]
                 self._refused[change.replica] = change.view
-        if len(proven) < core.membership.quorum or self._wishes[core.me] not in proven:
+        if len(proven) < core.membership.quorum or self._wishes.get(core.me) not in proven:
             return
         plan = compute_new_view(proven, core.membership)
         if not self._may_open(plan):
@@ -298,7 +334,7 @@ class ViewChanger:
         core.guard.promise(new_view.epoch, new_view.view)
         core.view = core.target_view = new_view.view
         core.view_entered_ms = core.now_ms
-        self._entered_frame = frame
+        self._entered_frame, self._entered_changes = frame, new_view.view_changes
         self._own = None
         self._quorum_ms = None
         self._wishes = {r: w for r, w in self._wishes.items() if w.view > new_view.view}
@@ -309,6 +345,7 @@ class ViewChanger:
         self.place(new_view)
         self._normal_case.claim_decided()
         self._normal_case.advance_all()
+        core.log.bodies.forget_others(core.primary)
         self._proposer.hand_over()
 
     def place(self, new_view: NewView) -> None:

@@ -276,6 +276,16 @@ def parse_view_change_frame(data: bytes) -> ViewChange:
     return ViewChange.from_wire(value, with_proofs=True)
 
 
+def parse_signed_view_change(data: bytes) -> ViewChange:
+    """Return the VIEW-CHANGE in what somebody shows of one, without its proofs.
+
+    Raises:
+        MalformedMessageError: It is none.
+    """
+    value = codec.decode(data, size_max_bytes=FRAME_SIZE_MAX_BYTES)
+    return ViewChange.from_wire(value, with_proofs=False)
+
+
 def parse_new_view_frame(data: bytes) -> NewView:
     """Return the NEW-VIEW in a frame we accepted.
 

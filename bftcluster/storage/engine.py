@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from bftcluster.errors import ConfigError, FatalStorageError
 from bftcluster.storage.disk import sync_directory
 
-READERS_MAX: Final = 8
+READERS_MAX: Final = 16
+"""More than a peer has threads that read the ledger: whoever reads finds a connection free."""
 SUPPORTED: Final = ("sqlite", "postgresql")
 
 _PRAGMAS: Final = (

@@ -95,6 +95,12 @@ class LedgerReader:
         with fatal_errors("read"), self._engine.connect() as connection:
             return select_log(connection, first, count, size_max_bytes)
 
+    def log_begins(self) -> Seq:
+        """Return the first log entry that is kept; 1 if there is none."""
+        with fatal_errors("read"), self._engine.connect() as connection:
+            oldest = connection.execute(sa.select(sa.func.min(LOG.c.seq))).scalar()
+        return Seq(oldest or 1)
+
     def checkpoint(self, at_most: Seq = Seq(_NEWEST)) -> tuple[Seq, bytes] | None:  # noqa: B008
         """Return the newest stable checkpoint at or before ``at_most``, and its certificate."""
         with fatal_errors("read"), self._engine.connect() as connection:

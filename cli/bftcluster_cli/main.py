@@ -15,6 +15,7 @@ from bftcluster.errors import (
     NotReachedError,
     TransportError,
     UsageError,
+    require_assertions,
 )
 from bftcluster_cli.app import app
 from bftcluster_cli.output import complain
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     line = sys.argv[1:] if arguments is None else arguments
     try:
+        require_assertions()
         code = app(args=list(line), prog_name="bftcluster", standalone_mode=False)
     except _WRONG_LINE as exc:
         return _complain_of_line(exc)

@@ -147,6 +147,7 @@ def status_text(record: Record) -> str:
     lines = [
         f"peer       {record.get('peername')} ({record.get('peer')}), {record.get('role')}",
         f"health     {record.get('problem') or 'good'}",
+        *([f"silent     {record.get('silence')}"] if record.get("silence") else []),
         f"order      executed {record.get('last_executed')}, stable {record.get('last_stable')}, "
         f"epoch {record.get('epoch')}, view {record.get('view')}, "
         f"primary {_name_of(record, str(record.get('primary')))}",

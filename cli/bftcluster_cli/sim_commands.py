@@ -118,6 +118,16 @@ def messages(
         raise typer.Exit(1)
 
 
+@cluster.command("slow", cls=Command, epilog=examples("bftcluster sim cluster slow --json"))
+def slow(ctx: typer.Context, *, workers: Workers = 0) -> None:
+    """Look for the slowest primary that keeps its view, and measure what clients then wait."""
+    from bftcluster_sim.cluster.campaigns import measure_slow_primaries
+
+    settings = settings_of(ctx)
+    record = measure_slow_primaries(workers=workers)
+    _finish(settings, record, must_be_zero=("over",))
+
+
 @cluster.command(
     "replay",
     cls=Command,

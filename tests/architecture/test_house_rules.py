@@ -128,6 +128,12 @@ def test_nothing_but_a_command_sleeps() -> None:
     assert list(found(r"\btime\.sl" r"eep\b", waiting)) == []
 
 
+def test_threads_are_given_out_in_one_place() -> None:
+    places = found(r"\bto_thread\b", modules("bftcluster/"))
+
+    assert {place.partition(":")[0] for place in places} == {"bftcluster/node/threads.py"}
+
+
 def test_the_core_is_tested_without_doubles() -> None:
     tests = modules(*(f"tests/unit/{name}" for name in CORE), "tests/property/")
 

@@ -42,6 +42,8 @@ class Auditor:
     def __init__(self, cluster_id: ClusterId) -> None:
         self.contradictions: dict[ReplicaId, Contradiction] = {}
         """The first of each culprit."""
+        self.equivocators: set[ReplicaId] = set()
+        """Those among them who cast two votes for one slot."""
         self._cluster_id = cluster_id
         self._verifier = SimVerifier()
         self._said: dict[tuple[ReplicaId, _Slot], bytes] = {}
@@ -83,7 +85,8 @@ class Auditor:
         payload = vote.payload(self._cluster_id)
         if not is_valid(self._verifier, DOMAINS[vote.kind], vote.replica, payload, vote.signature):
             return
-        self._note(vote.replica, slot, vote.digest)
+        if not self._note(vote.replica, slot, vote.digest):
+            self.equivocators.add(vote.replica)
         if vote.kind is VoteKind.COMMIT:
             self._commits[vote.replica].append(vote)
 
@@ -116,9 +119,12 @@ class Auditor:
             for vote in proposals_of(new_view):
                 self._note_vote(vote)
 
-    def _note(self, who: ReplicaId, slot: _Slot, digest: bytes) -> None:
-        if self._said.setdefault((who, slot), digest) != digest:
+    def _note(self, who: ReplicaId, slot: _Slot, digest: bytes) -> bool:
+        """Return whether it contradicts nothing."""
+        is_first = self._said.setdefault((who, slot), digest) == digest
+        if not is_first:
             self._accuse(who, f"two of {slot}")
+        return is_first
 
     def _accuse(self, who: ReplicaId, about: str) -> None:
         self.contradictions.setdefault(who, Contradiction(who, about))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from bftcluster_sim.cluster import crash_points, message_counts, swarm, twins
+from bftcluster_sim.cluster import crash_points, message_counts, slow_primaries, swarm, twins
 from bftcluster_sim.cluster.parallel import run_all
 from bftcluster_sim.cluster.plans import plan_of
 from bftcluster_sim.cluster.swarm import Outcome, Verdict
@@ -129,6 +129,23 @@ def count_messages(sizes: Iterable[int]) -> dict[str, object]:
             and row.verifies <= row.verifies_max
             for row in rows
         ),
+    }
+
+
+def measure_slow_primaries(*, workers: int) -> dict[str, object]:
+    """Return how long the slowest primaries that keep their view make clients wait."""
+    begun_s = time.monotonic()
+    rows = list(run_all(slow_primaries.measure, list(slow_primaries.Strategy), workers=workers))
+    worst_ms = max(max(row.worst_ms, row.removed_worst_ms) for row in rows)
+    median_ms = max(row.median_ms for row in rows)
+    limits = {"median_ms": slow_primaries.MEDIAN_MAX_MS, "worst_ms": slow_primaries.WORST_MAX_MS}
+    return {
+        "rows": [asdict(row) for row in rows],
+        "median_ms": median_ms,
+        "worst_ms": worst_ms,
+        "limits": limits,
+        "over": sum((median_ms > limits["median_ms"], worst_ms > limits["worst_ms"])),
+        "seconds": round(time.monotonic() - begun_s, 1),
     }
 
 

@@ -10,6 +10,7 @@ from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
 from bftcluster_sim.cluster.scheming import Lone, Mute, Scheme
+from bftcluster_sim.cluster.succession import Succession
 from bftcluster_sim.cluster.world import World
 
 _PAUSES_MS = (100, 1_000, 5_000)
@@ -17,14 +18,17 @@ _CHANGES = 3
 """How much oftener than other things a change of members happens, where it does."""
 _MUTES = 2
 """Likewise, of silent primaries."""
+_LIES = 3
+"""Likewise, of what old keys sign."""
 _KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
 
 
 class Chaos:
     """Does to a world what a plan allows."""
 
-    def __init__(self, plan: Plan, world: World) -> None:
+    def __init__(self, plan: Plan, world: World, succession: Succession | None = None) -> None:
         self.plan = plan
+        self._succession = succession
         self.world = world
         self.random = world.random
         self._bad_disks = [key for key, ruin, _ in plan.ruins if ruin is Ruin.BAD_DISK]
@@ -67,6 +71,8 @@ class Chaos:
             actions += [self._changes.change] * _CHANGES
         if Fault.MUTE in self.plan.faults:
             actions += [self._mute] * _MUTES
+        if self._succession is not None:
+            actions += [self._succession.lie] * _LIES
         if self._bad_disks:
             actions.append(self._ruin_disk)
         if self._dead:
@@ -190,7 +196,21 @@ class Chaos:
 
     def _wipe(self) -> None:
         node = self.world.nodes[self.random.choice(self._wiped)]
-        keeps_votes = self.random.random() < 0.3
+        chance = self.random.random()
+        if chance < 0.4 and not self.plan.may_stop:
+            self._copy_or_put_back(node)
+            return
+        keeps_votes = chance > 0.8
         self.world.trace.line(f"{node.index} loses its ledger{'' if keeps_votes else ' and votes'}")
         node.wipe(keeps_votes=keeps_votes)
+        self._restart_later(node)
+
+    def _copy_or_put_back(self, node: Node) -> None:
+        """Copy a whole disk, ledger and votes, or put the last copy back."""
+        if self.random.random() < 0.5:
+            node.copy()
+            self.world.trace.line(f"a copy is made of the disk of {node.index}")
+            return
+        self.world.trace.line(f"the disk of {node.index} is as its last copy")
+        node.put_back()
         self._restart_later(node)

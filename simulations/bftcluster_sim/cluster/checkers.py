@@ -198,6 +198,15 @@ class Transfer:
         self._of = of
         self._signatures = signatures
 
+    def on_aimed(self, peer: int, seq: Seq, certificate: bytes) -> None:
+        """``peer`` is about to fetch the state after ``seq``."""
+        try:
+            check_certificate(
+                CheckpointCertificate.from_bytes(certificate), self._of(seq), self._signatures
+            )
+        except ClusterError as exc:
+            self.breaches.append(f"S9 transfer: {peer} aims at {seq} without its owners: {exc}")
+
     def on_installed(self, peer: int, seq: Seq, root: Digest, certificate: bytes) -> None:
         """``peer`` goes on from a state after ``seq`` whose rows have this root."""
         self.installed += 1

@@ -49,8 +49,8 @@ class Executor:
             world.on_named(node, node.state.epochs[-1])
         node.boundary("answer")
         world.on_answer(node, one.seq, digest)
-        wants_batches = applied.wants_batches
-        node.take(Executed(one.seq, done.root, done.named, wants_batches=wants_batches))
+        asked = (applied.wants_batches, applied.due_ms)
+        node.take(Executed(one.seq, done.root, done.named, *asked))
         if self._tracking is not None:
             for request, outcome in pairs:
                 self._tracking.resolve(request, outcome)

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
+from bftcluster.ledger.epoch_links import fetch_frame, links_frame
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
     Decided,
+    EpochsLearned,
     EpochStart,
     Event,
     Executed,
@@ -24,12 +27,16 @@ from bftcluster.pbft import (
     Settings,
     StateFetch,
     Tick,
+    birth_records,
+    decided_requests,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
 from bftcluster_sim.cluster.signatures import SimSigner, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
+DUE = b"due:"
+"""A request that starts so lets something be due at the time that follows, as decimal digits."""
 MEMBERS = b"members:"
 """A request that starts so asks for the replicas with the indices that follow, a byte each."""
 
@@ -53,6 +60,7 @@ class Disk:
     """What survives a crash: everything in it counts as flushed."""
 
     records: list[bytes] = field(default_factory=list)
+    """Of the write-ahead log; none on a disk that was emptied, or is another one."""
     entries: list[bytes] = field(default_factory=list)
     """The log store, from sequence number 1 on."""
     root: Digest = field(default=Digest(bytes(32)))
@@ -63,6 +71,8 @@ class Disk:
     """The certificate of a state that was fetched."""
     epochs: list[EpochStart] = field(default_factory=list)
     """Every membership the state knows; the first is that of the genesis."""
+    due_ms: int | None = None
+    """When the state has something to do next."""
     wanted_members: tuple[int, ...] = ()
     """The members that a request asked for since the last checkpoint."""
 
@@ -76,7 +86,7 @@ class AcceptEverything:
 
     def is_wanted(self, request: bytes) -> bool:
         """Return True."""
-        return True
+        return not request.startswith(b"unwanted")
 
 
 class Host:
@@ -96,7 +106,10 @@ class Host:
         self.index = index
         self.me = ReplicaId(sim_key(index))
         self.membership = membership
-        self.disk = Disk(epochs=[EpochStart(Seq(1), membership)])
+        self.disk = Disk(
+            records=list(birth_records(cluster_id, self.me)),
+            epochs=[EpochStart(Seq(1), membership)],
+        )
         self.hosts: list[Host] = []
         """All of them, set by the cluster."""
         self.decided: list[Decided] = []
@@ -160,6 +173,8 @@ class Host:
                 checkpoint=self.disk.checkpoint,
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
+                due_ms=self.disk.due_ms,
+                decided=decided_requests(self.disk.entries[-DECIDED_SEQS_REMEMBERED:]),
             ),
         )
         now_ms = self._clock.now_ms
@@ -194,15 +209,17 @@ class Host:
         self.halt = ready.halt
         if ready.state_fetch is not None:
             self.state_fetches.append(ready.state_fetch)
+        for peer in ready.epochs_from:
+            self._ask_epochs(life, peer)
         if ready.early:
             self.before_effect(Effect.EARLY)
-            self._send(ready.early)
+            self._send(ready.early, ready.voters)
         if ready.records:
             self.before_effect(Effect.PERSIST)
             self.disk.records += ready.records
         for outbound in ready.messages:
             self.before_effect(Effect.SEND)
-            self._send((outbound,))
+            self._send((outbound,), ready.voters)
         if ready.decided:
             self.decided += ready.decided
             self._clock.call_at(self._clock.now_ms, lambda: self._execute(life, ready.decided))
@@ -216,16 +233,34 @@ class Host:
             self.disk.records = self.replica.live_records()
         self._plan_tick(life, ready.deadline_ms)
 
-    def _send(self, outbounds: tuple[Outbound, ...]) -> None:
+    def _send(self, outbounds: tuple[Outbound, ...], voters: tuple[ReplicaId, ...]) -> None:
         for outbound in outbounds:
+            targets = voters if outbound.to is None else (outbound.to,)
             for host in self.hosts:
-                if host is not self and outbound.to in (None, host.me):
+                if host is not self and (outbound.beyond_voters or host.me in targets):
                     self._network.send(
                         self.index,
                         host.index,
                         outbound.frame,
                         lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
                     )
+
+    def _ask_epochs(self, life: int, peer: ReplicaId) -> None:
+        """Ask a host who votes; what it knows by then comes back as proved."""
+        [source] = [host for host in self.hosts if host.me == peer]
+
+        def learn(starts: tuple[EpochStart, ...]) -> None:
+            if life == self._life:
+                self.step(EpochsLearned(starts))
+
+        def answer() -> None:
+            starts = tuple(source.disk.epochs[1:])
+            if source.is_up:
+                answered = links_frame(())
+                self._network.send(source.index, self.index, answered, lambda: learn(starts))
+
+        asked = fetch_frame(self.replica.latest_membership.epoch)
+        self._network.send(self.index, source.index, asked, answer)
 
     def _execute(self, life: int, decided: tuple[Decided, ...]) -> None:
         """Execute what was decided, one transaction each."""
@@ -244,16 +279,20 @@ class Host:
         self.disk.entries.append(LogEntry(one.seq, one.batch, one.certificate).to_bytes())
         batch = Batch.from_bytes(one.batch)
         self.disk.timestamp_ms = max(self.disk.timestamp_ms, batch.timestamp_ms)
+        if self.disk.due_ms is not None and batch.timestamp_ms >= self.disk.due_ms:
+            self.disk.due_ms = None
         for request in batch.requests:
+            if request.startswith(DUE):
+                self.disk.due_ms = int(request[len(DUE) :])
             if request.startswith(MEMBERS):
                 self.disk.wanted_members = tuple(request[len(MEMBERS) :])
+        asked = (one.seq < self.batches_wanted, self.disk.due_ms)
         if one.seq % self._settings.checkpoint_interval_seqs:
-            self.step(Executed(one.seq, wants_batches=one.seq < self.batches_wanted))
+            self.step(Executed(one.seq, None, None, *asked))
             return
         self.disk.checkpoint_root = self.disk.root
         following = self._next_membership(one.seq)
-        wants = one.seq < self.batches_wanted
-        self.step(Executed(one.seq, self.disk.root, following, wants_batches=wants))
+        self.step(Executed(one.seq, self.disk.root, following, *asked))
 
     def _next_membership(self, seq: Seq) -> Membership | None:
         """Return the membership that some request asked for, at a checkpoint."""

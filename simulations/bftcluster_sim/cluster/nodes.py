@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
-from bftcluster.ids import PeerId, ReplicaId
+from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.pbft import (
     Event,
     Halt,
@@ -19,12 +19,13 @@ from bftcluster.pbft import (
     Outbound,
     Ready,
     Replica,
+    birth_records,
 )
 from bftcluster.storage.wal import Wal
 from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
-from bftcluster_sim.cluster.disks import Loss, SimDisk
+from bftcluster_sim.cluster.disks import Lie, Loss, SimDisk
 from bftcluster_sim.cluster.executors import Executor
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
@@ -80,6 +81,8 @@ class Node:
         self._inbox: list[Event] = []
         self._turn_planned = False
         self._deadline_ms = 0
+        self._voters: tuple[ReplicaId, ...] = ()
+        """Whom the replica means by all."""
         self._nonce = 0
         self.tracking: Tracking | None = None
         """What looks after contents, while the process runs; None if contents play no part."""
@@ -87,7 +90,11 @@ class Node:
         self._transfers: Transfers | None = None
         self._installed: Checkpoint | None = None
         """The last that was seen in place."""
-        self.disk = self._new_disk()
+        self._copied: Seq | None = None
+        """How far the state was executed that the last copy of the whole disk holds."""
+        self.is_rolled_back = False
+        """A copy was put back: what it said since, and nobody heard, nobody can tell it."""
+        self.disk = self._new_disk(is_born=True)
         self.state = self._new_state()
         self.blocks = SimBlocks(self.boundary)
 
@@ -137,6 +144,7 @@ class Node:
             self._executor = Executor(self, self.tracking)
             self._transfers = Transfers(self, self.replica)
             world.on_start(self)
+            self.state.keep_link(self.replica.stable_certificate)
             self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
         except CrashedError:
             self.kill()
@@ -172,10 +180,24 @@ class Node:
     def wipe(self, *, keeps_votes: bool) -> None:
         """Lose the ledger; and the log of votes too, so that nothing is left but the key."""
         self.kill()
+        self._copied = None
         if not keeps_votes:
-            self.disk = self._new_disk()
+            self.disk = self._new_disk(is_born=False)
             self.blocks = SimBlocks(self.boundary)
         self.state = self._new_state()
+
+    def copy(self) -> None:
+        """Take a copy of the whole disk, ledger and votes, as a virtual machine's host does."""
+        self.disk.remember()
+        self._copied = self.state.executed
+
+    def put_back(self) -> None:
+        """Put the last copy back, if there is one."""
+        if self._copied is not None:
+            self.kill()
+            self.disk.lie(Lie.ROLLBACK, self.world.random)
+            self.state.lose_after(self._copied)
+            self.is_rolled_back = True
 
     def kill(self) -> None:
         """Cut the power: unsynced bytes may be gone."""
@@ -275,6 +297,7 @@ class Node:
             self._turn()
 
     def _carry_out(self, ready: Ready) -> None:
+        self._voters = ready.voters
         for outbound in ready.early:
             self._send(outbound)
         if ready.records:
@@ -296,8 +319,8 @@ class Node:
             self.take(LogRead(read.to, self.state.database.entries(read.first, read.count)))
         if ready.state_fetch is not None:
             self._transfers.fetch(ready.state_fetch)
-        if ready.epochs_from is not None:
-            self._transfers.learn_from(ready.epochs_from)
+        for peer in ready.epochs_from:
+            self._transfers.learn_from(peer)
         for report in ready.reports:
             self.world.on_report(self, report)
         if ready.halt is not None and self.halt is None:
@@ -325,8 +348,10 @@ class Node:
 
     def targets(self, outbound: Outbound) -> list[int]:
         """Return the indices of those that ``outbound`` is for."""
-        if outbound.to is None:
+        if outbound.beyond_voters:
             return self.world.others[self.index]
+        if outbound.to is None:
+            return self.world.instances_of(self._voters)
         return self.world.instances.get(outbound.to, [])
 
     def _plan_tick(self, deadline_ms: int) -> None:
@@ -352,12 +377,15 @@ class Node:
                 raise CrashedError(name)
             self.fuse -= 1
 
-    def _new_disk(self) -> SimDisk:
-        """Return a disk with an empty log of votes."""
+    def _new_disk(self, *, is_born: bool) -> SimDisk:
+        """Return a disk with a log of votes: a key's first one, or one that lost everything."""
         world, disk = self.world, SimDisk(self.boundary)
         disk.on_failure = lambda: world.on_disk_failure(self)
         cluster, peer = world.founding.cluster_id, PeerId(self.key)
-        Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce()).close()
+        wal = Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
+        if is_born:
+            wal.append(birth_records(cluster, self.key))
+        wal.close()
         return disk
 
     def _new_state(self) -> LedgerState:

@@ -4,7 +4,7 @@ Swarm testing (Groce et al., ISSTA'12): each seed switches off a random half of 
 because a fault that is always there hides what happens without it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
 
@@ -39,6 +39,7 @@ class Fault(Enum):
     PAUSE = "processes stand still for a while"
     CONTENT = "contents are fetched and reported; they are late, missing, or do not fit"
     PRUNE = "logs are cut short: who lags has to fetch the state"
+    SLEEP = "one sleeps while all others are replaced, and old keys lie to it when it wakes"
 
 
 class Ruin(Enum):
@@ -50,12 +51,18 @@ class Ruin(Enum):
     DEAD = "it never runs again after its first crash"
     SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
-    WIPED = "its disk is replaced by an empty one: it must recover, and counts until it has"
+    WIPED = "its disk is emptied, or an old copy put back: it must recover, and counts until then"
 
 
 _RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.MUTE: 0.2, Fault.PRUNE: 0.4}
+_SLEEPING = 0.06
+"""How many seeds have a succession."""
+_CALM = {Fault.MEMBERS, Fault.DRIFT, Fault.MUTE}
+"""What a succession does without: changes of its own, and clocks that are set while it lasts."""
 """What takes long to simulate, and how many seeds have it."""
 _KEPT_SEQS = (0, 4, 8)
+_STOPPING = 0.08
+"""How many seeds empty more disks than f."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +80,14 @@ class Plan:
     log_kept_seqs: int = 0
     """How much of the log is left before a stable checkpoint, where ``Fault.PRUNE`` is on."""
     is_beyond_f: bool = False
+    may_stop: bool = False
+    """More disks are emptied than the cluster can bear: it may stop, and must not fork."""
 
     @property
     def spares(self) -> int:
         """Peers that may join; their key numbers follow those of the founders."""
+        if Fault.SLEEP in self.faults:
+            return self.n - 1
         return _SPARES if Fault.MEMBERS in self.faults else 0
 
     @property
@@ -103,7 +114,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - a simulation, not a secret
     n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
     f = (n - 1) // 3
-    common = [fault for fault in Fault if fault not in _RARE]
+    common = [fault for fault in Fault if fault not in _RARE and fault is not Fault.SLEEP]
     faults = frozenset(random.sample(common, len(common) // 2))
     faults |= {fault for fault in _RARE if random.random() < _RARE[fault]}
     if is_beyond_f:
@@ -119,8 +130,14 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         allowed = [Ruin.VICES, Ruin.WIPED]
     always = frozenset({Vice.MISGIVE} if is_hard_to_fetch else ())
     ruins = tuple(_ruin(random, key, random.choice(allowed), always) for key in sorted(keys))
+    # Of its own, so that no other seed means another thing than before.
+    emptying = Random(f"disks {seed}")  # noqa: S311 - a simulation, not a secret
+    may_stop = not is_beyond_f and emptying.random() < _STOPPING
+    if may_stop:
+        emptied = sorted(emptying.sample(range(n), emptying.randint(f + 1, n - 1)))
+        ruins = tuple((key, Ruin.WIPED, frozenset[Vice]()) for key in emptied)
     is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
-    return Plan(
+    plan = Plan(
         seed=seed,
         n=n,
         faults=faults,
@@ -129,7 +146,22 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         requests=random.randint(3, 12) * (2 if Fault.PRUNE in faults else 1),
         log_kept_seqs=random.choice(_KEPT_SEQS),
         is_beyond_f=is_beyond_f,
+        may_stop=may_stop,
     )
+    return plan if is_beyond_f or may_stop else _with_sleeper(plan)
+
+
+def _with_sleeper(plan: Plan) -> Plan:
+    """Return the plan with a succession, if its seed has one: at most a successor is faulty."""
+    random = Random(f"sleeper {plan.seed}")  # noqa: S311 - a simulation, not a secret
+    if random.random() >= _SLEEPING:
+        return plan
+    faults = plan.faults - _CALM | {Fault.SLEEP}
+    ruins: tuple[tuple[int, Ruin, frozenset[Vice]], ...] = ()
+    if random.random() < 0.5:
+        always = frozenset({Vice.MISGIVE})
+        ruins = (_ruin(random, random.randrange(plan.n, 2 * plan.n - 1), Ruin.VICES, always),)
+    return replace(plan, faults=faults, ruins=ruins)
 
 
 def _ruin(

@@ -19,12 +19,20 @@ from bftcluster.ledger.merkle import StateTree
 from bftcluster.ledger.operations import EVERYWHERE, PinOperation, UnpinOperation
 from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.requests import Submit
-from bftcluster.ledger.settling import settle
+from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PEERS_MAX
+from bftcluster.limits import DECIDED_SEQS_REMEMBERED, INTENT_NONCE_SIZE_BYTES, PEERS_MAX
 from bftcluster.membership import Membership
-from bftcluster.pbft import Batch, CheckpointCertificate, Decided, EpochStart, LogEntry, Recovered
+from bftcluster.pbft import (
+    Batch,
+    CheckpointCertificate,
+    Decided,
+    EpochStart,
+    LogEntry,
+    Recovered,
+    decided_requests,
+)
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -217,7 +225,13 @@ class LedgerState:
             checkpoint=None if self.installed is None else self.installed[1],
             epochs=self.epochs if len(self.epochs) > 1 else (),
             wants_batches=self.ledger.wants_batches,
+            due_ms=self.ledger.due_ms,
+            decided=self._decided(),
         )
+
+    def _decided(self) -> tuple[Digest, ...]:
+        seqs = sorted(self.log)[-DECIDED_SEQS_REMEMBERED:]
+        return decided_requests(self.log[seq] for seq in seqs)
 
     def execute(self, one: Decided) -> Done:
         """Execute and flush a batch.
@@ -241,6 +255,14 @@ class LedgerState:
             FatalStorageError: The disk fails.
         """
         settle(self.ledger, self.database, stable, log_kept_seqs=self._log_kept_seqs)
+
+    def keep_link(self, stable: CheckpointCertificate | None) -> None:
+        """Make the link between two epochs, if a process died before it could.
+
+        Raises:
+            FatalStorageError: The disk fails.
+        """
+        keep_link(self.ledger, self.database, stable)
 
     def open(self) -> None:
         """Install what was fetched whole, if anything was.

@@ -15,9 +15,12 @@ from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
+from bftcluster_sim.cluster.succession import Succession
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 LIVENESS_LIMIT_MS = 90_000
+_MAY_STOP_LIMIT_MS = 15_000
+"""Where nothing need be decided any more: long enough to decide what is wrong."""
 _SLICE_MS = 50
 _AFTERMATH_REQUESTS = 3
 _CORRUPTIONS_MAX = 6
@@ -118,24 +121,31 @@ class _Run:
         world = self.world
         for index, key in enumerate(twins, start=len(keys)):
             world.faulty |= {index, key}
-        for key, ruin, vices in plan.ruins:
+        for key, ruin, _ in plan.ruins:
             (world.forgetful if ruin is Ruin.WIPED else world.faulty).add(key)
-            if ruin in (Ruin.VICES, Ruin.SCHEMER):
-                world.nodes[key].behaviour = self._byzantine(vices)
-            elif ruin is Ruin.HASTY:
+            if ruin is Ruin.HASTY:
                 self.hasty.add(key)
+        self.succession = Succession(plan, world) if self._has(Fault.SLEEP) else None
         self.correct = [node for node in world.nodes if node.is_correct]
 
     def go(self) -> tuple[Outcome, World]:
         """Chaos, then order."""
         world = self.world
         world.trace.line(self.plan.describe())
+        if self.succession is not None and not self.succession.happen():
+            return judge(self.plan.name, world, has_progressed=False), world
+        for key, ruin, vices in self.plan.ruins:
+            if ruin in (Ruin.VICES, Ruin.SCHEMER):
+                world.nodes[key].behaviour = self._byzantine(vices)
         self._set_up()
-        for node in world.nodes:
-            if not self._is_spare(node):
-                node.start()
+        if self.succession is not None:
+            self.succession.wake_later(self.plan.chaos_ms)
+        else:
+            for node in world.nodes:
+                if not self._is_spare(node):
+                    node.start()
         self._rage()
-        has_progressed = self.plan.is_beyond_f or self._recover()
+        has_progressed = self.plan.is_beyond_f or self._recover() or self.plan.may_stop
         return judge(self.plan.name, world, has_progressed=has_progressed), world
 
     def _is_spare(self, node: Node) -> bool:
@@ -178,13 +188,14 @@ class _Run:
     def _rage(self) -> None:
         """Do something bad every now and then, while clients submit."""
         world, plan, random = self.world, self.plan, self.random
-        chaos = Chaos(plan, world)
+        chaos = Chaos(plan, world, self.succession)
         is_split = plan.is_beyond_f and random.random() < 0.8
         if is_split:
             self._split_twins()
         submit_each_ms = max(1, plan.chaos_ms // plan.requests)
-        next_submit_ms = 20
-        while world.clock.now_ms < plan.chaos_ms:
+        begun_ms = world.clock.now_ms
+        next_submit_ms = begun_ms + 20
+        while world.clock.now_ms < begun_ms + plan.chaos_ms:
             world.run_until(world.clock.now_ms + random.randint(20, 400))
             while next_submit_ms <= world.clock.now_ms:
                 self._ask()
@@ -248,7 +259,8 @@ class _Run:
         wanted = [self._submit(voters) for _ in range(_AFTERMATH_REQUESTS)]
         more = self._more_requests
         members, has_decided = core, False
-        end_ms = world.clock.now_ms + LIVENESS_LIMIT_MS
+        limit_ms = _MAY_STOP_LIMIT_MS if self.plan.may_stop else LIVENESS_LIMIT_MS
+        end_ms = world.clock.now_ms + limit_ms
         while world.clock.now_ms < end_ms:
             world.run_until(world.clock.now_ms + _SLICE_MS)
             members = self._members(core)

@@ -9,7 +9,7 @@ from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.giving import Request, read_request, reply
-from bftcluster.ledger.learning import EpochLearning
+from bftcluster.ledger.learning import ASK_AGAIN_MS, EpochLearning
 from bftcluster.ledger.taking import StateTaking
 from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
@@ -34,12 +34,16 @@ class Transfers:
         database = self._state.database
         self._taking = StateTaking(stage=database.stage, own=database, on_fault=self._blame)
         world = node.world
-        self._learning = EpochLearning(world.founding.cluster_id, world.verifier)
+        self._learning = EpochLearning(
+            world.founding.cluster_id, world.verifier, genesis=world.membership, own=database
+        )
+        self._turn = 0
         self._wanted: StateFetch | None = None
         self._answers: dict[PeerId, bytes] = {}
         self._waiting: dict[PeerId, Request] = {}
         self._requests = 0
         self._deadline_ms = 0
+        node.call_later(ASK_AGAIN_MS, self._ask_for_missing)
 
     def on_frame(self, sender: ReplicaId, frame: bytes) -> None:
         """Take a frame of one of the ``KINDS``."""
@@ -60,7 +64,7 @@ class Transfers:
     def fetch(self, wanted: StateFetch) -> None:
         """Fetch this state, instead of any other under way."""
         if self._wanted is None or self._wanted.seq != wanted.seq:
-            self._node.world.trace.line(f"{self._node.index} fetches the state after {wanted.seq}")
+            self._node.world.on_aimed(self._node, wanted.seq, wanted.certificate)
         self._wanted = wanted
         self._node.call_later(0, self._step)
 
@@ -91,16 +95,23 @@ class Transfers:
     # Learning who votes
 
     def learn_from(self, source: ReplicaId) -> None:
-        """Ask a peer who votes behind the last epoch that we know of, unless it was asked."""
-        latest = self._replica.latest_membership
-        frame = self._learning.ask(PeerId(source), latest, self._node.now_ms)
+        """Ask a peer who votes behind the last epoch that we can prove, unless it was asked."""
+        frame = self._learning.ask(PeerId(source), self._node.now_ms)
         if frame is not None:
             self._node.say(source, frame)
+
+    def _ask_for_missing(self) -> None:
+        """Ask for what our links lack, one peer after another."""
+        self._node.call_later(ASK_AGAIN_MS, self._ask_for_missing)
+        others = self._node.world.others[self._node.index]
+        if self._learning.lacks_links(self._replica.membership.epoch):
+            self._turn += 1
+            self.learn_from(self._node.world.nodes[others[self._turn % len(others)]].key)
 
     def _look_at_answers(self) -> None:
         while (answer := self._learning.next_answer()) is not None:
             try:
-                learned = self._learning.look_at(answer, self._replica.latest_membership)
+                learned = self._learning.look_at(answer)
             except ClusterError:
                 self._learning.on_lie(answer.peer, self._node.now_ms)
                 self._blame(answer.peer, Verdict.BAD_CERTIFICATE)

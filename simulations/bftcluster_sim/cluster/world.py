@@ -97,7 +97,8 @@ class World:
         self.faulty: set[int] = set()
         """Indices of peers of which nothing is expected."""
         self.forgetful: set[int] = set()
-        """Indices of correct peers whose disks are replaced: they may contradict what is gone."""
+        """Indices of correct peers whose disks are replaced. They cast no vote against one that is
+        gone; a VIEW-CHANGE that nobody ever got, they may contradict."""
         self.auditor = Auditor(self.founding.cluster_id)
         self.agreement = Agreement()
         self.order = Order()
@@ -115,7 +116,16 @@ class World:
         names = [ReplicaId(sim_key(key)) for key in keys]
         self.nodes = [Node(i, name, self, PeerClock()) for i, name in enumerate(names)]
         self.instances = {key: [i for i, name in enumerate(names) if name == key] for key in names}
+        self._instances_of: dict[tuple[ReplicaId, ...], list[int]] = {}
         self.others = [[i for i, name in enumerate(names) if name != key] for key in names]
+
+    def instances_of(self, keys: tuple[ReplicaId, ...]) -> list[int]:
+        """Return the indices of the peers with these keys, in order."""
+        found = self._instances_of.get(keys)
+        if found is None:
+            found = sorted(i for key in keys for i in self.instances.get(key, ()))
+            self._instances_of[keys] = found
+        return found
 
     def start(self) -> None:
         """Start every process."""
@@ -166,6 +176,8 @@ class World:
         """Everything that must not be, found so far."""
         honesty = Honesty()
         honesty.on_audit(self.auditor.culprits, self.honest)
+        emptied = {n.key for n in self.nodes if n.index in self.forgetful and not n.is_rolled_back}
+        honesty.on_audit(self.auditor.equivocators, emptied)
         return [
             *self.agreement.breaches,
             *self.order.breaches,
@@ -296,6 +308,12 @@ class World:
             self.determinism.on_state(node.index, seq, node.state.chain)
             for start in node.state.epochs[1:]:
                 self.discipline.on_named(node.index, start)
+
+    def on_aimed(self, node: Node, seq: Seq, certificate: bytes) -> None:
+        """A process is about to fetch a state."""
+        self.trace.line(f"{node.index} fetches the state after {seq}")
+        if node.is_correct:
+            self.transfer.on_aimed(node.index, seq, certificate)
 
     def on_said(self, node: Node, cids: Iterable[Cid]) -> None:
         """A tracker reports that its peer holds some contents."""

@@ -141,6 +141,7 @@ async def test_the_status_says_where_this_peer_is(client: httpx.AsyncClient) -> 
         "tracker": {"pinned": 0},
         "uptime_ms": 60_000,
         "problem": "",
+        "silence": "",
     }
     assert links[0] == {
         "peer": TEXTS[1],

@@ -6,7 +6,7 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
-from bftcluster_cli.peer_commands import parse_quota
+from bftcluster_cli.peer_commands import parse_quota, status_text
 from tests.unit.cli.conftest import Shell, peer_keys
 
 PEER_LINES = tuple(
@@ -190,3 +190,10 @@ def test_a_config_is_shown_with_its_defaults_marked(shell: Shell, home: Path) ->
 
     assert "# default" in told
     assert any(not entry["default"] for entry in record.values())
+
+
+def test_a_peer_that_is_silent_says_so_on_a_line_of_its_own() -> None:
+    silence = "votes are lost: there was no log of votes; silent until slot 28 is settled"
+
+    assert f"silent     {silence}" in status_text({"silence": silence}).splitlines()
+    assert "silent" not in status_text({"silence": ""})

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bftcluster import __version__, core_form
 from bftcluster_cli.framework import Settings
-from bftcluster_cli.main import app, main
+from bftcluster_cli.main import EXIT_USAGE, app, main
 from tests.unit.cli.conftest import Shell
 
 VERSION = {"version": __version__, "core": core_form()}
@@ -163,3 +163,21 @@ def test_a_key_file_that_others_can_read_is_refused(shell: Shell, genesis: Path)
     answer = shell("pin", "add", "bafkqaaa", "--key", "alice.key", "--api", "127.0.0.1:1", "--yes")
 
     assert answer.code == 3
+
+
+@pytest.mark.parametrize("line", ["peer run .", "demo", "sim cluster swarm --seeds 1", "--help"])
+@pytest.mark.parametrize("switch", ["-O", "PYTHONOPTIMIZE=1"])
+def test_nothing_runs_with_assertions_off(line: str, switch: str) -> None:
+    flags = [switch] if switch.startswith("-") else []
+    variables = dict([switch.split("=")]) if not flags else {}
+    run = subprocess.run(
+        [sys.executable, *flags, "-P", "-m", "bftcluster_cli", *line.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path), **variables},
+    )
+
+    assert (run.returncode, run.stdout) == (EXIT_USAGE, "")
+    assert "assertions off" in run.stderr
+    assert "hint: start Python without -O" in run.stderr

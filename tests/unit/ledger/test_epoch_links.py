@@ -77,6 +77,52 @@ def test_links_that_do_not_begin_where_we_are_lead_nowhere() -> None:
             followed(wrong, known)
 
 
+def test_a_link_leads_to_the_next_epoch_only_even_where_a_later_one_is_named() -> None:
+    """Between them others voted, and nobody would have asked them."""
+    rows = {
+        (Space.EPOCH, epoch_key(Epoch(number))): epoch_to_value(
+            EpochStart(Seq(16 * number + 17), members(4 + number, number))
+        )
+        for number in (1, 2)
+    }
+    server = Server(rows)
+    signed = certificate(server.root, 0, seq=16, voters=3)
+
+    def link_to(number: int) -> EpochLink:
+        key = epoch_key(Epoch(number))
+        proof = prove(server.store, Space.EPOCH, key).to_bytes()
+        return EpochLink(certificate=signed, row=rows[Space.EPOCH, key], proof=proof)
+
+    assert followed([link_to(1)], members(4))[0].membership.epoch == 1
+    with pytest.raises(ClusterError):
+        followed([link_to(2)], members(4))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [17, 1, [], []],
+        [17, 1, [bytes(32)] * 2, []],
+        [17, 1, [b"short"], []],
+        [17, 1, [bytes(32)], [bytes(32)]],
+        [17, -1, [bytes(32)], []],
+        [16, 1, [bytes(32)], []],
+        [17, 1],
+        17,
+    ],
+)
+def test_a_row_that_is_no_epoch_to_come_is_refused_even_if_a_quorum_of_old_keys_signed_it(
+    row: object,
+) -> None:
+    key = epoch_key(Epoch(1))
+    server = Server({(Space.EPOCH, key): codec.encode(row)})
+    signed = certificate(server.root, 0, seq=16, voters=3)
+    proof = prove(server.store, Space.EPOCH, key).to_bytes()
+
+    with pytest.raises(ClusterError):
+        followed([EpochLink(certificate=signed, row=codec.encode(row), proof=proof)], members(4))
+
+
 def test_voters_that_nobody_certified_are_not_believed() -> None:
     [link], _ = linked(1)
     made_up = epoch_to_value(EpochStart(Seq(17), members(9, 1)))

@@ -145,3 +145,63 @@ def test_what_expires_first_goes_first() -> None:
     applied = world.run(after_ms=4 * DAY_MS)
 
     assert applied.effects == tuple(Drop(cid_of(number)) for number in (1, 2, 3))
+
+
+def test_what_is_due_next_is_told_with_each_batch() -> None:
+    world = World()
+    assert world.ledger.due_ms is None
+    late, early = world.now_ms + 2 * DAY_MS, world.now_ms + DAY_MS
+    world.pin(CID, expire_at_ms=late)
+    world.pin(cid_of(2), expire_at_ms=early)
+    world.pin(cid_of(3))
+
+    assert world.run().due_ms == early
+    world.do(world.submit(UnpinOperation(cid=cid_of(2))))
+    assert world.ledger.due_ms == late
+    world.reopen()
+    assert world.ledger.due_ms == late
+
+
+def test_a_batch_of_no_requests_does_what_is_due_and_nothing_before() -> None:
+    world = World()
+    due_ms = world.now_ms + DAY_MS
+    world.pin(CID, expire_at_ms=due_ms)
+
+    early = world.run(after_ms=due_ms - 1 - world.now_ms)
+    assert (early.effects, early.due_ms) == ((), due_ms + SWEEP_INTERVAL_MS - 1)
+    tick = world.run(after_ms=early.due_ms - world.now_ms)
+
+    assert tick.effects == (Drop(CID),)
+    assert tick.due_ms is None
+
+
+def test_an_open_proposal_is_due_when_it_expires() -> None:
+    world = World()
+    intent = world.intent(PinOperation(cid=CID))
+    world.do(world.propose(intent))
+
+    assert world.ledger.due_ms == intent.expires_ms
+    world.run(after_ms=intent.expires_ms - world.now_ms)
+    assert world.ledger.due_ms is None
+
+
+def test_more_than_one_batch_may_remove_is_due_again_at_once() -> None:
+    world = World()
+    end_ms = world.now_ms + DAY_MS
+    pins = [
+        world.submit(PinOperation(cid=cid_of(number), expire_at_ms=end_ms))
+        for number in range(SWEEP_ROWS_MAX + 1)
+    ]
+    world.run(*pins)
+
+    first = world.run(after_ms=2 * DAY_MS)
+    assert (world.ledger.head.pins, first.due_ms) == (1, world.now_ms)
+    assert world.run().due_ms is None
+
+
+def test_used_intents_are_forgotten_without_being_due() -> None:
+    world = World()
+    world.do(world.submit(PinOperation(cid=CID)))
+
+    assert rows(world, Space.NONCE) == 1
+    assert world.ledger.due_ms is None

@@ -9,18 +9,20 @@ from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_frame
-from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS
+from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_after, links_frame, read_fetch
+from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
 from bftcluster.ledger.members import epoch_key, epoch_to_value
+from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
-from bftcluster.signing.keys import SigningKey
+from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from tests.unit.ledger.transfer_world import Server, pins
 from tests.unit.signing.people import key
 
@@ -74,16 +76,30 @@ class World:
         self.asked: list[PeerId] = []
         self.kept: list[Delta] = []
         self.learned = trio.Event()
+        self.answers: dict[PeerId, bytes] = {}
+        """What is said at once by whom, when it is asked."""
+        self.store = MemoryStore()
+        self.epoch = Epoch(0)
         self.learner = EpochLearner(
             cluster_id=CLUSTER_ID,
-            latest=lambda: self.known,
-            send=lambda peer, _: self.asked.append(peer),
+            genesis=members(0),
+            own=self.store,
+            epoch=lambda: self.epoch,
+            connected=lambda: [HONEST, LIAR],
+            send=self.send,
             keep=self.keep,
             tell=self.tell,
+            workers=Workers(1),
         )
+
+    def send(self, peer: PeerId, _: bytes) -> None:
+        self.asked.append(peer)
+        if peer in self.answers:
+            self.learner.on_frame(peer, self.answers[peer])
 
     async def keep(self, delta: Delta) -> None:
         self.kept.append(delta)
+        self.store.flush(delta)
 
     def tell(self, learned: EpochsLearned) -> None:
         self.known = learned.starts[-1].membership
@@ -179,3 +195,40 @@ async def test_those_who_never_answer_are_forgotten(
 
     assert HONEST in world.asked
     assert LIAR_PAUSE_MS > ASK_AGAIN_MS
+
+
+async def test_links_that_others_know_and_we_went_past_are_asked_for_until_none_is_missing(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """By log entries, or with a fetched state, an epoch is passed without its link."""
+    world = World()
+    world.store.flush({(Space.EPOCH_LINK, epoch_key(Epoch(3))): LINKS[2].to_bytes()})
+    world.epoch = Epoch(3)
+    world.answers = {HONEST: frame_of(LINKS[:2]), LIAR: frame_of([])}
+    nursery.start_soon(world.learner.run)
+
+    while world.known.epoch < 2:
+        await world.learned.wait()
+    assert set(world.asked) == {LIAR, HONEST}
+    world.asked.clear()
+    await trio.sleep(10 * ASK_AGAIN_MS / 1000)
+
+    assert world.asked == []
+    assert links_after(world.store, Epoch(0)) == [link.to_bytes() for link in LINKS]
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_was_learned_in_an_earlier_life_is_not_asked_for_again() -> None:
+    world = World()
+    world.store.flush(
+        {
+            (Space.EPOCH_LINK, epoch_key(Epoch(number))): link.to_bytes()
+            for number, link in enumerate(LINKS, start=1)
+        }
+    )
+    asked: list[bytes] = []
+    learning = EpochLearning(CLUSTER_ID, Ed25519Verifier(), genesis=members(0), own=world.store)
+
+    asked += [learning.ask(HONEST, 0) or b""]
+
+    assert read_fetch(asked[0]) == 3

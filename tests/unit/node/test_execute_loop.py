@@ -13,6 +13,7 @@ from bftcluster.node.gateway import Gateway
 from bftcluster.node.identity import create_identity
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import Batch, Decided, Event, Executed
 from tests.unit.ledger.world import PEERS, START_MS, genesis_of, peer_id
 
@@ -41,6 +42,7 @@ async def test_a_batch_counts_for_the_view_it_was_proposed_in_not_for_that_of_it
         report=reports.send_nowait,
         carry_out=lambda _effects: None,
         log_kept_seqs=None,
+        workers=Workers(1),
     )
     nursery.start_soon(loop.run)
 

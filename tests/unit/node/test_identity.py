@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import KeyFileError
-from bftcluster.node.identity import create_identity, load_identity
+from bftcluster.node.identity import create_identity, is_unused, load_identity, note_use
 
 
 def test_a_new_identity_loads_again_and_no_one_else_may_read_it(tmp_path: Path):
@@ -26,6 +26,30 @@ def test_an_identity_is_never_overwritten(tmp_path: Path):
         create_identity(path)
 
     assert load_identity(path) == key
+
+
+def test_a_key_is_new_until_it_is_used_and_never_again(tmp_path: Path):
+    path = tmp_path / "identity.key"
+    key = create_identity(path)
+    assert is_unused(path, key)
+
+    note_use(path)
+
+    assert not is_unused(path, key)
+    with pytest.raises(KeyFileError, match="exists"):
+        create_identity(path)
+    assert not is_unused(path, key)
+
+
+def test_the_note_of_another_key_says_nothing(tmp_path: Path):
+    path = tmp_path / "identity.key"
+    key = create_identity(path)
+    create_identity(tmp_path / "other.key")
+    note_use(path)
+
+    (tmp_path / "other.key.unused").rename(tmp_path / "identity.key.unused")
+
+    assert not is_unused(path, key)
 
 
 def test_an_identity_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path):

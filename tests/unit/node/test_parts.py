@@ -179,13 +179,53 @@ def test_damage_in_the_middle_of_the_votes_is_refused(tmp_path: Path, genesis: G
     assert wal.read_bytes() == data
 
 
-def test_votes_that_are_missing_beside_a_ledger_are_refused(tmp_path: Path, genesis: Genesis):
+def silence(directory: Path) -> object:
+    return opened(directory, lambda parts: parts.replica.silence)
+
+
+def test_a_new_key_has_forgotten_nothing(tmp_path: Path, genesis: Genesis):
+    assert silence(tmp_path) == ""
+    assert silence(tmp_path) == ""
+
+
+@pytest.mark.parametrize("is_all_gone", [False, True], ids=["votes", "votes and ledger"])
+def test_a_used_key_without_its_log_is_silent_and_says_why_in_later_lives_too(
+    tmp_path: Path, genesis: Genesis, is_all_gone: bool
+):
     add_votes(tmp_path).unlink()
+    if is_all_gone:
+        for file in tmp_path.glob("ledger.db*"):
+            file.unlink()
 
-    error = refusal(tmp_path, ConfigError)
+    def start(parts: Parts) -> str:
+        parts.wal.append(parts.replica.start(now_ms=0, wall_ms=0).records)
+        return parts.replica.silence
 
-    assert "votes.wal is missing" in str(error)
-    assert "contradict its votes" in error.hint
+    assert "there was no log of votes" in str(opened(tmp_path, start))
+    assert "there was no log of votes" in str(silence(tmp_path))
+
+
+def test_a_copy_of_the_key_alone_is_no_new_key(tmp_path: Path, genesis: Genesis):
+    opened(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("identity.key", "genesis.cbor"):
+        (other / name).write_bytes((tmp_path / name).read_bytes())
+    (other / "identity.key").chmod(0o600)
+
+    assert "there was no log of votes" in str(silence(other))
+
+
+def test_a_start_that_dies_before_it_notes_the_use_of_its_key_is_a_birth_still(
+    tmp_path: Path, genesis: Genesis
+):
+    note = tmp_path / "identity.key.unused"
+    born = note.read_bytes()
+    opened(tmp_path, lambda parts: parts.wal.rewrite([]))
+    note.write_bytes(born)
+
+    assert silence(tmp_path) == ""
+    assert not note.exists()
 
 
 def test_a_database_that_is_none_is_refused(tmp_path: Path, genesis: Genesis):

@@ -15,6 +15,7 @@ from bftcluster.membership import Membership
 from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.replica_loop import ReplicaLoop
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     Decided,
     Event,
@@ -26,9 +27,10 @@ from bftcluster.pbft import (
     Replica,
     RequestSubmitted,
     Settings,
+    birth_records,
 )
 from bftcluster.pbft.messages import StableCheckpoint
-from bftcluster.pbft.records import Stable, Voted, parse_record
+from bftcluster.pbft.records import Stable, Started, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_cli.main import EXIT_HALTED, exit_code_of
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
@@ -65,7 +67,7 @@ class Peer:
                 verifier=SimVerifier(),
                 application=AcceptEverything(),
                 settings=Settings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
-                recovered=recovered or Recovered(),
+                recovered=recovered or Recovered(records=birth_records(CLUSTER_ID, ME)),
             ),
             wal=self,
             inbox=self.inbox,
@@ -78,6 +80,7 @@ class Peer:
             sync_ledger=self.sync_ledger,
             evidence=EvidenceFiles(directory),
             accuse=lambda _: None,
+            workers=Workers(1),
         )
 
     def append(self, records: Sequence[bytes]) -> None:
@@ -97,7 +100,7 @@ class Peer:
     def wall_ms(self) -> int:
         return self.now_ms()
 
-    def send_all(self, outbounds: Sequence[Outbound]) -> None:
+    def send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
         for outbound in outbounds:
             self.send(outbound)
 
@@ -167,6 +170,20 @@ async def test_votes_are_dropped_only_when_the_ledger_is_durable(tmp_path: Path)
     assert peer.happened.index("ledger synced") < peer.happened.index("rewritten")
 
 
+async def test_a_life_that_ended_at_a_checkpoint_is_finished_by_the_next(tmp_path: Path) -> None:
+    """Whoever dies between the record and what follows it has the links between epochs to make."""
+    stable = Stable(checkpoint(CHECKPOINT_INTERVAL, voters=(0,))).to_bytes()
+    records = (Started(CLUSTER_ID, ME).to_bytes(), stable)
+    peer = Peer(tmp_path, recovered=Recovered(records=records, executed=Seq(CHECKPOINT_INTERVAL)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.loop.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert peer.happened[:1] == ["ledger synced"]
+
+
 async def test_a_checkpoint_is_shown_only_when_it_is_durable(tmp_path: Path) -> None:
     async with running(tmp_path) as peer:
         for number in range(CHECKPOINT_INTERVAL):
@@ -196,7 +213,11 @@ async def test_who_cannot_go_on_leaves_the_proof_says_where_and_ends_with_a_code
     tmp_path: Path,
 ) -> None:
     other = ReplicaId(sim_key(1))
-    executed = Recovered(executed=Seq(CHECKPOINT_INTERVAL), checkpoint_root=ROOT)
+    executed = Recovered(
+        records=birth_records(CLUSTER_ID, ME),
+        executed=Seq(CHECKPOINT_INTERVAL),
+        checkpoint_root=ROOT,
+    )
     peer = Peer(tmp_path, replicas=(ME, other), recovered=executed)
     certified = checkpoint(CHECKPOINT_INTERVAL, B, voters=(0, 1))
     peer.inbox.put_nowait(MessageReceived(other, StableCheckpoint(certified).frame()))

@@ -13,6 +13,7 @@ from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.transferring import FETCH_STATE, FetchState, StateParts
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.node.state_giver import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateGiver
+from bftcluster.node.threads import Workers
 from tests.unit.node.transfer_peers import Disk
 
 RATE_BYTES_PER_S = 1 << 20
@@ -34,6 +35,7 @@ class World:
             stable=lambda: None,
             keep_earlier=self.kept.append,
             rate_max_bytes_per_s=RATE_BYTES_PER_S,
+            workers=Workers(1),
         )
 
     def send(self, peer: PeerId, frame: bytes) -> None:

@@ -20,6 +20,7 @@ from bftcluster.node.identity import create_identity
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.pinset import Pinset
+from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.uploads import Uploads
 from bftcluster.pins.settings import TrackerSettings
@@ -54,7 +55,7 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
 
 
 def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
-    clock, pinset = SystemClock(), Pinset(parts.store.reader)
+    clock, pinset = SystemClock(), Pinset(parts.store.reader, workers=Workers(1), lists=Workers(1))
     announcer = Announcer(
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
@@ -65,17 +66,19 @@ def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
         gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier),
         space=lambda: (0, 0),
         recorded=lambda: 0,
+        workers=Workers(1),
     )
     return TrackerLoop(
         me=parts.me,
         settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
         blocks=parts.blocks,
-        exchange=Exchange(store=parts.blocks, send=to_nobody),
+        exchange=Exchange(store=parts.blocks, send=to_nobody, offload=Workers(1).run),
         pinset=pinset,
         announcer=announcer,
         clock=clock,
         connected=list,
         uploads=uploads or Uploads(parts.config.directory),
+        workers=Workers(1),
     )
 
 

@@ -14,6 +14,7 @@ from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
 from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
+from bftcluster.node.threads import Workers
 from bftcluster.pbft import StateFetch
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
@@ -90,12 +91,14 @@ class World:
         """How many each sent."""
         self.whole = trio.Event()
         self.nursery: trio.Nursery | None = None
+        self.workers = Workers(4)
         self.taker = StateTaker(
             stage=self.disk.store.stage,
             reader=self.disk.store.reader,
             send=self.ask,
             clock=JumpingClock(clock),
             on_whole=self.whole.set,
+            workers=self.workers,
         )
 
     def add(self, number: int, rows: Mapping[Key, bytes | None]) -> PeerId:
@@ -110,6 +113,7 @@ class World:
             stable=lambda: None,
             keep_earlier=lambda keeps: setattr(disk.tree, "keeps_earlier", keeps),
             rate_max_bytes_per_s=64 << 20,
+            workers=self.workers,
         )
         return peer
 
@@ -134,11 +138,10 @@ class World:
 
     async def hurry(self) -> NoReturn:
         """Jump to the next deadline whenever every task waits and no thread works."""
-        threads = trio.to_thread.current_default_thread_limiter()
         while True:
             await wait_all_tasks_blocked(IDLE_S)
             wait_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            if not threads.borrowed_tokens and 0 < wait_s < math.inf:
+            if not self.workers.working and 0 < wait_s < math.inf:
                 self._clock.jump(wait_s)
 
     async def fetch(self, disk: Disk) -> None:

@@ -53,7 +53,6 @@ def test_a_batch_within_bounds_is_read_back(requests: tuple[bytes, ...]) -> None
         [1, 0, [b""]],
         [1, 0, [b"a", b"a"]],
         [0, 0, [b"a"]],
-        [1, 0, []],
         [1, 0, [b"%d" % number for number in range(BATCH_REQUESTS_MAX + 1)]],
         [1, 0, [bytes(REQUEST_SIZE_MAX_BYTES + 1)]],
         [1, 0, [bytes([n]) * (250 * KIB) for n in range(BATCH_SIZE_MAX_BYTES // (250 * KIB) + 1)]],
@@ -62,6 +61,13 @@ def test_a_batch_within_bounds_is_read_back(requests: tuple[bytes, ...]) -> None
 def test_anything_else_is_refused(value: object) -> None:
     with pytest.raises(MalformedMessageError):
         Batch.from_bytes(codec.encode(value))
+
+
+def test_a_tick_is_a_time_and_nothing_else() -> None:
+    tick = Batch.from_bytes(Batch(1, (), View(3)).to_bytes())
+
+    assert (tick.is_tick, tick.is_null) == (True, False)
+    assert not Batch(1, (b"a",)).is_tick
 
 
 def test_the_null_batch_is_empty_and_has_no_time() -> None:

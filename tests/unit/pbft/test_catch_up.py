@@ -3,11 +3,13 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Epoch, Seq, View
+from bftcluster.ids import Epoch, ReplicaId, Seq, View
+from bftcluster.limits import LOG_READS_MAX
 from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     FetchBody,
+    FetchEntries,
     Message,
     StableCheckpoint,
     Status,
@@ -98,3 +100,17 @@ def test_what_was_cut_off_the_log_is_answered_with_the_checkpoint_that_covers_it
     assert StableCheckpoint(replica.stable_certificate) in answers(cluster, 1, 3, late)
     assert replica.stable == 4
     assert replica.is_active
+
+
+def test_followers_that_read_the_log_leave_the_voters_theirs() -> None:
+    cluster = lagging()
+    source, now_ms = cluster.hosts[0], cluster.clock.now_ms
+    frame = FetchEntries(Seq(1), 4).frame()
+    followers = [ReplicaId(bytes([number]) * 32) for number in range(LOG_READS_MAX + 1)]
+    askers = [*followers, cluster.hosts[3].me]
+
+    ready = source.replica.step(
+        *(MessageReceived(asker, frame) for asker in askers), now_ms=now_ms, wall_ms=now_ms
+    )
+
+    assert [read.to for read in ready.log_reads] == [*followers[:-1], cluster.hosts[3].me]

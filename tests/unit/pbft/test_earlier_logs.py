@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.pbft import Batch, Recovered, Replica, Settings
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.records import (
     BodyKept,
+    Loss,
     Prepared,
+    Promised,
     ProposalAccepted,
     RecordKind,
+    Silenced,
     Stable,
     Started,
     ViewChanged,
@@ -47,7 +50,10 @@ RECORDS = (
     Prepared(CERTIFICATE),
     ViewChanged(CHANGES[ME].frame()),
     ViewEntered(new_view(CHANGES).frame()),
+    Silenced(Seq(4), Loss.OLD_COPY),
+    Promised(Epoch(0), View(1)),
 )
+"""Kinds of record are added behind those of earlier versions."""
 
 
 def written_today() -> bytes:
@@ -73,8 +79,7 @@ def read_today(log: bytes) -> tuple[bytes, ...]:
 def test_a_log_of_an_earlier_version_says_what_it_said_then(path: Path) -> None:
     records = read_today(bytes.fromhex(path.read_text()))
 
-    assert [parse_record(record) for record in records] == list(RECORDS)
-    assert len({record[1] for record in records}) == len(RecordKind), "a record of each kind"
+    assert [parse_record(record) for record in records] == list(RECORDS)[: len(records)]
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
@@ -101,4 +106,5 @@ def test_a_replica_goes_on_from_a_log_of_an_earlier_version(path: Path) -> None:
 
 def test_todays_version_writes_the_newest_of_these_formats() -> None:
     """A change here is a new format, with a version of its own."""
+    assert len({type(record) for record in RECORDS}) == len(RecordKind), "a record of each kind"
     assert written_today().hex() == LOGS[-1].read_text().replace("\n", "")

@@ -1,6 +1,6 @@
 """More than f faults are shouted, not hidden."""
 
-from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import (
     Executed,
     HaltReason,
@@ -8,6 +8,7 @@ from bftcluster.pbft import (
     Settings,
     Tick,
 )
+from bftcluster.pbft.messages import Doubt
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.signatures import sim_key
@@ -75,6 +76,8 @@ def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
         cluster.run(5)
         replica = cluster.hosts[1].replica
         due_ms = replica._core.log.slots[Seq(1)].opened_ms + 300
+        doubt = MessageReceived(cluster.hosts[3].me, Doubt(Epoch(0), View(0)).frame())
+        replica.step(doubt, now_ms=due_ms - 1, wall_ms=0)
         commit = MessageReceived(cluster.hosts[2].me, held[0])
         events = [commit, Tick()] if commit_first else [Tick(), commit]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bftcluster.ids import Seq
+from bftcluster.ids import Epoch, Seq, View
 from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, Settings, Verdict
 from bftcluster.pbft.messages import Requests, StableCheckpoint, Vouch
 from bftcluster_sim.cluster.cluster import Cluster
@@ -28,7 +28,7 @@ def verdicts(ready: Ready) -> list[Verdict]:
     return [report.verdict for report in ready.reports]
 
 
-GOOD = checkpoint(8)
+GOOD = checkpoint(8, voters=(0, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,16 @@ def test_a_certificate_off_the_interval_is_a_fault(cluster: Cluster) -> None:
 
 def test_an_answer_to_who_comes_back_that_holds_no_votes_is_malformed(cluster: Cluster) -> None:
     nonce = 1_700_000_000_000
-    vouch = Vouch(nonce, Seq(16), (b"\x80",), None)
+    vouch = Vouch(
+        nonce=nonce,
+        epoch=Epoch(0),
+        horizon=Seq(16),
+        is_sure=True,
+        votes=(b"\x80",),
+        view_change=None,
+        heard=(Epoch(0), View(0), Seq(0)),
+        stable=None,
+    )
 
     assert verdicts(hear(cluster, vouch.frame())) == [Verdict.MALFORMED]
 

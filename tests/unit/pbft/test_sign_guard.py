@@ -1,5 +1,8 @@
 """Never two digests for one slot; the same vote again is the same vote."""
 
+import subprocess
+import sys
+
 import pytest
 
 from bftcluster import codec
@@ -121,3 +124,50 @@ def test_a_record_of_another_version_is_refused_with_a_hint(value: object) -> No
         parse_record(codec.encode(value))
 
     assert refused.value.hint
+
+
+BROKEN = """
+from bftcluster.errors import BrokenPromiseError
+from tests.unit.pbft.test_sign_guard import *
+assert False, "assertions are off"
+
+def vote_again(signs):
+    signs.vote(COMMIT, E0, V0, S5, Digest(A))
+    signs.vote(COMMIT, E0, V0, S5, Digest(B))
+
+def open_again(signs):
+    signs.sign_view_message(Domain.NEW_VIEW, E0, V1, b"one")
+    signs.sign_view_message(Domain.NEW_VIEW, E0, V1, b"two")
+
+def vote_in_a_view_given_up(signs):
+    signs.promise(E0, View(5))
+    signs.vote(COMMIT, E0, V1, S5, Digest(A))
+
+def vote_below_a_checkpoint(signs):
+    signs.forget(Seq(8))
+    signs.vote(COMMIT, E0, V0, S5, Digest(A))
+
+def sign_a_vote_as_a_view_message(signs):
+    signs.sign_view_message(Domain.COMMIT, E0, V1, b"one")
+
+for wrong in (
+    vote_again, open_again, vote_in_a_view_given_up, vote_below_a_checkpoint,
+    sign_a_vote_as_a_view_message,
+):
+    try:
+        wrong(guard([]))
+    except BrokenPromiseError as exc:
+        print("refused", exc)
+"""
+
+
+def test_with_assertions_off_it_refuses_all_the_same() -> None:
+    run = subprocess.run(
+        [sys.executable, "-O", "-c", BROKEN],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+
+    assert run.stdout.count("refused") == 5, run.stdout

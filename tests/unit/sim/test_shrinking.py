@@ -9,7 +9,7 @@ from bftcluster_sim.cluster.plans import Fault, Plan, Ruin, plan_of
 from bftcluster_sim.cluster.shrinking import search, shrink
 from bftcluster_sim.cluster.swarm import Verdict, run
 
-RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE}
+RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP}
 BIG = Plan(
     seed=1,
     n=7,
@@ -73,12 +73,15 @@ def test_a_plan_follows_from_its_seed_and_seeds_differ() -> None:
 
     assert plans == [plan_of(seed) for seed in range(300)]
     assert len({plan.describe() for plan in plans}) == 300
+    assert any(plan.may_stop for plan in plans)
     assert {fault for plan in plans for fault in plan.faults} == set(Fault)
     assert {ruin for plan in plans for _, ruin, _ in plan.ruins} == set(Ruin)
     assert {vice for plan in plans for *_, vices in plan.ruins for vice in vices} == set(Vice)
     for plan in plans:
-        assert len(plan.ruins) <= (plan.n - 1) // 3
-        assert len(plan.faults - RARE) == (len(Fault) - len(RARE)) // 2
+        assert (len(plan.ruins) > (plan.n - 1) // 3) is plan.may_stop
+        assert not plan.may_stop or {ruin for _, ruin, _ in plan.ruins} == {Ruin.WIPED}
+        half = (len(Fault) - len(RARE)) // 2
+        assert half - (Fault.SLEEP in plan.faults) <= len(plan.faults - RARE) <= half
 
 
 def test_a_plan_beyond_f_ruins_one_more_than_the_cluster_bears() -> None:

@@ -1,0 +1,158 @@
+"""Content out of this peer: files, directories and whole DAGs, fetched first if need be."""
+
+import io
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from typing import Final
+
+import trio
+
+from bftcluster.api.views import ContentKind, ContentView
+from bftcluster.blocks.car import write_car
+from bftcluster.blocks.directory_reader import resolve as resolve_path
+from bftcluster.blocks.file_reader import read_file
+from bftcluster.blocks.port import BlockSource, BlockStore
+from bftcluster.blocks.tree import Tree, TreeEntry, open_entry
+from bftcluster.blocks.unixfs import Kind
+from bftcluster.blocks.walk import held_cids, walk
+from bftcluster.blocks.walk_budget import WalkBudget
+from bftcluster.cid import Cid, text, write_varint
+from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
+from bftcluster.node.threads import Workers
+
+_READ_SIZE_BYTES: Final = 2 << 20
+_ENTRIES_PER_VISIT: Final = 64
+_SURVEY_TIMEOUT_S: Final = 600.0
+"""A million directories on a slow disk are looked at in less."""
+_KINDS: Final = {
+    Kind.FILE: ContentKind.FILE,
+    Kind.RAW: ContentKind.FILE,
+    Kind.DIRECTORY: ContentKind.DIRECTORY,
+    Kind.HAMT_SHARD: ContentKind.DIRECTORY,
+    Kind.SYMLINK: ContentKind.SYMLINK,
+}
+
+
+class ContentReader:
+    """Answers readers from the block store, block by block."""
+
+    def __init__(
+        self,
+        *,
+        blocks: BlockStore,
+        source: BlockSource,
+        fetch: Callable[[Cid], Awaitable[None]],
+        workers: Workers,
+    ) -> None:
+        """Read from ``blocks``.
+
+        Args:
+            blocks: Knows which roots are here.
+            source: The same blocks, as a reader's thread sees them.
+            fetch: Brings a DAG here.
+            workers: The threads that walk.
+        """
+        self._blocks = blocks
+        self._source = source
+        self._fetch = fetch
+        self._workers = workers
+
+    async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
+        """Return what ``path`` below ``cid`` is."""
+        try:
+            return await self._workers.run(resolve_path, self._source, cid, "/".join(path))
+        except BlockNotFoundError:
+            await self._fetch(cid)
+        return await self._workers.run(resolve_path, self._source, cid, "/".join(path))
+
+    async def open(self, cid: Cid) -> ContentView:
+        """Open a file, directory or symlink; fetch it first if it is not all here."""
+        await self._make_present(cid)
+        return await self._workers.run(self._view, cid)
+
+    async def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
+        """Yield ``cid`` and everything below it, parents first, in the DAG's order.
+
+        What cannot be walked to its end is refused before the first entry comes.
+        """
+        await self._make_present(cid)
+        try:
+            with trio.fail_after(_SURVEY_TIMEOUT_S):
+                tree = await self._workers.run(Tree, self._source, cid)
+        except trio.TooSlowError:
+            raise RequestTimeoutError(
+                f"looking at the directories of {text(cid)} took too long",
+                hint="ask for a directory in it, or for ?format=car",
+            ) from None
+        entries = iter(tree)
+        while some := await self._workers.run(_next_entries, entries):
+            for entry in some:
+                yield self._entry_view(entry, tree.budget)
+
+    async def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
+        """Yield a CARv1 of the DAG below ``cid``, parents first."""
+        await self._make_present(cid)
+        async for piece in _in_pieces(_car_pieces(self._source, cid), self._workers):
+            yield piece
+
+    async def _make_present(self, cid: Cid) -> None:
+        root = await self._workers.run(self._blocks.find_root, cid)
+        if root is not None and root.complete:
+            return
+        if not await self._workers.run(self._is_all_here, cid):
+            await self._fetch(cid)
+
+    def _is_all_here(self, cid: Cid) -> bool:
+        try:
+            for _ in held_cids(self._source, cid):
+                pass
+        except BlockNotFoundError:
+            return False
+        return True
+
+    def _view(self, cid: Cid) -> ContentView:
+        """Look at one node; blocks."""
+        return self._entry_view(open_entry(self._source, cid), WalkBudget())
+
+    def _entry_view(self, entry: TreeEntry, budget: WalkBudget) -> ContentView:
+        kind = _KINDS[entry.kind]
+        pieces: Iterator[bytes] = iter(())
+        if kind is ContentKind.FILE:
+            pieces = read_file(self._source, entry.cid, budget=budget)
+        elif kind is ContentKind.SYMLINK:
+            pieces = iter([entry.target])
+        return ContentView(
+            cid=entry.cid,
+            kind=kind,
+            path=entry.path,
+            size_bytes=entry.size_bytes,
+            content=_in_pieces(pieces, self._workers),
+        )
+
+
+async def _in_pieces(chunks: Iterator[bytes], workers: Workers) -> AsyncGenerator[bytes, None]:
+    """Yield what a blocking iterator makes, a couple of MiB per visit to a thread."""
+    while piece := await workers.run(_take, chunks):
+        yield piece
+
+
+def _take(chunks: Iterator[bytes]) -> bytes:
+    taken, size = [], 0
+    for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if size >= _READ_SIZE_BYTES:
+            break
+    return taken[0] if len(taken) == 1 else b"".join(taken)
+
+
+def _next_entries(entries: Iterator[TreeEntry]) -> list[TreeEntry]:
+    return list(itertools.islice(entries, _ENTRIES_PER_VISIT))
+
+
+def _car_pieces(blocks: BlockSource, root: Cid) -> Iterator[bytes]:
+    out = io.BytesIO()
+    write_car((root,), (), out)
+    yield out.getvalue()
+    for block in walk(blocks, root):
+        yield write_varint(len(block.cid) + len(block.data)) + block.cid + block.data

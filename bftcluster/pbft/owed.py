@@ -1,0 +1,156 @@
+"""What the primary of the view was given and has not ordered: only that is ever held against it.
+
+A replica gives it the requests of its own clients, no more at once than half its share of the
+primary's pool, and a few of those that other voters relayed. An honest primary thus has room for
+all of them, and takes from every sender in turn: whoever waits too long was passed over.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bftcluster.ids import Digest, ReplicaId
+from bftcluster.limits import RELAYED_PER_SENDER_MAX
+from bftcluster.pbft.lanes import Load, Pending
+
+
+@dataclass(slots=True)
+class Debt:
+    """One request that the primary was given."""
+
+    pending: Pending
+    begun_ms: int
+    """Since when it has it."""
+    relayer: ReplicaId | None
+    """Which voter relayed it and vouches for it; None if our own client wants it."""
+    ahead: int
+    """How many we had given it before that were not ordered."""
+    paid_before: int
+    ordered_before: int
+
+
+class Owed:
+    """Debts, the oldest first, and what is still to be given."""
+
+    __slots__ = (
+        "_backlog",
+        "_load",
+        "_ours",
+        "_passed_on",
+        "_relayed",
+        "_relayed_by",
+        "ordered",
+        "paid",
+        "requests_max",
+        "size_max_bytes",
+    )
+
+    def __init__(self) -> None:
+        self.requests_max = 1
+        """As many requests of our clients are given at once."""
+        self.size_max_bytes = 0
+        """And so many bytes, but one request always."""
+        self.ordered = 0
+        """Requests decided so far, whoever wanted them."""
+        self.paid = 0
+        """Debts among them."""
+        self._ours: dict[Digest, Debt] = {}
+        self._load = Load()
+        """Of ours."""
+        self._backlog: dict[Digest, Pending] = {}
+        """Requests of our clients that are to be given when there is room."""
+        self._relayed: dict[Digest, Debt] = {}
+        self._relayed_by: dict[ReplicaId, int] = {}
+        """How many of each relayer there are."""
+        self._passed_on: dict[Digest, None] = {}
+        """Requests that followers relayed: passed on, a few at a time, and not timed."""
+
+    @property
+    def ours(self) -> Iterable[Debt]:
+        """What our own clients want, the oldest first."""
+        return self._ours.values()
+
+    @property
+    def oldest(self) -> list[Debt]:
+        """The oldest of our clients' requests, and the oldest that others relayed."""
+        return [next(iter(debts.values())) for debts in (self._ours, self._relayed) if debts]
+
+    def want(self, pending: Pending) -> None:
+        """Note that a client of ours wants ``pending``."""
+        if pending.digest not in self._ours:
+            self._backlog[pending.digest] = pending
+
+    def give(self, now_ms: int) -> list[Pending]:
+        """Return requests of our clients that are to be sent to the primary now."""
+        given: list[Pending] = []
+        for pending in self._backlog.values():
+            size_bytes = self._load.size_bytes + len(pending.request)
+            is_full = self._load.requests >= self.requests_max or size_bytes > self.size_max_bytes
+            if is_full and self._load.requests:
+                break
+            self._ours[pending.digest] = self._debt(pending, now_ms, None)
+            self._load.add(pending)
+            given.append(pending)
+        for pending in given:
+            del self._backlog[pending.digest]
+        return given
+
+    def vouch(self, pending: Pending, relayer: ReplicaId, now_ms: int) -> bool:
+        """Return whether a request that a voter relayed is to be passed on, and timed.
+
+        No more than a few of each voter's: the oldest put the primary to the test.
+        """
+        count = self._relayed_by.get(relayer, 0)
+        if pending.digest in self._relayed or count >= RELAYED_PER_SENDER_MAX:
+            return False
+        self._relayed[pending.digest] = self._debt(pending, now_ms, relayer)
+        self._relayed_by[relayer] = count + 1
+        return True
+
+    def pass_on(self, pending: Pending) -> bool:
+        """Return whether a request that a follower relayed is to be passed on."""
+        if pending.digest in self._passed_on or len(self._passed_on) >= RELAYED_PER_SENDER_MAX:
+            return False
+        self._passed_on[pending.digest] = None
+        return True
+
+    def start_over(self, now_ms: int, *, is_primary: bool) -> list[Pending]:
+        """Return what the primary of a new view is to be given; it has all the time again.
+
+        Args:
+            now_ms: When the view begins.
+            is_primary: It is us: nobody owes us anything.
+        """
+        relayed, ours = self._relayed, self._ours
+        self._backlog = {digest: debt.pending for digest, debt in ours.items()} | self._backlog
+        self._ours, self._relayed, self._load = {}, {}, Load()
+        self._relayed_by.clear()
+        self._passed_on.clear()
+        if is_primary:
+            return []
+        again = [
+            debt.pending
+            for debt in relayed.values()
+            if debt.relayer is not None and self.vouch(debt.pending, debt.relayer, now_ms)
+        ]
+        return again + [each for each in self.give(now_ms) if each.digest not in self._relayed]
+
+    def settle(self, digest: Digest) -> None:
+        """Note that a request was ordered."""
+        self.ordered += 1
+        self.paid += self.forgive(digest)
+
+    def forgive(self, digest: Digest) -> bool:
+        """Forget a request; return whether the primary owed it."""
+        ours = self._ours.pop(digest, None)
+        if ours is not None:
+            self._load.remove(ours.pending)
+        relayed = self._relayed.pop(digest, None)
+        if relayed is not None and relayed.relayer is not None:
+            self._relayed_by[relayed.relayer] -= 1
+        self._backlog.pop(digest, None)
+        self._passed_on.pop(digest, None)
+        return ours is not None or relayed is not None
+
+    def _debt(self, pending: Pending, now_ms: int, relayer: ReplicaId | None) -> Debt:
+        ahead = len(self._ours) + len(self._relayed)
+        return Debt(pending, now_ms, relayer, ahead, self.paid, self.ordered)

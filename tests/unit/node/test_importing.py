@@ -1,0 +1,119 @@
+"""Uploads into the store, at the pace of their client and without waiting for it in a thread."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from bftcluster.api.views import AddPart, PartKind
+from bftcluster.blocks.block import Block
+from bftcluster.blocks.car import write_car
+from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.cid import RAW, Cid
+from bftcluster.errors import ClusterError, MalformedContentError
+from bftcluster.limits import STORE_QUOTA_MIN_BYTES
+from bftcluster.node.importing import Importer, import_car_part
+from bftcluster.node.threads import Workers
+
+BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]
+ROOT = BLOCKS[0].cid
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path / "blocks", 2 * STORE_QUOTA_MIN_BYTES) as store:
+        yield store
+
+
+def car_of(roots: Sequence[Cid], blocks: Sequence[Block] = BLOCKS) -> bytes:
+    out = BytesIO()
+    write_car(roots, blocks, out)
+    return out.getvalue()
+
+
+async def arriving(pieces: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        await trio.lowlevel.checkpoint()
+        yield piece
+
+
+async def never() -> AsyncGenerator[bytes, None]:
+    yield b"a little"
+    await trio.sleep_forever()
+
+
+def file_of(content: AsyncIterator[bytes]) -> AddPart:
+    return AddPart(kind=PartKind.FILE, path="file", content=content)
+
+
+async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:
+    kept: list[Cid] = []
+    root = await import_car_part(store, file_of(arriving(pieces)), kept.append, Workers(1))
+    assert kept == [root]
+    return root
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 100, 1 << 20])
+async def test_a_car_may_arrive_in_pieces_of_any_size(
+    store: EmbeddedStore, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bftcluster.node.importing._PIECE_SIZE_BYTES", piece_bytes)
+    car = car_of([ROOT])
+    pieces = [car[at : at + piece_bytes] for at in range(0, len(car), piece_bytes)]
+
+    assert await take_car(store, pieces) == ROOT
+    assert store.get(ROOT) == BLOCKS[0].data
+    assert [root.cid for root in store.roots()] == [ROOT]
+
+
+@pytest.mark.parametrize(
+    "car",
+    [
+        b"",
+        b"no car at all",
+        car_of([ROOT])[:-1],
+        car_of([ROOT])[:20],
+        car_of([ROOT, BLOCKS[1].cid]),
+        car_of([]),
+        car_of([ROOT]) + b"\xff" * 9,
+    ],
+)
+async def test_what_is_no_whole_car_of_one_root_leaves_nothing(
+    store: EmbeddedStore, car: bytes
+) -> None:
+    with pytest.raises(MalformedContentError):
+        await take_car(store, [car])
+
+    assert list(store.multihashes()) == []
+    assert store.roots() == []
+
+
+async def test_a_car_without_its_root_is_refused(store: EmbeddedStore) -> None:
+    with pytest.raises(ClusterError):
+        await take_car(store, [car_of([ROOT], BLOCKS[1:])])
+
+    assert list(store.multihashes()) == []
+
+
+async def test_uploads_that_stand_still_hold_no_thread(
+    store: EmbeddedStore, nursery: trio.Nursery
+) -> None:
+    workers = Workers(2)
+
+    async def add() -> None:
+        async with Importer(store, Layout(), workers) as importer:
+            async for _ in importer.file(file_of(never())):
+                pass
+
+    for _ in range(20):
+        nursery.start_soon(add)
+        nursery.start_soon(import_car_part, store, file_of(never()), lambda _: None, workers)
+    await wait_all_tasks_blocked(0.2)
+
+    assert workers.working == 0
+    assert await take_car(store, [car_of([ROOT])]) == ROOT
+    nursery.cancel_scope.cancel()

@@ -1,0 +1,196 @@
+"""For what a primary is blamed: what it was given by a voter, and passed over."""
+
+from bftcluster.limits import RELAYED_PER_SENDER_MAX
+from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft.messages import Requests, parse_frame
+from bftcluster_sim.cluster.cluster import Cluster
+
+SETTINGS = Settings(
+    checkpoint_interval_seqs=4,
+    window_size_seqs=16,
+    request_timeout_ms=500,
+    view_change_timeout_ms=1_000,
+    pool_requests_max=100,
+)
+FOLLOWER = 4
+PATIENCE_MS = 1_500
+
+
+def running(settings: Settings = SETTINGS) -> Cluster:
+    cluster = Cluster(4, spare=1, settings=settings)
+    cluster.start()
+    cluster.run(10)
+    return cluster
+
+
+def views(cluster: Cluster) -> set[int]:
+    return {host.replica.view for host in cluster.hosts}
+
+
+def hear(cluster: Cluster, to: int, *requests: bytes, sender: int, relayed: bool) -> None:
+    frame = Requests(requests, relayed=relayed).frame()
+    cluster.hosts[to].receive(cluster.hosts[sender].me, frame)
+
+
+def deaf_to(cluster: Cluster, what: bytes) -> None:
+    """Let the primary never hear of a request."""
+    cluster.network.cut = lambda _source, target, frame: target == 0 and what in frame
+
+
+def test_what_a_follower_relays_costs_no_primary_its_view() -> None:
+    cluster = running()
+    deaf_to(cluster, b"junk")
+
+    for backup in (1, 2, 3):
+        hear(cluster, backup, b"junk", sender=FOLLOWER, relayed=True)
+    cluster.run(20_000)
+
+    assert views(cluster) == {0}
+
+
+def test_what_a_voter_relays_is_passed_on_and_timed() -> None:
+    cluster = running()
+    deaf_to(cluster, b"ignored")
+
+    for backup in (1, 2):
+        hear(cluster, backup, b"ignored", sender=3, relayed=True)
+    hear(cluster, 3, b"heard", sender=2, relayed=True)
+    cluster.run(5_000)
+
+    assert views(cluster) == {1}
+    assert all({b"ignored", b"heard"} == set(host.requests) for host in cluster.hosts[1:])
+
+
+def test_junk_in_every_pool_keeps_no_honest_request_out_and_goes_away() -> None:
+    cluster = running()
+    for backup in (1, 2, 3):
+        for number in range(150):
+            hear(cluster, backup, b"junk %d" % number, sender=FOLLOWER, relayed=False)
+    assert [host.replica.stats.pending_requests for host in cluster.hosts[:4]] == [0, 100, 100, 100]
+
+    cluster.submit(b"honest", to=2)
+    cluster.run(1_000)
+    assert all(host.requests == [b"honest"] for host in cluster.hosts)
+
+    cluster.run(SETTINGS.request_expiry_ms + 2_000)
+    assert [host.replica.stats.pending_requests for host in cluster.hosts[:4]] == [0] * 4
+    assert views(cluster) == {0}
+
+
+def test_a_flood_at_the_primary_pushes_out_no_honest_request() -> None:
+    cluster = running()
+    primary, now_ms = cluster.hosts[0], cluster.clock.now_ms
+    junk = [b"junk %d" % number for number in range(300)]
+    flood = [
+        MessageReceived(cluster.hosts[FOLLOWER].me, Requests((one,), relayed=False).frame())
+        for one in junk
+    ]
+    honest = MessageReceived(cluster.hosts[1].me, Requests((b"honest",), relayed=False).frame())
+
+    ready = primary.replica.step(*flood, honest, now_ms=now_ms, wall_ms=now_ms)
+
+    [first, *_] = [each.frame for each in ready.early]
+    assert b"honest" in parse_frame(primary.me, first).batch
+
+
+def test_a_request_decided_before_a_restart_is_not_timed_after_it() -> None:
+    """The primary, which did not restart, knows it and does not order it again."""
+    cluster = running()
+    for number in range(9):
+        cluster.submit(b"request %d" % number, to=1)
+        cluster.run(15)
+    for host in cluster.hosts[1:4]:
+        host.stop()
+        host.start()
+        cluster.run(2_000)
+
+    cluster.submit(b"request 1", to=1)
+    for backup in (1, 2, 3):
+        hear(cluster, backup, b"request 2", sender=3, relayed=True)
+    cluster.run(20_000)
+
+    assert views(cluster) == {0}
+    assert {host.replica.stats.pending_requests for host in cluster.hosts} == {0}
+    assert len(cluster.hosts[0].log) == 9
+
+
+def test_what_the_primary_knows_to_be_of_no_use_is_not_held_against_it() -> None:
+    cluster = running()
+    cluster.hosts[0].replica._core.application = Knowing(b"useless")
+    later = [Knowing(b"") for _ in range(3)]
+    for host, application in zip(cluster.hosts[1:], later, strict=False):
+        host.replica._core.application = application
+
+    cluster.submit(b"useless", to=1)
+    cluster.run(200)
+    for application in later:
+        application.useless = b"useless"
+    cluster.run(20_000)
+
+    assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == []
+    assert cluster.hosts[1].replica.stats.pending_requests == 0
+
+
+class Knowing:
+    """A state that knows one request to be of no use."""
+
+    def __init__(self, useless: bytes) -> None:
+        self.useless = useless
+
+    def admissible(self, request: bytes) -> bool:
+        return bool(request)
+
+    def is_wanted(self, request: bytes) -> bool:
+        return request != self.useless
+
+
+def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:
+    cluster = running()
+    given: list[bytes] = []
+
+    def cut(_source: int, target: int, frame: bytes) -> bool:
+        message = parse_frame(cluster.hosts[1].me, frame)
+        if target == 0 and isinstance(message, Requests):
+            given.extend(message.requests)
+        return frame[1] == 3
+
+    cluster.network.cut = cut
+    for number in range(60):
+        cluster.submit(b"request %d" % number, to=1)
+    cluster.run(200)
+    assert given == [b"request %d" % number for number in range(10)]
+
+    cluster.heal()
+    cluster.run(10_000)
+    assert len(cluster.hosts[1].requests) == 60
+
+
+def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> None:
+    cluster = running(Settings(pool_requests_max=1_000))
+    cluster.network.cut = lambda _source, target, _frame: target == 0
+    cluster.network.sent.clear()
+
+    for number in range(RELAYED_PER_SENDER_MAX + 50):
+        hear(cluster, 1, b"request %d" % number, sender=2, relayed=True)
+
+    passed = [frame for _, source, target, frame in cluster.network.sent if frame[1] == 11]
+    assert len(passed) == RELAYED_PER_SENDER_MAX
+    assert cluster.hosts[1].replica.stats.pending_requests == RELAYED_PER_SENDER_MAX + 50
+
+
+def test_decisions_of_other_requests_do_not_excuse_one_that_is_passed_over() -> None:
+    """A primary that orders everything but one client's request, as fast as it can."""
+    cluster = running()
+    deaf_to(cluster, b"passed over")
+    begin_ms = cluster.clock.now_ms
+    cluster.submit(b"passed over", to=1)
+
+    number = 0
+    while b"passed over" not in cluster.hosts[2].requests:
+        cluster.submit(b"request %d" % number, to=2)
+        cluster.run(10)
+        number += 1
+
+    assert views(cluster) == {1}
+    assert cluster.clock.now_ms - begin_ms <= 2 * PATIENCE_MS + 20
