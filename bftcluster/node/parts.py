@@ -207,6 +207,22 @@ def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
     return frame_log
 
 
+def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> Recovered:
+    """Return what the replica starts from."""
+    checkpoint = store.reader.checkpoint()
+    return Recovered(
+        records=records,
+        executed=store.position(),
+        timestamp_ms=ledger.head.timestamp_ms,
+        checkpoint_root=ledger.checkpoint_root(),
+        checkpoint=None if checkpoint is None else checkpoint[1],
+        epochs=ledger.epochs,
+        wants_batches=ledger.wants_batches,
+        due_ms=ledger.due_ms,
+        decided=_decided(store),
+    )
+
+
 def _decided(store: LedgerStore) -> tuple[Digest, ...]:
     """Return the names of the requests that were decided last, as far as the log is kept."""
     reader, position = store.reader, store.position()
