@@ -96,6 +96,9 @@ POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
+RECOVERY_EPOCHS: Final = 1 << 20
+"""Epochs whose numbers are multiples of this one were begun by maintainers: far more than voters
+can have come to by themselves, so that none of their votes counts there."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384

@@ -3,6 +3,9 @@
 A link from one epoch to the next is a checkpoint certificate of the old voters, the row of their
 state that names the new ones, and the proof that it is in it. Links are made while an epoch ends,
 kept for ever, and followed from the last epoch that is known.
+
+A link to an epoch that maintainers began is what they signed, and a checkpoint certificate of the
+new voters: without that it is not in force, and whoever has the file could stop a cluster with it.
 """
 
 from collections.abc import Sequence
@@ -12,8 +15,9 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.errors import RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
-from bftcluster.ledger.members import epoch_key, read_epoch
+from bftcluster.ledger.members import epoch_key, epoch_of, read_epoch
 from bftcluster.ledger.proofs import Proof, proves
+from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
@@ -21,18 +25,22 @@ from bftcluster.limits import (
     EPOCH_LINKS_MAX,
     FRAME_SIZE_MAX_BYTES,
     PROOF_SIZE_MAX_BYTES,
+    REQUEST_SIZE_MAX_BYTES,
 )
 from bftcluster.membership import Membership
 from bftcluster.pbft import shapes
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
-from bftcluster.pbft.epochs import EpochStart
+from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, recovery_after
 from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.policies import Policy
 
 FETCH_EPOCHS: Final = 19
 EPOCHS: Final = 20
 """Kinds of frames on the sync stream."""
 _FETCH_SIZE_MAX_BYTES: Final = 16
-_LINK_SIZE_MAX_BYTES: Final = CERTIFICATE_SIZE_MAX_BYTES + 2 * PROOF_SIZE_MAX_BYTES
+_LINK_SIZE_MAX_BYTES: Final = (
+    CERTIFICATE_SIZE_MAX_BYTES + REQUEST_SIZE_MAX_BYTES + PROOF_SIZE_MAX_BYTES
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +48,16 @@ class EpochLink:
     """Why to believe who votes in an epoch."""
 
     certificate: bytes
-    """Of a checkpoint in the epoch before."""
+    """Of a checkpoint in the epoch before; after a recovery, of one in the epoch itself."""
     row: bytes
-    """The value of the epoch's row in that state."""
+    """The value of the epoch's row in that state; after a recovery, ``Recovery.request``."""
     proof: bytes
-    """``Proof.to_bytes()`` of the row."""
+    """``Proof.to_bytes()`` of the row; after a recovery, nothing."""
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether maintainers began the epoch."""
+        return not self.proof
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -61,7 +74,7 @@ class EpochLink:
         certificate, row, proof = shapes.array(value, 3, "a link between epochs")
         return cls(
             certificate=shapes.blob(certificate, CERTIFICATE_SIZE_MAX_BYTES),
-            row=shapes.blob(row, PROOF_SIZE_MAX_BYTES),
+            row=shapes.blob(row, REQUEST_SIZE_MAX_BYTES),
             proof=shapes.blob(proof, PROOF_SIZE_MAX_BYTES),
         )
 
@@ -84,9 +97,36 @@ def read_fetch(frame: bytes) -> Epoch:
 
 def links_after(store: Source, after: Epoch) -> list[bytes]:
     """Return the links that ``store`` keeps from ``after`` on, up to the first that is missing."""
-    rows = store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX)
-    consecutive = enumerate(rows, start=after + 1)
-    return [link for number, (key, link) in consecutive if key == epoch_key(Epoch(number))]
+    links: list[bytes] = []
+    for key, link in store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX):
+        number = epoch_of(key)
+        if is_recovery_epoch(number):
+            if not EpochLink.from_bytes(link).certificate:
+                break
+        elif number != after + 1:
+            break
+        links.append(link)
+        after = number
+    return links
+
+
+def recoveries_in(
+    store: Source, cluster_id: ClusterId, policy: Policy, verifier: Verifier
+) -> list[Recovery]:
+    """Return the recoveries that ``store`` knows of, in their order.
+
+    Raises:
+        ClusterError: What it has is none.
+    """
+    found: list[Recovery] = []
+    after = Epoch(0)
+    while rows := store.iterate(Space.EPOCH_LINK, epoch_key(Epoch(recovery_after(after) - 1)), 1):
+        key, link = rows[0]
+        after = epoch_of(key)
+        if is_recovery_epoch(after):
+            request = EpochLink.from_bytes(link).row
+            found.append(verify_recovery(request, cluster_id, policy, verifier))
+    return found
 
 
 def links_frame(links: Sequence[bytes]) -> bytes:
@@ -114,7 +154,11 @@ def read_links(frame: bytes) -> list[EpochLink]:
 
 
 def follow(
-    links: Sequence[EpochLink], known: Membership, cluster_id: ClusterId, verifier: Verifier
+    links: Sequence[EpochLink],
+    known: Membership,
+    cluster_id: ClusterId,
+    verifier: Verifier,
+    policy: Policy,
 ) -> list[EpochStart]:
     """Return the epochs that ``links`` lead to from ``known``, each proved by the one before.
 
@@ -123,12 +167,33 @@ def follow(
     """
     starts: list[EpochStart] = []
     for link in links:
-        certificate = verify_checkpoint_certificate(link.certificate, known, cluster_id, verifier)
-        proof = Proof.from_bytes(link.proof)
-        key = epoch_key(Epoch(known.epoch + 1))
-        if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
-            raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
-        start = read_epoch(link.row)
+        if link.is_recovery:
+            start = _recovered(link, known, cluster_id, verifier, policy)
+        else:
+            start = _named(link, known, cluster_id, verifier)
         starts.append(start)
         known = start.membership
     return starts
+
+
+def _named(
+    link: EpochLink, known: Membership, cluster_id: ClusterId, verifier: Verifier
+) -> EpochStart:
+    """Return the epoch that the voters of ``known`` named."""
+    certificate = verify_checkpoint_certificate(link.certificate, known, cluster_id, verifier)
+    proof = Proof.from_bytes(link.proof)
+    key = epoch_key(Epoch(known.epoch + 1))
+    if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
+        raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
+    return read_epoch(link.row)
+
+
+def _recovered(
+    link: EpochLink, known: Membership, cluster_id: ClusterId, verifier: Verifier, policy: Policy
+) -> EpochStart:
+    """Return the epoch that the maintainers began, once its voters have shown that it is."""
+    start = verify_recovery(link.row, cluster_id, policy, verifier).start
+    if start.membership.epoch <= known.epoch:
+        raise RemoteProtocolError(f"a recovery before epoch {known.epoch}")
+    verify_checkpoint_certificate(link.certificate, start.membership, cluster_id, verifier)
+    return start

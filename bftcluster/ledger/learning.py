@@ -14,6 +14,7 @@ from bftcluster.limits import EPOCH_SOURCES_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.policies import Policy
 
 ASK_AGAIN_MS: Final = 5_000
 """How long an answer may take, and how soon the same peer is asked again."""
@@ -39,6 +40,11 @@ class Learned:
     """Why to believe it, one for each start."""
 
     @property
+    def recovery(self) -> EpochLink | None:
+        """The last link that maintainers signed: whoever learns of it begins again from there."""
+        return next((link for link in reversed(self.links) if link.is_recovery), None)
+
+    @property
     def delta(self) -> Delta:
         """The rows that let us prove it to others."""
         return {
@@ -50,9 +56,10 @@ class Learned:
 class EpochLearning:
     """Who was asked, who owes an answer, and who is left alone."""
 
-    def __init__(self, cluster_id: ClusterId, verifier: Verifier) -> None:
+    def __init__(self, cluster_id: ClusterId, verifier: Verifier, policy: Policy) -> None:
         self._cluster_id = cluster_id
         self._verifier = verifier
+        self._policy = policy
         self._asked: dict[PeerId, Epoch] = {}
         """Who owes an answer, and from which epoch on."""
         self._paused_ms: dict[PeerId, int] = {}
@@ -93,7 +100,7 @@ class EpochLearning:
             ClusterError: It proves nothing.
         """
         links = tuple(read_links(answer.frame)[latest.epoch - answer.asked :])
-        starts = follow(links, latest, self._cluster_id, self._verifier)
+        starts = follow(links, latest, self._cluster_id, self._verifier, self._policy)
         return Learned(tuple(starts), links)
 
     def on_lie(self, peer: PeerId, now_ms: int) -> None:

@@ -20,7 +20,7 @@ from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
+from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS, EpochLink
 from bftcluster.ledger.outcomes import Effect
 from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
@@ -41,8 +41,10 @@ from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
+from bftcluster.node.recovering import take_over
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
+from bftcluster.node.set_aside import SetAside
 from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
@@ -90,7 +92,9 @@ def _run_once(config: Config) -> bool:
             trio.run(peer.run)
         except* ClusterError as group:
             raise _first(group) from group
-        return peer.has_new_state
+    if peer.recovery is not None:
+        take_over(config, peer.recovery)
+    return peer.opens_again
 
 
 def assert_enabled() -> None:
@@ -129,16 +133,20 @@ class Peer:
             carry_out=self._carry_out,
             log_kept_seqs=parts.config.log_kept_seqs(parts.genesis.checkpoint_interval),
         )
-        self.has_new_state = False
-        """Whether to open again on a state that was fetched."""
+        self.opens_again = False
+        """Whether to open again on a state that was fetched, or on a recovery."""
+        self.recovery: EpochLink | None = None
+        """One that was in force before this peer learnt of it."""
         self._stop = trio.Event()
         self._giver, self._taker = self._make_transfer()
         self._learner = EpochLearner(
             cluster_id=parts.genesis.cluster_id,
+            policy=parts.genesis.policy,
             latest=lambda: parts.replica.latest_membership,
             send=self._send_sync,
             keep=self._executor.keep,
             tell=self._inbox.put_nowait,
+            begin_again=self._open_again,
         )
         evidence = EvidenceFiles(parts.config.directory)
         self._prosecutor = Prosecutor(self._gateway, evidence.kept())
@@ -156,6 +164,7 @@ class Peer:
             evidence=evidence,
             accuse=self._prosecutor.accuse,
         )
+        self._set_aside = SetAside(rewinder=parts.store.rewinder, gateway=self._gateway)
         self._service = self._make_service()
         self._nursery: trio.Nursery | None = None
 
@@ -176,6 +185,7 @@ class Peer:
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
+            nursery.start_soon(self._set_aside.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -230,10 +240,6 @@ class Peer:
     def _make_transfer(self) -> tuple[StateGiver, StateTaker]:
         parts = self._parts
 
-        def on_whole() -> None:
-            self.has_new_state = True
-            self._stop.set()
-
         giver = StateGiver(
             reader=parts.store.reader,
             send=self._send_sync,
@@ -246,9 +252,13 @@ class Peer:
             reader=parts.store.reader,
             send=self._send_sync,
             clock=self._clock,
-            on_whole=on_whole,
+            on_whole=self._open_again,
         )
         return giver, taker
+
+    def _open_again(self, recovery: EpochLink | None = None) -> None:
+        self.opens_again, self.recovery = True, recovery
+        self._stop.set()
 
     def _make_service(self) -> NodeService:
         parts = self._parts

@@ -7,12 +7,14 @@ import trio
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, PeerId, ReplicaId
+from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.learning import Answer, EpochLearning
 from bftcluster.ledger.spaces import Delta
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
+from bftcluster.signing.policies import Policy
 
 _log = log_for("transfer")
 
@@ -24,16 +26,19 @@ class EpochLearner:
         self,
         *,
         cluster_id: ClusterId,
+        policy: Policy,
         latest: Callable[[], Membership],
         send: Callable[[PeerId, bytes], object],
         keep: Callable[[Delta], Awaitable[None]],
         tell: Callable[[EpochsLearned], None],
+        begin_again: Callable[[EpochLink], None],
     ) -> None:
-        self._learning = EpochLearning(cluster_id, Ed25519Verifier())
+        self._learning = EpochLearning(cluster_id, Ed25519Verifier(), policy)
         self._latest = latest
         self._send = send
         self._keep = keep
         self._tell = tell
+        self._begin_again = begin_again
         self._arrived = trio.Event()
 
     def ask(self, source: ReplicaId) -> None:
@@ -65,7 +70,10 @@ class EpochLearner:
             who = answer.peer.hex()[:8]
             _log.info("suspicion", verdict="wrong-epochs", peer=who, detail=str(exc))
             return
-        if learned.starts:
+        if learned.recovery is not None:
+            _log.warning("the maintainers started the cluster again without this peer")
+            self._begin_again(learned.recovery)
+        elif learned.starts:
             _log.info("learned who votes", epoch=learned.starts[-1].membership.epoch)
             await self._keep(learned.delta)
             self._tell(EpochsLearned(learned.starts))

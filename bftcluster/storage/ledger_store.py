@@ -26,6 +26,7 @@ from bftcluster.storage.ledger_reader import (
     select_value,
     select_values,
 )
+from bftcluster.storage.rewinding import Rewinder
 from bftcluster.storage.row_cache import UNKNOWN, RowCache
 from bftcluster.storage.schema import (
     COUNTS,
@@ -65,6 +66,7 @@ class LedgerStore:
         self._upsert_log = upsert(LOG, engine.dialect)
         self._upsert_meta = upsert(META, engine.dialect)
         self.stage = Stage(engine.dialect, self._transaction)
+        self.rewinder = Rewinder(engine.dialect, self._transaction, self.stage)
         self.reader = LedgerReader(engine)
 
     @classmethod

@@ -34,7 +34,9 @@ class Transfers:
         database = self._state.database
         self._taking = StateTaking(stage=database.stage, own=database, on_fault=self._blame)
         world = node.world
-        self._learning = EpochLearning(world.founding.cluster_id, world.verifier)
+        self._learning = EpochLearning(
+            world.founding.cluster_id, world.verifier, world.founding.genesis.policy
+        )
         self._wanted: StateFetch | None = None
         self._answers: dict[PeerId, bytes] = {}
         self._waiting: dict[PeerId, Request] = {}
