@@ -14,7 +14,7 @@ from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, s
 
 pytestmark = pytest.mark.slow
 
-INTERVAL = 16
+INTERVAL = 8
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def stop(*peers: PeerProcess) -> None:
 def pinned(cluster: GrowingCluster, peer: PeerProcess) -> set[str]:
     with cluster.client(peer) as client:
         return {str(record["cid"]) for record in client.lines("/allocations")}
+
+
+def is_healthy(cluster: GrowingCluster, peer: PeerProcess) -> bool:
+    with cluster.client(peer) as client:
+        return client.is_healthy()
 
 
 def point_of(cluster: GrowingCluster, peer: PeerProcess) -> Path:
@@ -96,6 +101,8 @@ def test_a_cluster_that_lost_two_of_five_disks_goes_on_with_two_new_keys(
     assert again["applied"] is False
     for peer in voters:
         peer.start()
+    for peer in voters:
+        cluster.wait_for("serving", peer, lambda peer=peer: is_healthy(cluster, peer))  # type: ignore[misc]
 
     after = ordered(cluster, six, 3000)
     away.start()
