@@ -98,15 +98,16 @@ def read_fetch(frame: bytes) -> Epoch:
 def links_after(store: Source, after: Epoch) -> list[bytes]:
     """Return the links that ``store`` keeps from ``after`` on, up to the first that is missing."""
     links: list[bytes] = []
+    before = after
     for key, link in store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX):
         number = epoch_of(key)
         if is_recovery_epoch(number):
             if not EpochLink.from_bytes(link).certificate:
                 break
-        elif number != after + 1:
+        elif number != before + 1:
             break
         links.append(link)
-        after = number
+        before = number
     return links
 
 

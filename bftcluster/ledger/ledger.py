@@ -124,14 +124,17 @@ class Ledger:
         for recovery in self._recoveries:
             is_new = recovery.start in self.epochs and recovery.start not in self._state.epochs
             if is_new and recovery.operation.seq == self.head.seq:
-                if recovery.operation.state_root != root:
-                    raise HaltedError(
-                        f"the state at {self.head.seq} is not the one that the cluster was "
-                        "recovered from",
-                        hint="this disk is damaged or was altered: join again under a new key",
-                    )
+                self._check(recovery.operation, root)
                 return carry_out(recovery, self._state, self.genesis)
         return None
+
+    def _check(self, operation: RecoverCluster, root: Digest) -> None:
+        problem = self.problem_with(operation)
+        if operation.state_root != root:
+            problem = f"the state at {self.head.seq} is not the one that the cluster recovered from"
+        if problem:
+            hint = "compare it with other peers; a damaged disk joins again under a new key"
+            raise HaltedError(problem, hint=hint)
 
     @property
     def wants_batches(self) -> bool:

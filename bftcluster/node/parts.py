@@ -21,6 +21,7 @@ from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
 from bftcluster.node.identity import load_identity
 from bftcluster.node.logs import log_for
+from bftcluster.node.replaying import replay
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
 from bftcluster.pbft import Recovered, Replica, Settings
@@ -106,7 +107,6 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
         ledger = _open_ledger(config, genesis, store, verifier, recoveries)
-        checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
             key=key,
@@ -125,15 +125,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                 verifier=Ed25519Verifier(),
                 application=verifier,
                 settings=_settings(config, genesis),
-                recovered=Recovered(
-                    records=records,
-                    executed=store.position(),
-                    timestamp_ms=ledger.head.timestamp_ms,
-                    checkpoint_root=ledger.checkpoint_root(),
-                    checkpoint=None if checkpoint is None else checkpoint[1],
-                    epochs=ledger.epochs,
-                    wants_batches=ledger.wants_batches,
-                ),
+                recovered=_recovered(store, ledger, records),
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
@@ -198,7 +190,22 @@ def _open_ledger(
     if delta:
         store.flush(delta, [], ledger.head.seq)
         store.sync()
+    replay(ledger, store)
     return ledger
+
+
+def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> Recovered:
+    """Return what the replica begins with."""
+    checkpoint = store.reader.checkpoint()
+    return Recovered(
+        records=records,
+        executed=store.position(),
+        timestamp_ms=ledger.head.timestamp_ms,
+        checkpoint_root=ledger.checkpoint_root(),
+        checkpoint=None if checkpoint is None else checkpoint[1],
+        epochs=ledger.epochs,
+        wants_batches=ledger.wants_batches,
+    )
 
 
 def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:

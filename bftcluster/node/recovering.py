@@ -172,16 +172,17 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
     _check_certificate(parts, operation, epochs)
     position = parts.store.position()
     given_up = position == operation.seq and epochs[-1].first == position + 1
-    is_staged = position > operation.seq or (given_up and epochs[-1].is_recovery)
-    if is_staged:
-        _stage(parts, operation)
-        _check_fit(operation, Ledger(parts.genesis, _Staged(parts.store.stage), parts.verifier))
+    staged = None
+    if position > operation.seq or (given_up and epochs[-1].is_recovery):
+        staged = _stage(parts, operation)
+        if staged == operation.seq:
+            _check_fit(operation, Ledger(parts.genesis, _Staged(parts.store.stage), parts.verifier))
     elif position == operation.seq:
         if stored_root(parts.store.get) != operation.state_root:
             raise _another_state(operation.seq)
         _check_fit(operation, parts.ledger)
     parts.store.rewinder.begin(
-        recovery.request, operation.seq, _links(epochs, recovery.start, link), is_staged=is_staged
+        recovery.request, operation.seq, _links(epochs, recovery.start, link), staged=staged
     )
     parts.store.sync()
 
@@ -228,16 +229,29 @@ def _links(epochs: Sequence[EpochStart], start: EpochStart, link: EpochLink) -> 
     return links
 
 
-def _stage(parts: Parts, operation: RecoverCluster) -> None:
-    """Stage the state at the checkpoint out of our own store, each part checked by its digest.
+def _stage(parts: Parts, operation: RecoverCluster) -> Seq:
+    """Stage an earlier state out of our own store; return where it stands.
 
     The store keeps what rows and nodes were at its last checkpoint, and where the log is cut, at
-    the few before.
+    the few before. Where it does not keep those, it has the log, to be executed again.
     """
-    stage, reader = parts.store.stage, parts.store.reader
+    stage = parts.store.stage
     stage.clear()
+    if operation.seq > 0 and _stage_checkpoint(parts, operation.state_root):
+        return operation.seq
+    is_genesis = operation.seq == 0 and operation.state_root == genesis_root(parts)
+    if not is_genesis and not (operation.seq and parts.store.rewinder.has_log(operation.seq)):
+        raise _another_state(operation.seq)
+    stage.clear()
+    stage.flush(genesis_delta(parts.genesis))
+    return Seq(0)
+
+
+def _stage_checkpoint(parts: Parts, root: Digest) -> bool:
+    """Stage the state with this root, each part checked; return whether our store keeps it."""
+    stage, reader = parts.store.stage, parts.store.reader
     fetcher = StateFetcher(stage=stage, own=reader)
-    fetcher.aim(operation.state_root, [parts.me])
+    fetcher.aim(root, [parts.me])
     stage.flush(fetcher.take_delta())
     while not fetcher.is_complete:
         requests = fetcher.requests(0)
@@ -246,7 +260,8 @@ def _stage(parts: Parts, operation: RecoverCluster) -> None:
             verdict = fetcher.on_parts(source, answer(reader, request), 0)
             stage.flush(fetcher.take_delta())
             if verdict is not Verdict.ACCEPTED:
-                raise _another_state(operation.seq)
+                return False
+    return True
 
 
 class _Staged:

@@ -39,8 +39,8 @@ class Rewinder:
         self._delete_state = delete_rows(STATE, dialect)
         self._upsert_meta = upsert(META, dialect)
 
-    def begin(self, recovery: bytes, seq: Seq, links: Delta, *, is_staged: bool) -> None:
-        """Note a recovery, and go back to ``seq`` if the state of it is staged.
+    def begin(self, recovery: bytes, seq: Seq, links: Delta, *, staged: Seq | None) -> None:
+        """Note a recovery, and go back to an earlier state if one is staged.
 
         The caller opens the store again afterwards: nothing that is cached holds any more.
 
@@ -48,12 +48,13 @@ class Rewinder:
             recovery: What maintainers signed.
             seq: The checkpoint that the cluster goes on from.
             links: Rows of ``Space.EPOCH_LINK`` to change.
-            is_staged: Whether the whole state at ``seq`` is staged, as ours is another.
+            staged: Where the whole state stands that is staged: at ``seq``, or at 0 if the log up
+                to ``seq`` is to be executed again.
         """
-        number = seq.to_bytes(_SEQ_SIZE_BYTES, "big")
         with self._transaction("begin a recovery in") as connection:
             self._upsert_meta.run(connection, [(RECOVERY_NAME, recovery)])
-            if is_staged:
+            if staged is not None:
+                number = staged.to_bytes(_SEQ_SIZE_BYTES, "big")
                 self._stage.put_in_place(connection)
                 last = connection.execute(sa.select(sa.func.max(SET_ASIDE.c.number))).scalar() or 0
                 beyond = sa.select(LOG.c.seq + last, LOG.c.entry).where(LOG.c.seq > seq)
@@ -65,6 +66,12 @@ class Rewinder:
             self._delete_state.run(connection, gone)
             kept = [(int(s), key, value) for (s, key), value in links.items() if value is not None]
             self._upsert_state.run(connection, kept)
+
+    def has_log(self, last: Seq) -> bool:
+        """Return whether the log has every entry from the first to ``last``."""
+        count = sa.select(sa.func.count()).select_from(LOG).where(LOG.c.seq <= last)
+        with self._transaction("read") as connection:
+            return connection.execute(count).scalar() == last
 
     def begun(self) -> bytes | None:
         """Return the recovery that was begun, if the write-ahead log has not followed yet."""

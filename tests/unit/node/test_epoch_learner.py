@@ -22,7 +22,7 @@ from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.transfer_world import Server, pins
-from tests.unit.signing.people import key
+from tests.unit.signing.people import POLICY, key
 
 CLUSTER_ID = ClusterId(b"c" * 32)
 VOTERS = [key(f"voter {number}") for number in range(7)]
@@ -73,13 +73,16 @@ class World:
         self.known = members(0)
         self.asked: list[PeerId] = []
         self.kept: list[Delta] = []
+        self.recoveries: list[EpochLink] = []
         self.learned = trio.Event()
         self.learner = EpochLearner(
             cluster_id=CLUSTER_ID,
+            policy=POLICY,
             latest=lambda: self.known,
             send=lambda peer, _: self.asked.append(peer),
             keep=self.keep,
             tell=self.tell,
+            begin_again=self.recoveries.append,
         )
 
     async def keep(self, delta: Delta) -> None:
