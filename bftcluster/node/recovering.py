@@ -171,6 +171,9 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
         )
     _check_certificate(parts, operation, epochs)
     position = parts.store.position()
+    is_our_last = position - position % parts.genesis.checkpoint_interval == operation.seq
+    if is_our_last and stored_root(parts.store.get) != operation.state_root:
+        raise _another_state(operation.seq)
     given_up = position == operation.seq and epochs[-1].first == position + 1
     staged = None
     if position > operation.seq or (given_up and epochs[-1].is_recovery):
@@ -178,8 +181,6 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
         if staged == operation.seq:
             _check_fit(operation, Ledger(parts.genesis, _Staged(parts.store.stage), parts.verifier))
     elif position == operation.seq:
-        if stored_root(parts.store.get) != operation.state_root:
-            raise _another_state(operation.seq)
         _check_fit(operation, parts.ledger)
     parts.store.rewinder.begin(
         recovery.request, operation.seq, _links(epochs, recovery.start, link), staged=staged
