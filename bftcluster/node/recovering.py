@@ -94,10 +94,27 @@ def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> Applied:
     Raises:
         ClusterError: It does not hold, or not here. Nothing was changed.
     """
+    is_new = begin_recovery(config, request, now_ms=now_ms)
+    with open_parts(config) as parts:  # This is what carries it out.
+        return Applied(
+            is_new=is_new,
+            seq=parts.store.position(),
+            entries_set_aside=parts.store.rewinder.count_set_aside(),
+        )
+
+
+def begin_recovery(config: Config, request: bytes, *, now_ms: int) -> bool:
+    """Change the ledger, in one transaction; return whether the recovery was new here.
+
+    Whenever the peer is opened next, the rest is done.
+
+    Raises:
+        ClusterError: As ``apply_recovery``.
+    """
     with open_parts(config) as parts:
         recovery = _verified(parts, request)
         if recovery.start in parts.ledger.epochs:
-            return _result(parts, is_new=False)
+            return False
         if not recovery.intent.not_before_ms <= now_ms < recovery.intent.expires_ms:
             raise RefusedError(
                 "this recovery is not valid now",
@@ -105,8 +122,7 @@ def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> Applied:
             )
         _check_role(parts, recovery.operation)
         _begin(parts, recovery, EpochLink(certificate=b"", row=recovery.request, proof=b""))
-    with open_parts(config) as parts:
-        return _result(parts, is_new=True)
+        return True
 
 
 def take_over(config: Config, link: EpochLink) -> None:
@@ -135,14 +151,6 @@ def take_over(config: Config, link: EpochLink) -> None:
 def _verified(parts: Parts, request: bytes) -> Recovery:
     genesis = parts.genesis
     return verify_recovery(request, genesis.cluster_id, genesis.policy, Ed25519Verifier())
-
-
-def _result(parts: Parts, *, is_new: bool) -> Applied:
-    return Applied(
-        is_new=is_new,
-        seq=parts.store.position(),
-        entries_set_aside=parts.store.rewinder.count_set_aside(),
-    )
 
 
 def _check_role(parts: Parts, operation: RecoverCluster) -> None:

@@ -1,4 +1,4 @@
-"""Peers' directories as a cluster leaves them that stopped: ledgers, logs and votes, no processes."""
+"""The directories of peers whose cluster stopped: ledgers, logs and votes, and no processes."""
 
 import shutil
 from collections.abc import Callable, Sequence
