@@ -13,16 +13,20 @@ from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_frame
 from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.proofs import prove
+from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Delta, Space
-from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
+from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
+from bftcluster.signing.approvals import approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
+from bftcluster.signing.schemes import certify
 from tests.unit.ledger.transfer_world import Server, pins
-from tests.unit.signing.people import POLICY, key
+from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
 
 CLUSTER_ID = ClusterId(b"c" * 32)
 VOTERS = [key(f"voter {number}") for number in range(7)]
@@ -64,6 +68,28 @@ LINKS = linked(3)
 
 def frame_of(links: Sequence[EpochLink]) -> bytes:
     return links_frame([link.to_bytes() for link in links])
+
+
+def recovered() -> EpochLink:
+    """Return the link to an epoch that maintainers began with the voters of the first."""
+    what = RecoverCluster(
+        seq=Seq(0),
+        state_root=Digest(bytes(32)),
+        certificate=b"",
+        epoch=Epoch(RECOVERY_EPOCHS),
+        executed=Seq(0),
+        staying=tuple(map(PeerId, members(0).replicas)),
+        coming=(),
+        leaving=(),
+    )
+    intent = intent_of(what.to_bytes()).to_bytes()
+    approvals = [approve(intent, signer) for signer in (ALICE, BOB)]
+    request = Submit(certificate=certify(intent, approvals, POLICY, VERIFIER)).to_bytes()
+    signed = certificate(Digest(b"r" * 32), RECOVERY_EPOCHS, VOTERS[:3])
+    return EpochLink(certificate=signed, row=request, proof=b"")
+
+
+RECOVERY = recovered()
 
 
 class World:
@@ -182,3 +208,29 @@ async def test_those_who_never_answer_are_forgotten(
 
     assert HONEST in world.asked
     assert LIAR_PAUSE_MS > ASK_AGAIN_MS
+
+
+async def test_a_recovery_in_force_is_begun_and_not_told(world: World) -> None:
+    """Slots of the epoch that it ends may be open: only a peer that opens again is rid of them."""
+    known = world.known
+    world.learner.ask(ReplicaId(HONEST))
+    world.learner.on_frame(HONEST, frame_of([RECOVERY]))
+    with trio.fail_after(30):
+        while not world.recoveries:
+            await trio.lowlevel.checkpoint()
+
+    assert world.recoveries == [RECOVERY]
+    assert world.known == known
+    assert world.kept == []
+
+
+async def test_a_recovery_that_nobody_follows_is_a_lie(world: World) -> None:
+    with capture_logs() as logs:
+        answers = [
+            (LIAR, frame_of([replace(RECOVERY, certificate=b"")])),
+            (HONEST, frame_of(LINKS)),
+        ]
+        await world.learn(answers, until_epoch=3)
+
+    assert [log["peer"] for log in logs if log["event"] == "suspicion"] == [LIAR.hex()[:8]]
+    assert world.recoveries == []

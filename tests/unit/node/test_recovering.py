@@ -29,6 +29,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Peers:
     peers.start(0, 1, 2)
     requests = [peers.pin_request(f"pin {number}") for number in range(INTERVAL + BEYOND)]
     peers.run([0, 1], requests)
+    peers.opened(0, lambda parts: parts.wal.append([a_vote(parts)]))
     peers.run([2], requests[:5])
     return peers
 
@@ -279,7 +280,7 @@ def test_a_crash_behind_the_transaction_leaves_a_peer_that_goes_on(peers: Peers)
     votes = peers.directories[0] / "wal" / "votes.wal"
     unfinished = votes.read_bytes()
     assert peers.rows(0) == peers.rows(1)
-    assert peers.opened(0, records_of) == peers.opened(1, records_of)
+    assert peers.opened(0, records_of) == peers.opened(1, records_of), "no old vote is left"
     assert votes.read_bytes() != unfinished
     assert not begin_recovery(peers.config(0), recovery, now_ms=START_MS + 1)
 
