@@ -6,12 +6,10 @@ the checkpoint stays what a quorum certified, and a state that is fetched there 
 by whoever fetched it.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
-from typing import Final
 
 from bftcluster.errors import RefusedError
-from bftcluster.ids import ClusterId, Digest, ReplicaId, Seq, View
+from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.admitting import drop, stop_move
 from bftcluster.ledger.execution import Execution, burn
 from bftcluster.ledger.genesis import Genesis
@@ -28,8 +26,6 @@ from bftcluster.signing.approvals import ApprovalCertificate, Intent
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
 from bftcluster.signing.schemes import verify_certificate
-
-_CHAIN_TAG: Final = b"bftcluster/recovery/v1\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +119,6 @@ def carry_out(recovery: Recovery, state: State, genesis: Genesis) -> list[Effect
             drop(execution, peer)
     _set_voters(execution, operation)
     burn(execution, recovery.intent)
-    chain = hashlib.sha256(_CHAIN_TAG + head.chain + recovery.intent.digest).digest()
-    state.set_head(replace(head, chain=Digest(chain)))
     return execution.effects
 
 

@@ -10,22 +10,19 @@ from dataclasses import dataclass
 from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.epoch_links import EpochLink, links_after
-from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.members import epoch_key
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.recovery_point import RecoveryPoint
-from bftcluster.ledger.spaces import Delta, Key, Space
-from bftcluster.ledger.transferring import answer
+from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
+from bftcluster.ledger.spaces import Key, Space
 from bftcluster.node.config import Config
 from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
-from bftcluster.pbft.epochs import Epochs, EpochStart, with_start
-from bftcluster.pbft.verdicts import Verdict
+from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.storage.stage import Stage
 
@@ -191,7 +188,10 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
     elif position == operation.seq:
         _check_fit(operation, parts.ledger)
     parts.store.rewinder.begin(
-        recovery.request, operation.seq, _links(epochs, recovery.start, link), staged=staged
+        recovery.request,
+        operation.seq,
+        links_to_change(epochs, recovery.start, link),
+        staged=staged,
     )
     parts.store.sync()
 
@@ -227,17 +227,6 @@ def _another_state(seq: Seq) -> RefusedError:
     )
 
 
-def _links(epochs: Sequence[EpochStart], start: EpochStart, link: EpochLink) -> Delta:
-    """Return the links to change: those to epochs that are given up lead nowhere."""
-    remaining = with_start(epochs, start)
-    gone: Iterable[EpochStart] = (each for each in epochs if each not in remaining)
-    links: dict[Key, bytes | None] = {
-        (Space.EPOCH_LINK, epoch_key(each.membership.epoch)): None for each in gone
-    }
-    links[Space.EPOCH_LINK, epoch_key(start.membership.epoch)] = link.to_bytes()
-    return links
-
-
 def _stage(parts: Parts, operation: RecoverCluster) -> Seq:
     """Stage an earlier state out of our own store; return where it stands.
 
@@ -245,8 +234,7 @@ def _stage(parts: Parts, operation: RecoverCluster) -> Seq:
     the few before. Where it does not keep those, it has the log, to be executed again.
     """
     stage = parts.store.stage
-    stage.clear()
-    if operation.seq > 0 and _stage_checkpoint(parts, operation.state_root):
+    if operation.seq > 0 and stage_checkpoint(stage, parts.store.reader, operation.state_root):
         return operation.seq
     is_genesis = operation.seq == 0 and operation.state_root == genesis_root(parts)
     if not is_genesis and not (operation.seq and parts.store.rewinder.has_log(operation.seq)):
@@ -254,23 +242,6 @@ def _stage(parts: Parts, operation: RecoverCluster) -> Seq:
     stage.clear()
     stage.flush(genesis_delta(parts.genesis))
     return Seq(0)
-
-
-def _stage_checkpoint(parts: Parts, root: Digest) -> bool:
-    """Stage the state with this root, each part checked; return whether our store keeps it."""
-    stage, reader = parts.store.stage, parts.store.reader
-    fetcher = StateFetcher(stage=stage, own=reader)
-    fetcher.aim(root, [parts.me])
-    stage.flush(fetcher.take_delta())
-    while not fetcher.is_complete:
-        requests = fetcher.requests(0)
-        stage.flush(fetcher.take_delta())
-        for source, request in requests:
-            verdict = fetcher.on_parts(source, answer(reader, request), 0)
-            stage.flush(fetcher.take_delta())
-            if verdict is not Verdict.ACCEPTED:
-                return False
-    return True
 
 
 class _Staged:

@@ -5,7 +5,7 @@ append for all records, then the messages, then the decisions. Between any two e
 can be killed; what the disk then keeps is up to the disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
@@ -168,6 +168,13 @@ class Node:
         self._end()
         self._is_on = True
         self.state.restart()
+
+    def rewrite_votes(self, records: Sequence[bytes]) -> None:
+        """Replace the log of votes of a process that does not run."""
+        cluster, peer = self.world.founding.cluster_id, PeerId(self.key)
+        wal, _ = Wal.open(self.disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
+        wal.rewrite(records, nonce=self._new_nonce())
+        wal.close()
 
     def wipe(self, *, keeps_votes: bool) -> None:
         """Lose the ledger; and the log of votes too, so that nothing is left but the key."""

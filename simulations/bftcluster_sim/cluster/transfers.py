@@ -14,6 +14,7 @@ from bftcluster.ledger.taking import StateTaking
 from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster_sim.cluster.recoveries import follow
 
 if TYPE_CHECKING:
     from bftcluster_sim.cluster.nodes import Node
@@ -107,6 +108,9 @@ class Transfers:
                 self._learning.on_lie(answer.peer, self._node.now_ms)
                 self._blame(answer.peer, Verdict.BAD_CERTIFICATE)
                 continue
+            if learned.recovery is not None:
+                follow(self._node, learned.recovery)
+                return
             if learned.starts:
                 position = self._state.executed
                 self._state.database.flush(learned.delta, (), position)
