@@ -124,6 +124,9 @@ DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
 """Batches whose requests are known again after a restart."""
 RELAYED_PER_SENDER_MAX: Final = 100
 """Requests that one voter relayed, and for which the primary is timed at once."""
+RECOVERY_EPOCHS: Final = 1 << 20
+"""Epochs whose numbers are multiples of this one were begun by maintainers: far more than voters
+can have come to by themselves, so that none of their votes counts there."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
 SIGNATURE_CACHE_MAX: Final = 16_384

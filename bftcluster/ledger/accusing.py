@@ -64,5 +64,5 @@ def accuse(
 
 
 def _membership(execution: Execution, epoch: Epoch) -> Membership | None:
-    epochs = execution.state.epochs
-    return epochs[epoch].membership if epoch < len(epochs) else None
+    memberships = (start.membership for start in execution.state.epochs)
+    return next((each for each in memberships if each.epoch == epoch), None)

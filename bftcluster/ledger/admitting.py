@@ -51,7 +51,7 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
                 is_replica=False,
             )
         )
-        _stop_move(execution, peer)
+        stop_move(execution, peer)
         execution.effects.append(PeerChanged(peer))
     if is_voter == operation.votes:
         return approved.outcome(OutcomeCode.COMMITTED, "admitted")
@@ -72,7 +72,7 @@ def remove(execution: Execution, approved: Approved, operation: RemovePeer) -> O
         return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, detail)
     latest = state.epochs[-1].membership
     if ReplicaId(peer) not in latest.replicas:
-        _drop(execution, peer)
+        drop(execution, peer)
         return approved.outcome(OutcomeCode.COMMITTED, "removed")
     too_few = _too_few(execution, latest)
     if too_few:
@@ -127,17 +127,18 @@ def _let_go(execution: Execution, membership: Membership) -> None:
     leaving = [change for change in state.changes if change.epoch == membership.epoch]
     state.set_changes([change for change in state.changes if change not in leaving])
     for change in leaving:
-        _drop(execution, change.peer)
+        drop(execution, change.peer)
 
 
-def _drop(execution: Execution, peer: PeerId) -> None:
+def drop(execution: Execution, peer: PeerId) -> None:
+    """Let a peer go now; what it held goes to others."""
     state = execution.state
     state.remove_peer(peer)
     state.set_moves([*state.moves, Move(peer=peer, after=b"")])
     execution.effects.append(PeerRemoved(peer))
 
 
-def _stop_move(execution: Execution, peer: PeerId) -> None:
+def stop_move(execution: Execution, peer: PeerId) -> None:
     """Leave the pins of a peer that has come back where they are."""
     state = execution.state
     if any(move.peer == peer for move in state.moves):

@@ -4,6 +4,9 @@ A link from one epoch to the next is a checkpoint certificate of the old voters,
 state that names the new ones, and the proof that it is in it. Links are made while an epoch ends,
 by those who stand there; whoever goes past it otherwise asks for them. They are kept for ever,
 without a gap from the genesis on, and followed from the last epoch that is known.
+
+A link to an epoch that maintainers began is what they signed, and a checkpoint certificate of the
+new voters: without that it is not in force, and whoever has the file could stop a cluster with it.
 """
 
 from collections.abc import Sequence
@@ -13,8 +16,9 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
-from bftcluster.ledger.members import epoch_key, read_epoch
+from bftcluster.ledger.members import epoch_key, epoch_of, read_epoch
 from bftcluster.ledger.proofs import Proof, proves
+from bftcluster.ledger.recovering import Recovery, start_of, verify_recovery
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
@@ -23,18 +27,22 @@ from bftcluster.limits import (
     FRAME_SIZE_MAX_BYTES,
     PEERS_MAX,
     PROOF_SIZE_MAX_BYTES,
+    REQUEST_SIZE_MAX_BYTES,
 )
 from bftcluster.membership import Membership
 from bftcluster.pbft import shapes
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
-from bftcluster.pbft.epochs import EpochStart
+from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, recovery_after
 from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.policies import Policy
 
 FETCH_EPOCHS: Final = 19
 EPOCHS: Final = 20
 """Kinds of frames on the sync stream."""
 _FETCH_SIZE_MAX_BYTES: Final = 16
-_LINK_SIZE_MAX_BYTES: Final = CERTIFICATE_SIZE_MAX_BYTES + 2 * PROOF_SIZE_MAX_BYTES
+_LINK_SIZE_MAX_BYTES: Final = (
+    CERTIFICATE_SIZE_MAX_BYTES + REQUEST_SIZE_MAX_BYTES + PROOF_SIZE_MAX_BYTES
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +50,16 @@ class EpochLink:
     """Why to believe who votes in an epoch."""
 
     certificate: bytes
-    """Of a checkpoint in the epoch before."""
+    """Of a checkpoint in the epoch before; after a recovery, of one in the epoch itself."""
     row: bytes
-    """The value of the epoch's row in that state."""
+    """The value of the epoch's row in that state; after a recovery, ``Recovery.request``."""
     proof: bytes
-    """``Proof.to_bytes()`` of the row."""
+    """``Proof.to_bytes()`` of the row; after a recovery, nothing."""
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether maintainers began the epoch."""
+        return not self.proof
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -63,7 +76,7 @@ class EpochLink:
         certificate, row, proof = shapes.array(value, 3, "a link between epochs")
         return cls(
             certificate=shapes.blob(certificate, CERTIFICATE_SIZE_MAX_BYTES),
-            row=shapes.blob(row, PROOF_SIZE_MAX_BYTES),
+            row=shapes.blob(row, REQUEST_SIZE_MAX_BYTES),
             proof=shapes.blob(proof, PROOF_SIZE_MAX_BYTES),
         )
 
@@ -86,16 +99,49 @@ def read_fetch(frame: bytes) -> Epoch:
 
 def links_after(store: Source, after: Epoch) -> list[bytes]:
     """Return the links that ``store`` keeps from ``after`` on, up to the first that is missing."""
-    rows = store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX)
-    consecutive = enumerate(rows, start=after + 1)
-    return [link for number, (key, link) in consecutive if key == epoch_key(Epoch(number))]
+    links: list[bytes] = []
+    before = after
+    for key, link in store.iterate(Space.EPOCH_LINK, epoch_key(after), EPOCH_LINKS_MAX):
+        number = epoch_of(key)
+        if is_recovery_epoch(number):
+            if not EpochLink.from_bytes(link).certificate:
+                break
+        elif number != before + 1:
+            break
+        links.append(link)
+        before = number
+    return links
+
+
+def recoveries_in(
+    store: Source, cluster_id: ClusterId, policy: Policy, verifier: Verifier
+) -> list[Recovery]:
+    """Return the recoveries that ``store`` knows of, in their order.
+
+    Raises:
+        ClusterError: What it has is none.
+    """
+    found: list[Recovery] = []
+    after = Epoch(0)
+    while rows := store.iterate(Space.EPOCH_LINK, epoch_key(Epoch(recovery_after(after) - 1)), 1):
+        key, link = rows[0]
+        after = epoch_of(key)
+        if is_recovery_epoch(after):
+            request = EpochLink.from_bytes(link).row
+            found.append(verify_recovery(request, cluster_id, policy, verifier))
+    return found
 
 
 def last_linked(store: Source, known: Membership) -> Membership:
     """Return the last epoch that the links in ``store`` lead to from ``known`` without a gap."""
     while links := links_after(store, known.epoch):
-        known = read_epoch(EpochLink.from_bytes(links[-1]).row).membership
+        known = _start_of(EpochLink.from_bytes(links[-1])).membership
     return known
+
+
+def _start_of(link: EpochLink) -> EpochStart:
+    """Return the epoch that a link of our own leads to: it was verified before it was kept."""
+    return start_of(link.row) if link.is_recovery else read_epoch(link.row)
 
 
 def links_frame(links: Sequence[bytes]) -> bytes:
@@ -123,7 +169,11 @@ def read_links(frame: bytes) -> list[EpochLink]:
 
 
 def follow(
-    links: Sequence[EpochLink], known: Membership, cluster_id: ClusterId, verifier: Verifier
+    links: Sequence[EpochLink],
+    known: Membership,
+    cluster_id: ClusterId,
+    verifier: Verifier,
+    policy: Policy,
 ) -> list[EpochStart]:
     """Return the epochs that ``links`` lead to from ``known``, each proved by the one before.
 
@@ -132,14 +182,10 @@ def follow(
     """
     starts: list[EpochStart] = []
     for link in links:
-        certificate = verify_checkpoint_certificate(link.certificate, known, cluster_id, verifier)
-        proof = Proof.from_bytes(link.proof)
-        key = epoch_key(Epoch(known.epoch + 1))
-        if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
-            raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
-        start = _read_row(link.row)
-        if certificate.seq >= start.first:
-            raise RemoteProtocolError(f"epoch {known.epoch + 1} had begun by then")
+        if link.is_recovery:
+            start = _recovered(link, known, cluster_id, verifier, policy)
+        else:
+            start = _named(link, known, cluster_id, verifier)
         starts.append(start)
         known = start.membership
     return starts
@@ -161,3 +207,29 @@ def _read_row(row: bytes) -> EpochStart:
         raise MalformedMessageError("no membership")
     membership = Membership(shapes.epoch(epoch), tuple(voters), frozenset(passed_over))
     return EpochStart(shapes.seq(first), membership)
+
+
+def _named(
+    link: EpochLink, known: Membership, cluster_id: ClusterId, verifier: Verifier
+) -> EpochStart:
+    """Return the epoch that the voters of ``known`` named."""
+    certificate = verify_checkpoint_certificate(link.certificate, known, cluster_id, verifier)
+    proof = Proof.from_bytes(link.proof)
+    key = epoch_key(Epoch(known.epoch + 1))
+    if not proves(certificate.state_root, Space.EPOCH, key, link.row, proof):
+        raise RemoteProtocolError(f"no proof of who votes in epoch {known.epoch + 1}")
+    start = _read_row(link.row)
+    if certificate.seq >= start.first:
+        raise RemoteProtocolError(f"epoch {known.epoch + 1} had begun by then")
+    return start
+
+
+def _recovered(
+    link: EpochLink, known: Membership, cluster_id: ClusterId, verifier: Verifier, policy: Policy
+) -> EpochStart:
+    """Return the epoch that the maintainers began, once its voters have shown that it is."""
+    start = verify_recovery(link.row, cluster_id, policy, verifier).start
+    if start.membership.epoch <= known.epoch:
+        raise RemoteProtocolError(f"a recovery before epoch {known.epoch}")
+    verify_checkpoint_certificate(link.certificate, start.membership, cluster_id, verifier)
+    return start

@@ -23,6 +23,7 @@ from bftcluster.limits import EPOCH_SOURCES_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.policies import Policy
 
 ASK_AGAIN_MS: Final = 5_000
 """How long an answer may take, and how soon the same peer is asked again."""
@@ -34,7 +35,7 @@ class Answer:
     """What a peer said who votes; nothing is verified."""
 
     peer: PeerId
-    asked: Epoch
+    asked: Membership
     """Behind which epoch it was asked."""
     frame: bytes
 
@@ -46,6 +47,11 @@ class Learned:
     starts: tuple[EpochStart, ...]
     links: tuple[EpochLink, ...]
     """Why to believe it, one for each start."""
+
+    @property
+    def recovery(self) -> EpochLink | None:
+        """The last link that maintainers signed: whoever learns of it begins again from there."""
+        return next((link for link in reversed(self.links) if link.is_recovery), None)
 
     @property
     def delta(self) -> Delta:
@@ -60,7 +66,13 @@ class EpochLearning:
     """Who was asked, who owes an answer, and who is left alone."""
 
     def __init__(
-        self, cluster_id: ClusterId, verifier: Verifier, *, genesis: Membership, own: Source
+        self,
+        cluster_id: ClusterId,
+        verifier: Verifier,
+        *,
+        genesis: Membership,
+        policy: Policy,
+        own: Source,
     ) -> None:
         """Begin.
 
@@ -68,13 +80,15 @@ class EpochLearning:
             cluster_id: Of the cluster.
             verifier: Checks certificates.
             genesis: Who voted first.
+            policy: Whose signatures begin a recovery.
             own: Our ledger, where the links are.
         """
         self._cluster_id = cluster_id
         self._verifier = verifier
         self._linked = genesis
+        self._policy = policy
         self._own = own
-        self._asked: dict[PeerId, Epoch] = {}
+        self._asked: dict[PeerId, Membership] = {}
         """Who owes an answer, and from which epoch on."""
         self._paused_ms: dict[PeerId, int] = {}
         """Until when not to ask a peer."""
@@ -101,9 +115,8 @@ class EpochLearning:
         if peer in self._paused_ms or len(self._asked) + len(self._answers) >= EPOCH_SOURCES_MAX:
             return None
         self._paused_ms[peer] = now_ms + ASK_AGAIN_MS
-        after = self.linked.epoch
-        self._asked[peer] = after
-        return fetch_frame(after)
+        self._asked[peer] = self.linked
+        return fetch_frame(self.linked.epoch)
 
     def on_frame(self, peer: PeerId, frame: bytes) -> bool:
         """Take the answer of a peer; return whether it was asked."""
@@ -124,10 +137,11 @@ class EpochLearning:
         Raises:
             ClusterError: It proves nothing.
         """
-        linked = self.linked
-        links = tuple(read_links(answer.frame)[linked.epoch - answer.asked :])
-        starts = follow(links, linked, self._cluster_id, self._verifier)
-        return Learned(tuple(starts), links)
+        links = read_links(answer.frame)
+        starts = follow(links, answer.asked, self._cluster_id, self._verifier, self._policy)
+        known = self.linked.epoch
+        new = [pair for pair in zip(starts, links, strict=True) if pair[0].membership.epoch > known]
+        return Learned(tuple(start for start, _ in new), tuple(link for _, link in new))
 
     def on_lie(self, peer: PeerId, now_ms: int) -> None:
         """Leave a peer alone whose answer proved nothing."""

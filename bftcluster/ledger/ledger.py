@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bftcluster.errors import ConfigError
+from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.earlier import Read
@@ -14,9 +14,12 @@ from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree, stored_root
+from bftcluster.ledger.outcomes import Effect
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
+from bftcluster.ledger.recovering import Recovery, carry_out, problem_with
+from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.sweeping import due_ms
@@ -24,7 +27,7 @@ from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.ledger.wanting import Wanting
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
-from bftcluster.pbft.epochs import EpochStart
+from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, with_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Ledger:
         *,
         keeps_earlier: bool = False,
         read: Read | None = None,
+        recoveries: Sequence[Recovery] = (),
     ) -> None:
         """Continue from what the store holds.
 
@@ -64,6 +68,7 @@ class Ledger:
                 is certified by nobody, and the one before is all that this one can go on from.
             read: Reads rows as of the last flush, in any thread; by default the store's own, which
                 one thread may use.
+            recoveries: Those that this peer knows of; each is carried out behind its checkpoint.
 
         Raises:
             ConfigError: The store holds nothing, or another cluster's state.
@@ -81,6 +86,7 @@ class Ledger:
         self._store = store
         self._verifier = verifier
         self._state = State(store, Roster(genesis.cluster_id))
+        self._recoveries = recoveries
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
@@ -94,7 +100,47 @@ class Ledger:
     @property
     def epochs(self) -> tuple[EpochStart, ...]:
         """Who votes from when on: every epoch there was, and those to come."""
-        return tuple(self._state.epochs)
+        epochs = self._state.epochs
+        for recovery in self._recoveries:
+            epochs = with_start(epochs, recovery.start)
+        return tuple(epochs)
+
+    def problem_with(self, recovery: RecoverCluster) -> str:
+        """Return why a recovery does not fit the state at its checkpoint, where this one is."""
+        return problem_with(recovery, self._state)
+
+    def recover(self) -> Delta:
+        """Return the rows that a recovery changes which begins behind the last batch, if any does.
+
+        Raises:
+            HaltedError: Our state is not the one that the recovery names.
+        """
+        effects = self._recover(stored_root(self._store.get))
+        if effects is None:
+            return {}
+        self._tree.absorb(self._state.take_dirty())
+        return {**self._state.take_delta(), **self._tree.take_delta(self.head.seq)}
+
+    def _recover(self, root: Digest) -> Sequence[Effect] | None:
+        """Carry out the recovery that begins here; return its effects, ``None`` if none does.
+
+        Args:
+            root: Of the state at the last checkpoint.
+        """
+        for recovery in self._recoveries:
+            is_new = recovery.start in self.epochs and recovery.start not in self._state.epochs
+            if is_new and recovery.operation.seq == self.head.seq:
+                self._check(recovery.operation, root)
+                return carry_out(recovery, self._state, self.genesis)
+        return None
+
+    def _check(self, operation: RecoverCluster, root: Digest) -> None:
+        problem = self.problem_with(operation)
+        if operation.state_root != root:
+            problem = f"the state at {self.head.seq} is not the one that the cluster recovered from"
+        if problem:
+            hint = "compare it with other peers; a damaged disk joins again under a new key"
+            raise HaltedError(problem, hint=hint)
 
     @property
     def wants_batches(self) -> bool:
@@ -121,19 +167,32 @@ class Ledger:
 
     def epoch_link(self, certificate: CheckpointCertificate) -> Delta:
         """Return the row that links two epochs, if this checkpoint of ours can make one."""
+        proved = self._recovery_link(certificate)
         seq, interval = certificate.seq, self.genesis.checkpoint_interval
         named = [s for s in self.epochs if s.first in (seq + 1, seq + interval + 1)]
         if not named or self.checkpoint_root() != certificate.state_root:
-            return {}
+            return proved
         key = epoch_key(named[0].membership.epoch)
         if self._store.get(Space.EPOCH_LINK, key) is not None:
-            return {}
+            return proved
         link = EpochLink(
             certificate=certificate.to_bytes(),
             row=epoch_to_value(named[0]),
             proof=prove(self._store, Space.EPOCH, key).to_bytes(),
         )
-        return {(Space.EPOCH_LINK, key): link.to_bytes()}
+        return {**proved, (Space.EPOCH_LINK, key): link.to_bytes()}
+
+    def _recovery_link(self, certificate: CheckpointCertificate) -> Delta:
+        """Return the link to a recovery, if this is the first checkpoint that shows it in force."""
+        key = epoch_key(certificate.epoch)
+        row = self._store.get(Space.EPOCH_LINK, key)
+        if row is None or not is_recovery_epoch(certificate.epoch):
+            return {}
+        link = EpochLink.from_bytes(row)
+        if link.certificate:
+            return {}
+        proved = replace(link, certificate=certificate.to_bytes())
+        return {(Space.EPOCH_LINK, key): proved.to_bytes()}
 
     def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
         """Execute consecutive batches, the first right after ``head.seq``."""
@@ -150,6 +209,7 @@ class Ledger:
                 self._tree.absorb(self._state.take_dirty(), at_root)
                 roots[batch.seq] = self._tree.root()
                 at_root = self._state.as_of_now()
+                applied[-1] = self._recovered(applied[-1], roots[batch.seq])
         self._tree.absorb(self._state.take_dirty(), at_root)
         delta = self._state.take_delta()
         delta.update(self._tree.take_delta(self.head.seq))
@@ -159,6 +219,17 @@ class Ledger:
             if each.next_membership is not None
         }
         return Executed(delta=delta, applied=tuple(applied), roots=roots, memberships=memberships)
+
+    def _recovered(self, applied: Applied, root: Digest) -> Applied:
+        """Return what a checkpoint's batch led to, with the recovery that begins behind it."""
+        effects = self._recover(root) if self._recoveries else None
+        if effects is None:
+            return applied
+        return replace(
+            applied,
+            effects=(*applied.effects, *effects),
+            wants_batches=self._state.wants_batches,
+        )
 
 
 def genesis_delta(genesis: Genesis) -> Delta:

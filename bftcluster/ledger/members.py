@@ -141,6 +141,11 @@ def epoch_key(epoch: Epoch) -> bytes:
     return epoch.to_bytes(8, "big")
 
 
+def epoch_of(key: bytes) -> Epoch:
+    """Return the epoch whose row has this key."""
+    return Epoch(int.from_bytes(key, "big"))
+
+
 def epoch_to_value(start: EpochStart) -> bytes:
     """Return an epoch's row."""
     membership = start.membership

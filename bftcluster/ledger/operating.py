@@ -6,8 +6,9 @@ from bftcluster.ledger.admitting import admit, remove
 from bftcluster.ledger.execution import Approved, Execution, burn
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import Outcome
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.pinning import pin, unpin
+from bftcluster.ledger.recovery_operation import RecoverCluster
 
 _TRIED_SIZE_BYTES: Final = 600
 """What remembering a refusal takes, roughly."""
@@ -34,5 +35,8 @@ def _execute(execution: Execution, approved: Approved) -> Outcome:
             return admit(execution, approved, operation)
         case RemovePeer() as operation:
             return remove(execution, approved, operation)
+        case RecoverCluster():
+            detail = "a recovery is not ordered: each peer takes it from its file, while it stands"
+            return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
         case _ as unreachable:
             assert_never(unreachable)

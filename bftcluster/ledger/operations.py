@@ -17,6 +17,7 @@ from bftcluster.ledger.member_operations import (
     parse_admit,
     parse_remove,
 )
+from bftcluster.ledger.recovery_operation import RECOVER, RecoverCluster, parse_recover
 from bftcluster.limits import (
     MULTIADDR_MAX_CHARS,
     OPERATION_SIZE_MAX_BYTES,
@@ -150,7 +151,7 @@ class UnpinOperation:
         return codec.encode([_UNPIN, self.cid])
 
 
-Operation = PinOperation | UnpinOperation | AdmitPeer | RemovePeer
+Operation = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
 
 
 def sorted_metadata(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -177,6 +178,8 @@ def parse_operation(data: bytes) -> Operation:
             return parse_admit(items)
         if items[0] == REMOVE:
             return parse_remove(items)
+        if items[0] == RECOVER:
+            return parse_recover(items)
     except UsageError as exc:
         raise MalformedMessageError(str(exc)) from None
     raise MalformedMessageError("unknown kind of operation")

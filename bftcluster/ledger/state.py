@@ -40,7 +40,7 @@ from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES, TRIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
-from bftcluster.pbft.epochs import EpochStart
+from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.signing.policies import Policy
 
 GENESIS_KEY: Final = b"genesis"
@@ -73,10 +73,13 @@ class State:
         self.peers_joined = 0
         genesis = self.get(Space.META, GENESIS_KEY)
         assert genesis is not None, "the genesis is the first row"
-        first = EpochStart(Seq(1), Genesis.from_bytes(genesis).membership())
+        founding = Genesis.from_bytes(genesis)
+        first = EpochStart(Seq(1), founding.membership())
+        self._interval = founding.checkpoint_interval
         self.epochs: list[EpochStart] = [first]
         """Who votes from when on, the epochs to come included."""
-        self.epochs += [read_epoch(value) for _, value in self.scan(Space.EPOCH)]
+        for _, value in self.scan(Space.EPOCH):
+            self.epochs = with_start(self.epochs, read_epoch(value))
         self.changes = read_changes(self.get(Space.META, CHANGES_KEY))
         """Changes of members under way, in the order of their approval."""
         self.accused = {PeerId(key) for key, _ in self.scan(Space.EVIDENCE)}
@@ -226,7 +229,13 @@ class State:
     @property
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
-        return bool(self.changes or self.moves)
+        return bool(self.changes or self.moves) or self._is_recovering
+
+    @property
+    def _is_recovering(self) -> bool:
+        """Whether an epoch that maintainers began has no checkpoint of its own yet."""
+        latest = self.epochs[-1]
+        return latest.is_recovery and self.head.seq < latest.first - 1 + self._interval
 
     def set_changes(self, changes: Sequence[Change]) -> None:
         """Set the changes of members under way."""
@@ -237,6 +246,15 @@ class State:
         """Add the next epoch."""
         self.epochs.append(start)
         self.put(Space.EPOCH, epoch_key(start.membership.epoch), epoch_to_value(start))
+
+    def recover_in(self, start: EpochStart) -> None:
+        """Add an epoch that maintainers begin, instead of those to come."""
+        epochs = with_start(self.epochs, start)
+        for each in self.epochs:
+            if each not in epochs and each.membership.epoch:
+                self.put(Space.EPOCH, epoch_key(each.membership.epoch), None)
+        self.epochs = epochs[:-1]
+        self.add_epoch(start)
 
     def set_moves(self, moves: Sequence[Move]) -> None:
         """Set which removed peers' pins are being given to others."""

@@ -13,6 +13,7 @@ from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
 from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.recent import Recent
+from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.requests import (
     Approve,
     Join,
@@ -275,6 +276,9 @@ def _parse(data: bytes) -> Inspected:
                 return Inspected(request, evidence=Evidence.from_bytes(data))
             case _:
                 return Inspected(request)
-        return Inspected(request, intent=intent, operation=parse_operation(intent.operation))
+        operation = parse_operation(intent.operation)
+        if isinstance(operation, RecoverCluster):
+            return Inspected(None, "a recovery is not ordered: it is applied to peers that stand")
+        return Inspected(request, intent=intent, operation=operation)
     except MalformedMessageError as exc:
         return Inspected(None, str(exc))

@@ -16,7 +16,7 @@ from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
+from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS, EpochLink
 from bftcluster.ledger.outcomes import Effect
 from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
@@ -40,6 +40,7 @@ from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
+from bftcluster.node.set_aside import SetAside
 from bftcluster.node.signals import watch_signals
 from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
@@ -99,8 +100,10 @@ class Peer:
         self._announcer = self._make_announcer()
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
-        self.has_new_state = False
-        """Whether to open again on a state that was fetched."""
+        self.opens_again = False
+        """Whether to open again on a state that was fetched, or on a recovery."""
+        self.recovery: EpochLink | None = None
+        """One that was in force before this peer learnt of it."""
         self._stop = trio.Event()
         self._giver, self._taker, self._learner = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
@@ -119,6 +122,9 @@ class Peer:
             evidence=evidence,
             accuse=self._prosecutor.accuse,
             workers=threads.consensus,
+        )
+        self._set_aside = SetAside(
+            rewinder=parts.store.rewinder, gateway=self._gateway, workers=threads.upkeep
         )
         self._service = self._make_service()
         self._nursery: trio.Nursery | None = None
@@ -142,6 +148,7 @@ class Peer:
             nursery.start_soon(self._learner.run)
             nursery.start_soon(self._log_budget.run)
             nursery.start_soon(self._care.run)
+            nursery.start_soon(self._set_aside.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -207,10 +214,6 @@ class Peer:
     def _make_transfer(self) -> tuple[StateGiver, StateTaker, EpochLearner]:
         parts = self._parts
 
-        def on_whole() -> None:
-            self.has_new_state = True
-            self._stop.set()
-
         giver = StateGiver(
             reader=parts.store.reader,
             send=self._send_sync,
@@ -224,21 +227,27 @@ class Peer:
             reader=parts.store.reader,
             send=self._send_sync,
             clock=self._clock,
-            on_whole=on_whole,
+            on_whole=self._open_again,
             workers=self._threads.upkeep,
         )
         learner = EpochLearner(
             cluster_id=parts.genesis.cluster_id,
             genesis=parts.genesis.membership(),
+            policy=parts.genesis.policy,
             own=parts.store.reader,
             epoch=lambda: parts.replica.membership.epoch,
             connected=self._connected,
             send=self._send_sync,
             keep=self._executor.keep,
             tell=self._inbox.put_nowait,
+            begin_again=self._open_again,
             workers=self._threads.upkeep,
         )
         return giver, taker, learner
+
+    def _open_again(self, recovery: EpochLink | None = None) -> None:
+        self.opens_again, self.recovery = True, recovery
+        self._stop.set()
 
     def _make_service(self) -> NodeService:
         parts = self._parts

@@ -7,6 +7,7 @@ import trio
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
+from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.learning import ASK_AGAIN_MS, Answer, EpochLearning
 from bftcluster.ledger.spaces import Delta
 from bftcluster.ledger.transferring import Source
@@ -15,6 +16,7 @@ from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
+from bftcluster.signing.policies import Policy
 
 _log = log_for("transfer")
 
@@ -27,12 +29,14 @@ class EpochLearner:
         *,
         cluster_id: ClusterId,
         genesis: Membership,
+        policy: Policy,
         own: Source,
         epoch: Callable[[], Epoch],
         connected: Callable[[], Sequence[PeerId]],
         send: Callable[[PeerId, bytes], object],
         keep: Callable[[Delta], Awaitable[None]],
         tell: Callable[[EpochsLearned], None],
+        begin_again: Callable[[EpochLink], None],
         workers: Workers,
     ) -> None:
         """Begin.
@@ -40,21 +44,26 @@ class EpochLearner:
         Args:
             cluster_id: Of the cluster.
             genesis: Who voted first.
+            policy: Whose signatures begin a recovery.
             own: Our ledger.
             epoch: Returns the epoch that we are in.
             connected: Returns who could be asked.
             send: Sends a frame.
             keep: Stores rows.
             tell: Tells the replica.
+            begin_again: Takes a recovery that is in force: the peer has to open again on it.
             workers: The threads that verify.
         """
-        self._learning = EpochLearning(cluster_id, Ed25519Verifier(), genesis=genesis, own=own)
+        self._learning = EpochLearning(
+            cluster_id, Ed25519Verifier(), genesis=genesis, policy=policy, own=own
+        )
         self._epoch = epoch
         self._connected = connected
         self._turn = 0
         self._send = send
         self._keep = keep
         self._tell = tell
+        self._begin_again = begin_again
         self._workers = workers
         self._arrived = trio.Event()
 
@@ -96,7 +105,10 @@ class EpochLearner:
             who = answer.peer.hex()[:8]
             _log.info("suspicion", verdict="wrong-epochs", peer=who, detail=str(exc))
             return
-        if learned.starts:
+        if learned.recovery is not None:
+            _log.warning("the maintainers started the cluster again without this peer")
+            self._begin_again(learned.recovery)
+        elif learned.starts:
             _log.info("learned who votes", epoch=learned.starts[-1].membership.epoch)
             await self._keep(learned.delta)
             self._tell(EpochsLearned(learned.starts))

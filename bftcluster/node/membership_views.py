@@ -11,7 +11,7 @@ from bftcluster.ledger.members import Change, read_changes, read_epoch
 from bftcluster.ledger.records import PeerRecord, peer_record
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import CHANGES_KEY
-from bftcluster.pbft import EpochStart
+from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.storage.ledger_reader import LedgerReader
 
 _PAGE_ROWS: Final = 500
@@ -23,7 +23,8 @@ def member_views(
     """Return every admitted peer, sorted by name and id; blocks for a few reads."""
     position = reader.position()
     epochs = [EpochStart(Seq(1), genesis.membership())]
-    epochs += [read_epoch(value) for value in _values(reader, Space.EPOCH)]
+    for value in _values(reader, Space.EPOCH):
+        epochs = with_start(epochs, read_epoch(value))
     changes = {change.peer: change for change in read_changes(reader.get(Space.META, CHANGES_KEY))}
     records = [peer_record(value) for value in _values(reader, Space.PEER)]
     evidence = evidence_by_peer(reader)
@@ -78,8 +79,12 @@ def _view(
 def _since(epochs: list[EpochStart], peer: PeerId, current: Epoch) -> Epoch:
     """Return the first epoch of those up to ``current`` in which the peer votes throughout."""
     since = current
-    while since > 0 and ReplicaId(peer) in epochs[since - 1].membership.replicas:
-        since = Epoch(since - 1)
+    for membership in reversed([start.membership for start in epochs]):
+        if membership.epoch > current:
+            continue
+        if ReplicaId(peer) not in membership.replicas:
+            break
+        since = membership.epoch
     return since
 
 
@@ -87,7 +92,8 @@ def _under_way(change: Change, epochs: list[EpochStart]) -> str:
     what = "will vote" if change.votes else "will leave" if change.leaves else "will vote no more"
     if change.is_waiting:
         return f"{what}: waits for a checkpoint"
-    return f"{what}: epoch {change.epoch}, from batch {epochs[change.epoch].first} on"
+    [first] = [start.first for start in epochs if start.membership.epoch == change.epoch]
+    return f"{what}: epoch {change.epoch}, from batch {first} on"
 
 
 def _values(reader: LedgerReader, space: Space) -> list[bytes]:

@@ -10,8 +10,10 @@ from typing import Final
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ledger.epoch_links import recoveries_in
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.recovering import Recovery
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.limits import DECIDED_SEQS_REMEMBERED
@@ -20,9 +22,11 @@ from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
 from bftcluster.node.identity import is_unused, load_identity, note_use
 from bftcluster.node.logs import log_for
+from bftcluster.node.replaying import replay
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
 from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_requests
+from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
 from bftcluster.storage.ledger_store import LedgerStore
@@ -52,6 +56,8 @@ class Parts:
     replica: Replica
     blocks: EmbeddedStore
     frame_log: FrameLog | None
+    has_votes: bool
+    """Whether there was a write-ahead log, which remembers every vote of this key."""
 
 
 class CompactableWal:
@@ -93,11 +99,15 @@ def open_parts(config: Config) -> Iterator[Parts]:
         is_new = store.first(Space.META) is None
         wal, records = _open_wal(config, genesis, key)
         stack.callback(wal.close)
+        has_votes = bool(records) and records != birth_records(genesis.cluster_id, ReplicaId(me))
+        recoveries = _recoveries(store, genesis)
+        if store.rewinder.begun() is not None:
+            records = _begin_again(wal, store, genesis, me, recoveries[-1])
         if is_new:
             store.flush(genesis_delta(genesis), [], Seq(0))
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
-        ledger = _open_ledger(config, genesis, store, verifier)
+        ledger = _open_ledger(config, genesis, store, verifier, recoveries)
         yield Parts(
             config=config,
             key=key,
@@ -120,14 +130,8 @@ def open_parts(config: Config) -> Iterator[Parts]:
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
+            has_votes=has_votes,
         )
-
-
-def _open_ledger(
-    config: Config, genesis: Genesis, store: LedgerStore, verifier: ApprovalVerifier
-) -> Ledger:
-    is_cut, read = config.is_log_cut, store.reader.get
-    return Ledger(genesis, store, verifier, keeps_earlier=is_cut, read=read)
 
 
 def load_genesis(path: Path) -> Genesis:
@@ -149,6 +153,51 @@ def load_genesis(path: Path) -> Genesis:
         raise ConfigError(f"cannot read {path}: {exc.strerror}") from None
     except ClusterError as exc:
         raise ConfigError(f"{path} is not a genesis: {exc}") from None
+
+
+def _recoveries(store: LedgerStore, genesis: Genesis) -> list[Recovery]:
+    return recoveries_in(store.reader, genesis.cluster_id, genesis.policy, Ed25519Verifier())
+
+
+def _begin_again(
+    wal: Wal, store: LedgerStore, genesis: Genesis, me: PeerId, recovery: Recovery
+) -> tuple[bytes, ...]:
+    """Let the write-ahead log follow a recovery; return what it holds then.
+
+    No vote behind the checkpoint counts any more, since each binds an epoch that is over.
+    """
+    records = [Started(genesis.cluster_id, ReplicaId(me)).to_bytes()]
+    proof = recovery.operation.proof
+    if proof is not None:
+        records.append(Stable(proof).to_bytes())
+    wal.rewrite(records, nonce=secrets.token_bytes(_NONCE_SIZE_BYTES))
+    store.rewinder.finish()
+    store.sync()
+    return tuple(records)
+
+
+def _open_ledger(
+    config: Config,
+    genesis: Genesis,
+    store: LedgerStore,
+    verifier: ApprovalVerifier,
+    recoveries: Sequence[Recovery],
+) -> Ledger:
+    """Return the ledger, brought forward by a recovery if one begins where it is."""
+    ledger = Ledger(
+        genesis,
+        store,
+        verifier,
+        keeps_earlier=config.is_log_cut,
+        read=store.reader.get,
+        recoveries=recoveries,
+    )
+    delta = ledger.recover()
+    if delta:
+        store.flush(delta, [], ledger.head.seq)
+        store.sync()
+    replay(ledger, store)
+    return ledger
 
 
 def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:

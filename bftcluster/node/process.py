@@ -9,6 +9,7 @@ from bftcluster.node.compose import Peer
 from bftcluster.node.config import Config
 from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import open_parts
+from bftcluster.node.recovering import take_over
 from bftcluster.node.tuning import tune_process
 
 _log = log_for("node")
@@ -36,7 +37,9 @@ def _run_once(config: Config) -> bool:
             trio.run(peer.run)
         except* ClusterError as group:
             raise _first(group) from group
-        return peer.has_new_state
+    if peer.recovery is not None:
+        take_over(config, peer.recovery)
+    return peer.opens_again
 
 
 def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:

@@ -36,6 +36,7 @@ from bftcluster.ledger.records import (
     ProposalRecord,
     ProposalState,
 )
+from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.pins import status
 from bftcluster.pins.view import PinInfo, elsewhere
 from bftcluster.signing.approvals import Approval
@@ -47,7 +48,13 @@ _REPORTED = {
     HolderStatus.PIN_ERROR: status.TrackerStatus.PIN_ERROR,
     HolderStatus.UNPINNED: status.TrackerStatus.UNPINNED,
 }
-_KINDS = {PinOperation: "pin", UnpinOperation: "unpin", AdmitPeer: "admit", RemovePeer: "remove"}
+_KINDS = {
+    PinOperation: "pin",
+    UnpinOperation: "unpin",
+    AdmitPeer: "admit",
+    RemovePeer: "remove",
+    RecoverCluster: "recover",
+}
 
 
 def pin_view(record: PinRecord) -> PinView:
@@ -190,7 +197,7 @@ def _subject_name(operation: Operation) -> str:
             return name
         case RemovePeer(peer=peer):
             return peer_id_text(peer)
-        case UnpinOperation():
+        case UnpinOperation() | RecoverCluster():
             return ""
         case _:
             assert_never(operation)

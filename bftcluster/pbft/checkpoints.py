@@ -56,7 +56,7 @@ class Checkpoints:
         assert state_root is not None, "a checkpoint has a state root"
         if seq > core.log.low:
             self._roots[seq] = state_root
-        if next_membership is not None and next_membership.epoch > core.epochs.latest().epoch:
+        if next_membership is not None:
             core.epochs.add(EpochStart(Seq(seq + interval + 1), next_membership))
         self.set_horizon()
 
@@ -232,7 +232,9 @@ class Checkpoints:
         self._votes = {at: votes for at, votes in self._votes.items() if at > seq}
         self._roots = {at: root for at, root in self._roots.items() if at > seq}
         while core.epochs.of(Seq(seq + 1)).epoch > core.epoch:
-            core.begin_epoch(core.epochs.of(Seq(core.epochs.last_of(core.epoch) + 1)))
+            following = core.epochs.after(core.epoch)
+            assert following is not None, "what owns the next slot is known"
+            core.begin_epoch(following.membership)
         self.set_horizon()
 
     def _on_forged(self, vote: Vote) -> None:

@@ -256,8 +256,8 @@ class Core:
         Return whether it does.
         """
         assert vote.replica == self.me, "it is said to be ours"
-        if vote.seq <= max(self.log.low, self.silent_until):
-            return False
+        if vote.epoch < self.epoch or vote.seq <= max(self.log.low, self.silent_until):
+            return False  # It is under a stable checkpoint, or a recovery has made it void.
         known = self.guard.past_vote(vote.kind, vote.epoch, vote.view, vote.seq)
         if known is not None or not self.signatures.is_genuine(vote):
             return False
@@ -313,7 +313,7 @@ class Core:
 
     def begin_epoch(self, membership: Membership) -> None:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""
-        assert membership.epoch == self.epoch + 1, "epochs count up"
+        assert membership.epoch > self.epoch, "epochs count up"
         self.membership = membership
         self.pool.seat(membership.replicas)
         self.view = self.target_view = View(0)

@@ -26,6 +26,7 @@ from bftcluster.storage.ledger_reader import (
     select_value,
     select_values,
 )
+from bftcluster.storage.rewinding import Rewinder
 from bftcluster.storage.row_cache import UNKNOWN, RowCache
 from bftcluster.storage.schema import (
     COUNTS,
@@ -68,6 +69,7 @@ class LedgerStore:
         self.log_size_bytes = 0
         """Of all log entries; may be read in any thread."""
         self.stage = Stage(engine.dialect, self._transaction)
+        self.rewinder = Rewinder(engine.dialect, self._transaction, self.stage)
         self.reader = LedgerReader(engine)
 
     @classmethod

@@ -65,13 +65,28 @@ CHECKPOINTS: Final = sa.Table(
 )
 """Certificates of the checkpoints whose state was fetched."""
 
+SET_ASIDE: Final = sa.Table(
+    "set_aside",
+    METADATA,
+    sa.Column(
+        "number",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("entry", sa.LargeBinary, nullable=False),
+)
+"""Log entries beyond the checkpoint of a recovery, in order, until their requests were ordered
+again."""
+
 META: Final = sa.Table(
     "meta",
     METADATA,
     sa.Column("name", sa.String(32), primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
 )
-"""Singletons: schema version, genesis, position, what is staged."""
+"""Singletons: schema version, genesis, position, what is staged, which
+recovery has been begun."""
 
 VERSION_NAME: Final = "schema_version"
 GENESIS_NAME: Final = "genesis"
@@ -80,6 +95,7 @@ SYNCED_NAME: Final = "synced"
 LOG_SIZE_NAME: Final = "log_size"
 """Bytes of all log entries, kept by every flush: adding up millions takes seconds."""
 STAGED_NAME: Final = "staged"
+RECOVERY_NAME: Final = "recovery"
 
 
 class Statement:

@@ -102,14 +102,18 @@ class Stage:
             if seq <= select_position(connection):
                 _clear(connection)
                 return None
-            _put_in_place(connection)
-            self._upsert_counts.run(connection, _count(connection))
+            self.put_in_place(connection)
             self._upsert_checkpoint.run(connection, [(seq, certificate)])
             self._upsert_meta.run(connection, [(POSITION_NAME, number)])
             return seq
 
+    def put_in_place(self, connection: sa.Connection) -> None:
+        """Let what is staged be the state, within a transaction."""
+        _swap(connection)
+        self._upsert_counts.run(connection, _count(connection))
 
-def _put_in_place(connection: sa.Connection) -> None:
+
+def _swap(connection: sa.Connection) -> None:
     """Let the two tables change names, and empty the one that was in use."""
     # First a row: at a change of names alone SQLite's driver would begin no transaction.
     connection.execute(sa.delete(META).where(META.c.name == STAGED_NAME))

@@ -16,6 +16,7 @@ from bftcluster_cli import (
     offline_commands,
     peer_commands,
     pin_commands,
+    recovery_commands,
     sim_commands,
 )
 from bftcluster_cli.framework import (
@@ -39,6 +40,7 @@ app = typer.Typer(
 content_commands.register(app)
 member_commands.register(cluster_commands.app)
 offline_commands.register(pin_commands.app)
+recovery_commands.register(peer_commands.app, cluster_commands.app)
 demo_command.register(app)
 for group in (
     key_commands,

@@ -84,7 +84,7 @@ def propose(
     from bftcluster_cli import proposals
 
     settings = settings_of(ctx)
-    cluster = _offline_cluster(settings)
+    cluster = offline_cluster(settings)
     operation: Operation = UnpinOperation(cid=parse(cid))
     if not unpin:
         choice = options.PinChoice(
@@ -98,18 +98,18 @@ def propose(
     intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
     content = ProposalFile(intent=intent)
     if settings.key is not None:
-        content = _signed(settings, cluster, content, yes=yes)
+        content = signed(settings, cluster, content, yes=yes)
     write_new(output, content.to_bytes())
-    _report(settings, cluster, content, output)
+    report_file(settings, cluster, content, output)
 
 
 def sign(ctx: typer.Context, file: FileArgument, yes: options.Yes = False) -> None:
     """Show what a file proposes in plain words, and add your signature if you agree."""
     settings = settings_of(ctx)
-    cluster = _offline_cluster(settings)
-    content = _signed(settings, cluster, _read(file), yes=yes)
+    cluster = offline_cluster(settings)
+    content = signed(settings, cluster, read_proposal(file), yes=yes)
     replace_file(file, content.to_bytes())
-    _report(settings, cluster, content, file)
+    report_file(settings, cluster, content, file)
 
 
 def show(ctx: typer.Context, file: FileArgument) -> None:
@@ -117,12 +117,12 @@ def show(ctx: typer.Context, file: FileArgument) -> None:
     from bftcluster_cli.wording import proposal_text
 
     settings = settings_of(ctx)
-    cluster = _offline_cluster(settings)
-    content = _read(file)
+    cluster = offline_cluster(settings)
+    content = read_proposal(file)
     emit(
         settings,
         _record(cluster, content, file),
-        proposal_text(_proposal(cluster, content), cluster),
+        proposal_text(checked_proposal(cluster, content), cluster),
     )
 
 
@@ -134,7 +134,7 @@ def merge(
 ) -> None:
     """Bring the signatures in several copies of one proposal together in a new file."""
     settings = settings_of(ctx)
-    merged, *others = map(_read, files)
+    merged, *others = map(read_proposal, files)
     for other in others:
         merged = merged.merge(other)
     write_new(output, merged.to_bytes())
@@ -152,19 +152,24 @@ def submit(ctx: typer.Context, file: FileArgument, wait: options.Wait = False) -
     from bftcluster_cli.clusters import cluster_of
 
     settings = settings_of(ctx)
-    content = _read(file)
+    content = read_proposal(file)
     with Client(settings) as client:
         cluster = cluster_of(client, settings)
-        proposal = _proposal(cluster, content)
+        proposal = checked_proposal(cluster, content)
         data, policy = content.intent.to_bytes(), cluster.policy
-        approvals = _valid_approvals(cluster, content)
+        approvals = valid_approvals(cluster, content)
         certificate = certify(data, approvals, policy, Ed25519Verifier())
         outcome = proposals.submit(client, Submit(certificate=certificate).to_bytes())
         record = voted_record(proposal, cluster, outcome, signed=len(proposal.approvers))
         report_outcome(client, settings, record, wait=wait)
 
 
-def _offline_cluster(settings: Settings) -> "Cluster":
+def offline_cluster(settings: Settings) -> "Cluster":
+    """Return the cluster of ``--genesis``.
+
+    Raises:
+        UsageError: It was not passed.
+    """
     from bftcluster_cli.clusters import Cluster, read_genesis
 
     if settings.genesis is None:
@@ -176,7 +181,12 @@ def _offline_cluster(settings: Settings) -> "Cluster":
     return Cluster(genesis=genesis, policy=genesis.policy)
 
 
-def _read(file: Path) -> "ProposalFile":
+def read_proposal(file: Path) -> "ProposalFile":
+    """Return what is in a proposal file.
+
+    Raises:
+        UsageError: It is none.
+    """
     from bftcluster.signing.proposal_file import ProposalFile
 
     data = read_bounded(file, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="proposal file")
@@ -189,15 +199,16 @@ def _read(file: Path) -> "ProposalFile":
         ) from None
 
 
-def _signed(
+def signed(
     settings: Settings, cluster: "Cluster", content: "ProposalFile", *, yes: bool
 ) -> "ProposalFile":
+    """Return the file with our signature, once the person has read what it proposes and agreed."""
     from bftcluster.signing.approvals import approve
     from bftcluster_cli.key_files import open_maintainer_key
     from bftcluster_cli.proposals import check_maintainer
     from bftcluster_cli.wording import confirm, proposal_text, subject_text
 
-    proposal = _proposal(cluster, content)
+    proposal = checked_proposal(cluster, content)
     say(f"you are about to approve:\n\n{proposal_text(proposal, cluster)}\n")
     confirm(f"sign and approve {subject_text(proposal.operation)}?", yes=yes)
     _, key = open_maintainer_key(settings)
@@ -206,7 +217,7 @@ def _signed(
     return content.with_approvals([approval])
 
 
-def _proposal(cluster: "Cluster", content: "ProposalFile") -> "Proposal":
+def checked_proposal(cluster: "Cluster", content: "ProposalFile") -> "Proposal":
     """Return what a file proposes, checked as what a peer shows is checked.
 
     Raises:
@@ -222,7 +233,7 @@ def _proposal(cluster: "Cluster", content: "ProposalFile") -> "Proposal":
         ) from None
     from bftcluster_cli.proposals import Proposal
 
-    approvers = {each.maintainer for each in _valid_approvals(cluster, content)}
+    approvers = {each.maintainer for each in valid_approvals(cluster, content)}
     return Proposal(
         intent=content.intent,
         operation=operation,
@@ -232,7 +243,7 @@ def _proposal(cluster: "Cluster", content: "ProposalFile") -> "Proposal":
     )
 
 
-def _valid_approvals(cluster: "Cluster", content: "ProposalFile") -> list["Approval"]:
+def valid_approvals(cluster: "Cluster", content: "ProposalFile") -> list["Approval"]:
     """Return the signatures that count; whoever passed the file on may have added others."""
     from bftcluster.signing.approvals import is_valid_vote
     from bftcluster.signing.envelope import Domain
@@ -247,17 +258,21 @@ def _valid_approvals(cluster: "Cluster", content: "ProposalFile") -> list["Appro
     ]
 
 
-def _report(settings: Settings, cluster: "Cluster", content: "ProposalFile", file: Path) -> None:
+def report_file(
+    settings: Settings, cluster: "Cluster", content: "ProposalFile", file: Path
+) -> None:
+    """Say how far the signatures have come."""
     record = _record(cluster, content, file)
     counted = f"{len(record['signed'])} of {record['threshold']} signatures"
-    after = "submit it" if record["complete"] else "pass it on to be signed"
+    last = "apply it to each peer" if record["kind"] == "recover" else "submit it"
+    after = last if record["complete"] else "pass it on to be signed"
     emit(settings, record, f"{file}: {counted}; {after}")
 
 
 def _record(cluster: "Cluster", content: "ProposalFile", file: Path) -> dict[str, Any]:
     from bftcluster_cli.wording import subject_record
 
-    proposal = _proposal(cluster, content)
+    proposal = checked_proposal(cluster, content)
     threshold = cluster.policy.threshold
     missing = [each for each in cluster.policy.positions if each not in proposal.approvers]
     return {

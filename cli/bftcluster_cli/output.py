@@ -70,6 +70,6 @@ def size_text(size_bytes: int) -> str:
     raise AssertionError("the last unit takes everything")
 
 
-def plural(count: int, word: str) -> str:
-    """Return ``3 peers``, ``1 peer``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+def plural(count: int, word: str, words: str = "") -> str:
+    """Return ``3 peers``, ``1 peer``; or ``3 batches``, if told how."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {words or word + 's'}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId, PeerId
     from bftcluster.ledger.member_operations import AdmitPeer
     from bftcluster.ledger.operations import Operation, PinOperation
+    from bftcluster.ledger.recovery_operation import RecoverCluster
     from bftcluster_cli.proposals import Proposal
 
 
@@ -57,6 +58,7 @@ def subject_text(operation: "Operation") -> str:
     from bftcluster import cid as cids
     from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation(cid=cid, name=name):
@@ -69,6 +71,8 @@ def subject_text(operation: "Operation") -> str:
             return f"ADMIT PEER {quoted(name, LABEL_MAX_COLUMNS)} {_peer_text(peer)}"
         case RemovePeer(peer=peer):
             return f"REMOVE PEER {_peer_text(peer)}"
+        case RecoverCluster(seq=seq, epoch=epoch):
+            return f"RECOVER the cluster from batch {seq} in epoch {epoch}"
         case _:
             assert_never(operation)
 
@@ -78,6 +82,7 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     from bftcluster import cid as cids
     from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation():
@@ -94,6 +99,8 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
                 f"REMOVE PEER  {_peer_text(operation.peer)}",
                 "what         it belongs to the cluster no longer; others hold what it held",
             ]
+        case RecoverCluster():
+            return _recover_lines(operation)
         case _:
             assert_never(operation)
 
@@ -103,6 +110,7 @@ def subject_record(operation: "Operation") -> dict[str, str | None]:
     from bftcluster import cid as cids
     from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation(cid=cid, name=name):
@@ -113,8 +121,40 @@ def subject_record(operation: "Operation") -> dict[str, str | None]:
             return {"kind": "admit", "cid": None, "name": name}
         case RemovePeer(peer=peer):
             return {"kind": "remove", "cid": None, "name": _peer_text(peer)}
+        case RecoverCluster():
+            return {"kind": "recover", "cid": None, "name": ""}
         case _:
             assert_never(operation)
+
+
+def _recover_lines(operation: "RecoverCluster") -> list[str]:
+    beyond = operation.executed - operation.seq
+    proof = operation.proof
+    by = "the genesis" if proof is None else f"{len(proof.signatures)} of epoch {proof.epoch}"
+    return [
+        f"RECOVER      the cluster goes on from batch {operation.seq}, certified by {by}",
+        f"state root   {operation.state_root.hex()}",
+        f"set aside    {plural(beyond, 'batch', 'batches')} beyond it; their requests are "
+        "ordered again",
+        f"epoch        {operation.epoch}; no vote of an earlier one counts any more",
+        *(f"votes        {_peer_text(peer)}, as before" for peer in operation.staying),
+        *(line for peer in operation.coming for line in _newcomer_lines(peer)),
+        *(
+            f"removed      {_peer_text(peer)}: its key never votes again"
+            for peer in operation.leaving
+        ),
+        "danger       if the cluster can still order, this splits it in two: sign only if more",
+        "             disks are lost for good than it can bear, and no survivor was left out",
+    ]
+
+
+def _newcomer_lines(peer: "AdmitPeer") -> list[str]:
+    return [
+        f"votes        {_peer_text(peer.peer)}, NEW",
+        f"name         {quoted(peer.name)}",
+        *(f"address      {quoted(address)}" for address in peer.addresses),
+        *_careful([peer.name, *peer.addresses]),
+    ]
 
 
 def _admit_lines(operation: "AdmitPeer") -> list[str]:
@@ -197,7 +237,7 @@ def check_consent_possible(*, yes: bool) -> None:
         )
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, refusal: str = "nothing was signed") -> None:
     """Return once the person has agreed.
 
     Raises:
@@ -209,4 +249,4 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     ask(f"{question} [y/N] ")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise RefusedError("nothing was signed")
+        raise RefusedError(refusal)

@@ -127,7 +127,7 @@ class Trickle:
                 response = client.post(
                     f"{api}/operations",
                     params={"wait": "committed", "timeout": "20"},
-                    content=self._request(cid, number),
+                    content=self.request(cid, number),
                 )
                 code = response.json().get("code")
                 if code == "committed":
@@ -135,7 +135,7 @@ class Trickle:
                 else:
                     self.refused.append(response.text)
 
-    def _request(self, cid: cids.Cid, number: int) -> bytes:
+    def request(self, cid: cids.Cid, number: int) -> bytes:
         now_ms = time.time_ns() // 1_000_000
         policy = self._genesis.policy
         intent = Intent(

@@ -17,6 +17,7 @@ from bftcluster.pbft.certificates import (
     CommitCertificate,
     check_certificate,
 )
+from bftcluster.pbft.epochs import with_start
 from bftcluster.pbft.signatures import Signatures
 
 
@@ -176,8 +177,12 @@ class Discipline:
         epoch = start.membership.epoch
         if epoch == self.latest.epoch + 1:
             self._starts.append(start)
-        elif epoch > self.latest.epoch or self._starts[epoch] != start:
+        elif start not in self._starts:
             self.breaches.append(f"S8 epochs: {peer} has another membership in epoch {epoch}")
+
+    def on_recovered(self, start: EpochStart) -> None:
+        """Maintainers begin an epoch."""
+        self._starts = with_start(self._starts, start)
 
     def on_decided(self, peer: int, seq: Seq, certificate: bytes) -> None:
         """``peer`` decided, and this is why anybody may believe it."""

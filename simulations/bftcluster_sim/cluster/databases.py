@@ -34,6 +34,8 @@ class Tables:
     """Of the last state that was put in place."""
     forgotten: Seq = field(default=Seq(0))
     """Up to here the log may have gaps."""
+    set_aside: list[bytes] = field(default_factory=list)
+    """Log entries beyond the checkpoint of a recovery."""
 
 
 Change = Callable[[Tables], None]
@@ -104,6 +106,19 @@ class SimDatabase:
 
         if any(seq < below for seq in self.tables.log):
             self.transact(change)
+
+    def rewind(self, seq: Seq, links: Delta, *, is_staged: bool) -> None:
+        """Begin a recovery; see ``bftcluster.storage.rewinding``."""
+
+        def change(tables: Tables) -> None:
+            if is_staged:
+                tables.state, tables.staged = tables.staged, MemoryStore()
+                tables.set_aside += [tables.log[at] for at in sorted(tables.log) if at > seq]
+                tables.log = {at: entry for at, entry in tables.log.items() if at <= seq}
+                tables.position = seq
+            tables.state.flush(links)
+
+        self.transact(change)
 
     def transact(self, change: Change) -> None:
         """Carry out a transaction.

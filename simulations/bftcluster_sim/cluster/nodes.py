@@ -5,7 +5,7 @@ append for all records, then the messages, then the decisions. Between any two e
 can be killed; what the disk then keeps is up to the disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
@@ -177,6 +177,13 @@ class Node:
         self._is_on = True
         self.state.restart()
 
+    def rewrite_votes(self, records: Sequence[bytes]) -> None:
+        """Replace the log of votes of a process that does not run."""
+        cluster, peer = self.world.founding.cluster_id, PeerId(self.key)
+        wal, _ = Wal.open(self.disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
+        wal.rewrite(records, nonce=self._new_nonce())
+        wal.close()
+
     def wipe(self, *, keeps_votes: bool) -> None:
         """Lose the ledger; and the log of votes too, so that nothing is left but the key."""
         self.kill()
@@ -210,9 +217,8 @@ class Node:
         self.world.on_killed(self)
 
     def _end(self) -> None:
-        self.fuse = None
+        self.fuse = self._wal = None
         self.replica = self.tracking = self._executor = self._transfers = None
-        self._wal = None
         self._is_on = False
         self.life += 1
         self._inbox, self._turn_planned = [], False
@@ -389,10 +395,9 @@ class Node:
         return disk
 
     def _new_state(self) -> LedgerState:
-        world = self.world
-        return LedgerState(
-            world.founding, world.approvals, self.disk.call, log_kept_seqs=world.log_kept_seqs
-        )
+        world, call = self.world, self.disk.call
+        kept = world.log_kept_seqs
+        return LedgerState(world.founding, world.approvals, call, log_kept_seqs=kept)
 
     def _new_nonce(self) -> bytes:
         self._nonce += 1

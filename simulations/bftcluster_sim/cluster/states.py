@@ -9,6 +9,7 @@ from random import Random
 from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.epoch_links import EpochLink, recoveries_in
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Ledger, genesis_delta
@@ -18,7 +19,10 @@ from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree
 from bftcluster.ledger.operations import EVERYWHERE, PinOperation, UnpinOperation
 from bftcluster.ledger.records import PinRecord, pin_record
+from bftcluster.ledger.recovering import Recovery, verify_recovery
+from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.requests import Submit
+from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
@@ -66,6 +70,11 @@ class Founding:
     def unpin_request(self, number: int) -> bytes:
         """Return the end of the pin number ``number``."""
         return _approved(self, UnpinOperation(cid=pinned(number)).to_bytes(), b"unpin %d" % number)
+
+    def recovery(self, operation: RecoverCluster) -> Recovery:
+        """Return a recovery, signed by enough maintainers."""
+        request = _approved(self, operation.to_bytes(), b"recovery %d" % operation.epoch)
+        return verify_recovery(request, self.cluster_id, self.genesis.policy, SimVerifier())
 
     def member_request(self, number: int, operation: AdmitPeer | RemovePeer) -> bytes:
         """Return change of members number ``number``, approved likewise."""
@@ -224,7 +233,7 @@ class LedgerState:
             timestamp_ms=self.ledger.head.timestamp_ms,
             checkpoint_root=self.ledger.checkpoint_root(),
             checkpoint=None if self.installed is None else self.installed[1],
-            epochs=self.epochs if len(self.epochs) > 1 else (),
+            epochs=self.epochs if len(self.epochs) > 1 or self.epochs[0].is_recovery else (),
             wants_batches=self.ledger.wants_batches,
             due_ms=self.ledger.due_ms,
             decided=self._decided(),
@@ -274,6 +283,26 @@ class LedgerState:
         if self.database.stage.install():
             self.database.sync()
             self.restart()
+        changed = self.ledger.recover()
+        if changed:
+            self.database.flush(changed, [], self.executed)
+            self.database.sync()
+
+    def rewind(self, recovery: Recovery, link: EpochLink) -> None:
+        """Begin a recovery: go back to its checkpoint, if we are beyond it.
+
+        Raises:
+            FatalStorageError: The disk fails.
+        """
+        seq, database = recovery.operation.seq, self.database
+        is_staged = self.executed > seq
+        if is_staged:
+            root = recovery.operation.state_root
+            assert stage_checkpoint(database.stage, database, root), "the last checkpoint is kept"
+        links = links_to_change(self.epochs, recovery.start, link)
+        database.rewind(seq, links, is_staged=is_staged)
+        database.sync()
+        self.restart()
 
     def cut_power(self, random: Random) -> None:
         """Lose some of the last flushes, and start over with what is left."""
@@ -292,6 +321,12 @@ class LedgerState:
             self.database.tables.state,
             self.approvals,
             keeps_earlier=self._log_kept_seqs is not None,
+            recoveries=recoveries_in(
+                self.database.tables.state,
+                self._founding.cluster_id,
+                self._founding.genesis.policy,
+                SimVerifier(),
+            ),
         )
 
     def root(self) -> Digest:

@@ -14,6 +14,7 @@ from bftcluster.ledger.taking import StateTaking
 from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster_sim.cluster.recoveries import follow
 
 if TYPE_CHECKING:
     from bftcluster_sim.cluster.nodes import Node
@@ -35,7 +36,11 @@ class Transfers:
         self._taking = StateTaking(stage=database.stage, own=database, on_fault=self._blame)
         world = node.world
         self._learning = EpochLearning(
-            world.founding.cluster_id, world.verifier, genesis=world.membership, own=database
+            world.founding.cluster_id,
+            world.verifier,
+            genesis=world.membership,
+            policy=world.founding.genesis.policy,
+            own=database,
         )
         self._turn = 0
         self._wanted: StateFetch | None = None
@@ -116,6 +121,9 @@ class Transfers:
                 self._learning.on_lie(answer.peer, self._node.now_ms)
                 self._blame(answer.peer, Verdict.BAD_CERTIFICATE)
                 continue
+            if learned.recovery is not None:
+                follow(self._node, learned.recovery)
+                return
             if learned.starts:
                 position = self._state.executed
                 self._state.database.flush(learned.delta, (), position)

@@ -28,6 +28,7 @@ from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier
 from tests.unit.ledger.transfer_world import Server, pins
 from tests.unit.pbft.builders import members, vote
+from tests.unit.signing.people import POLICY
 
 
 def certificate(root: Digest, epoch: int, *, seq: int, voters: int) -> bytes:
@@ -58,7 +59,7 @@ def linked(epochs: int) -> tuple[list[EpochLink], list[EpochStart]]:
 
 def followed(links: list[EpochLink], known: Membership) -> list[EpochStart]:
     again = read_links(links_frame([link.to_bytes() for link in links]))
-    return follow(again, known, CLUSTER_ID, SimVerifier())
+    return follow(again, known, CLUSTER_ID, SimVerifier(), POLICY)
 
 
 def test_links_lead_from_the_genesis_to_the_present() -> None:

@@ -14,17 +14,21 @@ from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearnin
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.proofs import prove
+from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Delta, Space
-from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES
+from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
+from bftcluster.signing.approvals import approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
+from bftcluster.signing.schemes import certify
 from tests.unit.ledger.transfer_world import Server, pins
-from tests.unit.signing.people import key
+from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
 
 CLUSTER_ID = ClusterId(b"c" * 32)
 VOTERS = [key(f"voter {number}") for number in range(7)]
@@ -68,6 +72,28 @@ def frame_of(links: Sequence[EpochLink]) -> bytes:
     return links_frame([link.to_bytes() for link in links])
 
 
+def recovered() -> EpochLink:
+    """Return the link to an epoch that maintainers began with the voters of the first."""
+    what = RecoverCluster(
+        seq=Seq(0),
+        state_root=Digest(bytes(32)),
+        certificate=b"",
+        epoch=Epoch(RECOVERY_EPOCHS),
+        executed=Seq(0),
+        staying=tuple(map(PeerId, members(0).replicas)),
+        coming=(),
+        leaving=(),
+    )
+    intent = intent_of(what.to_bytes()).to_bytes()
+    approvals = [approve(intent, signer) for signer in (ALICE, BOB)]
+    request = Submit(certificate=certify(intent, approvals, POLICY, VERIFIER)).to_bytes()
+    signed = certificate(Digest(b"r" * 32), RECOVERY_EPOCHS, VOTERS[:3])
+    return EpochLink(certificate=signed, row=request, proof=b"")
+
+
+RECOVERY = recovered()
+
+
 class World:
     """A learner, and what came of it."""
 
@@ -75,6 +101,7 @@ class World:
         self.known = members(0)
         self.asked: list[PeerId] = []
         self.kept: list[Delta] = []
+        self.recoveries: list[EpochLink] = []
         self.learned = trio.Event()
         self.answers: dict[PeerId, bytes] = {}
         """What is said at once by whom, when it is asked."""
@@ -83,12 +110,14 @@ class World:
         self.learner = EpochLearner(
             cluster_id=CLUSTER_ID,
             genesis=members(0),
+            policy=POLICY,
             own=self.store,
             epoch=lambda: self.epoch,
             connected=lambda: [HONEST, LIAR],
             send=self.send,
             keep=self.keep,
             tell=self.tell,
+            begin_again=self.recoveries.append,
             workers=Workers(1),
         )
 
@@ -227,8 +256,36 @@ async def test_what_was_learned_in_an_earlier_life_is_not_asked_for_again() -> N
         }
     )
     asked: list[bytes] = []
-    learning = EpochLearning(CLUSTER_ID, Ed25519Verifier(), genesis=members(0), own=world.store)
+    learning = EpochLearning(
+        CLUSTER_ID, Ed25519Verifier(), genesis=members(0), policy=POLICY, own=world.store
+    )
 
     asked += [learning.ask(HONEST, 0) or b""]
 
     assert read_fetch(asked[0]) == 3
+
+
+async def test_a_recovery_in_force_is_begun_and_not_told(world: World) -> None:
+    """Slots of the epoch that it ends may be open: only a peer that opens again is rid of them."""
+    known = world.known
+    world.learner.ask(ReplicaId(HONEST))
+    world.learner.on_frame(HONEST, frame_of([RECOVERY]))
+    with trio.fail_after(30):
+        while not world.recoveries:
+            await trio.lowlevel.checkpoint()
+
+    assert world.recoveries == [RECOVERY]
+    assert world.known == known
+    assert world.kept == []
+
+
+async def test_a_recovery_that_nobody_follows_is_a_lie(world: World) -> None:
+    with capture_logs() as logs:
+        answers = [
+            (LIAR, frame_of([replace(RECOVERY, certificate=b"")])),
+            (HONEST, frame_of(LINKS)),
+        ]
+        await world.learn(answers, until_epoch=3)
+
+    assert [log["peer"] for log in logs if log["event"] == "suspicion"] == [LIAR.hex()[:8]]
+    assert world.recoveries == []

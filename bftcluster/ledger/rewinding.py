@@ -1,0 +1,53 @@
+"""Going back to the checkpoint of a recovery: what a store must be given, and what it must keep."""
+
+from collections.abc import Sequence
+
+from bftcluster.ids import Digest, PeerId
+from bftcluster.ledger.epoch_links import EpochLink
+from bftcluster.ledger.fetching import StateFetcher
+from bftcluster.ledger.members import epoch_key
+from bftcluster.ledger.spaces import Delta, Key, Space
+from bftcluster.ledger.taking import Stage
+from bftcluster.ledger.transferring import Source, answer
+from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.pbft.verdicts import Verdict
+
+
+def stage_checkpoint(stage: Stage, own: Source, root: Digest) -> bool:
+    """Stage the state with this root out of our own store; return whether the store keeps it.
+
+    It keeps what rows and nodes were at its last checkpoint, and where the log is cut, at the few
+    before. Each part is checked by its digest, as one that comes from another peer.
+    """
+    me = PeerId(root)  # The only source, whoever it is.
+    stage.clear()
+    fetcher = StateFetcher(stage=stage, own=own)
+    fetcher.aim(root, [me])
+    stage.flush(fetcher.take_delta())
+    while not fetcher.is_complete:
+        requests = fetcher.requests(0)
+        stage.flush(fetcher.take_delta())
+        for source, request in requests:
+            verdict = fetcher.on_parts(source, answer(own, request), 0)
+            stage.flush(fetcher.take_delta())
+            if verdict is not Verdict.ACCEPTED:
+                return False
+    return True
+
+
+def links_to_change(epochs: Sequence[EpochStart], start: EpochStart, link: EpochLink) -> Delta:
+    """Return the links that a recovery changes: those to epochs that are given up lead nowhere.
+
+    Args:
+        epochs: Those that are known.
+        start: The epoch that the recovery begins.
+        link: To it.
+    """
+    remaining = with_start(epochs, start)
+    links: dict[Key, bytes | None] = {
+        (Space.EPOCH_LINK, epoch_key(each.membership.epoch)): None
+        for each in epochs
+        if each not in remaining
+    }
+    links[Space.EPOCH_LINK, epoch_key(start.membership.epoch)] = link.to_bytes()
+    return links
