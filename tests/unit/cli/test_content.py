@@ -353,6 +353,7 @@ def test_status_says_how_a_peer_is_doing(shell: Shell, peer: LedgerPeer) -> None
 
     assert "links      2 of 3 connected" in told
     assert "peer4  DOWN" in told
+    assert ", 1 DAMAGED, 2 healed" in told
 
 
 def test_parts_are_what_the_api_reads() -> None:

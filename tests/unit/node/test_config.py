@@ -68,6 +68,7 @@ def test_a_directory_without_a_config_says_how_to_make_one(tmp_path: Path):
         ('[storage]\nkeep_log = "1"', "is neither all nor 2 or more", ""),
         ('[storage]\nkeep_log = "-3"', "is neither all nor 2 or more", ""),
         ("[storage]\nkeep_log = 3", "must be a string", ""),
+        ('[storage]\nscrub_rate = "1KB"', "is less than 64KB, and not 0", ""),
         ('[network]\nstate_rate_max = "1KB"', "is less than 64KB", ""),
         ('[network]\nstate_rate_max = "fast"', "is not a size", ""),
         ("[pbft]\nstate_fetch_behind = 0", "is not between 1 and", ""),
@@ -99,3 +100,8 @@ def test_how_much_log_is_kept_is_said_in_checkpoints(tmp_path: Path):
 def test_the_rate_of_state_transfers_is_a_size_a_second(tmp_path: Path):
     text = '[network]\nstate_rate_max = "2MB"'
     assert load(tmp_path, text).state_rate_bytes_per_s == 2_000_000
+
+
+def test_the_rate_of_the_scrub_is_a_size_a_second_or_nothing(tmp_path: Path):
+    assert load(tmp_path, "").scrub_rate_bytes_per_s == 4_000_000
+    assert load(tmp_path, '[storage]\nscrub_rate = "0"').scrub_rate_bytes_per_s == 0
