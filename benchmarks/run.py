@@ -27,6 +27,7 @@ ORDER = (
     "pins",
     "faults",
     "blocks",
+    "followers",
     "sim",
 )
 """The modules ``bench_…`` in the order in which they run."""
