@@ -209,6 +209,26 @@ LOG_PAGE_SIZE_MAX_BYTES: Final = 4 << 20
 HEADERS_SIZE_MAX_BYTES: Final = 64 << 10
 """Request line and headers; ``/pins?cids=`` carries long URLs."""
 CONNECTIONS_MAX: Final = 1_000
+CONNECTIONS_PER_ADDRESS_MAX: Final = 500
+"""Unless `api.connections_per_address_max` says otherwise: a proxy is one address."""
+HEAD_TIME_MAX_S: Final = 20
+"""From the first byte of a request, or of a connection, to the end of its headers."""
+BODY_PACE_BYTES: Final = 16 << 10
+BODY_PACE_TIME_MAX_S: Final = 20
+"""For so long together we wait for each BODY_PACE_BYTES of a request's body."""
+BODY_TIME_MAX_S: Final = 86_400
+ANSWER_PACE_BYTES: Final = 256 << 10
+ANSWER_PACE_TIME_MAX_S: Final = 60
+"""For so long a client may take to read ANSWER_PACE_BYTES."""
+UPLOADS_MAX: Final = 16
+"""At once; each holds two groups of blocks."""
+UPLOADS_PER_ADDRESS_MAX: Final = 12
+READS_MAX: Final = 64
+"""Contents read at once."""
+READS_PER_ADDRESS_MAX: Final = 48
+LISTS_MAX: Final = 64
+"""Streamed lists at once."""
+LISTS_PER_ADDRESS_MAX: Final = 48
 JSON_BODY_SIZE_MAX_BYTES: Final = 64 << 10
 PART_HEADERS_SIZE_MAX_BYTES: Final = 16 << 10
 LINES_PENDING_MAX: Final = 131_072
@@ -238,7 +258,7 @@ FILE_DEPTH_MAX: Final = 64
 """Levels of a file's DAG."""
 DIRECTORY_DEPTH_MAX: Final = 256
 """Directories within directories, read or added."""
-WALK_CREDIT_BYTES: Final = 32 << 20
+WALK_CREDIT_BYTES: Final = 8 << 20
 """Blocks that a reader's walk may look at before anything more comes of it."""
 WALK_PENDING_MAX: Final = 1 << 18
 """Links that a walk has read and not followed yet: some 60 MB."""

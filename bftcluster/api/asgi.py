@@ -4,15 +4,22 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from bftcluster.errors import MessageTooLargeError, UsageError
+from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 T = TypeVar("T")
 
 
 class ClientGoneError(UsageError):
     """The client closed the connection before it had sent its whole request."""
+
+
+class SlowClientError(UsageError):
+    """The client takes longer to send its request than anybody waits for it."""
+
+    hint = "send faster, or less"
 
 
 class BrokenOffError(Exception):
@@ -25,6 +32,8 @@ class BrokenOffError(Exception):
 class Body:
     """The chunks of a request body, each taken from the socket when it is asked for.
 
+    What counts against the client is the time that we wait for it; a slow disk of ours does not.
+
     Attributes:
         ended: Set once the last chunk was taken.
     """
@@ -32,6 +41,10 @@ class Body:
     def __init__(self, receive: Receive) -> None:
         self.ended = trio.Event()
         self._receive = receive
+        self._deadline_s = trio.current_time() + BODY_TIME_MAX_S
+        self._waited_s = 0.0
+        self._arrived_bytes = 0
+        """Since the last BODY_PACE_BYTES were complete, as is the time before it."""
 
     def __aiter__(self) -> "Body":
         return self
@@ -41,9 +54,10 @@ class Body:
 
         Raises:
             ClientGoneError: There will be none, though the body is not complete.
+            SlowClientError: It takes too long.
         """
         while not self.ended.is_set():
-            message = await self._receive()
+            message = await self._receive_in_time()
             if message["type"] != "http.request":
                 raise ClientGoneError("the request body ended early")
             if not message.get("more_body", False):
@@ -53,6 +67,21 @@ class Body:
                 assert isinstance(chunk, bytes), "ASGI says bytes"
                 return chunk
         raise StopAsyncIteration
+
+    async def _receive_in_time(self) -> Message:
+        begun_s = trio.current_time()
+        patience_s = BODY_PACE_TIME_MAX_S - self._waited_s
+        with trio.CancelScope(deadline=min(begun_s + patience_s, self._deadline_s)):
+            message = await self._receive()
+            self._waited_s += trio.current_time() - begun_s
+            self._arrived_bytes += len(message.get("body", b""))
+            if self._arrived_bytes >= BODY_PACE_BYTES:
+                self._waited_s, self._arrived_bytes = 0.0, 0
+            return message
+        raise SlowClientError(
+            f"less than {BODY_PACE_BYTES} bytes of the body in {BODY_PACE_TIME_MAX_S} seconds, or"
+            f" not all of it in {BODY_TIME_MAX_S}"
+        )
 
     async def disconnected(self) -> None:
         """Return when the client has gone. Only after ``ended``."""

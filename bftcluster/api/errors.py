@@ -7,21 +7,26 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bftcluster.api.asgi import BrokenOffError
+from bftcluster.api.asgi import BrokenOffError, SlowClientError
 from bftcluster.api.json_text import json_bytes
 from bftcluster.errors import (
     BlockNotFoundError,
+    BlockStoreError,
     CidMismatchError,
     ClusterError,
+    ConfigError,
+    HaltedError,
     LocalProtocolError,
+    MalformedContentError,
     MalformedMessageError,
     MessageTooLargeError,
     NotFoundError,
     NotReachedError,
+    ProtocolError,
     RefusedError,
-    RemoteProtocolError,
     RequestTimeoutError,
     SigningError,
+    StorageError,
     StoreFullError,
     TransportError,
     UsageError,
@@ -30,8 +35,11 @@ from bftcluster.errors import (
 PIN_NOT_FOUND: Final = "pin is not part of the pinset"
 """Exactly ipfs-cluster's words: its clients compare them."""
 
+RETRY_AFTER_S: Final = 5
+
 _STATUSES: Final[tuple[tuple[type[ClusterError], int], ...]] = (
     (RefusedError, 403),
+    (SlowClientError, 408),
     (UsageError, 400),
     (NotFoundError, 404),
     (BlockNotFoundError, 404),
@@ -43,12 +51,23 @@ _STATUSES: Final[tuple[tuple[type[ClusterError], int], ...]] = (
     (CidMismatchError, 400),
     (MalformedMessageError, 400),
     (LocalProtocolError, 400),
-    (RemoteProtocolError, 502),
+    (ProtocolError, 502),
     (SigningError, 403),
+    (MalformedContentError, 400),
+    (HaltedError, 503),
+    (BlockStoreError, 500),
+    (StorageError, 500),
+    (ConfigError, 500),
 )
-"""The first that matches; anything else is 500."""
+"""The first that matches."""
 
 _log = structlog.get_logger(__name__)
+
+
+class BusyError(NotReachedError):
+    """Too many clients want the same kind of work at once."""
+
+    hint = "try again in a few seconds"
 
 
 class PinNotFoundError(NotFoundError):
@@ -63,7 +82,7 @@ def status_of(error: ClusterError) -> int:
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return status
-    return 500
+    raise AssertionError(f"a {type(error).__name__} has no status")
 
 
 def error_object(error: Exception) -> dict[str, object]:
@@ -87,8 +106,9 @@ def error_response(status: int, message: str, *, hint: str = "") -> Response:
 async def answer_cluster_error(_: Request, error: Exception) -> Response:
     """Answer an expected failure."""
     assert isinstance(error, ClusterError), "registered for these only"
+    headers = {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, BusyError) else None
     return Response(
-        json_bytes(error_object(error)), status_of(error), media_type="application/json"
+        json_bytes(error_object(error)), status_of(error), headers, media_type="application/json"
     )
 
 

@@ -1,15 +1,16 @@
 """What every request passes first: strict slash, rebinding and forgery checks, the last safety net.
 
-A page in a browser on the same machine can send requests to a loopback port. It cannot read the
-answers (there are no CORS headers), but a POST would be carried out. So requests that change
-something are refused when their ``Host`` is a name nobody listed (DNS rebinding) or when their
-``Origin`` is another site (cross-site request forgery).
+A page in a browser on the same machine can send requests to a loopback port. A name of its own
+that it lets point here makes it the same site to the browser, answers included (DNS rebinding): so
+every request is refused whose ``Host`` is a name nobody listed. Under another name it cannot read
+the answers (there are no CORS headers), but a POST would be carried out (cross-site request
+forgery): so what changes something is refused when its ``Origin`` is another site.
 """
 
 import ipaddress
+import re
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 import trio
 from starlette.responses import RedirectResponse, Response
@@ -21,6 +22,8 @@ from bftcluster.limits import UNREAD_BODY_MAX_BYTES
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNREAD_BODY_SECONDS: Final = 5.0
+_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:/@\s]+))(?::[0-9]{0,5})?")
+"""RFC 9110, section 7.2: a name or an address, and perhaps a port; nothing else."""
 
 
 class Guard:
@@ -50,36 +53,38 @@ class Guard:
                 raise
 
     def _refusal(self, scope: Scope) -> Response | None:
-        path: str = scope["path"]
-        if len(path) > 1 and path.endswith("/"):
-            return _redirect(scope, path)
-        if scope["method"] in _SAFE_METHODS:
-            return None
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1").lower()
-        if not self._is_trusted_host(_host_name(host)):
+        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        host = hosts[0] if len(hosts) == 1 else ""
+        if not self._is_trusted_host(host):
             return error_response(
                 403,
                 f"host {host[:200]!r} is not one of this peer's names",
                 hint="use an address, or list the name in `api.allowed_hosts`",
             )
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if origin and origin not in self._origins and urlsplit(origin).netloc != host:
+        path: str = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            return _redirect(scope, path)
+        if scope["method"] in _SAFE_METHODS or not origins:
+            return None
+        own = (f"http://{host}", f"https://{host}")
+        if len(origins) > 1 or not (origins[0] in self._origins or origins[0] in own):
             return error_response(
                 403,
-                f"origin {origin[:200]!r} may not change anything here",
+                f"origin {', '.join(origins)[:200]!r} may not change anything here",
                 hint="list it in `api.allowed_origins`",
             )
         return None
 
-    def _is_trusted_host(self, name: str) -> bool:
+    def _is_trusted_host(self, host: str) -> bool:
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found["name"]
+        if name is None:
+            return _is_address(found["ipv6"], version=6)
         if name == "localhost" or name.endswith(".localhost") or name in self._hosts:
             return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return _is_address(name, version=4)
 
 
 class _Exchange:
@@ -130,8 +135,14 @@ def _redirect(scope: Scope, path: str) -> Response:
     return RedirectResponse(f"{location}?{query}" if query else location, 307)
 
 
-def _host_name(host: str) -> str:
-    """Return a Host header's name or address without brackets and port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if ":" in host else host
+def _values(scope: Scope, header: bytes) -> list[str]:
+    """Return what each header of that name says, in lower case."""
+    found = [value for name, value in scope["headers"] if name.lower() == header]
+    return [value.decode("latin-1").lower() for value in found]
+
+
+def _is_address(text: str, *, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False

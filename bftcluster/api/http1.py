@@ -1,7 +1,7 @@
 """HTTP/1.1 on hypercorn's connection handling, with what ipfs-cluster's protocol needs besides.
 
 Hypercorn 0.18 speaks trailers on HTTP/2 and 3 only, reads 64 KiB at a time, and shields its writes
-from cancellation, so that one client which does not read holds a shutdown up for ever. The three
+from cancellation, so that one client which does not read holds a shutdown up for ever. The
 classes below change that. HTTP/2, its upgrade, and WebSockets are left out: nothing here
 serves them. A response's head and the start of its body leave in one packet.
 """
@@ -32,6 +32,13 @@ from hypercorn.typing import (
 from hypercorn.utils import parse_socket_addr
 
 from bftcluster.api.streaming import TRAILERS_EXTENSION
+from bftcluster.limits import (
+    ANSWER_PACE_BYTES,
+    ANSWER_PACE_TIME_MAX_S,
+    BODY_PACE_BYTES,
+    HEAD_TIME_MAX_S,
+    HEADERS_SIZE_MAX_BYTES,
+)
 
 _RECEIVE_SIZE_BYTES: Final = 256 << 10
 
@@ -66,6 +73,31 @@ class HttpProtocol(H11Protocol):
     _head: bytes = b""
     """Waits for the first bytes of the body, to leave in one packet with them."""
 
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether the next thing to come is the head of a request."""
+        return self.connection.their_state is h11.IDLE
+
+    @property
+    def owes_us_more(self) -> bool:
+        """Whether the client has yet to send something that belongs to a request."""
+        return self.connection.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    async def handle(self, event: Event) -> None:
+        """Take bytes; of a head no more at a time than a head may have, so that h11 counts them."""
+        if not isinstance(event, RawData):
+            await super().handle(event)
+            return
+        data = event.data
+        while self.is_between_requests:
+            buffered, _ = self.connection.trailing_data
+            room = HEADERS_SIZE_MAX_BYTES - len(buffered)
+            if not 0 < room < len(data):
+                break
+            await super().handle(RawData(data[:room]))
+            data = data[room:]
+        await super().handle(RawData(data))
+
     async def stream_send(self, event: StreamEvent) -> None:
         """Send an event; trailers go out with the end of the body."""
         if isinstance(event, Trailers):
@@ -77,6 +109,11 @@ class HttpProtocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         self._trailers = []
+        refusal = self._refusal_of(request)
+        if refusal:
+            await self._send_error_response(refusal)
+            await self.send(Closed())
+            return
         self.stream = HttpStream(
             self.app,
             self.config,
@@ -99,6 +136,16 @@ class HttpProtocol(H11Protocol):
             )
         )
         self.keep_alive_requests += 1
+
+    def _refusal_of(self, request: h11.Request) -> int:
+        """Return the status that refuses a request whatever it asks; 0 if none does."""
+        names = {name.lower() for name, _ in request.headers}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            return 400  # RFC 9112, section 6.1: a proxy may have read another body than we do
+        size_bytes = sum(len(name) + len(value) + 4 for name, value in request.headers)
+        if size_bytes + len(request.target) > HEADERS_SIZE_MAX_BYTES:
+            return 431  # it came together with the request before it
+        return 0
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         try:
@@ -169,9 +216,31 @@ class HttpConnection:
         self._send_lock = trio.Lock()
         self._tasks = AppTasks()
         self._protocol: HttpProtocol
+        self._scope = trio.CancelScope()
+        self._since_s = trio.current_time()
+        """Since when the client has sent nothing to speak of; the time before a head is all one."""
+        self._arrived_bytes = 0
+        self._is_reading = False
+        self._writing_since_s: float | None = None
+        self._has_head_begun = True
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when we have waited for the client; None while it waits for us."""
+        if self._writing_since_s is not None:
+            return self._writing_since_s
+        return self._since_s if self._is_reading and self._protocol.owes_us_more else None
+
+    def turn_away(self) -> None:
+        """Close soon, whatever is under way."""
+        self._scope.cancel()
 
     async def run(self) -> None:
         """Serve the connection."""
+        with self._scope:
+            await self._run()
+
+    async def _run(self) -> None:
         try:
             socket = self._stream.socket
             async with self._tasks:
@@ -186,7 +255,7 @@ class HttpConnection:
                     parse_socket_addr(socket.family, socket.getsockname()),
                     self._send,
                 )
-                await self._idle.restart(self._tasks, self._close_when_idle)
+                await self._close_after(HEAD_TIME_MAX_S)
                 await self._read()
         except OSError:
             pass
@@ -195,15 +264,29 @@ class HttpConnection:
 
     async def _read(self) -> None:
         while True:
+            self._is_reading = True
             try:
                 data = await self._stream.receive_some(_RECEIVE_SIZE_BYTES)
             except (trio.ClosedResourceError, trio.BrokenResourceError):
                 break
+            self._is_reading = False
+            await self._note_arrival(len(data))
             await self._protocol.handle(RawData(bytes(data)))
             if not data:
                 break
         await self._idle.stop()
         await self._protocol.handle(Closed())
+
+    async def _note_arrival(self, size_bytes: int) -> None:
+        """Keep the time of what was sent since; from the first byte of a head it has little."""
+        if self._protocol.is_between_requests:
+            if size_bytes and not self._has_head_begun:
+                self._has_head_begun = True
+                await self._close_after(HEAD_TIME_MAX_S)
+            return
+        self._arrived_bytes += size_bytes
+        if self._arrived_bytes >= BODY_PACE_BYTES:
+            self._arrived_bytes, self._since_s = 0, trio.current_time()
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, RawData):
@@ -211,22 +294,36 @@ class HttpConnection:
         elif isinstance(event, Closed):
             await self._close()
         elif isinstance(event, Updated) and event.idle:
-            await self._idle.restart(self._tasks, self._close_when_idle)
+            self._has_head_begun, self._since_s = False, trio.current_time()
+            await self._close_after(self._config.keep_alive_timeout)
         else:
+            self._arrived_bytes, self._since_s = 0, trio.current_time()
             await self._idle.stop()
 
     async def _write(self, data: bytes) -> None:
         """Write; a cancelled write leaves the connection useless, and ``run`` closes it."""
         async with self._send_lock:
             try:
-                await self._stream.send_all(data)
+                for start in range(0, len(data), ANSWER_PACE_BYTES):
+                    self._writing_since_s = trio.current_time()
+                    with trio.fail_after(ANSWER_PACE_TIME_MAX_S):
+                        await self._stream.send_all(data[start : start + ANSWER_PACE_BYTES])
+            except trio.TooSlowError:
+                self.turn_away()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._protocol.handle(Closed())
+            finally:
+                self._writing_since_s = None
 
-    async def _close_when_idle(self) -> None:
-        with trio.move_on_after(self._config.keep_alive_timeout):
-            await self._context.terminated.wait()
-        await self._close()
+    async def _close_after(self, patience_s: float) -> None:
+        """Close in a while, or when all stops, unless a request comes before."""
+
+        async def close() -> None:
+            with trio.move_on_after(patience_s):
+                await self._context.terminated.wait()
+            await self._close()
+
+        await self._idle.restart(self._tasks, close)
 
     async def _close(self) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from bftcluster.api.add_options import parse_add_options
 from bftcluster.api.asgi import Body, while_connected
+from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import json_response, ndjson_bytes
 from bftcluster.api.multipart import parse_boundary, read_parts
 from bftcluster.api.ports import ClusterService
@@ -20,7 +22,7 @@ from bftcluster.api.shapes import add_event_shape
 from bftcluster.api.streaming import LineStream, answer_while_reading
 from bftcluster.api.views import AddEvent, AddOptions
 from bftcluster.errors import RefusedError
-from bftcluster.limits import ADD_EVENTS_BUFFERED_MAX
+from bftcluster.limits import ADD_EVENTS_BUFFERED_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX
 
 _STREAM_HEADERS: Final = (
     (b"cache-control", b"no-cache"),
@@ -35,10 +37,13 @@ class AddRoutes:
     def __init__(self, service: ClusterService, settings: ApiSettings) -> None:
         self._service = service
         self._settings = settings
+        self._gate = Gate(
+            "uploads", at_once_max=UPLOADS_MAX, per_address_max=UPLOADS_PER_ADDRESS_MAX
+        )
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route("/add", self.add, methods=["POST"])]
+        return [Route("/add", self.add, methods=["POST"], middleware=[Middleware(self._gate)])]
 
     async def add(self, request: Request) -> Response:
         """Import the upload and pin its root; nothing is read before the options are good."""

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import quote
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,12 +17,14 @@ from starlette.types import Receive, Scope, Send
 
 from bftcluster import cid as cids
 from bftcluster.api.asgi import Body, BrokenOffError, while_connected
+from bftcluster.api.gates import Gate
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.streaming import log_break
 from bftcluster.api.tar import write_tar
 from bftcluster.api.views import ContentKind
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
+from bftcluster.limits import READS_MAX, READS_PER_ADDRESS_MAX
 
 _MEDIA_TYPES: Final = {
     "": "application/octet-stream",
@@ -40,12 +43,14 @@ class ContentRoutes:
 
     def __init__(self, service: ClusterService) -> None:
         self._service = service
+        self._gate = Gate("reads", at_once_max=READS_MAX, per_address_max=READS_PER_ADDRESS_MAX)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
+        outside = [Middleware(self._gate)]
         return [
-            Route("/content/{cid}", self.content),
-            Route("/content/{cid}/{path:path}", self.content),
+            Route("/content/{cid}", self.content, middleware=outside),
+            Route("/content/{cid}/{path:path}", self.content, middleware=outside),
         ]
 
     async def content(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +12,7 @@ from starlette.routing import Route
 from bftcluster import cid as cids
 from bftcluster.api.errors import PinNotFoundError
 from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pins
+from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import json_response
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.ports import ClusterService
@@ -21,7 +23,7 @@ from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError
-from bftcluster.limits import CIDS_PER_QUERY_MAX
+from bftcluster.limits import CIDS_PER_QUERY_MAX, LISTS_MAX, LISTS_PER_ADDRESS_MAX
 
 T = TypeVar("T")
 
@@ -37,10 +39,12 @@ class PinRoutes:
 
     def routes(self) -> list[Route]:
         """Return the routes; of two that match, the first is taken."""
+        gate = Gate("lists", at_once_max=LISTS_MAX, per_address_max=LISTS_PER_ADDRESS_MAX)
+        gated = [Middleware(gate)]
         return [
-            Route("/allocations", self.allocations),
+            Route("/allocations", self.allocations, middleware=gated),
             Route("/allocations/{cid}", self.allocation),
-            Route("/pins", self.statuses),
+            Route("/pins", self.statuses, middleware=gated),
             Route("/pins/recover", self.recover_all, methods=["POST"]),
             Route("/pins/{cid}", self.status),
             Route("/pins/{cid}", self.pin, methods=["POST"]),

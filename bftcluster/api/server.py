@@ -1,6 +1,7 @@
 """Serving the application: sockets, limits, access log, and a shutdown that does not linger."""
 
-from contextlib import ExitStack
+import resource
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -13,6 +14,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ResponseSummary, WWWScope
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bftcluster.api.admission import Admission
+from bftcluster.api.errors import RETRY_AFTER_S
+from bftcluster.api.gates import network_of
 from bftcluster.api.http1 import HttpConnection
 from bftcluster.api.listen import open_sockets
 from bftcluster.api.settings import ApiSettings
@@ -23,8 +27,12 @@ GRACE_SECONDS: Final = 1.0
 """How long requests in flight may take to finish once a shutdown has begun."""
 
 _IDLE_TIMEOUT_SECONDS: Final = 120
-"""ipfs-cluster's. Also the time a client has to send its headers."""
+"""ipfs-cluster's."""
 _REQUESTS_PER_CONNECTION_MAX: Final = 1_000_000
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n" % RETRY_AFTER_S
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +54,7 @@ async def serve(
     """
     config = _config(settings)
     context = WorkerContext(None)
-    connections = _Connections(app, config, context)
+    connections = _Connections(app, settings, config, context)
     with ExitStack() as sockets:
         opened = [sockets.enter_context(sock) for sock in open_sockets(settings.listen)]
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(sock)) for sock in opened]
@@ -73,26 +81,34 @@ async def serve(
 class _Connections:
     """Those that are open, up to a limit."""
 
-    def __init__(self, app: ASGIApp, config: Config, context: WorkerContext) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: ApiSettings, config: Config, context: WorkerContext
+    ) -> None:
         self._app = ASGIWrapper(cast("ASGIFramework", _with_trailers(app)))
         self._config = config
         self._context = context
-        self._count = 0
+        self._admission = Admission(
+            total_max=_connections_max(),
+            per_address_max=settings.connections_per_address_max,
+        )
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection; a bug in it ends it alone."""
-        if self._count >= CONNECTIONS_MAX:
-            _log.warning("too many connections", open=self._count)
+        connection = HttpConnection(self._app, self._config, self._context, stream)
+        address = network_of(_client_of(stream))
+        if not self._admission.admit(address, connection):
+            _log.warning("too many connections", open=self._admission.count, address=address)
+            with suppress(OSError):
+                await stream.socket.send(_TOO_MANY)
             return
-        self._count += 1
         try:
-            await HttpConnection(self._app, self._config, self._context, stream).run()
+            await connection.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except* Exception as group:  # noqa: BLE001 - other connections go on
             _log.error("connection failed", exc_info=group)
         finally:
-            self._count -= 1
+            self._admission.leave(address, connection)
 
 
 class _StructuredLog(Logger):
@@ -129,7 +145,7 @@ def _config(settings: ApiSettings) -> Config:
     config.logger_class = _StructuredLog
     config.accesslog = "-" if settings.has_access_log else None
     config.include_server_header = False
-    config.h11_max_incomplete_size = HEADERS_SIZE_MAX_BYTES
+    config.h11_max_incomplete_size = HEADERS_SIZE_MAX_BYTES - 1  # what is longer has no end yet
     config.keep_alive_timeout = _IDLE_TIMEOUT_SECONDS
     config.keep_alive_max_requests = _REQUESTS_PER_CONNECTION_MAX
     return config
@@ -144,6 +160,19 @@ def _with_trailers(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return tell
+
+
+def _connections_max() -> int:
+    """Return how many are served: of the files that we may open they have half, and no more."""
+    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS_MAX if files_max < 0 else min(CONNECTIONS_MAX, files_max // 2)
+
+
+def _client_of(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""  # gone already
 
 
 def _address_text(listener: trio.SocketListener) -> str:

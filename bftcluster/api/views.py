@@ -366,6 +366,10 @@ class StatusView:
     log_full_in_ms: int | None
     """At the pace of late; None if it cannot be told."""
     blocks: int
+    damaged_blocks: int
+    damaged_found: int
+    damaged_healed: int
+    """Like ``damaged_found``, since the start."""
     pins: int
     """In the pinset."""
     proposals: int

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Self
 
-from bftcluster.cid import DAG_PB, RAW, Cid, of_block, read_varint, verify_block, version_of
+from bftcluster.cid import (
+    DAG_PB,
+    RAW,
+    Cid,
+    from_bytes,
+    of_block,
+    read_varint,
+    verify_block,
+    version_of,
+)
 from bftcluster.errors import MalformedContentError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
@@ -38,6 +47,15 @@ class Block:
 def make_node(data: bytes, *, version: int) -> Block:
     """Return a dag-pb block."""
     return Block.make(data, codec=DAG_PB, version=version)
+
+
+def raw_cid(key: bytes) -> Cid:
+    """Return the CID of a block by its multihash, as if it had no links, whatever it is.
+
+    Raises:
+        InvalidCidError: It is no multihash.
+    """
+    return from_bytes(bytes((1, RAW)) + key)
 
 
 def key_of(cid: Cid) -> bytes:

@@ -17,13 +17,13 @@ from bftcluster.blocks.port import BlockSource
 from bftcluster.blocks.unixfs import HAMT_MURMUR3_X64_64, Kind, UnixFs, decode_message
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, Cid, codec_of, text
-from bftcluster.errors import MalformedContentError, UsageError
+from bftcluster.errors import MalformedContentError, NotFoundError, UsageError
 from bftcluster.limits import DIRECTORY_DEPTH_MAX
 
 _HASH_BITS = 64
 
 
-class PathNotFoundError(UsageError):
+class PathNotFoundError(NotFoundError):
     """A path leads nowhere in the DAG it starts from."""
 
 

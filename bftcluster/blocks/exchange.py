@@ -19,14 +19,16 @@ from bftcluster.blocks.exchange_messages import (
     Message,
     Want,
     from_frame,
+    to_frame,
 )
 from bftcluster.blocks.fetch_plan import Fault
 from bftcluster.blocks.fetch_report import ExchangeSettings, FetchProgress, FetchReport
 from bftcluster.blocks.fetching import Fetch
 from bftcluster.blocks.inbox import Router
+from bftcluster.blocks.links import may_link
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.serving import Offload, Send, Server
-from bftcluster.cid import Cid
+from bftcluster.cid import Cid, text
 from bftcluster.errors import (
     BlockNotFoundError,
     CidMismatchError,
@@ -34,6 +36,7 @@ from bftcluster.errors import (
     TransportError,
 )
 from bftcluster.ids import PeerId
+from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
 _INLINE_SIZE_MAX_BYTES = 16 << 10
 """Smaller frames are decoded on the event loop: a thread would cost more."""
@@ -119,9 +122,46 @@ class Exchange:
             BlockStoreError: ``unpin_root`` gave it up meanwhile.
         """
         for _ in range(_TRIES_MAX - 1):
-            with contextlib.suppress(BlockNotFoundError):
+            with contextlib.suppress(BlockNotFoundError, CidMismatchError):
                 return await self._fetch(root, providers, progress)
         return await self._fetch(root, providers, progress)
+
+    async def fetch_block(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
+        """Return one block from the first provider that has it; it is not kept.
+
+        Args:
+            cid: As a raw block, whatever it is: so nothing below it is sent.
+            providers: Peers to ask, one after the other.
+
+        Raises:
+            BlockNotFoundError: None of them has it.
+        """
+        assert not may_link(cid), "a provider would send what is below it, too"
+        for peer in providers:
+            data = await self._ask(peer, cid)
+            if data is not None:
+                return data
+        raise BlockNotFoundError(f"no peer that is connected has the block {text(cid)}")
+
+    async def _ask(self, peer: PeerId, cid: Cid) -> bytes | None:
+        data: bytes | None = None
+        number, inbox = self._router.open(peer, BLOCK_SIZE_MAX_BYTES)
+        want = Want(
+            request=number, window_bytes=BLOCK_SIZE_MAX_BYTES, leaf_budget_bytes=0, cids=(cid,)
+        )
+        try:
+            with trio.move_on_after(self._settings.silence_timeout_s):
+                await self._send(peer, to_frame(want))
+                match await inbox.get():
+                    case Fault() | End():
+                        pass
+                    case blocks:
+                        data = next((block.data for block in blocks if block.cid == cid), None)
+        except TransportError:
+            return None
+        finally:
+            self._router.close(number)
+        return data
 
     async def _fetch(
         self,

@@ -50,6 +50,9 @@ class GroupWriter:
         self._jobs: list[_Job] = []
         self._jobs_lock = threading.Lock()
         self._blocks, self._content_bytes, self._page_bytes = index.total(_PAGE_BYTES)
+        self.damaged = index.damaged_total()
+        self.found = self.healed = 0
+        """Blocks that turned out to be damaged since the start, and that were written again."""
         self._half_done = True
         """Whether rows may be unsettled: after a crash, or a failure that could not be undone."""
         self._remove_unsettled()
@@ -90,6 +93,8 @@ class GroupWriter:
                 part = self._index.sizes_of(ordered[start : start + STORE_GROUP_BLOCKS_MAX])
                 self._index.leave([key for key, _ in part])
                 freed += self._erase(part)
+            if self.damaged:
+                self.damaged = self._index.damaged_total()
         return freed
 
     def remove_held_only_by(self, hold: Hold | None) -> int:
@@ -102,6 +107,13 @@ class GroupWriter:
             if len(rows) < STORE_GROUP_BLOCKS_MAX:
                 return freed
             after = rows[-1][0]
+
+    def damage(self, key: bytes) -> None:
+        """Note that a block is damaged: it keeps its place until it is put again."""
+        with self._lock:
+            is_news = self._index.damage(key)
+            self.damaged += is_news
+            self.found += is_news
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Index]:
@@ -142,7 +154,9 @@ class GroupWriter:
             self._remove_unsettled()
         wanted = {key: data for job in jobs for key, data in job.blocks.items()}
         present = self._index.present(list(wanted))
-        fresh = [(key, data) for key, data in wanted.items() if key not in present]
+        missing = {key: data for key, data in wanted.items() if key not in present}
+        self._heal(missing, self._index.damaged_among(list(missing)))
+        fresh = list(missing.items())
         self._require_room([len(data) for _, data in fresh])
         written: list[tuple[bytes, int]] = []
         self._half_done = True
@@ -159,6 +173,17 @@ class GroupWriter:
             self._remove_unsettled()
             raise
         self._half_done = False
+
+    def _heal(self, missing: dict[bytes, bytes], damaged: Collection[bytes]) -> None:
+        """Write those that are damaged in their places, which are paid for; take them out.
+
+        A crash in between leaves them damaged.
+        """
+        for group in _groups([(key, missing.pop(key)) for key in sorted(damaged)]):
+            self._write_files(group)
+            self._index.heal([key for key, _ in group])
+            self.damaged -= len(group)
+            self.healed += len(group)
 
     def _require_room(self, sizes: Sequence[int]) -> None:
         needed = sum(_pages(size) + STORE_BLOCK_OVERHEAD_BYTES for size in sizes)
@@ -177,6 +202,9 @@ class GroupWriter:
         self._index.arrive(sizes)
         self._count(sizes, 1)
         written += sizes
+        self._write_files(group)
+
+    def _write_files(self, group: Sequence[tuple[bytes, bytes]]) -> None:
         try:
             self._files.write(group)
         except OSError as exc:

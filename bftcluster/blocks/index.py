@@ -2,38 +2,24 @@
 
 SQLite in WAL mode, every commit synced. A block's row is written before its file and settled after
 it, and marked before the file goes: so whatever a crash left half-done is found by its row, without
-looking at the files.
+looking at the files. A root is complete (1), incomplete (0), or would be complete but for blocks
+that are damaged (2).
 """
 
-import contextlib
-import queue
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
+from bftcluster.blocks.index_database import Database
 from bftcluster.blocks.port import Hold, Root
 from bftcluster.cid import Cid
-from bftcluster.errors import SchemaVersionError, StorageError, StoreFullError
 
-_VERSION: Final = 1
 _COMPLETE: Final = 0x62667463
 """``application_id`` of an index that knows every file."""
 _VARIABLES_MAX: Final = 500
 _PAGE_ROWS: Final = 1000
-
-_SCHEMA: Final = """
-CREATE TABLE blocks (
-    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, state INTEGER NOT NULL
-);
-CREATE INDEX unsettled ON blocks (state) WHERE state <> 1;
-CREATE TABLE holds (id INTEGER PRIMARY KEY, cid BLOB UNIQUE, complete INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE held (
-    hold INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (hold, block)
-) WITHOUT ROWID;
-CREATE INDEX held_by ON held (block);
-"""
 
 
 class _State(IntEnum):
@@ -43,31 +29,28 @@ class _State(IntEnum):
     """The file and its directory entry are durable."""
     LEAVING = 2
     """The file may be gone."""
+    DAMAGED = 3
+    """The file has other bytes, or is gone. It keeps its place and its holds until it is healed."""
 
 
 class Index:
     """Rows keyed by multihash. One writer at a time (the store's lock); readers in parallel."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._database = Database(path)
         self._anonymous: set[Hold] = set()
         """Those that are open. They get a row with their first block."""
-        with _translated():
-            self._writer = self._connect()
-            try:
-                self._migrate()
+        try:
+            with self._database.reader() as reader:
                 query = "SELECT coalesce(max(id), 0) FROM holds"
-                self._last_hold: int = self._writer.execute(query).fetchone()[0]
-            except BaseException:
-                self._writer.close()
-                raise
+                self._last_hold: int = reader.execute(query).fetchone()[0]
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Fold the log into the database and close every connection."""
-        while not self._readers.empty():
-            self._readers.get().close()
-        self._writer.close()
+        self._database.close()
 
     # ---- reading
 
@@ -82,26 +65,52 @@ class Index:
         return {row[0] for row in self._rows("SELECT key FROM blocks WHERE key", keys)}
 
     def sizes_of(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
-        """Return key and size of those of ``keys`` that are durable."""
-        return self._rows("SELECT key, size FROM blocks WHERE state = 1 AND key", keys)
+        """Return key and size of those of ``keys`` that are durable, or were."""
+        return self._rows("SELECT key, size FROM blocks WHERE state IN (1, 3) AND key", keys)
+
+    def damaged_among(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of ``keys`` are damaged."""
+        return {
+            row[0] for row in self._rows("SELECT key FROM blocks WHERE state = 3 AND key", keys)
+        }
+
+    def damaged(self, limit: int) -> list[bytes]:
+        """Return the keys of some blocks that are damaged."""
+        with self._database.reader() as reader:
+            rows = reader.execute(
+                "SELECT key FROM blocks WHERE state <> 1 AND state = 3 LIMIT ?", (limit,)
+            )
+            return [row[0] for row in rows]
+
+    def damaged_total(self) -> int:
+        """Return how many blocks are damaged."""
+        with self._database.reader() as reader:
+            count: int = reader.execute(
+                "SELECT count(*) FROM blocks WHERE state <> 1 AND state = 3"
+            ).fetchone()[0]
+        return count
+
+    def page(self, after: bytes, limit: int) -> list[tuple[bytes, int]]:
+        """Return key and size of some durable blocks with keys behind ``after``, sorted."""
+        with self._database.reader() as reader:
+            return reader.execute(
+                "SELECT key, size FROM blocks WHERE state = 1 AND key > ? ORDER BY key LIMIT ?",
+                (after, limit),
+            ).fetchall()
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield the key of every durable block, sorted, in short reads: the log can shrink."""
         after = b""
         while True:
-            with self._reader() as reader:
-                rows = reader.execute(
-                    "SELECT key FROM blocks WHERE state = 1 AND key > ? ORDER BY key LIMIT ?",
-                    (after, _PAGE_ROWS),
-                ).fetchall()
-            yield from (row[0] for row in rows)
+            rows = self.page(after, _PAGE_ROWS)
+            yield from (key for key, _ in rows)
             if len(rows) < _PAGE_ROWS:
                 return
             after = rows[-1][0]
 
     def total(self, page_bytes: int) -> tuple[int, int, int]:
         """Return how many blocks there are, their bytes, and their whole pages in bytes."""
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             count, size, pages = reader.execute(
                 "SELECT count(*), total(size), total((size + ?1 - 1) / ?1) FROM blocks",
                 (page_bytes,),
@@ -110,24 +119,24 @@ class Index:
 
     def unsettled(self, limit: int) -> list[tuple[bytes, int]]:
         """Return some blocks that a crash or a failed group left half-done."""
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             return reader.execute(
-                "SELECT key, size FROM blocks WHERE state <> 1 LIMIT ?", (limit,)
+                "SELECT key, size FROM blocks WHERE state <> 1 AND state <> 3 LIMIT ?", (limit,)
             ).fetchall()
 
     def roots(self, after: bytes, limit: int) -> list[Root]:
         """Return up to ``limit`` named holds behind ``after``, by CID."""
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             rows = reader.execute(
                 "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid LIMIT ?", (after, limit)
             )
-            return [Root(cid=Cid(cid), complete=bool(complete)) for cid, complete in rows]
+            return [Root(cid=Cid(cid), complete=complete == 1) for cid, complete in rows]
 
     def find_root(self, root: Cid) -> Root | None:
         """Return what is known of one root."""
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             row = reader.execute("SELECT complete FROM holds WHERE cid = ?", (root,)).fetchone()
-        return None if row is None else Root(cid=root, complete=bool(row[0]))
+        return None if row is None else Root(cid=root, complete=row[0] == 1)
 
     def hold_of(self, root: Cid) -> Hold | None:
         """Return the hold of ``root`` if it is kept."""
@@ -140,7 +149,7 @@ class Index:
 
     def anonymous(self) -> list[Hold]:
         """Return the holds without a root."""
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             return [
                 Hold(row[0]) for row in reader.execute("SELECT id FROM holds WHERE cid IS NULL")
             ]
@@ -152,7 +161,7 @@ class Index:
         """
         if hold is None:
             query = (
-                "SELECT b.id, b.key FROM blocks b WHERE b.state = 1 AND b.id > ?"
+                "SELECT b.id, b.key FROM blocks b WHERE b.state IN (1, 3) AND b.id > ?"
                 " AND NOT EXISTS (SELECT 1 FROM held h WHERE h.block = b.id)"
                 " ORDER BY b.id LIMIT ?"
             )
@@ -160,32 +169,57 @@ class Index:
         else:
             query = (
                 "SELECT b.id, b.key FROM held m JOIN blocks b ON b.id = m.block"
-                " WHERE m.hold = ? AND m.block > ? AND b.state = 1 AND NOT EXISTS"
+                " WHERE m.hold = ? AND m.block > ? AND b.state IN (1, 3) AND NOT EXISTS"
                 " (SELECT 1 FROM held h WHERE h.block = m.block AND h.hold <> m.hold)"
                 " ORDER BY m.block LIMIT ?"
             )
             arguments = (hold, after, limit)
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             return reader.execute(query, arguments).fetchall()
 
     # ---- writing; each call is one durable transaction
 
     def arrive(self, blocks: Sequence[tuple[bytes, int]]) -> None:
         """Announce blocks whose files are about to be written."""
-        with self._transaction() as writer:
+        with self._database.transaction() as writer:
             writer.executemany("INSERT INTO blocks (key, size, state) VALUES (?, ?, 0)", blocks)
 
     def settle(self, keys: Collection[bytes], held: Collection[tuple[Hold, bytes]]) -> None:
-        """Say that the files of ``keys`` are durable, and attach blocks to holds."""
-        with self._transaction() as writer:
+        """Say that the files of ``keys``, new ones, are durable, and attach blocks to holds."""
+        with self._database.transaction() as writer:
             writer.executemany(
                 "UPDATE blocks SET state = 1 WHERE key = ?", [(key,) for key in keys]
             )
             self._attach(writer, held)
 
+    def damage(self, key: bytes) -> bool:
+        """Say that a block's file has other bytes; return whether that is news."""
+        with self._database.transaction() as writer:
+            query = "UPDATE blocks SET state = 3 WHERE state = 1 AND key = ?"
+            is_news = writer.execute(query, (key,)).rowcount == 1
+            writer.execute(
+                "UPDATE holds SET complete = 2 WHERE complete = 1 AND id IN"
+                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
+                (key,),
+            )
+        return is_news
+
+    def heal(self, keys: Collection[bytes]) -> None:
+        """Say that the files of ``keys``, which were damaged, are durable again."""
+        rows = [(key,) for key in keys]
+        with self._database.transaction() as writer:
+            writer.executemany("UPDATE blocks SET state = 1 WHERE key = ?", rows)
+            writer.executemany(
+                "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
+                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
+                " AND NOT EXISTS (SELECT 1 FROM held h JOIN blocks b ON b.id = h.block"
+                " WHERE h.hold = holds.id AND b.state <> 1 AND b.state = 3)",
+                rows,
+            )
+
     def attach(self, hold: Hold, keys: Collection[bytes]) -> None:
         """Attach blocks to a hold; nothing if it was given up meanwhile."""
-        with self._transaction() as writer:
+        with self._database.transaction() as writer:
             self._attach(writer, [(hold, key) for key in keys])
 
     def complete(self, dags: Mapping[Hold, tuple[Cid, Collection[bytes]]]) -> set[Cid]:
@@ -208,7 +242,7 @@ class Index:
                     merged.append((hold, keeper))
             elif hold in self._anonymous:
                 named.append((hold, root))
-        with self._transaction() as writer:
+        with self._database.transaction() as writer:
             writer.executemany(
                 "INSERT INTO holds (id, cid, complete) VALUES (?, ?, 1)"
                 " ON CONFLICT (id) DO UPDATE SET cid = excluded.cid, complete = 1",
@@ -227,7 +261,7 @@ class Index:
     def leave(self, keys: Collection[bytes]) -> None:
         """Announce blocks whose files are about to go; roots above them become incomplete."""
         rows = [(key,) for key in keys]
-        with self._transaction() as writer:
+        with self._database.transaction() as writer:
             writer.executemany("UPDATE blocks SET state = 2 WHERE key = ?", rows)
             writer.executemany(
                 "UPDATE holds SET complete = 0 WHERE complete AND id IN"
@@ -240,7 +274,7 @@ class Index:
 
     def forget(self, keys: Collection[bytes]) -> None:
         """The files of ``keys`` are gone."""
-        with self._transaction() as writer:
+        with self._database.transaction() as writer:
             writer.executemany("DELETE FROM blocks WHERE key = ?", [(key,) for key in keys])
 
     def begin(self) -> Hold:
@@ -255,7 +289,7 @@ class Index:
         if hold is None:
             self._last_hold += 1
             hold = Hold(self._last_hold)
-            with self._transaction() as writer:
+            with self._database.transaction() as writer:
                 writer.execute("INSERT INTO holds (id, cid) VALUES (?, ?)", (hold, root))
         return hold
 
@@ -263,7 +297,7 @@ class Index:
         """Remove a hold; its blocks stay until they are deleted."""
         self._anonymous.discard(hold)
         while True:
-            with self._transaction() as writer:
+            with self._database.transaction() as writer:
                 gone = writer.execute(
                     "DELETE FROM held WHERE hold = ? AND block IN"
                     " (SELECT block FROM held WHERE hold = ? LIMIT ?)",
@@ -275,19 +309,18 @@ class Index:
 
     def needs_files_read(self) -> bool:
         """Return whether this index is new, so that files may be there that it does not know."""
-        return bool(self._writer.execute("PRAGMA application_id").fetchone()[0] != _COMPLETE)
+        with self._database.reader() as reader:
+            return bool(reader.execute("PRAGMA application_id").fetchone()[0] != _COMPLETE)
 
     def files_were_read(self) -> None:
         """Say that it knows every file."""
-        with _translated():
-            self._writer.execute(f"PRAGMA application_id = {_COMPLETE}")
-
-    # ---- connections
+        with self._database.transaction() as writer:
+            writer.execute(f"PRAGMA application_id = {_COMPLETE}")
 
     def _rows(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """Return the rows of a query that ends in the name of the column that has ``keys``."""
         found: list[tuple[Any, ...]] = []
-        with self._reader() as reader:
+        with self._database.reader() as reader:
             for start in range(0, len(keys), _VARIABLES_MAX):
                 part = keys[start : start + _VARIABLES_MAX]
                 found += reader.execute(f"{query} IN ({','.join('?' * len(part))})", part)
@@ -296,54 +329,6 @@ class Index:
     def _attach(self, writer: sqlite3.Connection, held: Collection[tuple[Hold, bytes]]) -> None:
         _insert_holds(writer, sorted(self._anonymous.intersection(hold for hold, _ in held)))
         _attach(writer, held)
-
-    @contextlib.contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        with _translated():
-            try:
-                reader = self._readers.get_nowait()
-            except queue.Empty:
-                reader = self._connect()
-            try:
-                yield reader
-            finally:
-                self._readers.put(reader)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _translated():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        try:
-            connection.executescript(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                "PRAGMA journal_size_limit = 4194304; PRAGMA busy_timeout = 10000;"
-            )
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _migrate(self) -> None:
-        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._writer.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
-        elif version != _VERSION:
-            raise SchemaVersionError(
-                f"{self._path} has version {version}, this program writes {_VERSION}",
-                hint="use the program that wrote it, or move the block store away",
-            )
 
 
 def _insert_holds(writer: sqlite3.Connection, holds: Sequence[Hold]) -> None:
@@ -363,14 +348,3 @@ def _merge(writer: sqlite3.Connection, hold: Hold, keeper: Hold) -> None:
     writer.execute("UPDATE OR IGNORE held SET hold = ? WHERE hold = ?", (keeper, hold))
     writer.execute("DELETE FROM held WHERE hold = ?", (hold,))
     writer.execute("DELETE FROM holds WHERE id = ?", (hold,))
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Let SQLite's errors leave as ours."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise StoreFullError("the disk has no room for the block index") from exc
-        raise StorageError(f"the block index failed: {exc}") from exc

@@ -30,6 +30,28 @@ class StoreStat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Blocks whose file has other bytes than were written, or none."""
+
+    blocks: int = 0
+    """Now."""
+    found: int = 0
+    """Since the start."""
+    healed: int = 0
+    """Written again, since the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubbed:
+    """What one step of a scrub read."""
+
+    blocks: int
+    read_bytes: int
+    after: bytes
+    """Where to go on; empty at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
     """A root that is kept, with everything below it."""
 
@@ -54,7 +76,8 @@ class BlockSource(Protocol):
 
         Raises:
             BlockNotFoundError: Not here.
-            CidMismatchError: The disk has other bytes; the block has been forgotten.
+            CidMismatchError: The disk has other bytes; the block counts as missing until it is put
+                again.
         """
         ...
 

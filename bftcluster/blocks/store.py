@@ -1,27 +1,22 @@
 """The embedded block store: flat files, a SQLite index, a hard quota, and group commit."""
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from bftcluster.blocks.block import Block, key_of
+from bftcluster.blocks.block import Block, key_of, raw_cid
 from bftcluster.blocks.flatfs import FlatFs
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.links import inline_data, may_link
-from bftcluster.blocks.port import ROOTS_MAX, Hold, Root, StoreStat
+from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat
 from bftcluster.blocks.walk import batches, held_cids
-from bftcluster.cid import (
-    RAW,
-    Cid,
-    from_bytes,
-    text,
-    verify_block,
-)
+from bftcluster.cid import Cid, text, verify_block
 from bftcluster.errors import (
     BlockNotFoundError,
     BlockStoreError,
@@ -31,6 +26,10 @@ from bftcluster.errors import (
     StorageError,
 )
 from bftcluster.limits import STORE_GROUP_BLOCKS_MAX, STORE_QUOTA_MIN_BYTES
+
+_ALL_BYTES: Final = 1 << 62
+_ROTTEN: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
+"""A sector, or a file system that checks its own sums, has lost the bytes."""
 
 
 class EmbeddedStore:
@@ -99,18 +98,19 @@ class EmbeddedStore:
         ]
 
     def get(self, cid: Cid) -> bytes:
-        """Return the block, verified; a damaged one is forgotten, so that it is fetched again."""
+        """Return the block, verified; a damaged one counts as missing until it is put again."""
         inline = inline_data(cid)
         if inline is not None:
             return inline
         key = key_of(cid)
         if not self._index.present((key,)):
+            if self._index.damaged_among((key,)):
+                raise CidMismatchError(f"the block {text(cid)} is damaged on the disk")
             raise BlockNotFoundError(f"the block {text(cid)} is not here")
         try:
             return self._read(cid, key)
-        except (BlockNotFoundError, CidMismatchError):
-            with self._writer.exclusive():
-                return self._read_again(cid, key)
+        except CidMismatchError:
+            return self._read_again(cid, key)
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Verify one block and keep it; durable on return."""
@@ -202,43 +202,60 @@ class EmbeddedStore:
         """Return how full the store is."""
         return self._writer.stat()
 
-    def scrub(self) -> list[bytes]:
-        """Read every block, and remove files that no row knows.
+    def damage(self) -> Damage:
+        """Return what is damaged, and what became of it since the start; reads memory only."""
+        writer = self._writer
+        return Damage(blocks=writer.damaged, found=writer.found, healed=writer.healed)
 
-        Returns:
-            The multihashes of blocks that were damaged or gone, and are now forgotten.
-        """
-        broken = []
-        for key in self._index.all_keys():
-            try:
-                self.get(_raw_cid(key))
-            except BlockStoreError:
-                broken.append(key)
+    def damaged(self, limit: int) -> list[Cid]:
+        """Return some blocks that are damaged, as raw blocks whatever they are."""
+        return [raw_cid(key) for key in self._index.damaged(limit)]
+
+    def scrub(self, after: bytes = b"", size_bytes: int = _ALL_BYTES) -> Scrubbed:
+        """Read blocks whose multihash comes behind ``after``, until that much was read."""
+        blocks = read_bytes = 0
+        while rows := self._index.page(after, STORE_GROUP_BLOCKS_MAX):
+            for key, size in rows:
+                with contextlib.suppress(BlockStoreError):
+                    self.get(raw_cid(key))
+                after = key
+                blocks += 1
+                read_bytes += size
+                if read_bytes >= size_bytes:
+                    return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=after)
+        return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=b"")
+
+    def remove_strays(self) -> None:
+        """Remove files that no row knows."""
         for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
             with self._writer.exclusive() as index:
                 known = index.known([key for _, key in found if key is not None])
                 for file, name in found:
                     if name not in known:
                         file.unlink(missing_ok=True)
-        return broken
 
     def _read(self, cid: Cid, key: bytes) -> bytes:
         try:
             data = self._files.read(key)
         except FileNotFoundError:
-            raise BlockNotFoundError(f"the file of the block {text(cid)} is gone") from None
+            raise CidMismatchError(f"the file of the block {text(cid)} is gone") from None
         except OSError as exc:
+            if exc.errno in _ROTTEN:
+                raise CidMismatchError(f"the disk cannot read the block {text(cid)}") from exc
             raise StorageError(f"reading the block {text(cid)} failed: {exc}") from exc
         verify_block(cid, data)
         return data
 
     def _read_again(self, cid: Cid, key: bytes) -> bytes:
-        """Read a block that looked damaged while nobody writes; forget it if it is."""
-        try:
-            return self._read(cid, key)
-        except (BlockNotFoundError, CidMismatchError):
-            self._writer.remove((key,))
-            raise
+        """Read a block that looked damaged while nobody writes; note it if it is."""
+        with self._writer.exclusive() as index:
+            if not index.present((key,)):
+                raise BlockNotFoundError(f"the block {text(cid)} is not here any more")
+            try:
+                return self._read(cid, key)
+            except CidMismatchError:
+                self._writer.damage(key)
+                raise
 
     def _attach_all(self, hold: Hold, root: Cid) -> None:
         pending: list[bytes] = []
@@ -265,10 +282,6 @@ class EmbeddedStore:
             yield index
 
 
-def _raw_cid(key: bytes) -> Cid:
-    return from_bytes(bytes((1, RAW)) + key)
-
-
 def _lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -289,7 +302,7 @@ def _read_files(files: FlatFs, index: Index) -> None:
         for file, key in found:
             try:
                 data = b"" if key is None else files.read(key)
-                verify_block(_raw_cid(key or b""), data)
+                verify_block(raw_cid(key or b""), data)
             except (CidMismatchError, InvalidCidError):
                 file.unlink()
             else:

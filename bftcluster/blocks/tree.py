@@ -29,7 +29,7 @@ from bftcluster.limits import (
 _FILES_REMEMBERED: Final = 4096
 _DIRECTORIES: Final = (Kind.DIRECTORY, Kind.HAMT_SHARD)
 _FILES: Final = (Kind.FILE, Kind.RAW)
-"""Whoever reads them pays for it, and earns by what they hold."""
+"""A survey does not earn by what they hold, so it does not pay for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +115,8 @@ class Tree:
 
     def _entry(self, cid: Cid, name: str, path: str, depth: int) -> TreeEntry:
         block = self._source.get(cid)
+        self.budget.spend(block)
         kind, size_bytes, target = _open(cid, block)
-        if kind not in _FILES:
-            self.budget.spend(block)
         return TreeEntry(
             cid=cid,
             kind=kind,

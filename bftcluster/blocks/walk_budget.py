@@ -12,7 +12,7 @@ from bftcluster.limits import WALK_CREDIT_BYTES, WALK_PENDING_MAX
 
 _BLOCK_COST_BYTES: Final = 64
 """For a block of no bytes."""
-_ENTRY_EARNS_BYTES: Final = 16 << 10
+_ENTRY_EARNS_BYTES: Final = 8 << 10
 _BYTE_EARNS_BYTES: Final = 128
 """A chunk of one byte costs as much in links."""
 

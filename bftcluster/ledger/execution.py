@@ -68,7 +68,7 @@ def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
 def replayed(digest: Digest, used_in: Seq) -> Outcome:
     """Return the outcome of an intent that batch ``used_in`` used or rejected."""
     detail = f"this intent was used or rejected in batch {used_in}"
-    return Outcome(OutcomeCode.REPLAYED, detail, digest)
+    return Outcome(OutcomeCode.REPLAYED, detail, digest, earlier=used_in)
 
 
 def burn(execution: Execution, intent: Intent) -> None:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from bftcluster.cid import Cid
-from bftcluster.ids import Digest, PeerId
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.records import PinRecord
 
 
@@ -66,6 +66,8 @@ class Outcome:
     """For people to read; the same on all replicas."""
     intent_digest: Final[Digest | None]
     cid: Final[Cid | None]
+    earlier: Final[Seq | None]
+    """The batch that used or rejected the intent before, if one did."""
 
     def __init__(
         self,
@@ -73,11 +75,13 @@ class Outcome:
         detail: str = "",
         intent_digest: Digest | None = None,
         cid: Cid | None = None,
+        earlier: Seq | None = None,
     ) -> None:
         self.code = code
         self.detail = detail
         self.intent_digest = intent_digest
         self.cid = cid
+        self.earlier = earlier
 
     @property
     def is_accepted(self) -> bool:

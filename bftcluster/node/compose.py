@@ -15,7 +15,6 @@ import trio
 from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
-from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
@@ -26,6 +25,7 @@ from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
 from bftcluster.node.announcer import Announcer
+from bftcluster.node.block_care import BlockCare
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.contacts import Contacts
@@ -123,6 +123,7 @@ class Peer:
             send=partial(self._network_send, StreamClass.BLOCKS),
             offload=threads.blocks.run,
         )
+        self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._uploads = Uploads(parts.config.directory)
         self._announcer = self._make_announcer()
         self._tracker = self._make_tracker()
@@ -177,6 +178,7 @@ class Peer:
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
             nursery.start_soon(self._log_budget.run)
+            nursery.start_soon(self._care.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -185,12 +187,9 @@ class Peer:
             nursery.cancel_scope.cancel()
 
     async def _serve_api(self, nursery: trio.Nursery, stop: trio.Event) -> None:
-        settings = self._parts.config.api
-        if not settings.listen:
+        api = self._parts.config.api_settings()
+        if not api.listen:
             return
-        api = ApiSettings(
-            listen=tuple(settings.listen), allowed_hosts=tuple(settings.allowed_hosts)
-        )
         await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
 
     async def _announce(self) -> None:
@@ -284,6 +283,7 @@ class Peer:
             clock=self._clock,
             connected=self._connected,
             threads=self._threads,
+            heal=self._care.healer.heal,
         )
         return NodeService(
             parts=parts,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster.ids import PeerId
+from bftcluster.limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.node.quantities import parse_address, parse_multiaddr, parse_size
 from bftcluster.signing.keys import parse_peer_id
 
@@ -18,6 +20,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 KEEP_ALL: Final = "all"
 STATE_RATE_MIN_BYTES_PER_S: Final = 64_000
+SCRUB_RATE_MIN_BYTES_PER_S: Final = 64_000
 
 
 def setting(default: Any, doc: str) -> Any:  # noqa: ANN401 - typed by the field's annotation
@@ -66,6 +69,10 @@ class ApiSection:
         "", "unencrypted key file in whose name unsigned API requests propose; empty refuses them"
     )
     allowed_hosts: list[str] = setting([], "names besides localhost and IPs that Host may carry")
+    allowed_origins: list[str] = setting([], "origins of web pages that may change something")
+    connections_per_address_max: int = setting(
+        CONNECTIONS_PER_ADDRESS_MAX, "open at once from one address, as a proxy is"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +81,9 @@ class StorageSection:
 
     blocks: str = setting("blocks", "directory of the block store")
     quota: str = setting("10GB", "most that blocks may take; never exceeded")
+    scrub_rate: str = setting(
+        "4MB", "most that is read per second to find damaged blocks before a reader does; 0 never"
+    )
     database: str = setting("", "SQLAlchemy URL of the ledger; empty is SQLite in this directory")
     wal: str = setting("wal", "directory of the write-ahead log of votes")
     keep_log: str = setting(
@@ -196,6 +206,11 @@ class Config:
             parse_address(text, key="api.listen")
         parse_size(self.storage.quota, key="storage.quota")
         parse_size(self.storage.log_budget, key="storage.log_budget")
+        scrub = parse_size(self.storage.scrub_rate, key="storage.scrub_rate")
+        if 0 < scrub < SCRUB_RATE_MIN_BYTES_PER_S:
+            raise ConfigError(
+                f"storage.scrub_rate = {self.storage.scrub_rate!r} is less than 64KB, and not 0"
+            )
         rate = parse_size(self.network.state_rate_max, key="network.state_rate_max")
         if rate < STATE_RATE_MIN_BYTES_PER_S:
             raise ConfigError(
@@ -215,6 +230,12 @@ class Config:
         return [
             ("network.heartbeat_interval_ms", self.network.heartbeat_interval_ms, 50, 60_000),
             ("network.peer_timeout_ms", self.network.peer_timeout_ms, 200, 600_000),
+            (
+                "api.connections_per_address_max",
+                self.api.connections_per_address_max,
+                1,
+                CONNECTIONS_MAX,
+            ),
             ("pbft.batch_requests_max", self.pbft.batch_requests_max, 1, 1000),
             ("pbft.batch_delay_ms", self.pbft.batch_delay_ms, 0, 10_000),
             ("pbft.slots_in_flight_max", self.pbft.slots_in_flight_max, 1, 64),
@@ -246,9 +267,23 @@ class Config:
         return parse_size(self.storage.log_budget, key="storage.log_budget")
 
     @property
+    def scrub_rate_bytes_per_s(self) -> int:
+        """``storage.scrub_rate`` in bytes."""
+        return parse_size(self.storage.scrub_rate, key="storage.scrub_rate")
+
+    @property
     def state_rate_bytes_per_s(self) -> int:
         """``network.state_rate_max`` in bytes."""
         return parse_size(self.network.state_rate_max, key="network.state_rate_max")
+
+    def api_settings(self) -> ApiSettings:
+        """Return the section of the HTTP API as it takes it."""
+        return ApiSettings(
+            listen=tuple(self.api.listen),
+            allowed_hosts=tuple(self.api.allowed_hosts),
+            allowed_origins=tuple(self.api.allowed_origins),
+            connections_per_address_max=self.api.connections_per_address_max,
+        )
 
     @property
     def is_log_cut(self) -> bool:

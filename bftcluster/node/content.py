@@ -1,14 +1,15 @@
 """Content in and out of this peer: uploads, reading, and fetching what somebody else holds."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from bftcluster.api.views import AddEvent, AddFormat, AddOptions, AddPart, PartKind
 from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.fetch_report import FetchFailedError
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.cid import Cid
-from bftcluster.errors import UsageError
+from bftcluster.cid import Cid, text
+from bftcluster.errors import BlockNotFoundError, UsageError
 from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
@@ -35,6 +36,7 @@ class Content:
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         threads: Threads,
+        heal: Callable[[Cid], Awaitable[bytes]],
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -44,8 +46,9 @@ class Content:
         self._clock = clock
         self._connected = connected
         self._threads = threads
+        source = DagSource(blocks, heal)
         self.reader = ContentReader(
-            blocks=blocks, source=DagSource(blocks), fetch=self._fetch, workers=threads.reading
+            blocks=blocks, source=source, fetch=self._fetch, workers=threads.reading
         )
 
     async def add(
@@ -129,7 +132,12 @@ class Content:
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
         await self._threads.reading.run(self._keep, cid, READ_KEEP_MS)
-        await self._exchange.fetch_dag(cid, providers)
+        try:
+            await self._exchange.fetch_dag(cid, providers)
+        except FetchFailedError as exc:
+            if providers and all(provider.fault is None for provider in exc.providers):
+                raise BlockNotFoundError(f"nobody has all of {text(cid)}", hint=exc.hint) from exc
+            raise
 
     def _keep_upload(self, cid: Cid) -> None:
         """Let what was added here wait for its maintainers; blocks."""

@@ -18,6 +18,7 @@ from bftcluster.blocks.walk import held_cids, walk
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid, text, write_varint
 from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
+from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 from bftcluster.node.threads import Workers
 
 _READ_SIZE_BYTES: Final = 2 << 20
@@ -147,7 +148,13 @@ def _take(chunks: Iterator[bytes]) -> bytes:
 
 
 def _next_entries(entries: Iterator[TreeEntry]) -> list[TreeEntry]:
-    return list(itertools.islice(entries, _ENTRIES_PER_VISIT))
+    """Return some entries: none behind a large file, whose content pays for its root."""
+    some: list[TreeEntry] = []
+    for entry in itertools.islice(entries, _ENTRIES_PER_VISIT):
+        some.append(entry)
+        if entry.size_bytes > BLOCK_SIZE_MAX_BYTES:
+            break
+    return some
 
 
 def _car_pieces(blocks: BlockSource, root: Cid) -> Iterator[bytes]:

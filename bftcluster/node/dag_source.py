@@ -1,21 +1,32 @@
 """Reading DAGs for clients: by a thread that stops at the next block once nobody wants it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid
+from bftcluster.errors import CidMismatchError
 
 
 class DagSource:
     """A store as a reader's thread sees it.
 
-    Every walk comes by here for each block, so here it is stopped when its client has gone.
+    Every walk comes by here for each block. So here it is stopped when its client has gone, and
+    here a damaged block is had from elsewhere.
     """
 
-    def __init__(self, blocks: BlockSource) -> None:
+    def __init__(
+        self, blocks: BlockSource, heal: Callable[[Cid], Awaitable[bytes]] | None = None
+    ) -> None:
+        """Read from ``blocks``.
+
+        Args:
+            blocks: The store.
+            heal: Returns a block that is damaged here, from elsewhere.
+        """
         self._blocks = blocks
+        self._heal = heal
 
     def has_many(self, cids: Sequence[Cid]) -> list[bool]:
         """See ``BlockSource``."""
@@ -29,4 +40,9 @@ class DagSource:
             trio.Cancelled: Nobody waits for the reader.
         """
         trio.from_thread.check_cancelled()
-        return self._blocks.get(cid)
+        try:
+            return self._blocks.get(cid)
+        except CidMismatchError:
+            if self._heal is None:
+                raise
+            return trio.from_thread.run(self._heal, cid)

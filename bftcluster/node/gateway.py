@@ -33,7 +33,8 @@ class Ordered:
     """What became of a request."""
 
     seq: Seq
-    """The batch; 0 if it was refused before it had a place in the order."""
+    """The batch; if it was refused before it had a place in the order, the one that used its intent
+    before, or 0."""
     outcome: Outcome
 
 
@@ -125,12 +126,12 @@ class Gateway:
                 elif refusal.code is OutcomeCode.UNKNOWN_PROPOSAL:
                     nursery.start_soon(self._submit_one, request, waiter)
                 else:
-                    waiter.finish(Ordered(Seq(0), refusal))
+                    waiter.finish(refused(refusal))
 
     async def _submit_one(self, request: bytes, waiter: Waiter[Ordered]) -> None:
         refusal = await self.submit(request)
         if refusal is not None:
-            waiter.finish(Ordered(Seq(0), refusal))
+            waiter.finish(refused(refusal))
 
     async def _notice_useless(
         self, requests: Sequence[bytes], waiters: Sequence[Waiter[Ordered]]
@@ -148,7 +149,7 @@ class Gateway:
             await trio.sleep(LOOK_AGAIN_S)
             for waiter, refusal in found:
                 if refusal is not None and waiter.outcome is None:
-                    waiter.finish(Ordered(Seq(0), refusal))
+                    waiter.finish(refused(refusal))
 
     def resolve(self, outcomes: Mapping[Digest, Ordered]) -> None:
         """Wake those who wait for these requests."""
@@ -158,6 +159,11 @@ class Gateway:
     def is_awaited(self) -> bool:
         """Whether anybody waits for anything."""
         return bool(len(self._waiters))
+
+
+def refused(refusal: Outcome) -> Ordered:
+    """Return what became of a request that was refused before it had a place in the order."""
+    return Ordered(refusal.earlier or Seq(0), refusal)
 
 
 def digest_of(request: bytes) -> Digest:

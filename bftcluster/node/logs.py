@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from bftcluster.visible import visible
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -39,6 +41,7 @@ def configure_logs(*, level: str, levels: Mapping[str, str], format: str) -> Non
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _show_all,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(min(default, *thresholds.values()))
@@ -54,6 +57,19 @@ def configure_logs(*, level: str, levels: Mapping[str, str], format: str) -> Non
         format="%(asctime)s %(name)s: %(message)s",
     )
     logging.getLogger("libp2p").setLevel(thresholds.get("libp2p", logging.ERROR))
+
+
+def _show_all(
+    _: Any,  # noqa: ANN401 - structlog's signature
+    __: str,
+    event: MutableMapping[str, Any],
+) -> MutableMapping[str, Any]:
+    """Make visible what others chose, and what errors quote of it: a log is read at terminals."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if key == "exception" else [value]
+            event[key] = "\n".join(map(visible, lines))
+    return event
 
 
 def log_for(component: str) -> structlog.stdlib.BoundLogger:

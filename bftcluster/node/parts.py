@@ -98,7 +98,6 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
         ledger = _open_ledger(config, genesis, store, verifier)
-        checkpoint = store.reader.checkpoint()
         yield Parts(
             config=config,
             key=key,
@@ -117,21 +116,26 @@ def open_parts(config: Config) -> Iterator[Parts]:
                 verifier=Ed25519Verifier(),
                 application=verifier,
                 settings=_settings(config, genesis),
-                recovered=Recovered(
-                    records=records,
-                    executed=store.position(),
-                    timestamp_ms=ledger.head.timestamp_ms,
-                    checkpoint_root=ledger.checkpoint_root(),
-                    checkpoint=None if checkpoint is None else checkpoint[1],
-                    epochs=ledger.epochs,
-                    wants_batches=ledger.wants_batches,
-                    due_ms=ledger.due_ms,
-                    decided=_decided(store),
-                ),
+                recovered=_recovered(store, ledger, records),
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
         )
+
+
+def _recovered(store: LedgerStore, ledger: Ledger, records: tuple[bytes, ...]) -> Recovered:
+    checkpoint = store.reader.checkpoint()
+    return Recovered(
+        records=records,
+        executed=store.position(),
+        timestamp_ms=ledger.head.timestamp_ms,
+        checkpoint_root=ledger.checkpoint_root(),
+        checkpoint=None if checkpoint is None else checkpoint[1],
+        epochs=ledger.epochs,
+        wants_batches=ledger.wants_batches,
+        due_ms=ledger.due_ms,
+        decided=_decided(store),
+    )
 
 
 def _open_ledger(
@@ -201,6 +205,22 @@ def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
     frame_log = FrameLog(config.path(config.log.frames), SystemClock())
     stack.callback(frame_log.close)
     return frame_log
+
+
+def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> Recovered:
+    """Return what the replica starts from."""
+    checkpoint = store.reader.checkpoint()
+    return Recovered(
+        records=records,
+        executed=store.position(),
+        timestamp_ms=ledger.head.timestamp_ms,
+        checkpoint_root=ledger.checkpoint_root(),
+        checkpoint=None if checkpoint is None else checkpoint[1],
+        epochs=ledger.epochs,
+        wants_batches=ledger.wants_batches,
+        due_ms=ledger.due_ms,
+        decided=_decided(store),
+    )
 
 
 def _decided(store: LedgerStore) -> tuple[Digest, ...]:

@@ -37,6 +37,7 @@ from bftcluster.ledger.spaces import Space
 from bftcluster.node.content import Content
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.membership_views import evidence_by_peer
+from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proofs import approval_certificate, signatures_of
@@ -117,6 +118,7 @@ class NodeService:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
         stat = await self._workers.run(parts.blocks.stat)
+        damage = parts.blocks.damage()
         log_use = self._standing.log_use()
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
@@ -135,6 +137,9 @@ class NodeService:
             log_budget_bytes=log_use.budget_bytes,
             log_full_in_ms=log_use.full_in_ms,
             blocks=stat.blocks,
+            damaged_blocks=damage.blocks,
+            damaged_found=damage.found,
+            damaged_healed=damage.healed,
             pins=await self._pinset.count(Space.PIN),
             proposals=sum([len(page) async for page in self.proposals()]),
             tracker=self._tracker.counts(),
@@ -148,25 +153,15 @@ class NodeService:
         return await self._standing.members()
 
     def metrics(self) -> Sequence[MetricView]:
-        """Return who is reachable, and what each peer last said it has free."""
-        now_ms = self._clock.wall_ms()
-        lifetime_ms = 2 * self._parts.config.network.heartbeat_interval_ms
-        views = []
-        for peer, record in sorted(self._pinset.peers().items()):
-            connected = self._standing.is_connected(peer)
-            for name, value in (("ping", record.name), ("freespace", str(record.free_bytes))):
-                views.append(
-                    MetricView(
-                        name=name,
-                        peer=peer,
-                        value=value,
-                        weight=record.free_bytes if name == "freespace" else 0,
-                        is_valid=connected,
-                        received_at_ms=record.reported_ms if name == "freespace" else now_ms,
-                        expires_ms=now_ms + lifetime_ms,
-                    )
-                )
-        return views
+        """Return who is reachable, what each peer last said it has free, and what rotted here."""
+        return metric_views(
+            self._pinset.peers(),
+            self._standing.is_connected,
+            me=self._parts.me,
+            damage=self._parts.blocks.damage(),
+            now_ms=self._clock.wall_ms(),
+            lifetime_ms=2 * self._parts.config.network.heartbeat_interval_ms,
+        )
 
     # The pinset
 

@@ -8,7 +8,7 @@ from bftcluster.api.ports import Wait
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.ids import Seq
 from bftcluster.limits import BATCH_REQUESTS_MAX
-from bftcluster.node.gateway import Gateway, Ordered
+from bftcluster.node.gateway import Gateway, Ordered, refused
 
 
 async def submit_all(
@@ -49,7 +49,7 @@ async def _hand_over(gateway: Gateway, request: bytes) -> SubmitOutcome:
     refusal = await gateway.submit(request)
     if refusal is None:
         return _outcome("accepted", "handed over")
-    return _ordered_outcome(Ordered(Seq(0), refusal))
+    return _ordered_outcome(refused(refusal))
 
 
 def _outcome(code: str, detail: str) -> SubmitOutcome:

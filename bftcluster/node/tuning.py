@@ -1,16 +1,20 @@
-"""What a process that runs a peer asks of the interpreter and of the system, for speed alone."""
+"""What a process that runs a peer asks of the interpreter and of the system."""
 
 import contextlib
 import gc
 import os
+import resource
 import sys
 from typing import Final
 
 COLLECT_AFTER_OBJECTS: Final = 20_000
+FILES_MAX: Final = 8_192
+"""Files and sockets that we may open, where the system allows: many give 1,024 unasked."""
 
 
 def tune_process() -> None:
-    """Tune the collector and the scheduler, once all parts are loaded."""
+    """Tune the collector and the scheduler, once all parts are loaded; ask for enough files."""
+    _allow_files()
     tune_collector()
     _tune_scheduler()
 
@@ -23,6 +27,15 @@ def tune_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
+
+
+def _allow_files() -> None:
+    """Clients have half of what we may open; what is left must do for peers, blocks and ledger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tune_scheduler() -> None:

@@ -147,7 +147,7 @@ class CatchUp:
     def _is_content(self) -> bool:
         """Whether all that we want to know is what comes next, which our source will tell us."""
         core = self._core
-        if core.is_member or core.is_silent or self._fetch is not None or self._is_log_gone:
+        if core.is_concerned or core.is_silent or self._fetch is not None or self._is_log_gone:
             return False
         return self._following.is_served and not self._checkpoints.hints.seq
 

@@ -296,6 +296,11 @@ class Core:
             self.view_entered_ms = self.now_ms
 
     @property
+    def is_concerned(self) -> bool:
+        """Whether the others count us among the voters: see ``Ready.voters``."""
+        return self.me in self.epochs.around(self.log.low, self.settings.checkpoint_interval_seqs)
+
+    @property
     def voters(self) -> tuple[ReplicaId, ...]:
         """Return who hears what we say to all: see ``Ready.voters``."""
         interval = self.settings.checkpoint_interval_seqs

@@ -237,9 +237,9 @@ class NormalCase:
             verdict, detail = Verdict.BAD_BATCH, str(exc)
         else:
             verdict, detail = self._judge(slot.seq, batch, before_ms)
-        if verdict is Verdict.ACCEPTED:
-            slot.batch = batch
-            return True
+            if verdict is Verdict.ACCEPTED:
+                slot.batch = batch
+                return True
         if verdict is not Verdict.WAITING:
             slot.refused = True
             core.out.report(verdict, core.primary, f"proposal {slot.seq}: {detail}")

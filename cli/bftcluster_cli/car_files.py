@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from bftcluster.errors import BlockNotFoundError, ClusterError, MalformedContentError
-from bftcluster.limits import DAG_BLOCKS_MAX
+from bftcluster.limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -128,6 +128,8 @@ class _Expected:
             if link.cid not in self._seen and inline_data(link.cid) is None:
                 self._seen.add(link.cid)
                 self._open.add(link.cid)
+        if len(self._open) > WALK_PENDING_MAX:
+            raise BrokenContentError("the peer sent links without end and not the blocks behind")
         if len(self._seen) > DAG_BLOCKS_MAX:
             raise BrokenContentError(f"the content has more than {DAG_BLOCKS_MAX:,} blocks")
 

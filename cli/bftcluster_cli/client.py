@@ -14,6 +14,7 @@ from bftcluster.errors import (
     UsageError,
 )
 from bftcluster_cli.framework import Settings
+from bftcluster_cli.untrusted_text import message
 
 if TYPE_CHECKING:
     import httpx
@@ -27,7 +28,6 @@ _DECISION_MARGIN_S: Final = 10.0
 """More than the peer waits for the cluster to decide, so that its own answer arrives."""
 _CONTENT_PATIENCE: Final = 10
 """Content may have to come to the peer first: how many timeouts may pass without a byte."""
-_ANSWER_SHOWN_MAX_CHARS: Final = 300
 
 
 class NotThereError(RefusedError):
@@ -250,30 +250,24 @@ def _loaded(text: str) -> object:
 
 def _nonsense(text: str) -> ClusterError:
     return ClusterError(
-        f"the peer's answer makes no sense: {printable(text[:_ANSWER_SHOWN_MAX_CHARS])}",
+        f"the peer's answer makes no sense: {message(text)}",
         hint="is --api the address of a bftcluster peer, and of the same version?",
     )
 
 
 def _error_of(status: int, shape: Mapping[str, Any]) -> ClusterError:
-    message = printable(str(shape.get("message", "")))[:_ANSWER_SHOWN_MAX_CHARS]
-    message = message or f"the peer answered {status}"
-    hint = printable(str(shape.get("hint", "")))[:_ANSWER_SHOWN_MAX_CHARS]
+    words = message(str(shape.get("message", ""))) or f"the peer answered {status}"
+    hint = message(str(shape.get("hint", "")))
     match status:
         case 400 | 405 | 413:
-            return UsageError(message, hint=hint)
+            return UsageError(words, hint=hint)
         case 404:
-            return NotThereError(message, hint=hint)
+            return NotThereError(words, hint=hint)
         case 503 | 504:
-            return NotReachedError(message, hint=hint or "see `bftcluster peer status`")
+            return NotReachedError(words, hint=hint or "see `bftcluster peer status`")
         case 507:
-            return StoreFullError(message, hint=hint)
+            return StoreFullError(words, hint=hint)
         case 500 | 502:
-            return ClusterError(f"the peer failed: {message}", hint=hint or "see the peer's log")
+            return ClusterError(f"the peer failed: {words}", hint=hint or "see the peer's log")
         case _:
-            return RefusedError(message, hint=hint)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without what could move a terminal's cursor: it may come from anybody."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+            return RefusedError(words, hint=hint)

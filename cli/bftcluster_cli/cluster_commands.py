@@ -12,6 +12,7 @@ from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli.framework import Command, examples, noun, settings_of
 from bftcluster_cli.key_files import check_name, read_public_file
 from bftcluster_cli.output import emit, plural, say, warn
+from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.ledger.genesis import Genesis, GenesisPeer
@@ -212,15 +213,16 @@ def _text(genesis: "Genesis") -> str:
     least, most = genesis.replication_min, genesis.replication_max
     copies = "every peer" if least == -1 else f"{least} to {most} peers"
     lines = [
-        f"cluster      {genesis.name}",
+        f"cluster      {label(genesis.name)}",
         f"id           {record['cluster_id']}",
         f"created      {time_text(genesis.created_ms)}",
         f"maintainers  {record['threshold']} of {len(record['maintainers'])} must approve",
-        *(f"  {each['name']}={each['key']}" for each in record["maintainers"]),
+        *(f"  {label(each['name'])}={each['key']}" for each in record["maintainers"]),
         f"peers        {len(record['peers'])}, {record['quorum']} must agree, "
         f"{record['faults_tolerated']} may be faulty",
         *(
-            f"  {each['name']}={each['id']}@{','.join(each['addresses'])}"
+            f"  {label(each['name'])}={each['id']}@"
+            + ",".join(label(address, columns=96) for address in each["addresses"])
             for each in record["peers"]
         ),
         f"copies       {copies}, unless a pin says otherwise",

@@ -18,6 +18,7 @@ from bftcluster_cli.client import Client, Record
 from bftcluster_cli.files import read_bounded, replace_file
 from bftcluster_cli.framework import Settings
 from bftcluster_cli.output import say
+from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId
@@ -37,7 +38,7 @@ class Cluster:
     @property
     def label(self) -> str:
         """How people tell it from another: its name and the start of its id."""
-        return f"{self.genesis.name} ({self.genesis.cluster_id.hex()[:16]}…)"
+        return f"{label(self.genesis.name)} ({self.genesis.cluster_id.hex()[:16]}…)"
 
     def name_of(self, maintainer: "MaintainerId") -> str:
         """Return the maintainer's name in the policy, or the key of somebody who is not in it."""
@@ -62,7 +63,8 @@ def cluster_of(client: Client, settings: Settings) -> Cluster:
         expected = read_genesis(settings.genesis)
         if expected != genesis:
             raise RefusedError(
-                f"{client.api} is of cluster {genesis.name}, not of that in {settings.genesis}",
+                f"{client.api} is of cluster {label(genesis.name)}, "
+                f"not of that in {settings.genesis}",
                 hint="check --api and --genesis; sign nothing before you know which one is right",
             )
     else:
@@ -121,12 +123,12 @@ def _check_known(api: str, genesis: "Genesis") -> None:
     if api in known:
         raise RefusedError(
             f"{api} belongs to another cluster than last time: "
-            f"{genesis.name}, {cluster_id[:16]}… instead of {known[api][:16]}…",
+            f"{label(genesis.name)}, {cluster_id[:16]}… instead of {known[api][:16]}…",
             hint=f"if that is right, pass its genesis with --genesis, or remove {api} from {path}",
         )
     if cluster_id not in known.values():
         say(
-            f"first contact with cluster {genesis.name}, id {cluster_id}\n"
+            f"first contact with cluster {label(genesis.name)}, id {cluster_id}\n"
             f"(remembered in {path}; pass --genesis FILE to be sure which one it is)"
         )
     known[api] = cluster_id

@@ -8,9 +8,10 @@ import typer
 
 from bftcluster.errors import ClusterError, RefusedError, UsageError
 from bftcluster_cli import pin_options as options
-from bftcluster_cli.client import Client, Record, printable
+from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import Command, Settings, examples, settings_of
 from bftcluster_cli.output import emit, plural, say, size_text
+from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.blocks.layout import Layout
@@ -99,7 +100,7 @@ def add(
         added = upload(client, settings, paths, layout=layout, is_wrapped=is_wrapped, hidden=hidden)
         root = str(added[-1]["cid"])
         for record in () if quieter else added:
-            emit(settings, record, f"added {record['cid']} {printable(str(record['name']))}")
+            emit(settings, record, f"added {record['cid']} {label(str(record['name']))}")
         if quieter and not settings.is_json:
             typer.echo(root)
         if no_pin:
@@ -147,8 +148,9 @@ def upload(
         added = _added(response.read())
     root = cids.text(own.root(is_wrapped=is_wrapped))
     if added[-1]["cid"] != root:
+        made = label(str(added[-1]["cid"]), columns=96)
         raise RefusedError(
-            f"{client.api} made {printable(str(added[-1]['cid']))} of content that is {root}",
+            f"{client.api} made {made} of content that is {root}",
             hint="this peer lies or is of another version; nothing was signed",
         )
     return added
@@ -194,17 +196,12 @@ def show_id(ctx: typer.Context) -> None:
     with Client(settings) as client:
         record = client.get("/id")
     lines = [
-        f"{record.get('id')}  {printable(str(record.get('peername', '')))}  "
+        f"{label(str(record.get('id')), columns=64)}  {label(str(record.get('peername', '')))}  "
         f"sees {plural(max(len(record.get('cluster_peers') or ()) - 1, 0), 'other peer')}  "
-        f"version {record.get('version')}",
-        *(f"  {address}" for address in record.get("addresses") or ()),
+        f"version {label(str(record.get('version')))}",
+        *(f"  {label(str(address), columns=96)}" for address in record.get("addresses") or ()),
     ]
-    emit(settings, record, printable_lines(lines))
-
-
-def printable_lines(lines: list[str]) -> str:
-    """Return lines with nothing in them that moves a terminal's cursor."""
-    return "\n".join(printable(line) for line in lines)
+    emit(settings, record, "\n".join(lines))
 
 
 def _layout(chunker: str, cid_version: int, raw_leaves: bool | None) -> "Layout":

@@ -6,9 +6,10 @@ import typer
 
 from bftcluster.errors import UsageError
 from bftcluster_cli import pin_options as options
-from bftcluster_cli.client import Client, Record, printable
+from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import Command, examples, settings_of
 from bftcluster_cli.output import emit, say
+from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
@@ -45,12 +46,13 @@ def members(ctx: typer.Context) -> None:
         for record in records:
             emit(settings, record, "")
         return
-    say(f"epoch {epoch}: {sum(bool(record.get('votes')) for record in records)} replicas vote")
+    votes = sum(bool(record.get("votes")) for record in records)
+    say(f"epoch {message(str(epoch))}: {votes} replicas vote")
     rows = [("NAME", "VOTES", "CONNECTED", "PEER", ""), *map(_row, records)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True))
-        emit(settings, {}, printable("  ".join(cells).rstrip()))
+        emit(settings, {}, "  ".join(cells).rstrip())
 
 
 def admit(
@@ -123,13 +125,15 @@ def _find(records: list[Record], text: str) -> "PeerId":
 
 
 def _row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    notes = [str(record["under_way"])] if record.get("under_way") else []
+    notes = [message(str(record["under_way"]))] if record.get("under_way") else []
     if not record.get("joined"):
         notes.append("never seen")
     if record.get("evidence"):
-        notes.append(f"CONTRADICTED ITSELF (evidence {str(record['evidence'])[:16]})")
+        notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
     elif record.get("barred"):
         notes.append("lost its views: not primary for now")
-    votes = f"since epoch {record.get('since_epoch')}" if record.get("votes") else "no"
+    since = f"since epoch {message(str(record.get('since_epoch')))}"
+    votes = since if record.get("votes") else "no"
     connected = "yes" if record.get("connected") else "no"
-    return str(record.get("name")), votes, connected, str(record.get("id")), "; ".join(notes)
+    name, peer = label(str(record.get("name"))), label(str(record.get("id")), columns=64)
+    return name, votes, connected, peer, "; ".join(notes)

@@ -12,11 +12,12 @@ import typer
 from bftcluster.errors import ClusterError, RefusedError, UsageError
 from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 from bftcluster_cli import pin_options as options
-from bftcluster_cli.client import Client, printable
+from bftcluster_cli.client import Client
 from bftcluster_cli.files import read_bounded, replace_file, write_new
 from bftcluster_cli.framework import Command, Settings, examples, settings_of
 from bftcluster_cli.output import emit, say
 from bftcluster_cli.pin_commands import report_outcome, voted_record
+from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.ledger.operations import Operation
@@ -194,11 +195,11 @@ def _signed(
     from bftcluster.signing.approvals import approve
     from bftcluster_cli.key_files import open_maintainer_key
     from bftcluster_cli.proposals import check_maintainer
-    from bftcluster_cli.wording import confirm, proposal_text
+    from bftcluster_cli.wording import confirm, proposal_text, subject_text
 
     proposal = _proposal(cluster, content)
     say(f"you are about to approve:\n\n{proposal_text(proposal, cluster)}\n")
-    confirm("sign this?", yes=yes)
+    confirm(f"sign and approve {subject_text(proposal.operation)}?", yes=yes)
     _, key = open_maintainer_key(settings)
     check_maintainer(cluster, key)
     approval = approve(content.intent.to_bytes(), key, scheme=cluster.policy.scheme)
@@ -264,7 +265,7 @@ def _record(cluster: "Cluster", content: "ProposalFile", file: Path) -> dict[str
         "proposal": content.intent.digest.hex(),
         **subject_record(proposal.operation),
         "threshold": threshold,
-        "signed": [printable(cluster.name_of(each)) for each in proposal.approvers],
-        "missing": [printable(cluster.name_of(each)) for each in missing],
+        "signed": [label(cluster.name_of(each)) for each in proposal.approvers],
+        "missing": [label(cluster.name_of(each)) for each in missing],
         "complete": len(proposal.approvers) >= threshold,
     }

@@ -7,34 +7,50 @@ from collections.abc import Mapping
 
 import typer
 
+from bftcluster.visible import visible
 from bftcluster_cli.framework import Settings
 
 
 def emit(settings: Settings, record: Mapping[str, object], text: str) -> None:
     """Write one result to stdout: a line of JSON with ``--json``, else ``text``."""
-    typer.echo(json.dumps(record, ensure_ascii=False) if settings.is_json else text)
+    typer.echo(json_text(record) if settings.is_json else _lines(text))
+
+
+def json_text(value: object) -> str:
+    """Return JSON in which nothing moves a terminal's cursor: it is ASCII, without controls."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def say(text: str) -> None:
     """Tell the person something; never part of the result."""
-    typer.echo(text, err=True)
+    typer.echo(_lines(text), err=True)
 
 
 def ask(question: str) -> None:
     """Put a question to the person, who answers on the same line."""
-    typer.echo(question, err=True, nl=False)
+    typer.echo(visible(question), err=True, nl=False)
 
 
 def warn(text: str) -> None:
     """Tell the person what they should know before it hurts."""
-    say(f"{styled('warning:', 'yellow')} {text}")
+    typer.echo(f"{styled('warning:', 'yellow')} {_paragraph(text)}", err=True)
 
 
 def complain(message: str, hint: str = "") -> None:
     """Report a failure and what can be done about it."""
-    say(f"{styled('error:', 'red')} {message}")
+    typer.echo(f"{styled('error:', 'red')} {_paragraph(message)}", err=True)
     if hint:
-        say(f"\n{styled('hint:', 'cyan')} {hint}")
+        typer.echo(f"\n{styled('hint:', 'cyan')} {_paragraph(hint)}", err=True)
+
+
+def _lines(text: str) -> str:
+    """Return lines of ours, even if something in them was not looked at before."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def _paragraph(text: str) -> str:
+    """Return lines of which none but the first begins where ours do."""
+    return _lines(text).replace("\n", "\n  ")
 
 
 def styled(text: str, colour: str) -> str:

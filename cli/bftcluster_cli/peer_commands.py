@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bftcluster.errors import ConfigError, UsageError
-from bftcluster_cli.client import Client, Record, printable
+from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import Command, examples, noun, settings_of
 from bftcluster_cli.key_files import check_name
 from bftcluster_cli.output import emit, say, size_text
+from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ledger.genesis import Genesis
@@ -143,23 +144,27 @@ def status_text(record: Record) -> str:
     links: list[Record] = record.get("links") or []
     connected = sum(bool(link.get("connected")) for link in links)
     tracker = record.get("tracker") or {}
-    work = ", ".join(f"{count} {word}" for word, count in tracker.items() if count)
+    work = ", ".join(
+        f"{message(str(count))} {message(word)}" for word, count in tracker.items() if count
+    )
     lines = [
-        f"peer       {record.get('peername')} ({record.get('peer')}), {record.get('role')}",
-        f"health     {record.get('problem') or 'good'}",
-        *([f"silent     {record.get('silence')}"] if record.get("silence") else []),
-        f"order      executed {record.get('last_executed')}, stable {record.get('last_stable')}, "
-        f"epoch {record.get('epoch')}, view {record.get('view')}, "
-        f"primary {_name_of(record, str(record.get('primary')))}",
-        f"pinset     {record.get('pins')} pins, {record.get('proposals')} open proposals",
+        f"peer       {label(str(record.get('peername')))} ({_words(record, 'peer')}), "
+        f"{_words(record, 'role')}",
+        f"health     {_words(record, 'problem') or 'good'}",
+        *([f"silent     {_words(record, 'silence')}"] if record.get("silence") else []),
+        f"order      executed {_words(record, 'last_executed')}, "
+        f"stable {_words(record, 'last_stable')}, epoch {_words(record, 'epoch')}, "
+        f"view {_words(record, 'view')}, primary {_name_of(record, str(record.get('primary')))}",
+        f"pinset     {_words(record, 'pins')} pins, {_words(record, 'proposals')} open proposals",
         f"disk       {size_text(int(storage.get('used_bytes', 0)))} of "
-        f"{size_text(int(storage.get('quota_bytes', 0)))}, {storage.get('blocks')} blocks",
+        f"{size_text(int(storage.get('quota_bytes', 0)))}, {_words(storage, 'blocks')} blocks"
+        f"{_damage_text(storage)}",
         f"log        {_log_text(storage)}",
         f"work       {work or 'none'}",
         f"links      {connected} of {len(links)} connected",
         *(f"  {_link_text(link)}" for link in links),
     ]
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _log_text(storage: Record) -> str:
@@ -192,13 +197,25 @@ def parse_quota(text: str) -> int:
     return size
 
 
+def _damage_text(storage: Record) -> str:
+    """Return what the disk has lost, if it has lost anything."""
+    damaged, healed = storage.get("damaged_blocks"), storage.get("damaged_healed")
+    texts = [f", {damaged} DAMAGED" if damaged else "", f", {healed} healed" if healed else ""]
+    return message("".join(texts))
+
+
 def _link_text(link: Record) -> str:
-    name = link.get("peername") or link.get("peer")
+    name = label(str(link.get("peername") or link.get("peer")), columns=64)
     if not link.get("connected"):
-        return f"{name}  DOWN, last seen {link.get('last_seen')}"
+        return f"{name}  DOWN, last seen {_words(link, 'last_seen')}"
     dropped = link.get("dropped_frames")
-    lost = f", {dropped} frames dropped" if dropped else ""
-    return f"{name}  {link.get('rtt_ms')} ms, {link.get('queued_frames')} queued{lost}"
+    lost = f", {message(str(dropped))} frames dropped" if dropped else ""
+    return f"{name}  {_words(link, 'rtt_ms')} ms, {_words(link, 'queued_frames')} queued{lost}"
+
+
+def _words(record: Record, key: str) -> str:
+    value = record.get(key)
+    return "" if value is None else message(str(value))
 
 
 def _name_of(record: Record, peer: str) -> str:
@@ -206,8 +223,8 @@ def _name_of(record: Record, peer: str) -> str:
         return "this peer"
     for link in record.get("links") or []:
         if link.get("peer") == peer:
-            return str(link.get("peername") or peer)
-    return peer
+            return label(str(link.get("peername") or peer), columns=64)
+    return label(peer, columns=64)
 
 
 def _addresses_of(descriptors: list[str]) -> dict[str, list[str]]:

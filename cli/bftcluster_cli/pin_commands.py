@@ -1,15 +1,16 @@
 """``bftcluster pin``: propose, approve and follow pins."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
-from bftcluster_cli.client import Client, printable
+from bftcluster_cli.client import Client
 from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
 from bftcluster_cli.output import emit, say
+from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ledger.operations import Operation
@@ -167,6 +168,9 @@ def status(
         ls(ctx)
 
 
+_SHOWN: Final = ("digest", "kind", "cid", "state", "threshold", "expires_at")
+
+
 def propose_operation(
     client: Client, settings: Settings, operation: "Operation", *, valid_for: str, yes: bool
 ) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def propose_operation(
     from bftcluster_cli import proposals
     from bftcluster_cli.clusters import cluster_of
     from bftcluster_cli.key_files import open_maintainer_key
-    from bftcluster_cli.wording import confirm, proposal_text
+    from bftcluster_cli.wording import confirm, proposal_text, subject_text
 
     cluster = cluster_of(client, settings)
     intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
@@ -187,7 +191,7 @@ def propose_operation(
     )
     if not yes:
         say(f"you are about to propose:\n\n{proposal_text(fresh, cluster)}\n")
-        confirm("sign and propose this?", yes=yes)
+        confirm(f"sign and propose {subject_text(operation)}?", yes=yes)
     _, key = open_maintainer_key(settings)
     proposals.check_maintainer(cluster, key)
     outcome = proposals.propose(client, cluster, key, intent)
@@ -252,7 +256,7 @@ def voted_record(
 
     return {
         "code": str(outcome["code"]),
-        "detail": printable(str(outcome.get("detail", ""))),
+        "detail": message(str(outcome.get("detail", ""))),
         "seq": outcome.get("seq", 0),
         "proposal": proposal.intent.digest.hex(),
         **subject_record(proposal.operation),
@@ -264,12 +268,13 @@ def voted_record(
 def pending_line(record: Mapping[str, Any]) -> str:
     """Return a proposal in one line, by the peer's word."""
     approvals = record.get("approvals") or []
-    names = ", ".join(str(each.get("name", "?")) for each in approvals) or "nobody"
-    name = f"  {record['name']}" if record.get("name") else ""
-    return printable(
-        f"{str(record.get('digest', ''))[:12]}  {record.get('kind', '?')} {record.get('cid') or ''}"
-        f"{name}  {record.get('state', '?')}: {len(approvals)} of {record.get('threshold', '?')} "
-        f"approved ({names})  expires {record.get('expires_at', '?')}"
+    names = ", ".join(label(str(each.get("name", "?"))) for each in approvals) or "nobody"
+    name = f"  {label(str(record['name']))}" if record.get("name") else ""
+    shown = {key: message(str(record.get(key) or "")) for key in _SHOWN}
+    return (
+        f"{shown['digest'][:12]}  {shown['kind']} {shown['cid']}{name}  {shown['state']}: "
+        f"{len(approvals)} of {shown['threshold']} approved ({names})  "
+        f"expires {shown['expires_at']}"
     )
 
 
@@ -287,7 +292,7 @@ def _vote(settings: Settings, target: str, *, approves: bool, wait: bool, yes: b
     from bftcluster_cli import proposals
     from bftcluster_cli.clusters import cluster_of
     from bftcluster_cli.key_files import open_maintainer_key
-    from bftcluster_cli.wording import confirm, proposal_text
+    from bftcluster_cli.wording import confirm, proposal_text, subject_text
 
     with Client(settings) as client:
         cluster = cluster_of(client, settings)
@@ -298,7 +303,7 @@ def _vote(settings: Settings, target: str, *, approves: bool, wait: bool, yes: b
             )
         verb = "approve" if approves else "reject"
         say(f"you are about to {verb}:\n\n{proposal_text(found, cluster)}\n")
-        confirm(f"sign and {verb} this?", yes=yes)
+        confirm(f"sign and {verb} {subject_text(found.operation)}?", yes=yes)
         _, key = open_maintainer_key(settings)
         proposals.check_maintainer(cluster, key)
         outcome = proposals.vote(client, cluster, key, found, approves=approves)
@@ -310,7 +315,7 @@ def _vote(settings: Settings, target: str, *, approves: bool, wait: bool, yes: b
 
 def _outcome_line(record: Mapping[str, Any]) -> str:
     code, digest = str(record["code"]), str(record["proposal"])[:12]
-    what = f"{record['kind']} {record['cid'] or record['name']}"
+    what = f"{record['kind']} {record['cid'] or label(str(record['name']), columns=64)}"
     match code:
         case "committed":
             detail = f": {record['detail']}" if record["detail"] else ""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bftcluster.errors import NotReachedError
-from bftcluster_cli.client import Client, NotThereError, Record, printable
+from bftcluster_cli.client import Client, NotThereError, Record
+from bftcluster_cli.untrusted_text import label, message
 
 PINNED: Final = "pinned"
 _FAILED: Final = frozenset({"pin_error", "cluster_error", "unpin_error"})
@@ -68,7 +69,12 @@ class PinProgress:
     @property
     def line(self) -> str:
         """The pin in one line."""
-        parts = [self.cid, self.name, "committed", f"replicated {self.replicated}/{self.wanted}"]
+        parts = [
+            label(self.cid, columns=96),
+            label(self.name) if self.name else "",
+            "committed",
+            f"replicated {self.replicated}/{self.wanted}",
+        ]
         if self.behind:
             parts.append(f"behind: {'; '.join(each.text for each in self.behind)}")
         if lost := [each.name for each in self.holders if each.is_down and each.status == PINNED]:
@@ -101,7 +107,7 @@ def progress_of(status: Record, down: Collection[str] = ()) -> PinProgress:
     others = [_holder(peer, peer_map[peer], down) for peer in peer_map if peer not in allocations]
     return PinProgress(
         cid=str(status.get("cid", "")),
-        name=printable(str(status.get("name", ""))),
+        name=str(status.get("name", "")),
         holders=tuple(sorted(holders, key=lambda holder: (holder.name, holder.peer))),
         others=tuple(sorted(others, key=lambda holder: (holder.name, holder.peer))),
     )
@@ -161,9 +167,9 @@ def _holder(peer: str, entry: Mapping[str, Any], down: Collection[str]) -> Holde
     attempts = entry.get("attempt_count", 0)
     return Holder(
         peer=peer,
-        name=printable(str(entry.get("peername") or "")) or f"…{peer[-8:]}",
-        status=printable(str(entry.get("status") or "has not reported")),
-        error=printable(str(entry.get("error") or "")),
+        name=label(str(entry.get("peername") or f"…{peer[-8:]}")),
+        status=message(str(entry.get("status") or "has not reported")),
+        error=message(str(entry.get("error") or "")),
         attempts=attempts if isinstance(attempts, int) else 0,
         is_down=peer in down,
     )

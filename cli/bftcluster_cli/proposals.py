@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from bftcluster.errors import ClusterError, NotReachedError, RefusedError, UsageError
 from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
-from bftcluster_cli.client import Client, NotThereError, Record, printable
+from bftcluster_cli.client import Client, NotThereError, Record
 from bftcluster_cli.clusters import Cluster, bytes_in
+from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId
@@ -83,10 +84,10 @@ def check_maintainer(cluster: Cluster, key: "SigningKey") -> None:
         RefusedError: It may not.
     """
     if key.public_key not in cluster.policy.positions:
-        names = ", ".join(maintainer.name for maintainer in cluster.policy.maintainers)
+        names = ", ".join(label(maintainer.name) for maintainer in cluster.policy.maintainers)
         raise RefusedError(
             f"your key is not one of the maintainers of {cluster.label}",
-            hint=f"its maintainers are {printable(names)}; choose a key with --key",
+            hint=f"its maintainers are {names}; choose a key with --key",
         )
 
 
@@ -140,7 +141,7 @@ def submit(client: Client, request: bytes) -> Record:
         params={"wait": "committed", "timeout": f"{client.timeout_s:.3f}"},
         content=request,
     )
-    code, detail = str(outcome.get("code", "")), printable(str(outcome.get("detail", "")))
+    code, detail = str(outcome.get("code", "")), message(str(outcome.get("detail", "")))
     if code in _DONE:
         return outcome
     if code == "timeout":
@@ -148,7 +149,7 @@ def submit(client: Client, request: bytes) -> Record:
             f"the cluster did not decide within {client.timeout_s:.0f} s; it still may",
             hint="too few peers may be up: see `bftcluster peer status`, then `pin pending`",
         )
-    reason = code.replace("-", " ") or "no reason given"
+    reason = message(code).replace("-", " ") or "no reason given"
     what = f"{detail} ({reason})" if detail else reason
     raise RefusedError(f"the cluster refused: {what}", hint=_HINTS.get(code, ""))
 
@@ -224,7 +225,7 @@ def checked(record: Record, cluster: Cluster, digest: str) -> Proposal:
         operation=check_intent(intent, cluster),
         approvers=_voters(record.get("approvals"), cluster, intent, Domain.APPROVAL),
         rejecters=_voters(record.get("rejections"), cluster, intent, Domain.REJECTION),
-        state=printable(str(record.get("state", ""))),
+        state=message(str(record.get("state", ""))),
     )
 
 

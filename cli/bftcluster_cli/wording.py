@@ -1,37 +1,76 @@
 """What a proposal means, in plain words, from the very bytes that are signed."""
 
 import sys
+import textwrap
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from bftcluster.errors import RefusedError, UsageError
-from bftcluster_cli.client import printable
 from bftcluster_cli.clusters import Cluster
 from bftcluster_cli.output import ask, plural
+from bftcluster_cli.untrusted_text import (
+    LABEL_MAX_COLUMNS,
+    VALUE_MAX_COLUMNS,
+    cautions,
+    label,
+    quoted,
+)
 
 if TYPE_CHECKING:
-    from bftcluster.ids import PeerId
+    from bftcluster.ids import MaintainerId, PeerId
     from bftcluster.ledger.member_operations import AdmitPeer
     from bftcluster.ledger.operations import Operation, PinOperation
     from bftcluster_cli.proposals import Proposal
 
 
+_KEY_COLUMNS: Final = 24
+_VALUE_COLUMNS: Final = VALUE_MAX_COLUMNS - _KEY_COLUMNS - 1
+_PREFERRED_SHOWN_MAX: Final = 8
+
+
 def proposal_text(proposal: "Proposal", cluster: Cluster) -> str:
     """Return everything about a proposal that a maintainer should know before signing."""
-    policy = cluster.policy
-    approvers = ", ".join(printable(cluster.name_of(each)) for each in proposal.approvers)
     lines = [
         *operation_lines(proposal.operation, cluster),
-        f"cluster      {printable(cluster.label)}",
+        f"cluster      {cluster.label}",
         f"valid until  {time_text(proposal.intent.expires_ms)}",
-        f"approved by  {approvers or 'nobody yet'} "
-        f"({len(proposal.approvers)} of {policy.threshold})",
+        *_voter_lines("approved by", proposal.approvers, cluster),
     ]
     if proposal.rejecters:
-        names = ", ".join(printable(cluster.name_of(each)) for each in proposal.rejecters)
-        lines.append(f"rejected by  {names}")
+        lines += _voter_lines("rejected by", proposal.rejecters, cluster)
     lines.append(f"digest       {proposal.intent.digest.hex()}")
     return "\n".join(f"  {line}" for line in lines)
+
+
+def _voter_lines(what: str, voters: Collection["MaintainerId"], cluster: Cluster) -> Iterator[str]:
+    """Yield who voted, in as many lines as that takes: all but the first begin further right."""
+    names = ", ".join(label(cluster.name_of(each), columns=24) for each in voters) or "nobody yet"
+    text = f"{names} ({len(voters)} of {cluster.policy.threshold})"
+    for line in textwrap.wrap(text, VALUE_MAX_COLUMNS):
+        yield f"{what.ljust(11)}  {line}"
+        what = ""
+
+
+def subject_text(operation: "Operation") -> str:
+    """Return what is asked about, in one line that ends with what is ours: a CID or an id."""
+    from bftcluster import cid as cids
+    from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+    from bftcluster.ledger.operations import PinOperation, UnpinOperation
+
+    match operation:
+        case PinOperation(cid=cid, name=name):
+            return (
+                f"pin {quoted(name, LABEL_MAX_COLUMNS) if name else '(no name)'} {cids.text(cid)}"
+            )
+        case UnpinOperation(cid=cid):
+            return f"UNPIN {cids.text(cid)}"
+        case AdmitPeer(peer=peer, name=name):
+            return f"ADMIT PEER {quoted(name, LABEL_MAX_COLUMNS)} {_peer_text(peer)}"
+        case RemovePeer(peer=peer):
+            return f"REMOVE PEER {_peer_text(peer)}"
+        case _:
+            assert_never(operation)
 
 
 def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
@@ -82,10 +121,15 @@ def _admit_lines(operation: "AdmitPeer") -> list[str]:
     votes = "orders with the others, from an epoch boundary on" if operation.votes else "no"
     return [
         f"ADMIT PEER   {_peer_text(operation.peer)}",
-        f"name         {printable(operation.name)}",
-        f"addresses    {printable(', '.join(operation.addresses)) or '(none)'}",
+        f"name         {quoted(operation.name)}",
+        *(f"address      {quoted(address)}" for address in operation.addresses),
         f"votes        {votes}",
+        *_careful([operation.name, *operation.addresses]),
     ]
+
+
+def _careful(texts: Iterable[str]) -> list[str]:
+    return [f"careful      {line}" for line in cautions(texts)]
 
 
 def _peer_text(peer: "PeerId") -> str:
@@ -102,7 +146,7 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
     until = time_text(operation.expire_at_ms) if operation.expire_at_ms else "unpinned"
     lines = [
         f"pin          {cids.text(operation.cid)}",
-        f"name         {printable(operation.name) or '(none)'}",
+        f"name         {quoted(operation.name) if operation.name else '(none)'}",
         f"copies       {replication_text(operation, cluster)}",
         f"until        {until}",
     ]
@@ -111,11 +155,16 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
     if operation.pin_update is not None:
         lines.append(f"replaces     the options of {cids.text(operation.pin_update)}")
     lines += [
-        f"metadata     {printable(key)}={printable(value)}" for key, value in operation.metadata
+        f"metadata     {quoted(key, _KEY_COLUMNS)}={quoted(value, _VALUE_COLUMNS)}"
+        for key, value in operation.metadata
     ]
-    lines += [f"prefers      {peer_id_text(peer)}" for peer in operation.user_allocations]
-    lines += [f"origin       {printable(origin)}" for origin in operation.origins]
-    return lines
+    preferred = operation.user_allocations
+    lines += [f"prefers      {peer_id_text(peer)}" for peer in preferred[:_PREFERRED_SHOWN_MAX]]
+    if more := len(preferred[_PREFERRED_SHOWN_MAX:]):
+        lines.append(f"prefers      {plural(more, 'more peer')}")
+    lines += [f"origin       {quoted(origin)}" for origin in operation.origins]
+    pairs = [text for pair in operation.metadata for text in pair]
+    return lines + _careful([operation.name, *pairs, *operation.origins])
 
 
 def replication_text(operation: "PinOperation", cluster: Cluster) -> str:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,12 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
+from bftcluster import codec
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Submit, parse_request
+from bftcluster.ledger.requests import RequestKind, Submit, parse_request, report
+from bftcluster.node.identity import load_identity
+from bftcluster.signing.envelope import Domain, sign
+from bftcluster.signing.keys import SigningKey
 from bftcluster.storage.wal import WAL_NAME
 from tests.e2e.cluster import Cluster, made, tiny_blocks
 from tests.e2e.processes import environment, run_peer, tried
@@ -343,3 +348,37 @@ def upload(cluster: Cluster, source: Path) -> cids.Cid:
         )
     response.raise_for_status()
     return cids.parse(json.loads(response.text.splitlines()[-1])["cid"])
+
+
+def test_an_announcement_that_no_peer_could_bear_ends_none(running: Cluster) -> None:
+    key = load_identity(running.peers[3].directory / "identity.key")
+    cluster_id, counter = running.genesis.cluster_id, time.time_ns() // 1_000_000 + 60_000
+    items = [cluster_id, key.public_key, counter, "peer4", ["/unix/etc/passwd"], 1, 1, []]
+    payload = codec.encode(items)
+    request = codec.encode([int(RequestKind.JOIN), payload, sign(key, Domain.JOIN, payload)])
+
+    outcome = running.submit(request, at=1)
+
+    assert outcome["code"] == "invalid", outcome
+    assert [
+        running.submit(running.pin(cids.of_block(b"borne %d" % n)), at=n)["code"] for n in range(4)
+    ] == ["committed"] * 4
+
+
+def test_a_stranger_orders_nothing(running: Cluster) -> None:
+    stranger = SigningKey(bytes(range(32)))
+    reports = [
+        report(
+            stranger,
+            cluster_id=running.genesis.cluster_id,
+            counter=counter,
+            entries=(),
+            free_bytes=0,
+        ).to_bytes()
+        for counter in range(1, 101)
+    ]
+
+    outcomes = running.submit_many(reports, at=2)
+
+    assert {outcome["code"] for outcome in outcomes} == {"not-admitted"}
+    assert {outcome["seq"] for outcome in outcomes} == {0}

@@ -8,12 +8,14 @@ from enum import Enum
 from random import Random
 
 from bftcluster.errors import ClusterError
-from bftcluster.ids import Digest, Seq, View
+from bftcluster.ids import Digest, MaintainerId, Seq, View
+from bftcluster.ledger.requests import Approve
 from bftcluster.pbft import Batch, Outbound
 from bftcluster.pbft.log import batch_digest
-from bftcluster.pbft.messages import Body, Entries, Message, parse_frame
+from bftcluster.pbft.messages import BODY, Body, Entries, Message, Requests, Status, parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
+from bftcluster.signing.approvals import Approval
 from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.nodes import Node
@@ -26,6 +28,9 @@ _DIGESTS_MAX = 32
 _DRAWS_MAX = 8
 _CORRUPTED_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 16, 18)
 _HOUR_MS = 3_600_000
+_STALLS_MS = (300, 2_000)
+_RELAYED = 4
+_RELAYED_MAX = 120
 
 Said = list[tuple[int, bytes]]
 """Who is told what."""
@@ -46,6 +51,9 @@ class Vice(Enum):
     MISGIVE = "gives states that are wrong, or not at all, and proves who votes with nothing"
     WITHHOLD = "lets one other see its commits"
     SLOW = "speaks late"
+    STALL = "proposes what was asked for late, and null batches and ticks between"
+    JUNK = "relays requests that can change nothing to some, and vouches for them"
+    REHASH = "relays what was ordered long ago"
     GARBAGE = "sends noise"
 
 
@@ -90,6 +98,8 @@ class Byzantine:
     _said: list[bytes] = field(default_factory=list)
     _usurped: dict[bytes, list[bytes]] = field(default_factory=dict)
     """What is said in place of each NEW-VIEW, however often."""
+    _relayed: int = 0
+    """How many requests it relayed without need."""
     _count: dict[int, int] = field(default_factory=dict)
     """How many messages of each kind there were."""
 
@@ -105,6 +115,8 @@ class Byzantine:
             return said
         if isinstance(message, Body):
             self._batches[batch_digest(message.batch)] = message.batch
+        if isinstance(message, Status):
+            said = [*said, *self._relay(node)]
         if isinstance(message, Vote) and message.kind is not VoteKind.CHECKPOINT:
             self._digests = [*self._digests[1 - _DIGESTS_MAX :], message.digest]
             said = self._twist_vote(node, message, said)
@@ -120,7 +132,29 @@ class Byzantine:
             said = [(to, other if self.random.random() < 0.5 else what) for to, what in said]
         if Vice.CORRUPT_ROUNDS in self.vices:
             said = self._corrupt(node, frame, said)
+        if Vice.STALL in self.vices and frame[1] in (VoteKind.PRE_PREPARE, BODY):
+            return _later(node, said, self.random.randint(*_STALLS_MS))
         return self._distort(node, said)
+
+    def _relay(self, node: Node) -> Said:
+        """Return what is relayed that nobody asked for, or that was ordered before; not much."""
+        requests: list[bytes] = []
+        if Vice.JUNK in self.vices:
+            requests += [self._useless() for _ in range(_RELAYED)]
+        if Vice.REHASH in self.vices and self._batches:
+            batch = self._batches[self.random.choice(list(self._batches))]
+            requests += Batch.from_bytes(batch).requests[:_RELAYED]
+        self._relayed += len(requests)
+        if not requests or self._relayed > _RELAYED_MAX:
+            return []
+        frame = Requests(tuple(dict.fromkeys(requests)), relayed=True).frame()
+        others = node.world.others[node.index]
+        return [(to, frame) for to in self.random.sample(others, len(others) // 2 + 1)]
+
+    def _useless(self) -> bytes:
+        draw = self.random.randbytes
+        approval = Approval(maintainer=MaintainerId(draw(32)), signature=draw(64))
+        return Approve(intent_digest=Digest(draw(32)), approval=approval).to_bytes()
 
     def _misgive(self, said: Said) -> Said:
         if Vice.MISGIVE not in self.vices:
@@ -132,7 +166,7 @@ class Byzantine:
         if Vice.EQUIVOCATE in self.vices:
             odd = {target for target, _ in said if target % 2}
             said = self._tell_otherwise(node, vote, said, odd)
-        elif Vice.ABSURD in self.vices:
+        elif Vice.ABSURD in self.vices or (Vice.STALL in self.vices and vote.seq % 2):
             said = self._tell_otherwise(node, vote, said, {target for target, _ in said})
         if Vice.WITHHOLD in self.vices and vote.kind is VoteKind.COMMIT and said:
             said = said[:1]
@@ -158,12 +192,17 @@ class Byzantine:
 
     def _other_batch(self, batch: Batch) -> bytes:
         """Return a batch that could be in its place; or that could not, if we are absurd."""
+        if Vice.STALL in self.vices:
+            timestamp_ms = self.random.choice((0, batch.timestamp_ms))
+            return replace(batch, timestamp_ms=timestamp_ms, requests=()).to_bytes()
         if Vice.ABSURD not in self.vices:
             return replace(batch, timestamp_ms=batch.timestamp_ms + 1).to_bytes()
         return self.random.choice(
             (
                 replace(batch, timestamp_ms=batch.timestamp_ms + _HOUR_MS).to_bytes(),
                 replace(batch, timestamp_ms=1).to_bytes(),
+                replace(batch, requests=()).to_bytes(),
+                replace(batch, timestamp_ms=0, requests=()).to_bytes(),
                 replace(batch, requests=(*batch.requests, b"nobody asked")).to_bytes(),
                 replace(batch, requests=batch.requests * 2).to_bytes(),
                 self.random.choice(list(self._batches.values())),
@@ -236,13 +275,17 @@ class Byzantine:
             noise[self.random.randrange(len(noise))] ^= 1 << self.random.randrange(8)
             said = [*said, (target, bytes(noise))]
         if Vice.SLOW in self.vices and said:
-            later_ms = node.world.clock.now_ms + self.random.randint(100, 900)
-            node.world.clock.call_at(later_ms, lambda: _send_all(node, said))
-            return []
+            return _later(node, said, self.random.randint(100, 900))
         return said
 
     def _does(self, vice: Vice, percent: int) -> bool:
         return vice in self.vices and self.random.random() * 100 < percent
+
+
+def _later(node: Node, said: Said, delay_ms: int) -> Said:
+    clock = node.world.clock
+    clock.call_at(clock.now_ms + delay_ms, lambda: _send_all(node, said))
+    return []
 
 
 def _send_all(node: Node, said: Said) -> None:

@@ -54,7 +54,12 @@ class Ruin(Enum):
     WIPED = "its disk is emptied, or an old copy put back: it must recover, and counts until then"
 
 
-_RARE = {Fault.MEMBERS: 0.3, Fault.CONTENT: 0.3, Fault.MUTE: 0.2, Fault.PRUNE: 0.4}
+_RARE: dict[Fault, float] = {
+    Fault.MEMBERS: 0.3,
+    Fault.CONTENT: 0.3,
+    Fault.MUTE: 0.2,
+    Fault.PRUNE: 0.4,
+}
 _SLEEPING = 0.06
 """How many seeds have a succession."""
 _CALM = {Fault.MEMBERS, Fault.DRIFT, Fault.MUTE}

@@ -1,15 +1,19 @@
 """A real server on loopback, and clients that see what goes over the wire."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
 import trio
 
+from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
+from bftcluster.api.views import PinOptions, PinView
+from bftcluster.limits import CONNECTIONS_PER_ADDRESS_MAX
 from tests.unit.api.memory_service import NOW_MS, MemoryService
 
 
@@ -30,10 +34,16 @@ class Server:
         return await trio.open_tcp_stream(self.host, self.port)
 
 
-@pytest.fixture
-async def server(nursery: trio.Nursery) -> AsyncIterator[Server]:
+@asynccontextmanager
+async def serving(
+    nursery: trio.Nursery, *, connections_per_address_max: int = CONNECTIONS_PER_ADDRESS_MAX
+) -> AsyncIterator[Server]:
     service = MemoryService()
-    settings = ApiSettings(listen=("127.0.0.1:0",), wall_ms=lambda: NOW_MS)
+    settings = ApiSettings(
+        listen=("127.0.0.1:0",),
+        connections_per_address_max=connections_per_address_max,
+        wall_ms=lambda: NOW_MS,
+    )
     stop = trio.Event()
 
     async def run(task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
@@ -46,6 +56,12 @@ async def server(nursery: trio.Nursery) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
+async def server(nursery: trio.Nursery) -> AsyncIterator[Server]:
+    async with serving(nursery) as server:
+        yield server
+
+
+@pytest.fixture
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         yield client
@@ -54,3 +70,10 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 async def read_to_end(stream: trio.SocketStream) -> bytes:
     """Return everything until the server closes."""
     return b"".join([bytes(chunk) async for chunk in stream])
+
+
+def keep_many(server: Server, count: int) -> None:
+    """Pins whose listing is larger than what sockets buffer."""
+    for number in range(count):
+        cid = cids.of_block(number.to_bytes(2, "big"))
+        server.service.kept[cid] = PinView(cid=cid, options=PinOptions(name="x" * 500))

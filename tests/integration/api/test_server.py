@@ -9,9 +9,8 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster.api.listen import open_sockets
-from bftcluster.api.views import PinOptions, PinView
 from bftcluster.errors import ConfigError
-from tests.integration.api.conftest import Server, read_to_end
+from tests.integration.api.conftest import Server, keep_many, read_to_end
 
 CIDS = tuple(cids.text(cids.of_block(bytes([number]))) for number in range(5))
 
@@ -271,10 +270,3 @@ def test_a_port_in_use_is_an_error_with_a_hint() -> None:
 async def send_forever(stream: trio.SocketStream) -> None:
     for chunk in repeat(bytes(1 << 20)):
         await stream.send_all(chunk)
-
-
-def keep_many(server: Server, count: int) -> None:
-    """Pins whose listing is larger than what sockets buffer."""
-    for number in range(count):
-        cid = cids.of_block(number.to_bytes(2, "big"))
-        server.service.kept[cid] = PinView(cid=cid, options=PinOptions(name="x" * 500))

@@ -15,6 +15,7 @@ from bftcluster.api.views import (
     AddOptions,
     AddPart,
     CertificateView,
+    ContentView,
     GenesisPeerView,
     GenesisView,
     IdView,
@@ -120,6 +121,9 @@ class MemoryService(MemoryContent):
             log_budget_bytes=20,
             log_full_in_ms=None,
             blocks=len(self.content_of),
+            damaged_blocks=1,
+            damaged_found=3,
+            damaged_healed=2,
             pins=len(self.kept),
             proposals=len(self.open_proposals),
             tracker=((TrackerStatus.PINNED, len(self.kept)),),
@@ -247,6 +251,11 @@ class MemoryService(MemoryContent):
             outcome = await self.pin(held.cid, options.pin)
             proposal = None if outcome.committed else outcome.proposal
         yield replace(held, allocations=PEERS[:2], proposal=proposal)
+
+    async def content(self, cid: Cid) -> ContentView:
+        if self.stalled is not None:
+            await self.stalled.wait()
+        return await super().content(cid)
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int

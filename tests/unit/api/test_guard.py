@@ -48,16 +48,24 @@ async def test_an_unknown_route_is_404_with_an_object_and_a_wrong_method_405_wit
         ("PINS.example.org", 200),
         ("rebound.attacker.example:9094", 403),
         ("127.0.0.1.attacker.example", 403),
+        ("[::1].evil.example", 403),
+        ("[::1]evil.example:80", 403),
+        ("[127.0.0.1]", 403),
+        ("[::1", 403),
+        ("localhost:80:80", 403),
+        ("evil.example/localhost", 403),
         ("", 403),
     ],
 )
-async def test_only_known_hosts_may_change_something(
+async def test_only_under_known_hosts_is_anything_answered(
     client: httpx.AsyncClient, host: str, status: int
 ) -> None:
     response = await client.post(f"/pins/{CID}", headers={"Host": host})
 
     assert response.status_code == status
-    assert (await client.get("/version", headers={"Host": host})).status_code == 200
+    for path in ("/version", "/pins/"):
+        read = await client.get(path, headers={"Host": host})
+        assert (read.status_code == 403) == (status == 403)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,9 @@ async def test_only_known_hosts_may_change_something(
         ("https://evil.example", 403),
         ("http://127.0.0.1:8080", 403),
         ("null", 403),
+        ("http://[", 403),
+        ("http://[::1]:x", 403),
+        ("http://127.0.0.1:9094@evil.example", 403),
     ],
 )
 async def test_pages_of_other_sites_may_not_change_anything(
@@ -78,6 +89,17 @@ async def test_pages_of_other_sites_may_not_change_anything(
     assert response.status_code == status
     assert bool(service.kept) == (status == 200)
     assert "access-control-allow-origin" not in response.headers
+
+
+async def test_of_two_origins_neither_counts(
+    client: httpx.AsyncClient, service: MemoryService
+) -> None:
+    own, evil = ("Origin", "http://127.0.0.1:9094"), ("Origin", "https://evil.example")
+    for headers in ([own, evil], [evil, own], [own, own]):
+        response = await client.post(f"/pins/{CID}", headers=headers)
+
+        assert response.status_code == 403
+    assert service.kept == {}
 
 
 class FaultyService(MemoryService):

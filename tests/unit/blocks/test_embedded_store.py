@@ -18,7 +18,6 @@ from bftcluster.cid import Cid, of_block
 from bftcluster.errors import (
     BlockNotFoundError,
     BlockStoreError,
-    CidMismatchError,
     ConfigError,
     SchemaVersionError,
     StorageError,
@@ -176,50 +175,6 @@ def test_threads_that_put_the_same_blocks_all_find_them_durable(embedded: Embedd
         thread.join()
 
     assert embedded.stat().blocks == 100
-
-
-def test_a_block_that_rotted_is_refused_once_and_then_missing(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path, QUOTA) as store:
-        entry = add_file(store, pattern(20_000))
-        store.pin_root(entry.cid)
-        leaf = [block.cid for block in walk(store, entry.cid)][-1]
-        rotten = next(file for file in files(tmp_path) if file.stat().st_size == 544)
-        rotten.write_bytes(b"rot")
-
-        with pytest.raises(CidMismatchError):
-            store.get(leaf)
-
-        assert not store.has(leaf)
-        assert not rotten.exists()
-        assert store.roots() == [Root(cid=entry.cid, complete=False)]
-
-
-def test_a_block_whose_file_is_gone_is_missing(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path, QUOTA) as store:
-        cid = of_block(b"hello")
-        store.put(cid, b"hello")
-        files(tmp_path)[0].unlink()
-
-        with pytest.raises(BlockNotFoundError):
-            store.get(cid)
-
-        assert not store.has(cid)
-
-
-def test_a_scrub_finds_what_rotted_and_removes_strays(tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path, QUOTA) as store:
-        group = [Block.make(b"%d" % number) for number in range(10)]
-        store.put_many(group)
-        rotten = files(tmp_path)[0]
-        rotten.write_bytes(b"rot")
-        stray = rotten.with_name("CIQAAAAA.data")
-        stray.write_bytes(b"stray")
-
-        broken = store.scrub()
-
-        assert len(broken) == 1
-        assert not stray.exists()
-        assert store.stat().blocks == 9
 
 
 def test_a_lost_index_is_made_again_from_the_files(tmp_path: Path) -> None:

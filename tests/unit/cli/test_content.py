@@ -8,11 +8,17 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster.api.views import AddPart, PartKind, TrackerStatus
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.car import CarReader, export_car, write_car
+from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE
+from bftcluster.cid import Cid
+from bftcluster_cli import car_files
 from bftcluster_cli.own_dag import OwnDag
 from bftcluster_cli.uploads import Kind, body_of, entries_of
+from tests.unit.blocks.bombs import copies, empty_shards, heavy_entries, names_without_end
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer
 
@@ -242,6 +248,55 @@ def test_a_peer_cannot_change_content(
     assert answer.code == 1
     assert complaint in answer.err
     assert not [path for path in Path().iterdir() if "back" in path.name]
+
+
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], check=False).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Between us and the command: what its parent had in memory counts towards a child's peak."""
+
+
+@pytest.mark.parametrize("bomb", [empty_shards, names_without_end, copies, heavy_entries])
+def test_get_of_a_bomb_ends_in_little_memory_and_leaves_nothing(
+    peer: LedgerPeer, tmp_path: Path, bomb: Callable[[MemoryStore], Cid]
+) -> None:
+    root = cids.text(bomb(peer.blocks))
+    work = tmp_path / "work"
+    work.mkdir()
+
+    get = [sys.executable, "-m", "bftcluster_cli", "get", root, "--api", peer.url]
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURED, *get],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        cwd=work,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    code, peak_kib = map(int, run.stdout.split())
+    assert code == 1, run.stderr
+    assert run.stderr.startswith("error: ")
+    assert peak_kib < 200_000
+    assert list(work.iterdir()) == []
+
+
+def test_links_that_lead_to_no_block_are_not_collected_for_ever(
+    shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = [Link(cid=cids.of_block(b"%d" % number)) for number in range(100)]
+    block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=1)
+    out = io.BytesIO()
+    write_car((block.cid,), [block], out)
+    peer.car_sent = out.getvalue()
+    monkeypatch.setattr(car_files, "WALK_PENDING_MAX", 99)
+
+    answer = shell("get", cids.text(block.cid), "--output", "back")
+
+    assert answer.code == 1
+    assert "links without end" in answer.err
 
 
 def test_content_that_nobody_has_is_refused(shell: Shell, peer: LedgerPeer) -> None:

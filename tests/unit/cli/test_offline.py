@@ -101,7 +101,7 @@ def test_different_proposals_are_not_merged(shell: Shell, proposal: Path) -> Non
 def test_what_is_signed_is_shown_in_plain_words(shell: Shell, proposal: Path) -> None:
     shown = shell.ok("pin", "show", "p").out
 
-    assert "name         photos" in shown
+    assert 'name         "photos"' in shown
     assert "approved by  alice (1 of 2)" in shown
 
 

@@ -66,9 +66,9 @@ def test_whoever_approves_reads_what_it_is_in_plain_words(shell: Shell, peer: Le
     told = shell.ok("pin", "approve", TEXT, "--key", "bob.key", "--yes").err
 
     assert f"pin          {TEXT}" in told
-    assert "name         photos" in told
+    assert 'name         "photos"' in told
     assert "copies       2 to 3 peers" in told
-    assert "metadata     source=attic" in told
+    assert 'metadata     "source"="attic"' in told
     assert "cluster      archive (" in told
     assert "approved by  alice (1 of 2)" in told
 

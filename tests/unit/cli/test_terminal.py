@@ -62,7 +62,9 @@ def test_whoever_says_yes_signs(proposed: LedgerPeer) -> None:
     code, said = approve("y")
 
     assert code == 0, said
-    assert said.index("name         photos") < said.index("sign and approve this? [y/N]")
+    assert said.index('name         "photos"') < said.index(
+        f'sign and approve pin "photos" {TEXT}? [y/N]'
+    )
     assert PASSPHRASE not in said
     assert proposed.record(CID) is not None
 

@@ -125,7 +125,7 @@ async def test_who_waits_for_what_has_become_useless_is_told(
     door.world.run(two, one)  # executed without a word: in an earlier life of this peer, say
     await trio.sleep(2)
 
-    assert [answer.outcome.code for answer in answers] == [OutcomeCode.REPLAYED]
+    assert [(a.seq, a.outcome.code) for a in answers] == [(Seq(1), OutcomeCode.REPLAYED)]
 
 
 async def test_a_second_client_who_is_refused_takes_nothing_from_the_first(

@@ -77,13 +77,12 @@ def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
         replica = cluster.hosts[1].replica
         due_ms = replica._core.log.slots[Seq(1)].opened_ms + 300
         doubt = MessageReceived(cluster.hosts[3].me, Doubt(Epoch(0), View(0)).frame())
-        replica.step(doubt, now_ms=due_ms - 1, wall_ms=0)
         commit = MessageReceived(cluster.hosts[2].me, held[0])
-        events = [commit, Tick()] if commit_first else [Tick(), commit]
+        turns = [(doubt, commit), (Tick(),)] if commit_first else [(doubt, Tick()), (commit,)]
 
         decided = []
-        for event in events:
-            ready = replica.step(event, now_ms=due_ms, wall_ms=0)
+        for events in turns:
+            ready = replica.step(*events, now_ms=due_ms, wall_ms=0)
             decided += ready.decided
 
         assert [one.seq for one in decided] == [1]

@@ -5,12 +5,13 @@ from random import Random
 import pytest
 
 from bftcluster import codec
+from bftcluster.pbft import Batch
 from bftcluster_sim.cluster.behaviours import Byzantine, Corruption, Vice, draw_corruption
 from bftcluster_sim.cluster.world import World
 
 LIAR = 0
 """The primary of view 0: whatever it may do wrong, it gets the chance to."""
-PRE_PREPARE, PREPARE, COMMIT, BODY = 1, 2, 3, 10
+PRE_PREPARE, PREPARE, COMMIT, BODY, REQUESTS = 1, 2, 3, 10, 11
 
 
 class Tap:
@@ -133,6 +134,30 @@ def test_the_slow_say_the_same_later(honest: Tap) -> None:
 
     assert min(at_ms for at_ms, _, _ in tap.sent) >= 100 + min(at_ms for at_ms, _, _ in honest.sent)
     assert tap.frames(PRE_PREPARE)
+
+
+def test_one_who_stalls_proposes_what_was_asked_for_late_and_nothing_between(honest: Tap) -> None:
+    tap = Tap(Vice.STALL)
+
+    batches = [Batch.from_bytes(codec.decode(frame)[1]) for frame in tap.frames(BODY, to=1)]
+    assert any(not batch.requests for batch in batches)
+    assert tap.frames(PRE_PREPARE) != honest.frames(PRE_PREPARE)
+    begun_ms = min(at_ms for at_ms, _, frame in tap.sent if frame[1] == PRE_PREPARE)
+    assert begun_ms >= 300 + min(at for at, _, frame in honest.sent if frame[1] == PRE_PREPARE)
+    assert not tap.world.breaches
+    assert tap.world.nodes[1].state.executed > 0
+
+
+@pytest.mark.parametrize("vice", [Vice.JUNK, Vice.REHASH])
+def test_useless_requests_are_relayed_in_bounded_numbers_and_depose_nobody(vice: Vice) -> None:
+    tap = Tap(vice)
+
+    relayed = [codec.decode(frame) for frame in tap.frames(REQUESTS)]
+    named = {request for _, is_relayed, requests in relayed if is_relayed for request in requests}
+    assert 0 < len(named) <= 120
+    assert (named <= tap.world.integrity.asked) == (vice is Vice.REHASH)
+    assert {node.replica.view for node in tap.world.nodes if node.replica} == {0}
+    assert not tap.world.breaches
 
 
 def test_one_who_repeats_itself_says_nothing_new(honest: Tap) -> None:

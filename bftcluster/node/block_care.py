@@ -1,0 +1,44 @@
+"""What looks after the blocks on the disk: the scrub that finds damage, and the healer."""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from bftcluster.blocks.exchange import Exchange
+from bftcluster.ids import PeerId
+from bftcluster.node.healer import Healer
+from bftcluster.node.parts import Parts
+from bftcluster.node.replica_loop import Clock
+from bftcluster.node.scrubber import Scrubber
+from bftcluster.node.threads import Workers
+
+
+class BlockCare:
+    """Runs both, as the configuration says."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        exchange: Exchange,
+        connected: Callable[[], Sequence[PeerId]],
+        clock: Clock,
+        workers: Workers,
+    ) -> None:
+        self.healer = Healer(
+            blocks=parts.blocks, exchange=exchange, connected=connected, workers=workers
+        )
+        rate_bytes_per_s = parts.config.scrub_rate_bytes_per_s
+        self._scrubber = rate_bytes_per_s and Scrubber(
+            blocks=parts.blocks,
+            directory=parts.config.directory,
+            rate_bytes_per_s=rate_bytes_per_s,
+            clock=clock,
+            workers=workers,
+        )
+
+    async def run(self) -> None:
+        """Look after the blocks until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.healer.run)
+            if self._scrubber:
+                nursery.start_soon(self._scrubber.run)

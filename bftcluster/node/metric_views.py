@@ -1,0 +1,52 @@
+"""What ``/monitor/metrics`` shows: the latest values of each peer, as far as this one knows."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bftcluster.api.views import MetricView
+from bftcluster.blocks.port import Damage
+from bftcluster.ids import PeerId
+from bftcluster.ledger.records import PeerRecord
+
+
+def metric_views(
+    peers: Mapping[PeerId, PeerRecord],
+    is_connected: Callable[[PeerId], bool],
+    *,
+    me: PeerId,
+    damage: Damage,
+    now_ms: int,
+    lifetime_ms: int,
+) -> Sequence[MetricView]:
+    """Return who is reachable, what each peer last said it has free, and what rotted here."""
+    views = []
+    for peer, record in sorted(peers.items()):
+        connected = is_connected(peer)
+        for name, value in (("ping", record.name), ("freespace", str(record.free_bytes))):
+            views.append(
+                MetricView(
+                    name=name,
+                    peer=peer,
+                    value=value,
+                    weight=record.free_bytes if name == "freespace" else 0,
+                    is_valid=connected,
+                    received_at_ms=record.reported_ms if name == "freespace" else now_ms,
+                    expires_ms=now_ms + lifetime_ms,
+                )
+            )
+    counts = {
+        "damagedblocks": damage.blocks,
+        "damagedblocks-found": damage.found,
+        "damagedblocks-healed": damage.healed,
+    }
+    return views + [
+        MetricView(
+            name=name,
+            peer=me,
+            value=str(count),
+            weight=count,
+            is_valid=True,
+            received_at_ms=now_ms,
+            expires_ms=now_ms + lifetime_ms,
+        )
+        for name, count in counts.items()
+    ]

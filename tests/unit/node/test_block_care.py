@@ -1,0 +1,301 @@
+"""A disk that rots, and peers that do not: what readers get, what is healed, what is found."""
+
+import base64
+import io
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from bftcluster import cid as cids
+from bftcluster.api.app import create_app
+from bftcluster.api.settings import ApiSettings
+from bftcluster.blocks.block import Block, key_of, raw_cid
+from bftcluster.blocks.exchange_messages import Want, from_frame
+from bftcluster.blocks.layout import Entry
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.port import Damage, Root
+from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.walk import walk
+from bftcluster.cid import Cid
+from bftcluster.errors import BlockNotFoundError, CidMismatchError
+from bftcluster.ids import PeerId
+from bftcluster.node.content_reader import ContentReader
+from bftcluster.node.dag_source import DagSource
+from bftcluster.node.healer import Healer
+from bftcluster.node.scrubber import Scrubber
+from bftcluster.node.threads import Workers
+from tests.unit.blocks.content import add_file, pattern
+from tests.unit.blocks.network import Network, open_network, peer_id
+from tests.unit.node.test_content_reader import ReadingService
+
+ME, ALICE, BOB = map(peer_id, (1, 2, 3))
+QUOTA = 64 << 20
+CONTENT = pattern(200_000)
+
+
+def rot(path: Path, cid: Cid) -> None:
+    """Turn one bit of a block over."""
+    name = base64.b32encode(key_of(cid)).decode().rstrip("=")
+    (file,) = (path / "blocks").glob(f"*/{name}.data")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+class Disk:
+    """A peer's store with a file in it, of which some blocks rot, and who may help."""
+
+    def __init__(self, path: Path, store: EmbeddedStore, network: Network) -> None:
+        self.path = path
+        self.store = store
+        self.network = network
+        self.entry = add_file(store, CONTENT)
+        store.pin_root(self.entry.cid)
+        self.blocks = list(walk(store, self.entry.cid))
+        self.helpers: list[PeerId] = []
+
+    async def start(self) -> None:
+        exchange = await self.network.add(ME, self.store)
+        self.healer = Healer(
+            blocks=self.store,
+            exchange=exchange,
+            connected=lambda: self.helpers,
+            workers=Workers(2),
+        )
+        self.source = DagSource(self.store, self.healer.heal)
+        self.reader = ContentReader(
+            blocks=self.store, source=self.source, fetch=self._fetch, workers=Workers(4)
+        )
+
+    async def helper(self, peer: PeerId, *, has_all: bool = True) -> MemoryStore:
+        store = MemoryStore()
+        if has_all:
+            store.put_many(self.blocks)
+        await self.network.add(peer, store)
+        self.helpers.append(peer)
+        return store
+
+    async def _fetch(self, cid: Cid) -> None:
+        raise BlockNotFoundError(f"{cids.text(cid)} is not to be had")
+
+    async def read(self, entry: Entry) -> bytes:
+        view = await self.reader.open(entry.cid)
+        return b"".join([piece async for piece in view.content])
+
+
+@asynccontextmanager
+async def open_disk(path: Path) -> AsyncIterator[Disk]:
+    async with open_network() as network:
+        with EmbeddedStore(path, QUOTA) as store:
+            disk = Disk(path, store, network)
+            await disk.start()
+            yield disk
+
+
+async def test_a_damaged_block_is_served_from_another_peer_at_the_first_read(
+    tmp_path: Path,
+) -> None:
+    async with open_disk(tmp_path) as disk:
+        before = disk.store.stat()
+        await disk.helper(ALICE, has_all=False)
+        await disk.helper(BOB)
+        for block in (disk.blocks[0], disk.blocks[1], disk.blocks[-1]):
+            rot(tmp_path, block.cid)
+
+        assert await disk.read(disk.entry) == CONTENT
+
+        assert disk.store.damage() == Damage(blocks=0, found=3, healed=3)
+        assert disk.store.stat() == before
+        assert disk.store.roots() == [Root(cid=disk.entry.cid, complete=True)]
+        assert [disk.store.get(block.cid) for block in disk.blocks] == [
+            block.data for block in disk.blocks
+        ]
+
+
+async def test_only_the_damaged_block_travels(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE)
+        rot(tmp_path, disk.entry.cid)
+
+        await disk.read(disk.entry)
+
+        wants = [
+            message
+            for sender, _, frame in disk.network.sent
+            if sender == ME and isinstance(message := from_frame(frame), Want)
+        ]
+        assert [len(want.cids) for want in wants] == [1]
+        sent = sum(len(frame) for sender, _, frame in disk.network.sent if sender == ALICE)
+        assert sent < len(disk.blocks[0].data) + 300
+
+
+async def test_a_client_gets_a_tar_of_what_rotted(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE)
+        for block in disk.blocks:
+            rot(tmp_path, block.cid)
+        service = ReadingService(MemoryStore())
+        service.reader = disk.reader
+        transport = httpx.ASGITransport(app=create_app(service, ApiSettings()))
+        url = f"/content/{cids.text(disk.entry.cid)}?format=tar"
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            response = await client.get(url)
+
+        with tarfile.open(fileobj=io.BytesIO(response.content)) as archive:
+            file = archive.extractfile(cids.text(disk.entry.cid))
+            assert file is not None
+            assert file.read() == CONTENT
+        assert disk.store.damage().healed == len(disk.blocks)
+
+
+async def test_a_peer_that_lies_about_a_block_does_not_heal_it(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        leaf = disk.blocks[-1]
+        liar = await disk.helper(ALICE)
+        liar._data[key_of(leaf.cid)] = bytes(len(leaf.data))
+        rot(tmp_path, leaf.cid)
+
+        with pytest.raises(BlockNotFoundError):
+            await disk.read(disk.entry)
+        await disk.helper(BOB)
+        assert await disk.healer.heal(leaf.cid) == leaf.data
+
+        assert disk.store.damage() == Damage(blocks=0, found=1, healed=1)
+
+
+async def test_what_nobody_has_stays_damaged_and_is_no_answer(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE, has_all=False)
+        rot(tmp_path, disk.blocks[-1].cid)
+
+        with pytest.raises(BlockNotFoundError):
+            await disk.read(disk.entry)
+        await disk.healer.heal_all()
+
+        assert disk.store.damage() == Damage(blocks=1, found=1)
+        assert disk.store.roots() == [Root(cid=disk.entry.cid, complete=False)]
+
+
+async def test_readers_of_one_damaged_block_ask_for_it_once(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE)
+        leaf = disk.blocks[-1]
+        rot(tmp_path, leaf.cid)
+        with pytest.raises(CidMismatchError):
+            disk.store.get(leaf.cid)
+        got: list[bytes] = []
+
+        async def read() -> None:
+            got.append(await Workers(1).run(disk.source.get, leaf.cid))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(read)
+
+        assert got == [leaf.data] * 5
+        assert disk.store.damage().healed == 1
+
+
+async def test_what_a_scrub_finds_is_healed_without_a_reader(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE)
+        rot(tmp_path, disk.blocks[3].cid)
+        disk.store.scrub()
+        assert disk.store.damage() == Damage(blocks=1, found=1)
+
+        await disk.healer.heal_all()
+
+        assert disk.store.damage() == Damage(blocks=0, found=1, healed=1)
+        assert disk.store.get(disk.blocks[3].cid) == disk.blocks[3].data
+
+
+class SlowClock:
+    """Each look at it takes a while."""
+
+    def __init__(self, step_ms: int) -> None:
+        self._step_ms = step_ms
+        self._now_ms = 0
+
+    def now_ms(self) -> int:
+        self._now_ms += self._step_ms
+        return self._now_ms
+
+    def wall_ms(self) -> int:
+        return self._now_ms
+
+
+class EnoughError(Exception):
+    """The test has seen enough."""
+
+
+async def rests(
+    store: EmbeddedStore, path: Path, count: int, *, step_ms: int = 0, rate: int = 4_000_000
+) -> list[float]:
+    """Scrub until so many rests were taken; return how long each was, in seconds."""
+    taken: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        await trio.lowlevel.checkpoint()
+        taken.append(seconds)
+        if len(taken) == count:
+            raise EnoughError
+
+    scrubber = Scrubber(
+        blocks=store,
+        directory=path,
+        rate_bytes_per_s=rate,
+        clock=SlowClock(step_ms),
+        workers=Workers(1),
+        sleep=sleep,
+    )
+    with pytest.raises(EnoughError):
+        await scrubber.run()
+    return taken
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path / "store", QUOTA) as store:
+        store.put_many([Block.make(pattern(1 << 19, seed)) for seed in range(8)])
+        yield store
+
+
+async def test_a_scrub_reads_no_faster_than_it_may(large: EmbeddedStore, tmp_path: Path) -> None:
+    taken = await rests(large, tmp_path, 4, rate=1 << 20)
+
+    assert all(1.0 <= seconds < 1.1 for seconds in taken)
+
+
+async def test_a_scrub_rests_longer_while_the_disk_is_slow(
+    large: EmbeddedStore, tmp_path: Path
+) -> None:
+    taken = await rests(large, tmp_path, 4, step_ms=10_000)
+
+    assert taken == [40.0] * 4
+
+
+async def test_a_scrub_goes_on_where_it_was_and_begins_again_after_a_day(
+    large: EmbeddedStore, tmp_path: Path
+) -> None:
+    await rests(large, tmp_path, 3)
+    rotten = sorted(large.multihashes())[7]
+    rot(tmp_path / "store", raw_cid(rotten))
+
+    taken = await rests(large, tmp_path, 3)
+
+    assert large.damaged(10) == [raw_cid(rotten)]
+    assert taken[2] == 86_400.0
+
+
+async def test_a_torn_position_is_the_start(large: EmbeddedStore, tmp_path: Path) -> None:
+    (tmp_path / "scrub").write_text("12x")
+    rot(tmp_path / "store", raw_cid(min(large.multihashes())))
+
+    await rests(large, tmp_path, 1)
+
+    assert large.damage().blocks == 1

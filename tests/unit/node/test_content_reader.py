@@ -1,0 +1,223 @@
+"""Reading for clients: what is sent, what is refused before the first byte, and for whom."""
+
+import base64
+import io
+import tarfile
+import threading
+from collections.abc import AsyncGenerator, Callable
+
+import httpx
+import pytest
+import trio
+
+from bftcluster import cid as cids
+from bftcluster.api.app import create_app
+from bftcluster.api.settings import ApiSettings
+from bftcluster.api.views import ContentView
+from bftcluster.blocks.car import import_car
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.cid import Cid
+from bftcluster.node.content_reader import ContentReader
+from bftcluster.node.dag_source import DagSource
+from bftcluster.node.threads import Workers
+from tests.unit.api.memory_service import MemoryService
+from tests.unit.blocks.bombs import (
+    copies,
+    directory,
+    empty_parts,
+    empty_shards,
+    leaf,
+    names_without_end,
+    symlink,
+)
+
+OUTSIDE_ROOT = """
+OqJlcm9vdHOB2CpYJQABcBIgQE/VW7xV40gIZseMIMHKdODPGxXqbExAw83IiCLQVcVndmVyc2lvbgGJAQFwEiBAT9VbvFXj
+SAhmx4wgwcp04M8bFepsTEDDzciIItBVxRIwCiQBVRIg2QFMRiSESqW6wxR3PWtomtRn+k4dGlChuKmdWpX3L/USBi4uL2Zv
+bxgOEi0KJAFVEiDZAUxGJIRKpbrDFHc9a2ia1Gf6Th0aUKG4qZ1alfcv9RIDYmFyGA4KAggBMgFVEiDZAUxGJIRKpbrDFHc9
+a2ia1Gf6Th0aUKG4qZ1alfcv9UhlbGxvLCB3b3JsZCEK
+"""
+"""gateway-conformance, ``dag-pb/…/dir-with-path-outside-root``: an entry ``../foo``."""
+
+
+class ReadingService(MemoryService):
+    """Content comes from a store as a node reads it."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self.reader = ContentReader(
+            blocks=store, source=DagSource(store), fetch=self._fetch, workers=Workers(4)
+        )
+
+    async def _fetch(self, cid: Cid) -> None:
+        raise AssertionError("all is here")
+
+    async def content(self, cid: Cid) -> ContentView:
+        return await self.reader.open(cid)
+
+    async def resolve(self, cid: Cid, path: list[str]) -> Cid:
+        return await self.reader.resolve(cid, path)
+
+    def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
+        return self.reader.walk(cid)
+
+    def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
+        return self.reader.car(cid)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+async def client(store: MemoryStore) -> AsyncGenerator[httpx.AsyncClient, None]:
+    app = create_app(ReadingService(store), ApiSettings())
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9094") as client:
+        yield client
+
+
+def is_refused(response: httpx.Response) -> bool:
+    return 400 <= response.status_code < 600 and "message" in response.json()
+
+
+async def test_an_entry_outside_the_root_is_in_no_tar(
+    client: httpx.AsyncClient, store: MemoryStore
+) -> None:
+    [root] = import_car(store, io.BytesIO(base64.b64decode(OUTSIDE_ROOT)))
+
+    assert is_refused(await client.get(f"/content/{cids.text(root)}?format=tar"))
+    assert (await client.get(f"/content/{cids.text(root)}?format=car")).status_code == 200
+
+
+def of_name(name: str) -> Callable[[MemoryStore], Cid]:
+    return lambda store: directory(store, ("good", leaf(store)), (name, leaf(store)))
+
+
+def of_link(target: bytes) -> Callable[[MemoryStore], Cid]:
+    return lambda store: directory(store, ("link", symlink(store, target)))
+
+
+def twice(store: MemoryStore) -> Cid:
+    inside = directory(store, ("passwd", leaf(store)))
+    return directory(store, ("a", symlink(store, b"b")), ("a", inside))
+
+
+HOSTILE = {
+    **{f"name {name[:9]!a}": of_name(name) for name in ("..", ".", "", "/etc/x", "a/b", "a\0b")},
+    **{
+        f"link {target!r}": of_link(target)
+        for target in (b"/etc", b"../../x", b"a/../../x", b"a\0b")
+    },
+    "twice": twice,
+    "empty shards": empty_shards,
+    "names without end": names_without_end,
+    "copies": copies,
+}
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
+async def test_what_is_no_honest_tree_is_refused_before_the_first_byte_of_a_tar(
+    client: httpx.AsyncClient, store: MemoryStore, make: Callable[[MemoryStore], Cid]
+) -> None:
+    root = make(store)
+    wrapped = directory(store, ("inside", root))
+
+    for cid in (root, wrapped):
+        assert is_refused(await client.get(f"/content/{cids.text(cid)}?format=tar"))
+
+
+async def test_a_file_of_parts_without_end_is_the_nothing_that_it_holds(
+    client: httpx.AsyncClient, store: MemoryStore
+) -> None:
+    response = await client.get(f"/content/{cids.text(empty_parts(store))}")
+
+    assert (response.status_code, response.content) == (200, b"")
+
+
+async def test_a_tar_has_strange_names_that_lead_nowhere_else(
+    client: httpx.AsyncClient, store: MemoryStore
+) -> None:
+    names = ["a\x1b[2J\nb", "..\\x", "ä"]
+    root = directory(store, *((name, leaf(store)) for name in names))
+
+    response = await client.get(f"/content/{cids.text(root)}?format=tar")
+
+    with tarfile.open(fileobj=io.BytesIO(response.content)) as archive:
+        assert archive.getnames()[1:] == [f"{cids.text(root)}/{name}" for name in names]
+
+
+async def test_a_reader_that_nobody_waits_for_stops_at_its_next_block(store: MemoryStore) -> None:
+    cid = leaf(store)
+    source = DagSource(store)
+    begun, ended = threading.Event(), threading.Event()
+
+    def read_for_ever() -> None:
+        try:
+            while True:
+                source.get(cid)
+                begun.set()
+        finally:
+            ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Workers(1).run, read_for_ever)
+        await trio.to_thread.run_sync(begun.wait)
+        nursery.cancel_scope.cancel()
+
+    assert ended.is_set()
+
+
+class StuckStore(MemoryStore):
+    """Says when it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = threading.Event()
+
+    def get(self, cid: Cid) -> bytes:
+        self.read.set()
+        return super().get(cid)
+
+
+async def test_a_client_that_goes_away_before_the_answer_frees_the_thread() -> None:
+    store = StuckStore()
+    cid = leaf(store)
+    service = ReadingService(store)
+    source = DagSource(store)
+    ended = trio.Event()
+
+    def read_for_ever() -> None:
+        while True:
+            source.get(cid)
+
+    async def open_for_ever(_: Cid) -> ContentView:
+        try:
+            await Workers(1).run(read_for_ever)
+        finally:
+            ended.set()
+        raise AssertionError("it never ends by itself")
+
+    service.content = open_for_ever  # type: ignore[method-assign]
+    app = create_app(service, ApiSettings())
+    incoming = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, object]:
+        if incoming:
+            return incoming.pop()
+        await trio.to_thread.run_sync(store.read.wait)
+        return {"type": "http.disconnect"}
+
+    sent: list[object] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    path = f"/content/{cids.text(cid)}"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
+    scope |= {"query_string": b"", "scheme": "http", "server": ("127.0.0.1", 9094)}
+    await app({**scope, "headers": [(b"host", b"127.0.0.1:9094")]}, receive, send)
+
+    assert ended.is_set()
+    assert sent == []
