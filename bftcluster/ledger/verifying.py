@@ -99,6 +99,15 @@ class ApprovalVerifier:
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
         self._judge: Callable[[Inspected], Outcome | None] | None = None
 
+    def sibling(self) -> "ApprovalVerifier":
+        """Return a verifier for another state in this process, as simulations have many.
+
+        It shares what is known of requests and policies, and asks its own ledger what is wanted.
+        """
+        other = ApprovalVerifier(self.cluster_id, self._verifier)
+        other._policies, other._inspected = self._policies, self._inspected
+        return other
+
     def learn(self, policy: Policy) -> None:
         """Verify what names this policy from now on; the ledger calls it for policies in force."""
         self._policies[policy.version, policy.hash] = policy

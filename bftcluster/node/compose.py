@@ -7,7 +7,6 @@ what the state asks.
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import trio
@@ -16,7 +15,6 @@ from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
-from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
 from bftcluster.ledger.outcomes import Effect
@@ -27,7 +25,6 @@ from bftcluster.net.streams import StreamClass
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.block_care import BlockCare
 from bftcluster.node.clock import SystemClock
-from bftcluster.node.config import Config
 from bftcluster.node.contacts import Contacts
 from bftcluster.node.content import Content
 from bftcluster.node.epoch_learner import EpochLearner
@@ -36,8 +33,8 @@ from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.log_budget import LogBudget
-from bftcluster.node.logs import configure_logs, log_for
-from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.logs import log_for
+from bftcluster.node.parts import Parts
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
@@ -49,7 +46,6 @@ from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
 from bftcluster.node.threads import Threads
 from bftcluster.node.tracker_loop import TrackerLoop
-from bftcluster.node.tuning import tune_process
 from bftcluster.node.uploads import Uploads
 from bftcluster.pbft import (
     Event,
@@ -68,31 +64,6 @@ PACE_S: Final = 0.02
 _LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
 
 _log = log_for("node")
-
-
-def run_peer(directory: Path) -> None:
-    """Run the peer that lives in ``directory`` until SIGINT or SIGTERM.
-
-    Raises:
-        ClusterError: It cannot start, or cannot go on.
-    """
-    require_assertions()
-    config = Config.load(directory)
-    configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
-    while _run_once(config):
-        _log.info("opening again, to install the state that was fetched")
-
-
-def _run_once(config: Config) -> bool:
-    """Run a peer; return whether it wants to be opened again."""
-    with open_parts(config) as parts:
-        peer = Peer(parts)
-        tune_process()
-        try:
-            trio.run(peer.run)
-        except* ClusterError as group:
-            raise _first(group) from group
-        return peer.has_new_state
 
 
 class Peer:
@@ -129,15 +100,7 @@ class Peer:
         self._uploads = Uploads(parts.config.directory)
         self._announcer = self._make_announcer()
         self._tracker = self._make_tracker()
-        self._executor = ExecuteLoop(
-            ledger=parts.ledger,
-            store=parts.store,
-            gateway=self._gateway,
-            report=self._inbox.put_nowait,
-            carry_out=self._carry_out,
-            log_kept_seqs=parts.config.log_kept_seqs(parts.genesis.checkpoint_interval),
-            workers=threads.consensus,
-        )
+        self._executor = self._make_executor()
         self.has_new_state = False
         """Whether to open again on a state that was fetched."""
         self._stop = trio.Event()
@@ -196,6 +159,18 @@ class Peer:
 
     async def _announce(self) -> None:
         await self._announcer.run(interval_s=self._parts.config.tracker.announce_interval_s)
+
+    def _make_executor(self) -> ExecuteLoop:
+        parts = self._parts
+        return ExecuteLoop(
+            ledger=parts.ledger,
+            store=parts.store,
+            gateway=self._gateway,
+            report=self._inbox.put_nowait,
+            carry_out=self._carry_out,
+            log_kept_seqs=parts.config.log_kept_seqs(parts.genesis.checkpoint_interval),
+            workers=self._threads.consensus,
+        )
 
     def _make_announcer(self) -> Announcer:
         parts = self._parts
@@ -393,9 +368,3 @@ class Peer:
     def _space(self) -> tuple[int, int]:
         stat = self._parts.blocks.stat()
         return stat.quota_bytes, stat.free_bytes
-
-
-def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
-    for exc in group.exceptions:
-        return _first(exc) if isinstance(exc, BaseExceptionGroup) else exc
-    raise AssertionError("a group has members")

@@ -123,21 +123,6 @@ def open_parts(config: Config) -> Iterator[Parts]:
         )
 
 
-def _recovered(store: LedgerStore, ledger: Ledger, records: tuple[bytes, ...]) -> Recovered:
-    checkpoint = store.reader.checkpoint()
-    return Recovered(
-        records=records,
-        executed=store.position(),
-        timestamp_ms=ledger.head.timestamp_ms,
-        checkpoint_root=ledger.checkpoint_root(),
-        checkpoint=None if checkpoint is None else checkpoint[1],
-        epochs=ledger.epochs,
-        wants_batches=ledger.wants_batches,
-        due_ms=ledger.due_ms,
-        decided=_decided(store),
-    )
-
-
 def _open_ledger(
     config: Config, genesis: Genesis, store: LedgerStore, verifier: ApprovalVerifier
 ) -> Ledger:

@@ -139,13 +139,13 @@ class Followers:
         """Send what there is for ``follower``; return whether its question is answered."""
         core = self._core
         stable = core.stable
-        if (
-            stable is not None
-            and stable.seq > wait.stable
-            and core.may_answer(follower, Answer.CHECKPOINT)
-        ):
-            wait.stable = stable.seq
-            core.out.send(follower, StableCheckpoint(stable).frame(), Lane.SYNC)
+        if stable is not None and stable.seq > wait.stable:
+            if core.may_answer(follower, Answer.CHECKPOINT):
+                wait.stable = stable.seq
+                core.out.send(follower, StableCheckpoint(stable).frame(), Lane.SYNC)
+            else:  # It just had one: it is to ask again soon.
+                soon_ms = core.now_ms + core.settings.status_interval_ms
+                wait.until_ms = min(wait.until_ms, soon_ms)
         if wait.first <= core.decided:
             frame = self._frame(wait.first)
             if frame is not None:

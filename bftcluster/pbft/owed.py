@@ -7,6 +7,7 @@ all of them, and takes from every sender in turn: whoever waits too long was pas
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from bftcluster.ids import Digest, ReplicaId
 from bftcluster.limits import RELAYED_PER_SENDER_MAX
@@ -61,13 +62,19 @@ class Owed:
         self._relayed: dict[Digest, Debt] = {}
         self._relayed_by: dict[ReplicaId, int] = {}
         """How many of each relayer there are."""
-        self._passed_on: dict[Digest, None] = {}
-        """Requests that followers relayed: passed on, a few at a time, and not timed."""
+        self._passed_on: dict[Digest, Debt] = {}
+        """Requests that followers relayed: passed on, a few at a time. None of them is owed; but a
+        primary that orders nothing at all meanwhile does not work."""
 
     @property
     def ours(self) -> Iterable[Debt]:
         """What our own clients want, the oldest first."""
         return self._ours.values()
+
+    @property
+    def passed_on(self) -> list[Debt]:
+        """The oldest that a follower relayed, if there is any."""
+        return list(islice(self._passed_on.values(), 1))
 
     @property
     def oldest(self) -> list[Debt]:
@@ -106,11 +113,11 @@ class Owed:
         self._relayed_by[relayer] = count + 1
         return True
 
-    def pass_on(self, pending: Pending) -> bool:
+    def pass_on(self, pending: Pending, now_ms: int) -> bool:
         """Return whether a request that a follower relayed is to be passed on."""
         if pending.digest in self._passed_on or len(self._passed_on) >= RELAYED_PER_SENDER_MAX:
             return False
-        self._passed_on[pending.digest] = None
+        self._passed_on[pending.digest] = self._debt(pending, now_ms, None)
         return True
 
     def start_over(self, now_ms: int, *, is_primary: bool) -> list[Pending]:

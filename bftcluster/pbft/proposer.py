@@ -71,7 +71,7 @@ class Proposer:
             return False
         if sender in core.membership.replicas:
             return core.pool.owed.vouch(pending, sender, core.now_ms)
-        return core.pool.owed.pass_on(pending)
+        return core.pool.owed.pass_on(pending, core.now_ms)
 
     def _judge(self, request: bytes) -> Verdict:
         """Judge a request, which may be costly, once."""

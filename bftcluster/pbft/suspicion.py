@@ -96,7 +96,7 @@ class Suspicion:
         core = self._core
         unwanted = [
             debt.pending
-            for debt in core.pool.owed.oldest
+            for debt in (*core.pool.owed.oldest, *core.pool.owed.passed_on)
             if not core.application.is_wanted(debt.pending.request)
         ]
         for pending in unwanted:
@@ -141,6 +141,10 @@ class Suspicion:
         core = self._core
         begun_ms = max(core.view_entered_ms, self._alone_ms)
         due = [self._due_of(debt, begun_ms) for debt in core.pool.owed.oldest]
+        for debt in core.pool.owed.passed_on:
+            # A follower's word blames nobody who works; one who is gone orders nothing.
+            waited_ms = max(debt.begun_ms, core.progress_ms, begun_ms)
+            due.append(waited_ms + self._patience_ms)
         opened_ms = self._opened_ms()
         if opened_ms is not None:
             waited_ms = max(opened_ms, core.progress_ms, begun_ms)

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from bftcluster.pbft import Event, Ready, Replica
+from bftcluster.pbft import Application, Event, Ready, Replica
 from bftcluster_sim.cluster import crash_points, nodes, swarm, world
 from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.network import Clock
@@ -18,14 +18,37 @@ NO_CRASH = crash_points.Point(4, 0, 1_000_000, Loss.ALL)
 """The story of the crash points, told to its end: six decisions and a change of view."""
 
 
+class Judged:
+    """What a replica was told of requests; of the state it knows no more than that."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self.answers: list[bool] = []
+
+    def admissible(self, request: bytes) -> bool:
+        return self._application.admissible(request)
+
+    def is_wanted(self, request: bytes) -> bool:
+        self.answers.append(self._application.is_wanted(request))
+        return self.answers[-1]
+
+    def again(self) -> "Judged":
+        """Return what gives the same answers."""
+        answers = iter(self.answers)
+        played = Judged(self._application)
+        played.is_wanted = lambda _request: next(answers)  # type: ignore[method-assign]
+        return played
+
+
 class Recorded:
     """One life of a replica, and everything that it was told and said."""
 
     lives: list["Recorded"]
 
-    def __init__(self, **given: object) -> None:
+    def __init__(self, *, application: Application, **given: object) -> None:
         self.given = given
-        self._replica = Replica(**given)
+        self.judged = Judged(application)
+        self._replica = Replica(application=self.judged, **given)
         self.turns: list[tuple[tuple[Event, ...] | None, dict[str, int], Ready]] = []
         self.lives.append(self)
 
@@ -57,7 +80,7 @@ def test_each_life_of_each_replica_can_be_played_again(lives: list[Recorded], se
 
     assert len(lives) >= 4
     for life in lives:
-        again = Replica(**life.given)
+        again = Replica(application=life.judged.again(), **life.given)
         for events, time, said in life.turns:
             assert (again.start(**time) if events is None else again.step(*events, **time)) == said
         assert again.live_records() == life.live_records()

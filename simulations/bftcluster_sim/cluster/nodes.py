@@ -136,7 +136,7 @@ class Node:
                 membership=world.membership,
                 signer=self.signer,
                 verifier=world.verifier,
-                application=world.approvals,
+                application=self.state.approvals,
                 settings=world.settings,
                 recovered=self.state.recovered(recovery.records),
             )

@@ -119,9 +119,11 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - a simulation, not a secret
     n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
     f = (n - 1) // 3
-    common = [fault for fault in Fault if fault not in _RARE and fault is not Fault.SLEEP]
-    faults = frozenset(random.sample(common, len(common) // 2))
-    faults |= {fault for fault in _RARE if random.random() < _RARE[fault]}
+    common: list[Fault] = [
+        fault for fault in Fault if fault not in _RARE and fault is not Fault.SLEEP
+    ]
+    faults: frozenset[Fault] = frozenset(random.sample(common, len(common) // 2))
+    faults |= {fault for fault, rate in _RARE.items() if random.random() < rate}
     if is_beyond_f:
         faults -= {Fault.MEMBERS}  # Who is to blame depends on who voted: forks would name two.
     spares = _SPARES if Fault.MEMBERS in faults else 0

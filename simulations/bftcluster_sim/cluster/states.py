@@ -155,7 +155,8 @@ class LedgerState:
         """
         self._log_kept_seqs = log_kept_seqs
         self._founding = founding
-        self._approvals = approvals
+        self.approvals = approvals.sibling()
+        """What this peer asks of requests; of signatures it knows what all peers know."""
         self.database = SimDatabase(founding.delta, call)
         self.restart()
 
@@ -289,7 +290,7 @@ class LedgerState:
         self.ledger = Ledger(
             self._founding.genesis,
             self.database.tables.state,
-            self._approvals,
+            self.approvals,
             keeps_earlier=self._log_kept_seqs is not None,
         )
 
@@ -305,5 +306,5 @@ class LedgerState:
 
 
 def approvals_of(founding: Founding) -> ApprovalVerifier:
-    """Return the verifier of approvals that all peers of one world share."""
+    """Return the verifier whose memory of approvals all peers of one world share."""
     return ApprovalVerifier(founding.cluster_id, SimVerifier())

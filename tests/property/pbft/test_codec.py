@@ -69,10 +69,14 @@ messages = st.one_of(
     st.builds(Probe, counters),
     st.builds(
         Vouch,
-        counters,
-        counters,
-        st.lists(st.binary(max_size=50), max_size=2).map(tuple),
-        st.none() | checkpoints,
+        nonce=counters,
+        epoch=counters,
+        horizon=counters,
+        is_sure=st.booleans(),
+        votes=st.lists(st.binary(max_size=50), max_size=2).map(tuple),
+        view_change=st.none(),
+        heard=st.tuples(counters, counters, counters),
+        stable=st.none() | checkpoints,
     ),
 )
 records = st.one_of(

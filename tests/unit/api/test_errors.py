@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-import bftcluster.node.compose  # noqa: F401 - loads every module that could define an error
+import bftcluster.node.process  # noqa: F401 - loads every module that could define an error
 from bftcluster.api.errors import BusyError, answer_cluster_error, error_object, status_of
 from bftcluster.errors import ClusterError, MalformedContentError
 
 
 def kinds(base: type[ClusterError] = ClusterError) -> Iterator[type[ClusterError]]:
     for kind in base.__subclasses__():
-        yield kind
+        if kind.__module__.startswith("bftcluster."):
+            yield kind
         yield from kinds(kind)
 
 

@@ -346,3 +346,27 @@ def test_what_is_asked_of_a_batch_does_not_depend_on_the_state(world: World) -> 
 
     assert all(lags.admissible(request.to_bytes()) for request in ahead)
     assert PeerId(STRANGER.public_key) not in world.ledger._state.peers
+
+
+def test_two_states_in_one_process_share_signatures_and_not_opinions(world: World) -> None:
+    checked: list[bytes] = []
+
+    class Counting:
+        def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+            checked.append(public_key)
+            return VERIFIER.verify(public_key, message, signature)
+
+    first = ApprovalVerifier(world.genesis.cluster_id, Counting())
+    second = first.sibling()
+    ahead, behind = World(), World()
+    Ledger(ahead.genesis, ahead.store, first)
+    Ledger(behind.genesis, behind.store, second)
+    request = ahead.join(PEERS[0], counter=5).to_bytes()
+    ahead.do(request)
+    Ledger(ahead.genesis, ahead.store, first)
+
+    assert first.admissible(request)
+    assert second.admissible(request)
+    assert checked == [PEERS[0].public_key]
+    assert not first.is_wanted(request)
+    assert second.is_wanted(request)

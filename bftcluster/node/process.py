@@ -1,0 +1,45 @@
+"""One process: opens a peer's parts, runs it, and opens it again when it asks for that."""
+
+from pathlib import Path
+
+import trio
+
+from bftcluster.errors import ClusterError, require_assertions
+from bftcluster.node.compose import Peer
+from bftcluster.node.config import Config
+from bftcluster.node.logs import configure_logs, log_for
+from bftcluster.node.parts import open_parts
+from bftcluster.node.tuning import tune_process
+
+_log = log_for("node")
+
+
+def run_peer(directory: Path) -> None:
+    """Run the peer that lives in ``directory`` until SIGINT or SIGTERM.
+
+    Raises:
+        ClusterError: It cannot start, or cannot go on.
+    """
+    require_assertions()
+    config = Config.load(directory)
+    configure_logs(level=config.log.level, levels=config.log.levels, format=config.log.format)
+    while _run_once(config):
+        _log.info("opening again, to install the state that was fetched")
+
+
+def _run_once(config: Config) -> bool:
+    """Run a peer; return whether it wants to be opened again."""
+    with open_parts(config) as parts:
+        peer = Peer(parts)
+        tune_process()
+        try:
+            trio.run(peer.run)
+        except* ClusterError as group:
+            raise _first(group) from group
+        return peer.has_new_state
+
+
+def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
+    for exc in group.exceptions:
+        return _first(exc) if isinstance(exc, BaseExceptionGroup) else exc
+    raise AssertionError("a group has members")

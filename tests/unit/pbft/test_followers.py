@@ -1,0 +1,232 @@
+"""What is said to all goes to the voters; who does not vote asks, and is answered in time."""
+
+from collections import Counter
+
+import pytest
+
+from bftcluster import codec
+from bftcluster.ids import Seq
+from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft.messages import (
+    ENTRIES,
+    FETCH_ENTRIES,
+    FOLLOW,
+    STATUS,
+    Entries,
+    Follow,
+    Status,
+    parse_frame,
+)
+from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.hosts import MEMBERS
+
+SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
+FOLLOWER = 4
+
+
+def following(spare: int = 1) -> Cluster:
+    """Return four voters and followers that are at rest."""
+    cluster = Cluster(4, spare=spare, settings=SETTINGS)
+    cluster.start()
+    cluster.run(SETTINGS.follow_hold_ms + 1_000)
+    cluster.network.sent.clear()
+    return cluster
+
+
+def order(cluster: Cluster, count: int, *, to: int = 0) -> None:
+    for number in range(count):
+        cluster.submit(b"request %d at %d" % (number, cluster.clock.now_ms), to=to)
+        cluster.run(20)
+
+
+def kinds(cluster: Cluster, *, to: int) -> Counter[int]:
+    return Counter(codec.decode(f)[0] for _, _, target, f in cluster.network.sent if target == to)
+
+
+def source_of(cluster: Cluster, follower: int = FOLLOWER) -> int:
+    """Return whom it asked last."""
+    said = [(to, codec.decode(f)[0]) for _, s, to, f in cluster.network.sent if s == follower]
+    return [to for to, kind in said if kind == FOLLOW][-1]
+
+
+def test_a_follower_is_sent_entries_and_checkpoints_and_no_vote_and_no_body() -> None:
+    cluster = following()
+
+    order(cluster, 8)
+    assert cluster.hosts[FOLLOWER].log == cluster.hosts[0].log
+    assert len(cluster.hosts[FOLLOWER].log) == 8
+    cluster.run(2 * SETTINGS.status_interval_ms)
+
+    assert cluster.hosts[FOLLOWER].replica.stable == 8
+    assert set(kinds(cluster, to=FOLLOWER)) <= {ENTRIES, STATUS, 16}
+    assert kinds(cluster, to=FOLLOWER)[ENTRIES] == 8
+
+
+def test_it_learns_of_a_decision_one_delay_after_its_source() -> None:
+    cluster = following()
+    cluster.submit(b"request")
+    assert cluster.run_until(lambda: cluster.hosts[0].replica.last_decided == 1, limit_ms=100)
+    begin_ms = cluster.clock.now_ms
+
+    assert cluster.run_until(
+        lambda: cluster.hosts[FOLLOWER].replica.last_decided == 1, limit_ms=100
+    )
+
+    assert cluster.clock.now_ms - begin_ms <= 1
+
+
+def test_a_followers_rest_costs_two_small_frames_per_hold() -> None:
+    cluster = following()
+
+    cluster.run(10 * SETTINGS.follow_hold_ms)
+
+    to_it = [f for _, _, target, f in cluster.network.sent if target == FOLLOWER]
+    by_it = [f for _, source, _, f in cluster.network.sent if source == FOLLOWER]
+    assert len(to_it) <= 11 + 3
+    assert len(by_it) <= 11 + 3
+    assert max(map(len, to_it + by_it)) < 20
+
+
+def test_followers_share_the_voters_between_them() -> None:
+    cluster = following(spare=24)
+
+    cluster.run(2 * SETTINGS.follow_hold_ms)
+
+    assert {source_of(cluster, follower) for follower in range(4, 28)} == {0, 1, 2, 3}
+
+
+def test_a_source_that_dies_is_replaced_when_it_misses_an_answer() -> None:
+    cluster = following()
+    cluster.run(SETTINGS.follow_hold_ms)
+    source = source_of(cluster)
+    cluster.hosts[source].stop()
+
+    order(cluster, 2, to=(source + 1) % 4)
+    cluster.run(SETTINGS.follow_hold_ms + 2 * SETTINGS.request_timeout_ms + 5_000)
+
+    assert cluster.hosts[FOLLOWER].replica.last_executed >= 2
+    assert source_of(cluster) != source
+
+
+def test_a_source_that_withholds_entries_is_found_out_by_comparison_and_left() -> None:
+    cluster = following()
+    cluster.run(SETTINGS.follow_hold_ms)
+    source = source_of(cluster)
+    cluster.network.cut = lambda s, target, f: (
+        (s, target) == (source, FOLLOWER) and codec.decode(f)[0] == ENTRIES
+    )
+    behind = Status(*[0] * 6).frame()
+
+    order(cluster, 2)
+    for _ in range(5):  # It says in time that there is nothing.
+        cluster.hosts[FOLLOWER].step(MessageReceived(cluster.hosts[source].me, behind))
+        cluster.run(SETTINGS.follow_hold_ms)
+    cluster.run(SETTINGS.follow_compare_ms)
+
+    assert cluster.hosts[FOLLOWER].replica.last_executed == 2
+    assert source_of(cluster) != source
+
+
+def test_a_source_that_forges_is_left_at_once() -> None:
+    cluster = following()
+    cluster.run(SETTINGS.follow_hold_ms)
+    source = source_of(cluster)
+    cluster.network.cut = lambda s, target, _f: (s, target) == (source, FOLLOWER)
+    order(cluster, 1)
+    genuine = LogEntry.from_bytes(cluster.hosts[0].disk.entries[0])
+    forged = LogEntry(Seq(1), Batch(1, (b"forged",)).to_bytes(), genuine.certificate).to_bytes()
+
+    cluster.hosts[FOLLOWER].step(
+        MessageReceived(cluster.hosts[source].me, Entries(Seq(1), (forged,)).frame())
+    )
+    cluster.run(10)
+
+    assert cluster.hosts[FOLLOWER].log == cluster.hosts[0].log
+    assert any(r.startswith(Verdict.WRONG_ENTRY.value) for r in cluster.hosts[FOLLOWER].reports)
+
+
+def test_one_that_is_far_behind_fetches_and_then_follows() -> None:
+    cluster = following()
+    cluster.hosts[FOLLOWER].stop()
+    order(cluster, 100)
+    cluster.network.sent.clear()
+
+    cluster.hosts[FOLLOWER].start()
+    cluster.run(2_000)
+
+    assert cluster.hosts[FOLLOWER].log == cluster.hosts[0].log
+    asked = Counter(codec.decode(f)[0] for _, s, _, f in cluster.network.sent if s == FOLLOWER)
+    assert asked[FETCH_ENTRIES] >= 2
+    assert asked[FOLLOW] >= 1
+
+
+def test_its_clients_requests_are_ordered_and_reach_the_primary_of_a_later_view() -> None:
+    cluster = following()
+    cluster.hosts[0].stop()
+    cluster.submit(b"first", to=FOLLOWER)
+    cluster.run(10_000)
+    assert cluster.hosts[FOLLOWER].requests == [b"first"]
+    cluster.network.sent.clear()
+
+    cluster.submit(b"second", to=FOLLOWER)
+    cluster.run(10)
+
+    assert cluster.hosts[FOLLOWER].requests == [b"first", b"second"]
+    assert cluster.hosts[FOLLOWER].replica.primary == cluster.hosts[1].me
+    asked = [to for _, s, to, f in cluster.network.sent if s == FOLLOWER and f[1] == 11]
+    assert asked == [1]
+
+
+def test_next_members_hear_votes_as_soon_as_they_are_named_and_old_ones_for_an_interval() -> None:
+    cluster = following()
+    cluster.submit(MEMBERS + bytes((1, 2, 3, 4)), to=1)
+    cluster.run(20)
+    heard = []
+    for _ in range(14):
+        cluster.network.sent.clear()
+        order(cluster, 1, to=1)
+        heard.append((kinds(cluster, to=4)[3] > 0, kinds(cluster, to=0)[3] > 0))
+
+    # Named at 4; begins after 8, where 0 leaves; 12 is the first checkpoint without it.
+    assert heard[:2] == [(False, True)] * 2
+    assert heard[3:] == [(True, True)] * 8 + [(True, False)] * 3
+
+
+def test_whoever_hears_no_voter_tells_everybody_where_it_is() -> None:
+    cluster = following(spare=2)
+    order(cluster, 2)
+    helper, lost = 4, 5
+    cluster.hosts[lost].stop()
+    order(cluster, 3)
+    cluster.network.cut = lambda s, target, _f: lost in {s, target} and helper not in {s, target}
+
+    cluster.hosts[lost].start()
+    cluster.run(5_000)
+
+    assert cluster.hosts[lost].log == cluster.hosts[helper].log
+    assert len(cluster.hosts[lost].log) == 5
+
+
+@pytest.mark.parametrize("first", [1, 5, 6])
+def test_an_entry_of_this_turn_leaves_after_its_certificate_is_durable(first: int) -> None:
+    cluster = following()
+    order(cluster, 4)
+    source = cluster.hosts[0]
+    held: dict[int, bytes] = {}
+    cluster.network.cut = lambda s, to, f: to == 0 and f[1] == 3 and not held.update({s: f})
+    cluster.submit(b"fifth")
+    cluster.run(20)
+    now_ms = cluster.clock.now_ms
+    question = MessageReceived(cluster.hosts[FOLLOWER].me, Follow(Seq(first), Seq(4)).frame())
+
+    ready = source.replica.step(
+        question,
+        *(MessageReceived(cluster.hosts[i].me, held[i]) for i in (1, 2)),
+        now_ms=now_ms,
+        wall_ms=0,
+    )
+
+    early = [parse_frame(source.me, out.frame) for out in ready.early]
+    later = [parse_frame(source.me, out.frame) for out in ready.messages]
+    assert not any(isinstance(message, Entries) for message in early)
+    assert any(isinstance(message, Entries) for message in later) is (first == 5)
