@@ -79,6 +79,8 @@ class Peer:
             me=parts.me,
             reader=parts.store.reader,
             configured=parts.config.addresses(),
+            is_lost=lambda: parts.replica.is_lost,
+            voters=lambda: parts.replica.latest_membership.replicas,
             workers=threads.upkeep,
         )
         reader = parts.store.reader

@@ -1,6 +1,6 @@
 """Who may connect to this peer, and where to reach them: the peers that the ledger admits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 import trio
@@ -11,13 +11,15 @@ from bftcluster.ledger.outcomes import Effect, PeerChanged, PeerRemoved
 from bftcluster.ledger.records import PeerRecord, peer_record
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import CHANGES_KEY
+from bftcluster.ledger.transferring import Source
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.signing.keys import peer_id_text
-from bftcluster.storage.ledger_reader import LedgerReader
 
 REMOVED_GRACE_S: Final = 30.0
 """How long a removed peer may still connect: it must be able to learn that it was removed."""
+LOOK_AGAIN_S: Final = 2.0
+"""How often to look whether we hear anybody."""
 _PAGE_ROWS: Final = 500
 _PAUSE_S: Final = 0.2
 """At least this long between two looks: joins come in bursts."""
@@ -31,7 +33,14 @@ class Contacts:
     """Follows the ledger's peers, and tells the network."""
 
     def __init__(
-        self, *, me: PeerId, reader: LedgerReader, configured: Addresses, workers: Workers
+        self,
+        *,
+        me: PeerId,
+        reader: Source,
+        configured: Addresses,
+        is_lost: Callable[[], bool],
+        voters: Callable[[], Iterable[bytes]],
+        workers: Workers,
     ) -> None:
         """Read who is admitted now; blocks.
 
@@ -39,12 +48,18 @@ class Contacts:
             me: This peer.
             reader: Of the ledger.
             configured: Addresses that the operator set: they count instead of announced ones. While
-                this peer is not admitted as far as it knows, it follows these peers as well.
+                this peer is not admitted as far as it knows, or hears none of those it believes to
+                vote, it follows these peers as well: it may have slept while others came.
+            is_lost: Returns whether we hear none of those.
+            voters: Returns who votes in the last epoch that was proved to us: the ledger need not
+                have got there.
             workers: Read the ledger.
         """
         self._me = me
         self._reader = reader
         self._configured = configured
+        self._is_lost = is_lost
+        self._voters = voters
         self._workers = workers
         self._until_s: dict[PeerId, float] = {}
         """When the grace of peers that were removed just now ends, in trio's time."""
@@ -67,8 +82,11 @@ class Contacts:
         """Return who may connect, and where to dial them; voters first, who has left last."""
         records = sorted(self.records.values(), key=lambda record: not record.is_replica)
         allowed = {record.peer: self._addresses(record) for record in records}
-        if not self.is_admitted:
+        if not self.is_admitted or self._is_lost():
             allowed |= {p: a for p, a in self._configured.items() if p not in allowed}
+        for voter in map(PeerId, self._voters()):
+            if voter != self._me:
+                allowed.setdefault(voter, self._configured.get(voter, ()))
         return allowed | {p: a for p, a in self._gone.items() if p not in allowed}
 
     def note(self, effects: Sequence[Effect]) -> None:
@@ -82,9 +100,10 @@ class Contacts:
         while True:
             with trio.move_on_after(self._patience_s()):
                 await self._changed.wait()
-            self._changed = trio.Event()
             before = self.records
-            await self._workers.run(self._read)
+            if self._changed.is_set():
+                self._changed = trio.Event()
+                await self._workers.run(self._read)
             self._say_goodbye(before)
             allowed = self.allowed()
             if allowed != told:
@@ -106,7 +125,7 @@ class Contacts:
 
     def _patience_s(self) -> float:
         until_s = min(self._until_s.values(), default=float("inf"))
-        return max(0.0, until_s - trio.current_time())
+        return min(LOOK_AGAIN_S, max(0.0, until_s - trio.current_time()))
 
     def _addresses(self, record: PeerRecord) -> Sequence[str]:
         return self._configured.get(record.peer) or record.addresses

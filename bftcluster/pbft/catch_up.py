@@ -157,9 +157,10 @@ class CatchUp:
         if witness is not None:
             self._say_status(witness)
         else:
-            self._say_status(None, beyond_voters=self._is_lost())
+            self._say_status(None, beyond_voters=self.is_lost)
 
-    def _is_lost(self) -> bool:
+    @property
+    def is_lost(self) -> bool:
         """Whether we hear nobody whom we believe to vote: they may have left long ago."""
         core = self._core
         last_ms = max(self._started_ms, self._following.served_ms)

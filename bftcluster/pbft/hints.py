@@ -61,10 +61,10 @@ class Hints:
 
     @property
     def believed(self) -> CheckpointCertificate | None:
-        """The hint, if there is no reason to doubt it: its state may be fetched."""
+        """The hint, if there is no reason to doubt it once it is no longer young."""
         hint, core = self._current(), self._core
         interval_ms = core.settings.status_interval_ms
-        if hint is None or self.is_young:
+        if hint is None:
             return None
         fresh_ms = core.now_ms - _FRESH_STATUSES * interval_ms
         heard = {replica for replica, (_, at_ms) in core.heard.items() if at_ms >= fresh_ms}

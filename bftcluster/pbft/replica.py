@@ -184,6 +184,11 @@ class Replica:
         return self._core.epochs.latest()
 
     @property
+    def is_lost(self) -> bool:
+        """Whether we hear nobody whom we believe to vote: they may have left long ago."""
+        return self._catch_up.is_lost
+
+    @property
     def stats(self) -> Stats:
         """Return the numbers of now."""
         return Stats(

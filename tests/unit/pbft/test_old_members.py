@@ -3,7 +3,14 @@
 import pytest
 
 from bftcluster.ids import Digest, Epoch, Seq, View
-from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart, Settings, Verdict
+from bftcluster.pbft import (
+    CheckpointCertificate,
+    EpochsLearned,
+    EpochStart,
+    MessageReceived,
+    Settings,
+    Verdict,
+)
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -207,6 +214,22 @@ def test_who_claims_a_later_epoch_and_never_proves_it_delays_but_does_not_preven
         cluster.run(STATUS_MS)
 
     assert late.state_fetches[0].seq == 28
+
+
+def test_whoever_says_that_it_is_in_an_epoch_unknown_to_us_is_asked_who_votes() -> None:
+    cluster = Cluster(4, spare=1, settings=SETTINGS)
+    cluster.start()
+    host, stranger = cluster.hosts[0], cluster.hosts[4].me
+    now_ms = cluster.clock.now_ms
+
+    asked = [
+        host.replica.step(
+            MessageReceived(stranger, says(host, epoch=epoch)), now_ms=now_ms, wall_ms=0
+        ).epochs_from
+        for epoch in (0, 1)
+    ]
+
+    assert asked == [(), (stranger,)]
 
 
 def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:

@@ -57,7 +57,7 @@ def test_who_executed_checkpoints_of_the_next_epoch_votes_on_them_when_it_begins
     cluster = one_who_executed_the_next_epoch_in_the_old_one()
 
     cluster.heal()
-    cluster.run(2_000)
+    cluster.run(2 * SETTINGS.follow_hold_ms)
     order(cluster, 3)
     cluster.run(2_000)
 
