@@ -6,6 +6,7 @@ can be killed; what the disk then keeps is up to the disk.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
@@ -83,7 +84,7 @@ class Node:
         self._deadline_ms = 0
         self._voters: tuple[ReplicaId, ...] = ()
         """Whom the replica means by all."""
-        self._nonce = 0
+        self._nonces = (number.to_bytes(16, "big") for number in count(1))
         self.tracking: Tracking | None = None
         """What looks after contents, while the process runs; None if contents play no part."""
         self._executor: Executor | None = None
@@ -128,7 +129,7 @@ class Node:
                 self.disk,
                 cluster=world.founding.cluster_id,
                 peer=PeerId(self.key),
-                nonce=self._new_nonce(),
+                nonce=next(self._nonces),
             )
             self.replica = Replica(
                 me=self.key,
@@ -180,8 +181,8 @@ class Node:
     def rewrite_votes(self, records: Sequence[bytes]) -> None:
         """Replace the log of votes of a process that does not run."""
         cluster, peer = self.world.founding.cluster_id, PeerId(self.key)
-        wal, _ = Wal.open(self.disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
-        wal.rewrite(records, nonce=self._new_nonce())
+        wal, _ = Wal.open(self.disk, cluster=cluster, peer=peer, nonce=next(self._nonces))
+        wal.rewrite(records, nonce=next(self._nonces))
         wal.close()
 
     def wipe(self, *, keeps_votes: bool) -> None:
@@ -337,7 +338,7 @@ class Node:
         assert self.replica is not None, "a running process compacts"
         assert self._wal is not None, "a running process has its log open"
         self.state.settle(self.replica.stable_certificate)
-        self._wal.rewrite(self.replica.live_records(), nonce=self._new_nonce())
+        self._wal.rewrite(self.replica.live_records(), nonce=next(self._nonces))
 
     def say(self, to: ReplicaId, frame: bytes) -> None:
         """Send a frame that does not come from the replica."""
@@ -356,9 +357,8 @@ class Node:
         """Return the indices of those that ``outbound`` is for."""
         if outbound.beyond_voters:
             return self.world.others[self.index]
-        if outbound.to is None:
-            return self.world.instances_of(self._voters)
-        return self.world.instances.get(outbound.to, [])
+        to = outbound.to
+        return self.world.instances_of(self._voters if to is None else (to,))
 
     def _plan_tick(self, deadline_ms: int) -> None:
         self._deadline_ms = deadline_ms
@@ -388,7 +388,7 @@ class Node:
         world, disk = self.world, SimDisk(self.boundary)
         disk.on_failure = lambda: world.on_disk_failure(self)
         cluster, peer = world.founding.cluster_id, PeerId(self.key)
-        wal = Wal.create(disk, cluster=cluster, peer=peer, nonce=self._new_nonce())
+        wal = Wal.create(disk, cluster=cluster, peer=peer, nonce=next(self._nonces))
         if is_born:
             wal.append(birth_records(cluster, self.key))
         wal.close()
@@ -398,7 +398,3 @@ class Node:
         world, call = self.world, self.disk.call
         kept = world.log_kept_seqs
         return LedgerState(world.founding, world.approvals, call, log_kept_seqs=kept)
-
-    def _new_nonce(self) -> bytes:
-        self._nonce += 1
-        return self._nonce.to_bytes(16, "big")
