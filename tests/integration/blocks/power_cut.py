@@ -49,7 +49,8 @@ def check(path: Path, acknowledged: list[str]) -> str:
         roots = {root.cid for root in store.roots()}
         kept = {block.cid for root in roots for block in walk(store, root)}
         assert roots >= {parse(line) for line in acknowledged}, "an acknowledged root is lost"
-        assert store.scrub() == [], "a block is broken"
+        assert store.scrub().blocks == len(kept), "a block is missing"
+        assert store.damage().found == 0, "a block is broken"
         files = len(list((path / "blocks").glob("*/*")))
         assert files == store.stat().blocks == len(kept), "something half-done is left"
     return f"{len(acknowledged)} acknowledged, {len(roots)} kept, {files} files"

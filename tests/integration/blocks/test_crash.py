@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bftcluster.blocks.port import Damage
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import parse
@@ -46,7 +47,7 @@ def test_whatever_was_acknowledged_survives_a_kill_and_nothing_half_done_does(
             assert len(roots) <= len(acknowledged) + seed + 1
             assert store.stat().blocks == len(kept)
             assert store.scrub().blocks == len(kept)
-            assert store.damaged(1) == []
+            assert store.damage() == Damage()
         assert len(list((tmp_path / "blocks").glob("*/*"))) == len(kept)
 
 
@@ -58,8 +59,7 @@ def test_a_disk_that_is_really_full_is_an_error_with_a_hint_and_loses_nothing(
     check = (
         "import sys; from pathlib import Path; from bftcluster.blocks.store import EmbeddedStore\n"
         "store = EmbeddedStore(Path(sys.argv[1]), 1 << 30)\n"
-        "store.scrub()\n"
-        "print(len(store.roots()), store.damaged(1))"
+        "store.scrub(); print(len(store.roots()), store.damage().found)"
     )
     run = (
         f'"{sys.executable}" "{Path(__file__).with_name("adding_process.py")}" "$0" {QUOTA} 0'
@@ -78,4 +78,4 @@ def test_a_disk_that_is_really_full_is_an_error_with_a_hint_and_loses_nothing(
     *acknowledged, last = done.stdout.strip().split("\n")
     assert "StoreFullError" in done.stderr, done.stderr
     assert len(acknowledged) > 20
-    assert last == f"{len(acknowledged)} []", done.stderr
+    assert last == f"{len(acknowledged)} 0", done.stderr
