@@ -58,7 +58,7 @@ def test_a_cluster_with_twice_as_many_storage_peers_orders_without_a_change_of_v
 
 def test_a_backup_that_stands_still_costs_no_view(tmp_path: Path) -> None:
     with made(tmp_path) as cluster:
-        blocks = tiny_blocks(PINS)
+        blocks = tiny_blocks(50 * PINS)
         cluster.fill(blocks)
         cluster.start()
         status = cluster.peers[0].status()
