@@ -29,12 +29,14 @@ POSSIBLE = {
     "StableCheckpoint": "ACCEPTED BAD_CERTIFICATE LATE NOT_A_CHECKPOINT OUTSIDE_WATERMARKS",
     "Status": "ACCEPTED",
     "Probe": "ACCEPTED DUPLICATE",
-    "Vouch": "ACCEPTED MALFORMED NOT_A_MEMBER UNSOLICITED",
+    "Vouch": "ACCEPTED MALFORMED UNSOLICITED",
     "Requests": "ACCEPTED INADMISSIBLE POOL_FULL",
     "Body": "ACCEPTED UNSOLICITED WAITING",
     "FetchBody": "ACCEPTED",
     "FetchEntries": "ACCEPTED DUPLICATE",
     "Entries": "ACCEPTED UNSOLICITED WRONG_ENTRY",
+    "Follow": "ACCEPTED DUPLICATE",
+    "Doubt": "COUNTED LATE NOT_A_MEMBER",
 }
 """Every verdict that the code can pass on each kind of message."""
 SELDOM = {
@@ -49,6 +51,8 @@ SELDOM = {
     "Vouch": "MALFORMED",
     "Requests": "INADMISSIBLE POOL_FULL",
     "Entries": "WRONG_ENTRY",
+    "Follow": "DUPLICATE",
+    "Doubt": "NOT_A_MEMBER",
 }
 """Of these, what so many seeds reach by luck or not at all: unit tests have them."""
 SELDOM_IN = {("FetchBody", "silent"), ("Vouch", "changing")}

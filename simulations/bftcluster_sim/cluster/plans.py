@@ -60,11 +60,11 @@ _RARE: dict[Fault, float] = {
     Fault.MUTE: 0.2,
     Fault.PRUNE: 0.4,
 }
+"""What takes long to simulate, and how many seeds have it."""
 _SLEEPING = 0.06
 """How many seeds have a succession."""
 _CALM = {Fault.MEMBERS, Fault.DRIFT, Fault.MUTE}
 """What a succession does without: changes of its own, and clocks that are set while it lasts."""
-"""What takes long to simulate, and how many seeds have it."""
 _KEPT_SEQS = (0, 4, 8)
 _STOPPING = 0.08
 """How many seeds empty more disks than f."""

@@ -13,10 +13,14 @@ from bftcluster.ids import ReplicaId
 from bftcluster.pbft import Batch, CheckpointCertificate, CommitCertificate, Evidence, LogEntry
 from bftcluster.pbft.certificates import PreparedCertificate
 from bftcluster.pbft.messages import (
+    DOUBT,
+    FOLLOW,
     Body,
+    Doubt,
     Entries,
     FetchBody,
     FetchEntries,
+    Follow,
     Message,
     Probe,
     Requests,
@@ -27,9 +31,12 @@ from bftcluster.pbft.messages import (
 )
 from bftcluster.pbft.records import (
     BodyKept,
+    Loss,
     Prepared,
+    Promised,
     ProposalAccepted,
     Record,
+    Silenced,
     Stable,
     Started,
     ViewChanged,
@@ -64,6 +71,8 @@ messages = st.one_of(
     st.builds(Status, counters, counters, counters, counters, counters, counters),
     st.builds(FetchBody, digests),
     st.builds(FetchEntries, counters, counters),
+    st.builds(Follow, counters, counters),
+    st.builds(Doubt, counters, counters),
     st.builds(Entries, counters, st.lists(st.binary(max_size=50), max_size=5).map(tuple)),
     st.builds(StableCheckpoint, checkpoints),
     st.builds(Probe, counters),
@@ -88,6 +97,8 @@ records = st.one_of(
     st.builds(Started, digests, digests),
     st.builds(ViewChanged, st.binary(max_size=100)),
     st.builds(ViewEntered, st.binary(max_size=100)),
+    st.builds(Silenced, counters, st.sampled_from(Loss)),
+    st.builds(Promised, counters, counters),
 )
 junk = st.recursive(
     st.one_of(st.none(), st.booleans(), counters, digests, signatures, st.binary(max_size=9)),
@@ -145,7 +156,7 @@ def test_any_bytes_are_a_value_or_refused(parse: Callable[[bytes], object], data
 
 
 @given(
-    st.integers(1, 18),
+    st.sampled_from([*range(1, 19), FOLLOW, DOUBT]),
     st.lists(st.one_of(counters, digests, signatures, st.booleans(), junk), max_size=13),
 )
 def test_any_array_with_a_known_kind_is_a_message_or_refused(kind: int, rest: list[object]) -> None:

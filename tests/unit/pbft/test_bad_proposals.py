@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Digest, ReplicaId, Seq, View
+from bftcluster.ids import ClusterId, Digest, ReplicaId, Seq, View
 from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
@@ -151,6 +151,14 @@ def test_a_forged_proposal_is_refused(backup: Replica) -> None:
     forged = vote(VoteKind.PRE_PREPARE, 2, seq=1)
 
     readies = [hear(backup, forged.frame())]
+
+    assert verdicts(readies) == [Verdict.BAD_SIGNATURE]
+
+
+def test_a_proposal_of_another_cluster_is_refused_as_forged(backup: Replica) -> None:
+    other = vote(VoteKind.PRE_PREPARE, 0, seq=1, cluster_id=ClusterId(b"another".ljust(32)))
+
+    readies = [hear(backup, other.frame())]
 
     assert verdicts(readies) == [Verdict.BAD_SIGNATURE]
 

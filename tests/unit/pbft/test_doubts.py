@@ -1,10 +1,13 @@
 """Who gives up a view, and with whom: a silent peer and a mistaken one cost one view together."""
 
+from dataclasses import replace
+
 import pytest
 
+from bftcluster import codec
 from bftcluster.ids import Epoch, View
 from bftcluster.pbft import MessageReceived, Settings
-from bftcluster.pbft.messages import REQUESTS, Doubt
+from bftcluster.pbft.messages import DOUBT, REQUESTS, Doubt
 from bftcluster_sim.cluster.cluster import Cluster
 
 SETTINGS = Settings(request_timeout_ms=400, view_change_timeout_ms=1_000)
@@ -68,6 +71,24 @@ def test_as_many_as_may_be_liars_leave_no_view(aggrieved_hosts: tuple[int, ...],
     cluster.run(DUE_MS + SETTINGS.view_change_timeout_ms // 2)
 
     assert views(cluster) == [view] * 7
+
+
+def test_one_whose_timers_are_ten_times_too_fast_doubts_and_leaves_no_view() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.network.faults.latency_ms_min = cluster.network.faults.latency_ms_max = 100
+    cluster.hosts[3]._settings = replace(
+        SETTINGS, request_timeout_ms=40, view_change_timeout_ms=100
+    )
+    cluster.start()
+
+    for number in range(20):
+        cluster.submit(b"request %d" % number, to=number % 4)
+        cluster.run(500)
+
+    doubters = {source for _, source, _, f in cluster.network.sent if codec.decode(f)[0] == DOUBT}
+    assert doubters == {3}
+    assert views(cluster) == [0] * 4
+    assert [len(host.requests) for host in cluster.hosts] == [20] * 4
 
 
 def test_the_doubts_of_others_move_nobody_who_has_no_reason() -> None:
