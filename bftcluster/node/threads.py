@@ -51,7 +51,7 @@ class Threads:
     """Exchanging blocks with other peers, and keeping what is pinned."""
     uploads: Workers = field(default_factory=lambda: Workers(4))
     """What clients add."""
-    reading: Workers = field(default_factory=lambda: Workers(4))
+    reading: Workers = field(default_factory=lambda: Workers(2))
     """Walking DAGs for clients."""
     lists: Workers = field(default_factory=lambda: Workers(2))
     """Long answers of the ledger, a page at a time."""

@@ -10,11 +10,15 @@ from typing import Final
 COLLECT_AFTER_OBJECTS: Final = 20_000
 FILES_MAX: Final = 8_192
 """Files and sockets that we may open, where the system allows: many give 1,024 unasked."""
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread keeps the interpreter when another wants it. The event loop wants it back after
+each call to the system, and waits so long for every thread that walks a DAG meanwhile."""
 
 
 def tune_process() -> None:
     """Tune the collector and the scheduler, once all parts are loaded; ask for enough files."""
     _allow_files()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     tune_collector()
     _tune_scheduler()
 

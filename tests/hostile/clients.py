@@ -88,10 +88,10 @@ def slow_bodies(arena: Arena) -> Iterator[None]:
         yield
 
 
-@attack(CLIENT, "HTTP: 300 clients that ask for lists and do not read")
+@attack(CLIENT, "HTTP: 300 clients that ask for a list and do not read")
 def deaf(arena: Arena) -> Iterator[None]:
     ask = b"GET /pins HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with opened(arena.standing[1], 300, ask * 20):
+    with opened(arena.standing[1], 300, ask):
         yield
 
 

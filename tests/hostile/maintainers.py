@@ -10,6 +10,7 @@ from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import UnpinOperation
 from bftcluster.ledger.requests import Approve
+from bftcluster.limits import TIME_MAX_MS
 from bftcluster.signing.approvals import approve, reject
 from tests.e2e.cluster import MAINTAINERS
 from tests.hostile.arena import Arena, BrokeError, random_bytes
@@ -169,7 +170,7 @@ def odd_times(arena: Arena) -> Iterator[None]:
     base = pin_intent(genesis, arena.forbid())
     changes = (
         {"not_before_ms": 0, "expires_ms": 1},
-        {"not_before_ms": (1 << 53) - 2, "expires_ms": (1 << 53) - 1},
+        {"not_before_ms": TIME_MAX_MS - 2, "expires_ms": TIME_MAX_MS - 1},
         {"policy_version": (1 << 62), "policy_hash": Digest(random_bytes(32))},
     )
     made = [propose(intent(genesis, base.operation, **change), CAROL) for change in changes]

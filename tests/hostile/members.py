@@ -134,8 +134,7 @@ def _blasts(name: str, kind: StreamClass, make: Callable[[Arena, Member, int], b
             yield
         finally:
             sender.join()
-        if not all(member.network.links()[peer].connected for peer in member.targets):
-            trio.from_thread.run(_relink, member, trio_token=member.token)
+        trio.from_thread.run(_relink, member, trio_token=member.token)
 
 
 async def _relink(member: Member) -> None:

@@ -72,7 +72,7 @@ _bomb("content: 5,000 directories deep, as tar", dags.chain, "tar")
 @attack(UPLOADER, "content: `get` of each bomb ends with an error, soon")
 def get_bombs(arena: Arena) -> Iterator[None]:
     peer = arena.standing[0]
-    for make in (dags.nested_shards, dags.empty_pieces, dags.tree_of_directories):
+    for make in (dags.nested_shards, dags.many_names, dags.tree_of_directories):
         root = _import(peer, make())
         output = arena.cluster.directory.parent / f"out-{root[-6:]}"
         begin_s = time.monotonic()
