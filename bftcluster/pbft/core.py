@@ -236,9 +236,11 @@ class Core:
 
     @property
     def may_change_view(self) -> bool:
-        """Whether we know everything we ever prepared above our stable checkpoint."""
+        """Whether we know everything we ever prepared above our stable checkpoint, and want no
+        view below one that we once gave up."""
         is_sure = not self.is_silent and self.log.low >= self.silent_until
-        return is_sure and self.is_member and self.guard.promised[0] <= self.epoch
+        is_kept = self.guard.promised <= (self.epoch, self.target_view)
+        return is_sure and self.is_member and is_kept
 
     def lose_memory(self, loss: Loss) -> None:
         """Votes of ours are gone: be silent from now on, in later lives too."""

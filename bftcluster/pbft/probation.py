@@ -124,10 +124,16 @@ class Probation:
         return Verdict.ACCEPTED
 
     def _take_hint(self, sender: ReplicaId, vouch: Vouch) -> None:
-        """Believe an unsigned hint when so many give one that a correct member is among them."""
+        """Believe an unsigned hint when so many give one that a correct member is among them.
+
+        Who does not vote writes no view down. What was stable in an earlier epoch is no news, or a
+        recovery has made it void.
+        """
         core = self._core
         epoch, view, stable = vouch.heard
-        if stable > core.log.low or (epoch, view) > core.guard.promised:
+        is_above = stable > core.log.low and epoch >= core.epoch
+        is_later = (epoch, view) > core.guard.promised and (core.is_member or epoch > core.epoch)
+        if is_above or is_later:
             self._hinting.add(sender)
         if core.loss is None:
             hinting = self._hinting.intersection(core.membership.replicas)
