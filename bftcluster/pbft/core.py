@@ -236,8 +236,7 @@ class Core:
 
     @property
     def may_change_view(self) -> bool:
-        """Whether we know everything we ever prepared above our stable checkpoint, and want no
-        view below one that we once gave up."""
+        """Whether we know all we ever prepared above our stable checkpoint, and keep promises."""
         is_sure = not self.is_silent and self.log.low >= self.silent_until
         is_kept = self.guard.promised <= (self.epoch, self.target_view)
         return is_sure and self.is_member and is_kept

@@ -81,6 +81,12 @@ class Owed:
         """The oldest of our clients' requests, and the oldest that others relayed."""
         return [next(iter(debts.values())) for debts in (self._ours, self._relayed) if debts]
 
+    @property
+    def vouched(self) -> list[Pending]:
+        """The oldest that others relayed, voters and followers."""
+        relayed = islice(self._relayed.values(), 1)
+        return [debt.pending for debt in (*relayed, *self.passed_on)]
+
     def want(self, pending: Pending) -> None:
         """Note that a client of ours wants ``pending``."""
         if pending.digest not in self._ours:

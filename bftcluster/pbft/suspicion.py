@@ -85,6 +85,7 @@ class Suspicion:
         if core.now_ms < notice_ms:
             self._check_ms = min(self._check_ms, notice_ms)
         elif not self._lags() and not self._drop_unwanted():
+            self._proposer.give_again(core.pool.owed.vouched)
             self._doubts.say()
             if core.now_ms < due_ms:
                 self._check_ms = min(self._check_ms, due_ms)

@@ -1,8 +1,13 @@
 """For what a primary is blamed: what it was given by a voter, and passed over."""
 
+from dataclasses import replace
+
+import pytest
+
 from bftcluster.limits import RELAYED_PER_SENDER_MAX
 from bftcluster.pbft import MessageReceived, Settings
 from bftcluster.pbft.messages import Requests, parse_frame
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 
 SETTINGS = Settings(
@@ -37,15 +42,53 @@ def deaf_to(cluster: Cluster, what: bytes) -> None:
     cluster.network.cut = lambda _source, target, frame: target == 0 and what in frame
 
 
-def test_what_a_follower_relays_costs_no_primary_its_view() -> None:
+def test_what_a_follower_relays_costs_no_primary_that_works_its_view() -> None:
     cluster = running()
     deaf_to(cluster, b"junk")
 
     for backup in (1, 2, 3):
         hear(cluster, backup, b"junk", sender=FOLLOWER, relayed=True)
+    for number in range(20):
+        cluster.submit(b"request %d" % number, to=1)
+        cluster.run(PATIENCE_MS - 200)
+
+    assert views(cluster) == {0}
+    assert len(cluster.hosts[1].requests) == 20
+
+
+@pytest.mark.parametrize("sender", [3, FOLLOWER])
+def test_an_idle_primary_to_which_nothing_came_is_given_it_again_in_time(sender: int) -> None:
+    cluster = running()
+    deaf_to(cluster, b"relayed")
+
+    for backup in (1, 2):
+        hear(cluster, backup, b"relayed", sender=sender, relayed=True)
+    cluster.run(PATIENCE_MS // 2)
+    cluster.heal()
     cluster.run(20_000)
 
     assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == [b"relayed"]
+
+
+@pytest.mark.parametrize("liar", [3, FOLLOWER])
+def test_who_floods_the_primary_drops_nothing_there_that_others_hold_against_it(liar: int) -> None:
+    cluster = running(replace(SETTINGS, slots_in_flight_max=1, batch_requests_max=2))
+    cluster.network.cut = lambda _source, _target, frame: frame[1] <= VoteKind.COMMIT
+    junk = [b"junk %d" % number for number in range(99)]
+    hear(cluster, 0, *junk, sender=liar, relayed=False)
+    hear(cluster, 0, b"relayed", sender=liar, relayed=False)
+    for backup in (1, 2):
+        hear(cluster, backup, b"relayed", sender=liar, relayed=True)
+    cluster.run(5)
+    for number in range(20):
+        hear(cluster, 0, b"honest %d" % number, sender=1, relayed=False)
+    deaf_to(cluster, b"relayed")
+
+    cluster.run(20_000)
+
+    assert views(cluster) == {0}
+    assert b"relayed" in cluster.hosts[1].requests
 
 
 def test_what_a_voter_relays_is_passed_on_and_timed() -> None:
