@@ -164,6 +164,13 @@ class Owed:
         self._passed_on.pop(digest, None)
         return ours is not None or relayed is not None
 
+    def put_off(self, pending: Pending) -> None:
+        """Hold a request against nobody for now; our own client goes on wanting it."""
+        is_ours = pending.digest in self._ours
+        self.forgive(pending.digest)
+        if is_ours:
+            self.want(pending)
+
     def _debt(self, pending: Pending, now_ms: int, relayer: ReplicaId | None) -> Debt:
         ahead = len(self._ours) + len(self._relayed)
         return Debt(pending, now_ms, relayer, ahead, self.paid, self.ordered)

@@ -175,6 +175,33 @@ def test_what_the_primary_knows_to_be_of_no_use_is_not_held_against_it() -> None
     assert cluster.hosts[1].replica.stats.pending_requests == 0
 
 
+@pytest.mark.parametrize("sender", [3, FOLLOWER, None])
+def test_a_primary_is_not_blamed_for_what_counts_only_with_something_it_never_heard_of(
+    sender: int | None,
+) -> None:
+    """It counts at the backups, for they did hear of that; and once it is ordered, it is owed."""
+    cluster = running()
+    knowing = Knowing(b"only with another")
+    for host in cluster.hosts[1:]:
+        host.replica._core.application = Knowing(b"")
+    cluster.hosts[0].replica._core.application = knowing
+    if sender is None:
+        cluster.submit(b"only with another", to=1)
+    else:
+        for backup in (1, 2):
+            hear(cluster, backup, b"only with another", sender=sender, relayed=True)
+    cluster.run(20_000)
+    assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == []
+    if sender is not None:
+        return
+
+    knowing.useless = b""
+    cluster.run(PATIENCE_MS)
+    assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == [b"only with another"]
+
+
 class Knowing:
     """A state that knows one request to be of no use."""
 
@@ -186,6 +213,9 @@ class Knowing:
 
     def is_wanted(self, request: bytes) -> bool:
         return request != self.useless
+
+    def is_owed(self, request: bytes) -> bool:
+        return not request.startswith(b"only with")
 
 
 def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:
