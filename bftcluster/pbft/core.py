@@ -273,8 +273,13 @@ class Core:
         if self.signatures.is_signed(Domain.VIEW_CHANGE, self.me, payload, change.signature):
             if self.loss is None:
                 self.lose_memory(Loss.OLD_COPY)
-            self.guard.promise(change.epoch, change.view)
-            self.out.persist(Promised(change.epoch, change.view).to_bytes())
+            self.promise(change.epoch, change.view)
+
+    def promise(self, epoch: Epoch, view: View) -> None:
+        """Vote in no view before this one, for we gave those up: now we know it again."""
+        if (epoch, view) > self.guard.promised:
+            self.guard.promise(epoch, view)
+            self.out.persist(Promised(epoch, view).to_bytes())
 
     @property
     def is_member(self) -> bool:

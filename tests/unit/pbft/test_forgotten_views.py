@@ -5,9 +5,9 @@ from copy import deepcopy
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Epoch, View
+from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import MessageReceived
-from bftcluster.pbft.messages import BODY, REQUESTS, STABLE, VOUCH, Doubt
+from bftcluster.pbft.messages import BODY, REQUESTS, STABLE, VOUCH, Doubt, Vouch
 from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -170,3 +170,68 @@ def test_who_heard_of_a_view_before_it_voted_has_forgotten_nothing(cluster: Clus
 
     assert newcomer.replica.silence == ""
     assert newcomer.reports == ["new-epoch epoch 1 begins"]
+
+
+def hinted_only(host: Host, *heard: list[int]) -> None:
+    """Let the answers to ``host`` hold no signature of its own, and the hint that is given."""
+    deliver = host.receive
+
+    def receive(sender: ReplicaId, frame: bytes) -> None:
+        if frame[1] == VOUCH:
+            value = codec.decode(frame)
+            hint = heard[0] if heard else value[7]
+            frame = codec.encode([*value[:5], [], b"", hint, b""])
+        deliver(sender, frame)
+
+    host.receive = receive  # type: ignore[method-assign]
+
+
+def liars_answer(cluster: Cluster, host: Host) -> None:
+    answer = Vouch(
+        nonce=host.replica._probation._nonce,
+        epoch=Epoch(0),
+        horizon=Seq(100),
+        is_sure=True,
+        votes=(),
+        view_change=None,
+        heard=(Epoch(0), View(9), Seq(10_000)),
+        stable=None,
+    )
+    host.receive(cluster.hosts[0].me, answer.frame())
+
+
+def test_what_was_made_up_for_is_held_against_nobody_again(cluster: Cluster) -> None:
+    """Else one liar could silence us for ever with the hints that honest members once gave."""
+    order(cluster, 2)
+    copy = deepcopy(cluster.hosts[3].disk)
+    order(cluster, 7)
+    cluster.run(2_000)
+    host = cluster.hosts[3]
+    hinted_only(host)
+    restart(cluster, 3, copy)
+    assert "older copy" in host.replica.silence
+    order(cluster, 40)
+    assert host.replica.silence == ""
+
+    liars_answer(cluster, host)
+
+    assert host.replica.silence == ""
+
+
+def test_of_a_view_that_others_heard_we_wanted_a_promise_is_made_and_kept(
+    cluster: Cluster,
+) -> None:
+    order(cluster, 2)
+    host = cluster.hosts[3]
+    hinted_only(host, [0, 2, 0])
+    restart(cluster, 3, host.disk)
+    assert "older copy" in host.replica.silence
+    assert host.replica._core.guard.promised == (0, 2)
+
+    order(cluster, 40)
+    assert host.replica.silence == ""
+    liars_answer(cluster, host)
+    assert host.replica.silence == ""
+    restart(cluster, 3, host.disk)
+    assert host.replica._core.guard.promised >= (0, 2)
+    assert host.replica.silence == ""
