@@ -9,7 +9,7 @@ from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.new_view import Plan, ViewRules, compute_new_view, proposals_of
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import ViewChanged, ViewEntered
+from bftcluster.pbft.records import Loss, ViewChanged, ViewEntered
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import (
@@ -194,6 +194,8 @@ class ViewChanger:
             return Verdict.BAD_NEW_VIEW
         for change in new_view.view_changes:
             core.recognise_view_change(change)
+        if new_view.replica == core.me and core.loss is None:
+            core.lose_memory(Loss.OLD_COPY)  # Whoever opens a view is in it at once.
         self._enter(new_view, frame)
         return Verdict.ACCEPTED
 

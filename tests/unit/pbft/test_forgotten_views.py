@@ -99,6 +99,36 @@ def test_who_may_have_opened_a_view_opens_it_after_a_start_when_others_know_no_b
     assert cluster.hosts[0].replica.last_executed >= 3
 
 
+def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: Cluster) -> None:
+    """What we proposed there is known only to one that is away."""
+    order(cluster, 1)
+    host = cluster.hosts[1]
+    cluster.network.cut = lambda source, target, frame: (
+        (0 in (source, target) and (source, target) != (1, 0))
+        or (source == 1 and target != 0 and kind_of(frame) in (VoteKind.PRE_PREPARE, BODY))
+    )
+    cluster.submit(b"fresh", to=1)
+    while host.replica.view == 0:
+        copy = deepcopy(host.disk)
+        assert cluster.clock.step()
+    cluster.run(30)
+    said = votes_of(cluster, 1)
+    assert (VoteKind.PRE_PREPARE, 0, 1, 2) in said
+    cluster.network.cut = lambda source, target, _frame: 0 in (source, target)
+
+    restart(cluster, 1, copy)
+    assert "older copy" in host.replica.silence
+    cluster.submit(b"another", to=2)
+    cluster.run(5_000)
+    cluster.heal()
+    cluster.run(10_000)
+
+    for slot, digests in votes_of(cluster, 1).items():
+        assert len(digests | said.get(slot, set())) == 1, f"two votes at {slot}"
+    cluster.check_agreement()
+    assert all(b"another" in each.requests for each in cluster.hosts)
+
+
 def test_nothing_is_signed_below_a_promise_in_the_step_that_ends_the_silence(
     cluster: Cluster,
 ) -> None:
