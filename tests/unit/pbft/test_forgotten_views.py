@@ -11,9 +11,8 @@ from bftcluster.pbft.messages import BODY, REQUESTS, STABLE, VOUCH, Doubt, Vouch
 from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import Disk, Host
+from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
 from tests.unit.pbft.forgetting import (
-    MEMBERS,
     SETTINGS,
     founded,
     order,
@@ -64,6 +63,7 @@ def opened_for_one_only(cluster: Cluster, host: Host, other: int) -> Disk:
         0 in (source, target) or (target not in (host.index, other) and kind_of(frame) in cut)
     )
     cluster.submit(b"fresh", to=host.index)
+    copy = host.disk
     while host.replica.view == 0:
         copy = deepcopy(host.disk)
         assert cluster.clock.step()
@@ -108,6 +108,7 @@ def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: Cluster) -> N
         or (source == 1 and target != 0 and kind_of(frame) in (VoteKind.PRE_PREPARE, BODY))
     )
     cluster.submit(b"fresh", to=1)
+    copy = host.disk
     while host.replica.view == 0:
         copy = deepcopy(host.disk)
         assert cluster.clock.step()
