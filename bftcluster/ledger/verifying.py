@@ -6,7 +6,7 @@ kept, within a bound, for as long as it may be asked for again.
 """
 
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
@@ -84,6 +84,10 @@ class Inspected:
         """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
 
 
+Judge: TypeAlias = Callable[[Inspected, bool], Outcome | None]
+"""What the state thinks of a request; if so asked, without what was heard besides."""
+
+
 class ApprovalVerifier:
     """What ingress, agreement and execution share. Safe to call from several threads."""
 
@@ -98,7 +102,7 @@ class ApprovalVerifier:
         self._verifier = verifier
         self._policies: dict[tuple[int, Digest], Policy] = {}
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
-        self._judge: Callable[[Inspected], Outcome | None] | None = None
+        self._judge: Judge | None = None
 
     def sibling(self) -> "ApprovalVerifier":
         """Return a verifier for another state in this process, as simulations have many.
@@ -113,7 +117,7 @@ class ApprovalVerifier:
         """Verify what names this policy from now on; the ledger calls it for policies in force."""
         self._policies[policy.version, policy.hash] = policy
 
-    def follow(self, judge: Callable[[Inspected], Outcome | None]) -> None:
+    def follow(self, judge: Judge) -> None:
         """Ask ``judge`` from now on what the state thinks of a request; the ledger calls it."""
         self._judge = judge
 
@@ -169,7 +173,11 @@ class ApprovalVerifier:
 
     def refusal(self, request: bytes) -> Outcome | None:
         """Return what would become of an admissible request that is not wanted, else ``None``."""
-        return None if self._judge is None else self._judge(self.inspect(request))
+        return None if self._judge is None else self._judge(self.inspect(request), False)
+
+    def is_owed(self, request: bytes) -> bool:
+        """Return whether that is so for everybody who knows the state, whatever else was heard."""
+        return self._judge is None or self._judge(self.inspect(request), True) is None
 
     def approvers(
         self, inspected: Inspected, policy: Policy

@@ -47,8 +47,12 @@ class Wanting:
         self._coming: Recent[bool] = Recent(COMING_MEMORY_MAX_BYTES)
         """Proposals that were wanted when they came, so that votes on them are."""
 
-    def refusal(self, inspected: Inspected) -> Outcome | None:
-        """Return what would become of an admissible request that changes nothing, or ``None``."""
+    def refusal(self, inspected: Inspected, by_state_alone: bool = False) -> Outcome | None:
+        """Return what would become of an admissible request that changes nothing, or ``None``.
+
+        Others may not have heard of the proposals that are coming: ``by_state_alone``, a vote on
+        one of those changes nothing.
+        """
         match inspected.request:
             case None:
                 return Outcome(OutcomeCode.MALFORMED, inspected.problem)
@@ -59,7 +63,7 @@ class Wanting:
                 assert inspected.intent is not None, "a parsed proposal has an intent"
                 return self._of_proposal(inspected.intent, request)
             case Approve() | Reject() as request:
-                return self._of_vote(request)
+                return self._of_vote(request, by_state_alone)
             case Join() | ReportPinned() as request:
                 return self._of_announcement(request)
             case ReportEvidence():
@@ -111,7 +115,7 @@ class Wanting:
             refusal = Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
         return refusal
 
-    def _of_vote(self, request: Approve | Reject) -> Outcome | None:
+    def _of_vote(self, request: Approve | Reject, by_state_alone: bool) -> Outcome | None:
         digest = request.intent_digest
         refusal = self._of_maintainer(digest, request)
         if refusal is not None:
@@ -119,7 +123,7 @@ class Wanting:
         known = self._proposal(digest)
         if known is not None:
             return self._of_known(known, digest, request)
-        if self._coming.get(digest):
+        if not by_state_alone and self._coming.get(digest):
             return None
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)

@@ -164,6 +164,8 @@ class CatchUp:
         """Whether we hear nobody whom we believe to vote: they may have left long ago."""
         core = self._core
         last_ms = max(self._started_ms, self._following.served_ms)
+        if self._following.is_served:  # Our source may hold the next question for so long.
+            last_ms += core.settings.follow_hold_ms
         for voter in core.voters:
             if (heard := core.heard.get(voter)) is not None:
                 last_ms = max(last_ms, heard[1])

@@ -236,9 +236,10 @@ class Core:
 
     @property
     def may_change_view(self) -> bool:
-        """Whether we know everything we ever prepared above our stable checkpoint."""
+        """Whether we know all we ever prepared above our stable checkpoint, and keep promises."""
         is_sure = not self.is_silent and self.log.low >= self.silent_until
-        return is_sure and self.is_member and self.guard.promised[0] <= self.epoch
+        is_kept = self.guard.promised <= (self.epoch, self.target_view)
+        return is_sure and self.is_member and is_kept
 
     def lose_memory(self, loss: Loss) -> None:
         """Votes of ours are gone: be silent from now on, in later lives too."""
@@ -272,8 +273,13 @@ class Core:
         if self.signatures.is_signed(Domain.VIEW_CHANGE, self.me, payload, change.signature):
             if self.loss is None:
                 self.lose_memory(Loss.OLD_COPY)
-            self.guard.promise(change.epoch, change.view)
-            self.out.persist(Promised(change.epoch, change.view).to_bytes())
+            self.promise(change.epoch, change.view)
+
+    def promise(self, epoch: Epoch, view: View) -> None:
+        """Vote in no view before this one, for we gave those up: now we know it again."""
+        if (epoch, view) > self.guard.promised:
+            self.guard.promise(epoch, view)
+            self.out.persist(Promised(epoch, view).to_bytes())
 
     @property
     def is_member(self) -> bool:

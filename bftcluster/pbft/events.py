@@ -41,6 +41,13 @@ class Application(Protocol):
         """
         ...
 
+    def is_owed(self, request: bytes) -> bool:
+        """Return whether whoever knows the state wants ``request`` too, and nothing else besides.
+
+        Asked of what is wanted, before a primary is blamed: it may not have heard what we heard.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:

@@ -108,6 +108,19 @@ class Lanes:
         if not lane.waiting:
             self._leave(pending.sender)
 
+    def lighten(self, pending: Pending, sender: ReplicaId) -> None:
+        """Let ``pending`` wait in the lane of ``sender``, who brings it too, if that is lighter.
+
+        A voter that vouches for it is held to have a place for it here: whoever brought it first
+        could otherwise have it dropped with a flood of its own. A follower takes nothing over.
+        """
+        mine, other = self.load_of(sender), self.load_of(pending.sender)
+        is_lighter = mine.requests < other.requests and mine.size_bytes < other.size_bytes
+        if sender in self._voters and is_lighter:
+            self.remove(pending)
+            pending.sender = sender
+            self.put(pending)
+
     def next(self) -> Pending | None:
         """Return what is served next: the oldest of the sender whose turn it is."""
         if not self._turns:

@@ -81,6 +81,12 @@ class Owed:
         """The oldest of our clients' requests, and the oldest that others relayed."""
         return [next(iter(debts.values())) for debts in (self._ours, self._relayed) if debts]
 
+    @property
+    def vouched(self) -> list[Pending]:
+        """The oldest that others relayed, voters and followers."""
+        relayed = islice(self._relayed.values(), 1)
+        return [debt.pending for debt in (*relayed, *self.passed_on)]
+
     def want(self, pending: Pending) -> None:
         """Note that a client of ours wants ``pending``."""
         if pending.digest not in self._ours:
@@ -157,6 +163,13 @@ class Owed:
         self._backlog.pop(digest, None)
         self._passed_on.pop(digest, None)
         return ours is not None or relayed is not None
+
+    def put_off(self, pending: Pending) -> None:
+        """Hold a request against nobody for now; our own client goes on wanting it."""
+        is_ours = pending.digest in self._ours
+        self.forgive(pending.digest)
+        if is_ours:
+            self.want(pending)
 
     def _debt(self, pending: Pending, now_ms: int, relayer: ReplicaId | None) -> Debt:
         ahead = len(self._ours) + len(self._relayed)

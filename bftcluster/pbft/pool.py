@@ -72,6 +72,8 @@ class RequestPool:
         known = self.find(digest)
         if known is not None:
             known.ours = known.ours or sender == self._me
+            if digest in self.waiting:
+                self._lanes.lighten(known, sender)
             return Verdict.DUPLICATE
         if digest in self._decided:
             return Verdict.LATE

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.checkpoints import Checkpoints
-from bftcluster.pbft.core import LOSSES, Core
+from bftcluster.pbft.core import LOSSES, Claimed, Core
 from bftcluster.pbft.events import Lane
 from bftcluster.pbft.messages import Probe, Vouch, parse_frame
 from bftcluster.pbft.records import Loss, Silenced
@@ -40,8 +40,8 @@ class Probation:
     __slots__ = (
         "_checkpoints",
         "_core",
+        "_heard",
         "_highest",
-        "_hinting",
         "_nonce",
         "_stash",
         "_view_changer",
@@ -57,8 +57,8 @@ class Probation:
         self._stash = stash
         self._vouchers: dict[ReplicaId, _Voucher] = {}
         """Who answered, and what: members of some epoch only."""
-        self._hinting: set[ReplicaId] = set()
-        """Who heard more of us, in an earlier life, than we know."""
+        self._heard: dict[ReplicaId, Claimed] = {}
+        """The furthest that members heard of us, perhaps in an earlier life."""
         self._highest = Seq(0)
         """The highest slot with a vote of ours that somebody showed."""
         self._nonce = 0
@@ -124,15 +124,32 @@ class Probation:
         return Verdict.ACCEPTED
 
     def _take_hint(self, sender: ReplicaId, vouch: Vouch) -> None:
-        """Believe an unsigned hint when so many give one that a correct member is among them."""
+        """Believe an unsigned hint when so many give one that a correct member is among them.
+
+        We wanted the view that it heard of, then, and gave up those before.
+        """
         core = self._core
-        epoch, view, stable = vouch.heard
-        if stable > core.log.low or (epoch, view) > core.guard.promised:
-            self._hinting.add(sender)
+        self._heard[sender] = vouch.heard
+        heard = (self._heard.get(replica) for replica in core.membership.replicas)
+        hints = sorted(hint for hint in heard if hint is not None and self._is_news(hint))
+        if len(hints) < core.membership.weak_quorum:
+            return
         if core.loss is None:
-            hinting = self._hinting.intersection(core.membership.replicas)
-            if len(hinting) >= core.membership.weak_quorum:
-                core.lose_memory(Loss.OLD_COPY)
+            core.lose_memory(Loss.OLD_COPY)
+        epoch, view, _ = hints[-core.membership.weak_quorum]
+        core.promise(epoch, view)
+
+    def _is_news(self, heard: Claimed) -> bool:
+        """Whether somebody heard more of us than we know now.
+
+        Who does not vote writes no view down. What was stable in an earlier epoch is no news, or a
+        recovery has made it void.
+        """
+        core = self._core
+        epoch, view, stable = heard
+        is_above = stable > core.log.low and epoch >= core.epoch
+        is_later = (epoch, view) > core.guard.promised and (core.is_member or epoch > core.epoch)
+        return is_above or is_later
 
     def _counted(self) -> list[_Voucher]:
         """Return the answers that count: of members who are where we are, and sure themselves.

@@ -104,6 +104,10 @@ class Proposer:
         if core.is_active and not core.is_primary:
             self._send(core.primary, given, relayed=False)
 
+    def give_again(self, pending: list[Pending]) -> None:
+        """Give the primary what it is about to be blamed for: it may have been lost on the way."""
+        self._send(self._core.primary, pending, relayed=False)
+
     def hand_over(self) -> None:
         """Give the primary of the view that begins what is undecided."""
         core = self._core

@@ -84,26 +84,31 @@ class Suspicion:
         notice_ms = due_ms - self._view_changer.timeout_ms // _NOTICE_PART
         if core.now_ms < notice_ms:
             self._check_ms = min(self._check_ms, notice_ms)
-        elif not self._lags() and not self._drop_unwanted():
+        elif not self._lags() and not self._forgive():
+            self._proposer.give_again(core.pool.owed.vouched)
             self._doubts.say()
             if core.now_ms < due_ms:
                 self._check_ms = min(self._check_ms, due_ms)
             else:
                 self._doubts.give_up_together()
 
-    def _drop_unwanted(self) -> bool:
-        """Whether the primary owed us what nobody wants any more: it may have known before us."""
-        core = self._core
-        unwanted = [
-            debt.pending
-            for debt in (*core.pool.owed.oldest, *core.pool.owed.passed_on)
-            if not core.application.is_wanted(debt.pending.request)
-        ]
-        for pending in unwanted:
-            core.pool.forget(pending)
-        if unwanted:
-            self._check_ms = core.now_ms + 1
-        return bool(unwanted)
+    def _forgive(self) -> bool:
+        """Whether we held something against the primary that it may rightly pass over.
+
+        What nobody wants any more, which it may have known before us; or what is wanted only with
+        something else that it may never have heard of.
+        """
+        core, is_any = self._core, False
+        for debt in (*core.pool.owed.oldest, *core.pool.owed.passed_on):
+            pending = debt.pending
+            if not core.application.is_wanted(pending.request):
+                core.pool.forget(pending)
+            elif not core.application.is_owed(pending.request):
+                core.pool.owed.put_off(pending)
+            else:
+                continue
+            is_any, self._check_ms = True, core.now_ms + 1
+        return is_any
 
     def _relay_overdue(self) -> None:
         core, timeout_ms = self._core, self._core.settings.request_timeout_ms

@@ -9,7 +9,7 @@ from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.new_view import Plan, ViewRules, compute_new_view, proposals_of
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import ViewChanged, ViewEntered
+from bftcluster.pbft.records import Loss, ViewChanged, ViewEntered
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import (
@@ -83,8 +83,9 @@ class ViewChanger:
         """When something here is due; None while we work in a view."""
         if self._core.is_active:
             return None
-        resend_ms = None if self._own is None else self._resend_ms
-        if self._quorum_ms is None or not self._core.may_change_view:
+        may_change_view = self._core.may_change_view
+        resend_ms = self._resend_ms if self._own is not None or may_change_view else None
+        if self._quorum_ms is None or not may_change_view:
             return resend_ms
         due_ms = self._quorum_ms + self.timeout_ms
         return due_ms if resend_ms is None else min(resend_ms, due_ms)
@@ -98,14 +99,21 @@ class ViewChanger:
         self._failures = 0
 
     def on_time(self) -> None:
-        """Give up on a primary that does not open the view, or repeat our wish for it."""
+        """Give up on a primary that does not open the view, or repeat our wish for it.
+
+        A wish that we forgot cannot be repeated, and those who stay do not know that we left: so we
+        ask for the view after it, once those who want that one too had the time to open it.
+        """
         core = self._core
         if core.is_active:
             return
         is_timed = self._quorum_ms is not None and core.may_change_view
         if is_timed and core.now_ms >= (self._quorum_ms or 0) + self.timeout_ms:
             self.give_up(View(core.target_view + 1))
-        elif core.now_ms >= self._resend_ms and self._own is not None:
+        elif core.now_ms >= self._resend_ms:
+            if self._own is None:
+                self.give_up(View(core.target_view + 1))
+                return
             self._resend_ms = core.now_ms + core.settings.view_change_resend_ms
             core.out.broadcast(self._own)
 
@@ -139,6 +147,7 @@ class ViewChanger:
             core.target_view = view
             self._own = None
             self._quorum_ms = None
+            self._resend_ms = core.now_ms + self.timeout_ms
             self.look_at_wishes()
 
     def view_change_of(self, replica: ReplicaId) -> ViewChange | None:
@@ -185,6 +194,8 @@ class ViewChanger:
             return Verdict.BAD_NEW_VIEW
         for change in new_view.view_changes:
             core.recognise_view_change(change)
+        if new_view.replica == core.me and core.loss is None:
+            core.lose_memory(Loss.OLD_COPY)  # Whoever opens a view is in it at once.
         self._enter(new_view, frame)
         return Verdict.ACCEPTED
 
@@ -227,7 +238,7 @@ class ViewChanger:
         wishes = [w for w in at_least if w.view == core.target_view]
         if len(wishes) < core.membership.quorum:
             return
-        if core.membership.primary(core.target_view) == core.me:
+        if core.membership.primary(core.target_view) == core.me and core.may_change_view:
             self._open(wishes)
 
     def live_records(self) -> list[bytes]:

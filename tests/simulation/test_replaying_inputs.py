@@ -32,11 +32,16 @@ class Judged:
         self.answers.append(self._application.is_wanted(request))
         return self.answers[-1]
 
+    def is_owed(self, request: bytes) -> bool:
+        self.answers.append(self._application.is_owed(request))
+        return self.answers[-1]
+
     def again(self) -> "Judged":
         """Return what gives the same answers."""
         answers = iter(self.answers)
         played = Judged(self._application)
         played.is_wanted = lambda _request: next(answers)  # type: ignore[method-assign]
+        played.is_owed = lambda _request: next(answers)  # type: ignore[method-assign]
         return played
 
 

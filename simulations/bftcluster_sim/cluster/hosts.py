@@ -88,6 +88,10 @@ class AcceptEverything:
         """Return True."""
         return not request.startswith(b"unwanted")
 
+    def is_owed(self, _request: bytes) -> bool:
+        """Return True."""
+        return True
+
 
 class Host:
     """One simulated process: a replica with its disk, executor, timer and network card."""

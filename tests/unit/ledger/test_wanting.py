@@ -211,9 +211,23 @@ def test_a_vote_on_nothing_is_not_wanted_until_its_proposal_comes(world: World) 
     intent = world.intent(PIN)
     assert code(world, yes(intent, BOB)) is OutcomeCode.UNKNOWN_PROPOSAL
 
-    assert world.verifier.is_wanted(world.propose(intent).to_bytes())
+    proposal = world.propose(intent)
+    assert world.verifier.is_wanted(proposal.to_bytes())
 
     assert code(world, yes(intent, BOB)) is None
+
+
+def test_a_vote_is_owed_once_its_proposal_is_on_the_log(world: World) -> None:
+    """Until then a primary that the proposal never reached does not want it."""
+    intent = world.intent(PIN)
+    proposal, vote = world.propose(intent), yes(intent, BOB).to_bytes()
+    assert world.verifier.is_wanted(proposal.to_bytes())
+    assert world.verifier.is_owed(proposal.to_bytes())
+    assert not world.verifier.is_owed(vote)
+
+    world.do(proposal)
+
+    assert world.verifier.is_owed(vote)
 
 
 def test_a_proposal_that_is_not_at_hand_is_found(world: World) -> None:

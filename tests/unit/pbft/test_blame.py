@@ -1,8 +1,13 @@
 """For what a primary is blamed: what it was given by a voter, and passed over."""
 
+from dataclasses import replace
+
+import pytest
+
 from bftcluster.limits import RELAYED_PER_SENDER_MAX
 from bftcluster.pbft import MessageReceived, Settings
-from bftcluster.pbft.messages import Requests, parse_frame
+from bftcluster.pbft.messages import Body, Requests, parse_frame
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 
 SETTINGS = Settings(
@@ -37,15 +42,53 @@ def deaf_to(cluster: Cluster, what: bytes) -> None:
     cluster.network.cut = lambda _source, target, frame: target == 0 and what in frame
 
 
-def test_what_a_follower_relays_costs_no_primary_its_view() -> None:
+def test_what_a_follower_relays_costs_no_primary_that_works_its_view() -> None:
     cluster = running()
     deaf_to(cluster, b"junk")
 
     for backup in (1, 2, 3):
         hear(cluster, backup, b"junk", sender=FOLLOWER, relayed=True)
+    for number in range(20):
+        cluster.submit(b"request %d" % number, to=1)
+        cluster.run(PATIENCE_MS - 200)
+
+    assert views(cluster) == {0}
+    assert len(cluster.hosts[1].requests) == 20
+
+
+@pytest.mark.parametrize("sender", [3, FOLLOWER])
+def test_an_idle_primary_to_which_nothing_came_is_given_it_again_in_time(sender: int) -> None:
+    cluster = running()
+    deaf_to(cluster, b"relayed")
+
+    for backup in (1, 2):
+        hear(cluster, backup, b"relayed", sender=sender, relayed=True)
+    cluster.run(PATIENCE_MS // 2)
+    cluster.heal()
     cluster.run(20_000)
 
     assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == [b"relayed"]
+
+
+@pytest.mark.parametrize("liar", [3, FOLLOWER])
+def test_who_floods_the_primary_drops_nothing_there_that_others_hold_against_it(liar: int) -> None:
+    cluster = running(replace(SETTINGS, slots_in_flight_max=1, batch_requests_max=2))
+    cluster.network.cut = lambda _source, _target, frame: frame[1] <= VoteKind.COMMIT
+    junk = [b"junk %d" % number for number in range(99)]
+    hear(cluster, 0, *junk, sender=liar, relayed=False)
+    hear(cluster, 0, b"relayed", sender=liar, relayed=False)
+    for backup in (1, 2):
+        hear(cluster, backup, b"relayed", sender=liar, relayed=True)
+    cluster.run(5)
+    for number in range(20):
+        hear(cluster, 0, b"honest %d" % number, sender=1, relayed=False)
+    deaf_to(cluster, b"relayed")
+
+    cluster.run(20_000)
+
+    assert views(cluster) == {0}
+    assert b"relayed" in cluster.hosts[1].requests
 
 
 def test_what_a_voter_relays_is_passed_on_and_timed() -> None:
@@ -90,7 +133,9 @@ def test_a_flood_at_the_primary_pushes_out_no_honest_request() -> None:
     ready = primary.replica.step(*flood, honest, now_ms=now_ms, wall_ms=now_ms)
 
     [first, *_] = [each.frame for each in ready.early]
-    assert b"honest" in parse_frame(primary.me, first).batch
+    body = parse_frame(primary.me, first)
+    assert isinstance(body, Body)
+    assert b"honest" in body.batch
 
 
 def test_a_request_decided_before_a_restart_is_not_timed_after_it() -> None:
@@ -132,6 +177,33 @@ def test_what_the_primary_knows_to_be_of_no_use_is_not_held_against_it() -> None
     assert cluster.hosts[1].replica.stats.pending_requests == 0
 
 
+@pytest.mark.parametrize("sender", [3, FOLLOWER, None])
+def test_a_primary_is_not_blamed_for_what_counts_only_with_something_it_never_heard_of(
+    sender: int | None,
+) -> None:
+    """It counts at the backups, for they did hear of that; and once it is ordered, it is owed."""
+    cluster = running()
+    knowing = Knowing(b"only with another")
+    for host in cluster.hosts[1:]:
+        host.replica._core.application = Knowing(b"")
+    cluster.hosts[0].replica._core.application = knowing
+    if sender is None:
+        cluster.submit(b"only with another", to=1)
+    else:
+        for backup in (1, 2):
+            hear(cluster, backup, b"only with another", sender=sender, relayed=True)
+    cluster.run(20_000)
+    assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == []
+    if sender is not None:
+        return
+
+    knowing.useless = b""
+    cluster.run(PATIENCE_MS)
+    assert views(cluster) == {0}
+    assert cluster.hosts[0].requests == [b"only with another"]
+
+
 class Knowing:
     """A state that knows one request to be of no use."""
 
@@ -143,6 +215,9 @@ class Knowing:
 
     def is_wanted(self, request: bytes) -> bool:
         return request != self.useless
+
+    def is_owed(self, request: bytes) -> bool:
+        return not request.startswith(b"only with")
 
 
 def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:

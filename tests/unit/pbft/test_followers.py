@@ -87,6 +87,21 @@ def test_a_followers_rest_costs_two_small_frames_per_hold() -> None:
     assert max(map(len, to_it + by_it)) < 20
 
 
+def test_a_follower_that_is_answered_is_not_lost_however_little_happens() -> None:
+    cluster = following()
+
+    lost = 0
+    for _ in range(100):
+        cluster.run(SETTINGS.follow_hold_ms // 20)
+        lost += cluster.hosts[FOLLOWER].replica.is_lost
+    assert lost == 0
+
+    for host in cluster.hosts[:4]:
+        host.stop()
+    cluster.run(3 * SETTINGS.follow_hold_ms)
+    assert cluster.hosts[FOLLOWER].replica.is_lost
+
+
 def test_followers_share_the_voters_between_them() -> None:
     cluster = following(spare=24)
 

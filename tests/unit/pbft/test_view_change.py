@@ -250,6 +250,9 @@ class Censor:
     def is_wanted(self, request: bytes) -> bool:
         return True
 
+    def is_owed(self, request: bytes) -> bool:
+        return True
+
 
 def test_a_slow_replica_that_complains_alone_changes_nothing() -> None:
     cluster = running()
