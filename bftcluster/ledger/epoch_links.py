@@ -132,11 +132,13 @@ def recoveries_in(
     return found
 
 
-def last_linked(store: Source, known: Membership) -> Membership:
-    """Return the last epoch that the links in ``store`` lead to from ``known`` without a gap."""
-    while links := links_after(store, known.epoch):
-        known = _start_of(EpochLink.from_bytes(links[-1])).membership
-    return known
+def starts_after(store: Source, after: Epoch) -> tuple[EpochStart, ...]:
+    """Return the epochs that the links in ``store`` lead to from ``after`` without a gap."""
+    starts: list[EpochStart] = []
+    while links := links_after(store, after):
+        starts += [_start_of(EpochLink.from_bytes(link)) for link in links]
+        after = starts[-1].membership.epoch
+    return tuple(starts)
 
 
 def _start_of(link: EpochLink) -> EpochStart:

@@ -13,8 +13,8 @@ from bftcluster.ledger.epoch_links import (
     EpochLink,
     fetch_frame,
     follow,
-    last_linked,
     read_links,
+    starts_after,
 )
 from bftcluster.ledger.members import epoch_key
 from bftcluster.ledger.spaces import Delta, Space
@@ -98,7 +98,8 @@ class EpochLearning:
     @property
     def linked(self) -> Membership:
         """The last epoch that our links lead to from the genesis."""
-        self._linked = last_linked(self._own, self._linked)
+        for start in starts_after(self._own, self._linked.epoch):
+            self._linked = start.membership
         return self._linked
 
     def lacks_links(self, epoch: Epoch) -> bool:

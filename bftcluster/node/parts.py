@@ -10,7 +10,7 @@ from typing import Final
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
-from bftcluster.ledger.epoch_links import recoveries_in
+from bftcluster.ledger.epoch_links import recoveries_in, starts_after
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.recovering import Recovery
@@ -251,6 +251,7 @@ def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> 
         checkpoint_root=ledger.checkpoint_root(),
         checkpoint=None if checkpoint is None else checkpoint[1],
         epochs=ledger.epochs,
+        learned=starts_after(store.reader, ledger.epochs[-1].membership.epoch),
         wants_batches=ledger.wants_batches,
         due_ms=ledger.due_ms,
         decided=_decided(store),

@@ -219,6 +219,8 @@ class Recovered:
     """The certificate of the last state that was fetched, if one was."""
     epochs: tuple[EpochStart, ...] = ()
     """All that the ledger knows, past and to come; empty while there has been one epoch only."""
+    learned: tuple[EpochStart, ...] = ()
+    """Those behind them that were proved in an earlier life: nobody proves them to us again."""
     wants_batches: bool = False
     """As the last ``Executed`` would say."""
     due_ms: int | None = None

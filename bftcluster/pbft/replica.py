@@ -99,7 +99,7 @@ class Replica:
             Following(self._core),
         )
         self._followers = Followers(self._core)
-        self._checkpoints.set_horizon()
+        self._checkpoints.learn(recovered.learned)
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         if not recovered.records:
             self._core.out.persist(Started(cluster_id, me).to_bytes())

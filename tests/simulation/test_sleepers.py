@@ -109,6 +109,28 @@ def test_a_sleeper_comes_back_votes_and_can_prove_who_votes(log_kept_seqs: int |
     assert story.world.breaches == []
 
 
+def test_a_sleeper_that_opens_again_still_knows_who_votes() -> None:
+    """Nobody proves it twice: it asks for what its links lack, and they lack nothing."""
+    story = Generation(log_kept_seqs=0)
+    story.late.kill()
+    story.succeed()
+    story.late.start()
+    learned = f"{LATE} learns of epoch {story.epoch}"
+    assert story.world.run_until(
+        story.world.clock.now_ms + 30_000,
+        lambda: any(learned in line for line in story.world.trace.lines),
+    )
+    assert story.late.replica is not None
+    assert story.late.replica.membership.epoch == 0
+
+    story.late.reopen()
+
+    assert story.world.run_until(
+        story.world.clock.now_ms + 30_000, lambda: story.is_up_to_date(LATE)
+    )
+    assert story.world.breaches == []
+
+
 def test_a_newcomer_whose_founders_are_gone_learns_from_one_who_slept() -> None:
     """The sleeper went past every epoch by log entries, and is the only one that answers."""
     story = Generation()

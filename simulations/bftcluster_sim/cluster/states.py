@@ -9,7 +9,7 @@ from random import Random
 from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
-from bftcluster.ledger.epoch_links import EpochLink, recoveries_in
+from bftcluster.ledger.epoch_links import EpochLink, recoveries_in, starts_after
 from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Ledger, genesis_delta
@@ -234,6 +234,7 @@ class LedgerState:
             checkpoint_root=self.ledger.checkpoint_root(),
             checkpoint=None if self.installed is None else self.installed[1],
             epochs=self.epochs if len(self.epochs) > 1 or self.epochs[0].is_recovery else (),
+            learned=starts_after(self.database, self.epochs[-1].membership.epoch),
             wants_batches=self.ledger.wants_batches,
             due_ms=self.ledger.due_ms,
             decided=self._decided(),

@@ -16,6 +16,7 @@ from bftcluster.ledger.epoch_links import (
     links_frame,
     read_fetch,
     read_links,
+    starts_after,
 )
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.proofs import prove
@@ -68,6 +69,20 @@ def test_links_lead_from_the_genesis_to_the_present() -> None:
     assert followed(links, members(4)) == starts
     assert followed(links[2:], starts[1].membership) == starts[2:]
     assert followed([], members(4)) == []
+
+
+def test_links_that_are_kept_tell_who_votes_up_to_the_first_that_is_missing() -> None:
+    links, starts = linked(5)
+    store = Server(pins(1)).store
+
+    for epoch in (1, 2, 4, 5):
+        row = (Space.EPOCH_LINK, epoch_key(Epoch(epoch)))
+        store.flush({row: links[epoch - 1].to_bytes()})
+
+    assert starts_after(store, Epoch(0)) == tuple(starts[:2])
+    assert starts_after(store, Epoch(1)) == (starts[1],)
+    assert starts_after(store, Epoch(2)) == ()
+    assert starts_after(store, Epoch(3)) == tuple(starts[3:])
 
 
 def test_links_that_do_not_begin_where_we_are_lead_nowhere() -> None:

@@ -14,15 +14,18 @@ from bftcluster.errors import (
     StoreFullError,
 )
 from bftcluster.ids import Epoch, Seq
+from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.spaces import Space
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
-from bftcluster.pbft import CheckpointCertificate
+from bftcluster.pbft import CheckpointCertificate, EpochStart
 from bftcluster.pbft.records import BodyKept, Started
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import PEERS, World, genesis_of
+from tests.unit.pbft.builders import members
 
 BODY = b"x" * 5000
 
@@ -283,3 +286,16 @@ def test_a_state_that_was_fetched_is_installed_when_the_peer_opens(
                 parts.replica.last_executed,
             ),
         ) == (seq, world.ledger.head, root, seq, seq)
+
+
+def test_a_peer_that_opens_again_knows_who_votes_in_epochs_that_were_proved_to_it(
+    tmp_path: Path, genesis: Genesis
+):
+    start = EpochStart(Seq(2 * genesis.checkpoint_interval + 1), members(5, 1))
+    link = EpochLink(certificate=b"verified", row=epoch_to_value(start), proof=b"before it is kept")
+    row = (Space.EPOCH_LINK, epoch_key(start.membership.epoch))
+
+    opened(tmp_path, lambda parts: parts.store.flush({row: link.to_bytes()}, [], Seq(0)))
+
+    assert opened(tmp_path, lambda parts: parts.replica.latest_membership) == start.membership
+    assert opened(tmp_path, lambda parts: parts.replica.membership) == genesis.membership()
