@@ -7,7 +7,8 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.ledger.member_operations import AdmitPeer
 from bftcluster.ledger.transferring import STATE
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.pbft import Application, Replica
+from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.nodes import CrashedError
@@ -195,6 +196,26 @@ def test_a_source_that_dies_in_the_middle_is_replaced_by_another() -> None:
     story.check()
 
 
+class WantsAll:
+    """An application that thinks nothing a copy."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def admissible(self, request: bytes) -> bool:
+        return self._application.admissible(request)
+
+    def is_wanted(self, request: bytes) -> bool:
+        return True
+
+    def is_owed(self, request: bytes) -> bool:
+        return True
+
+
+def careless(*, application: Application, **given: object) -> Replica:
+    return Replica(application=WantsAll(application), **given)
+
+
 def test_a_request_of_before_the_transfer_has_no_effect_again_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -202,7 +223,7 @@ def test_a_request_of_before_the_transfer_has_no_effect_again_behind_it(
 
     Nobody here looks whether a request is a copy before it is ordered, as a liar would not.
     """
-    monkeypatch.setattr(ApprovalVerifier, "is_wanted", lambda _self, _request: True)
+    monkeypatch.setattr(nodes, "Replica", careless)
     monkeypatch.setattr(LedgerState, "_decided", lambda _self: ())
     story = Story()
     story.decide(2 * INTERVAL)
