@@ -1,5 +1,6 @@
 """Structured logs on stderr, with a level per component."""
 
+import io
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -47,7 +48,7 @@ def configure_logs(*, level: str, levels: Mapping[str, str], format: str) -> Non
         wrapper_class=structlog.make_filtering_bound_logger(min(default, *thresholds.values()))
         if thresholds
         else structlog.make_filtering_bound_logger(default),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),
         cache_logger_on_first_use=True,
     )
     # Libraries (py-libp2p, hypercorn) speak through the standard logging module.
@@ -57,6 +58,18 @@ def configure_logs(*, level: str, levels: Mapping[str, str], format: str) -> Non
         format="%(asctime)s %(name)s: %(message)s",
     )
     logging.getLogger("libp2p").setLevel(thresholds.get("libp2p", logging.ERROR))
+
+
+class _Stderr(io.StringIO):
+    """Whatever stderr is when a line is written: loggers live longer than some of them."""
+
+    def write(self, text: str) -> int:
+        """Write to stderr."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush stderr."""
+        sys.stderr.flush()
 
 
 def _show_all(

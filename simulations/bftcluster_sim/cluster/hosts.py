@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
@@ -75,6 +75,11 @@ class Disk:
     """When the state has something to do next."""
     wanted_members: tuple[int, ...] = ()
     """The members that a request asked for since the last checkpoint."""
+
+    def copy(self) -> "Disk":
+        """Return what a copy of the whole disk holds."""
+        records, entries, epochs = self.records[:], self.entries[:], self.epochs[:]
+        return replace(self, records=records, entries=entries, epochs=epochs)
 
 
 class AcceptEverything:

@@ -23,6 +23,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stopped") / "cluster"
 
 
+@pytest.fixture(autouse=True)
+def logs_of_the_test_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging is set up for a process; this one goes on with other tests."""
+    monkeypatch.setattr("bftcluster.node.logs.configure_logs", lambda **_: None)
+
+
 @pytest.fixture
 def cluster(shell: Shell, keys: Path, made_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four founders that ran once and ordered nothing, and two new peers."""

@@ -1,7 +1,5 @@
 """What a replica that forgot a view it left, or opened, may sign; and that nobody waits for it."""
 
-from copy import deepcopy
-
 import pytest
 
 from bftcluster import codec
@@ -65,7 +63,7 @@ def opened_for_one_only(cluster: Cluster, host: Host, other: int) -> Disk:
     cluster.submit(b"fresh", to=host.index)
     copy = host.disk
     while host.replica.view == 0:
-        copy = deepcopy(host.disk)
+        copy = host.disk.copy()
         assert cluster.clock.step()
     cluster.run(30)
     return copy
@@ -110,7 +108,7 @@ def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: Cluster) -> N
     cluster.submit(b"fresh", to=1)
     copy = host.disk
     while host.replica.view == 0:
-        copy = deepcopy(host.disk)
+        copy = host.disk.copy()
         assert cluster.clock.step()
     cluster.run(30)
     said = votes_of(cluster, 1)
@@ -134,7 +132,7 @@ def test_nothing_is_signed_below_a_promise_in_the_step_that_ends_the_silence(
     cluster: Cluster,
 ) -> None:
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     gives_up_alone(cluster, 3, view=3, heard_by={0, 1, 2})
     host = restart(cluster, 3, copy)
     assert host.replica._core.guard.promised == (0, 3)
@@ -164,7 +162,7 @@ def test_nothing_is_signed_below_a_promise_in_the_step_that_ends_the_silence(
 def test_a_promise_that_only_one_knew_of_stops_nobody_when_that_one_dies(cluster: Cluster) -> None:
     """Who is bound cannot vote in the view of the others, and they do not know why."""
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     gives_up_alone(cluster, 3, view=1, heard_by={2})
     host = restart(cluster, 3, copy)
     assert host.replica._core.guard.promised == (0, 1)
@@ -234,7 +232,7 @@ def liars_answer(cluster: Cluster, host: Host) -> None:
 def test_what_was_made_up_for_is_held_against_nobody_again(cluster: Cluster) -> None:
     """Else one liar could silence us for ever with the hints that honest members once gave."""
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     order(cluster, 7)
     cluster.run(2_000)
     host = cluster.hosts[3]

@@ -1,7 +1,5 @@
 """What others hold of us tells that we forgot, whatever we still have."""
 
-from copy import deepcopy
-
 import pytest
 
 from bftcluster import codec
@@ -32,7 +30,7 @@ def cluster() -> Cluster:
 def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster: Cluster) -> None:
     """Its next proposal reached one only; it is the primary, and would make another."""
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[0].disk)
+    copy = cluster.hosts[0].disk.copy()
     change_members(cluster, 0, 1, 2, 4)
     cluster.network.cut = lambda source, target, frame: (
         source == 0 and target != 4 and codec.decode(frame)[0] in (1, 10)
@@ -58,7 +56,7 @@ def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open
     cluster: Cluster,
 ) -> None:
     order(cluster, 1)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     order(cluster, 7)
     cluster.run(2_000)
     assert cluster.hosts[0].replica.stable == 8
@@ -93,7 +91,7 @@ def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
 def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster) -> None:
     """Nothing else tells: no certificate with our name in it, and no hint."""
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     change_members(cluster, 0, 1, 2, 3, 4)
     order(cluster, 1)
     host = cluster.hosts[3]
@@ -161,7 +159,7 @@ def test_a_copy_from_before_a_view_was_given_up_is_noticed_by_the_view_change(
     cluster: Cluster,
 ) -> None:
     order(cluster, 2)
-    copy = deepcopy(cluster.hosts[3].disk)
+    copy = cluster.hosts[3].disk.copy()
     gives_up_alone(cluster, 3)
 
     host = restart(cluster, 3, copy)
