@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 
 from bftcluster import codec
-from bftcluster.ids import Seq
+from bftcluster.ids import Epoch, ReplicaId, Seq
+from bftcluster.membership import Membership
 from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.messages import (
     ENTRIES,
     FETCH_ENTRIES,
@@ -245,3 +247,13 @@ def test_an_entry_of_this_turn_leaves_after_its_certificate_is_durable(first: in
     later = [parse_frame(source.me, out.frame) for out in ready.messages]
     assert not any(isinstance(message, Entries) for message in early)
     assert any(isinstance(message, Entries) for message in later) is (first == 5)
+
+
+def test_who_votes_next_is_told_though_later_voters_are_known_too() -> None:
+    voters = [ReplicaId(bytes([number]) * 32) for number in range(3)]
+    starts = [
+        EpochStart(Seq(1 + 8 * number), Membership(Epoch(number), (voter,)))
+        for number, voter in enumerate(voters)
+    ]
+
+    assert set(Epochs(starts).around(Seq(4), 4)) == set(voters)
