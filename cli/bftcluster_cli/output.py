@@ -26,6 +26,12 @@ def say(text: str) -> None:
     typer.echo(_lines(text), err=True)
 
 
+def murmur(text: str) -> None:
+    """Say what matters less: dim, where the terminal can."""
+    is_plain = bool(os.environ.get("NO_COLOR"))
+    typer.echo(_lines(text) if is_plain else typer.style(_lines(text), dim=True), err=True)
+
+
 def ask(question: str) -> None:
     """Put a question to the person, who answers on the same line."""
     typer.echo(visible(question), err=True, nl=False)

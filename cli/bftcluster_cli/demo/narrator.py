@@ -5,9 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import typer
-
-from bftcluster_cli.output import say
+from bftcluster_cli.output import murmur, say
 
 
 class Narrator:
@@ -29,8 +27,7 @@ class Narrator:
 
     def show_command(self, words: Sequence[str]) -> None:
         """Show what somebody could have typed."""
-        line = f"$ bftcluster {shlex.join(words)}"
-        say(" " * 10 + typer.style(line, dim=True))
+        murmur(f"{'':10}$ bftcluster {shlex.join(words)}")
 
     @contextmanager
     def chapter(self, key: str, title: str) -> Iterator[None]:

@@ -144,3 +144,11 @@ def test_a_demo_says_early_what_it_could_not_read_back(shell: Shell, home: Path)
 
     assert answer.code == 2
     assert "mine/link leads outside" in answer.err
+
+
+def test_a_command_that_is_shown_has_no_escapes_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Narrator().show_command(["pin", "status", "a b", "\x1b[2J"])
+
+    assert capsys.readouterr().err == f"{'':10}$ bftcluster pin status 'a b' '\\x1b[2J'\n"
