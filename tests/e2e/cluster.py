@@ -35,6 +35,7 @@ THRESHOLD = 2
 START_S = 60
 WAIT_S = 60
 STILL_S = 1.5
+LEVEL_STOPS_MAX = 5
 """Longer than `tracker.report_interval_ms`, which is a second."""
 DAY_MS = 86_400_000
 FRAMES = {"content-type": "application/vnd.bftcluster.frames"}
@@ -136,6 +137,20 @@ class Cluster:
             assert code == 0, f"peer {peer.index} ended with {code}:\n{peer.log[-2000:]}"
         return taken
 
+    def stop_level(self) -> None:
+        """Stop all peers at one position: start again, and wait, if an entry came in between."""
+        for _ in range(LEVEL_STOPS_MAX):
+            self.wait_level()
+            self.stop()
+            if len(set(self.positions())) == 1:
+                return
+            self.start()
+        raise AssertionError(f"something is ordered again and again: {self.positions()}")
+
+    def positions(self) -> list[int]:
+        """Return the last entry that each (stopped) peer's ledger has executed."""
+        return [_position_of(peer.directory / "ledger.db") for peer in self.peers]
+
     def certificate(
         self,
         operation: Operation,
@@ -190,7 +205,7 @@ class Cluster:
         return [json.loads(line) for line in response.text.splitlines()]
 
     def states(self) -> list[str]:
-        """Return a hash of everything each (stopped) peer's ledger replicates."""
+        """Return a hash of everything each peer's ledger replicates, after `stop_level`."""
         return [_state_of(peer.directory / "ledger.db") for peer in self.peers]
 
     def configure(self, section: str, key: str, value: str, *, only: int | None = None) -> None:
@@ -261,6 +276,12 @@ def tiny_blocks(count: int, label: str = "block") -> list[Block]:
 
 def _text(key: SigningKey) -> str:
     return maintainer_text(MaintainerId(key.public_key))
+
+
+def _position_of(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        [(value,)] = connection.execute("SELECT value FROM meta WHERE name = 'position'")
+        return int.from_bytes(value, "big")
 
 
 def _state_of(database: Path) -> str:

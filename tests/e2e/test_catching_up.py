@@ -59,8 +59,7 @@ def test_ten_thousand_entries_behind_it_catches_up_under_half_the_load_they_can_
         record_property("caught_up_after_s", round(taken_s, 1))
         assert load.refused == []
         assert load.count == load.asked > 0
-        cluster.wait_level()
-        cluster.stop()
+        cluster.stop_level()
         assert len(set(cluster.states())) == 1
 
 

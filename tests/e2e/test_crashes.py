@@ -33,7 +33,7 @@ def check_nothing_lost(cluster: Cluster, load: Load) -> None:
     pinsets = [peer.pinned() for peer in cluster.peers]
     assert [len(acknowledged - pinset) for pinset in pinsets] == [0] * PEERS
     assert all(pinset == pinsets[0] for pinset in pinsets)
-    cluster.stop()
+    cluster.stop_level()
     assert len(set(cluster.states())) == 1
 
 

@@ -64,8 +64,7 @@ def test_killed_in_the_middle_of_a_transfer_it_ends_it_after_a_restart(tmp_path:
         cluster.wait_until(lambda: late.executed() >= behind - 2 * INTERVAL_SEQS)
         cluster.wait_linked()
         pin_all(cluster, INTERVAL_SEQS, "after")
-        cluster.wait_level()
-        cluster.stop()
+        cluster.stop_level()
 
         assert before > 0
         assert "installed the state that was fetched" in late.log
@@ -97,7 +96,7 @@ def test_a_peer_that_lost_all_but_its_keys_comes_back_and_contradicts_nothing(
         cluster.wait_level()
         acknowledged = {cid for _, cid in load.acknowledged}
         assert acknowledged <= wiped.pinned()
-        cluster.stop()
+        cluster.stop_level()
         said = Said()
         said.hear_all(peer.directory / "frames.jsonl" for peer in cluster.peers)
 

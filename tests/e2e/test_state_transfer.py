@@ -65,7 +65,7 @@ def test_an_empty_peer_reaches_the_same_state_under_load(tmp_path: Path) -> None
         cluster.wait_level()
         acknowledged = {cid for _, cid in load.acknowledged}
         assert acknowledged <= late.pinned()
-        cluster.stop()
+        cluster.stop_level()
 
         assert load.count < PINS, "the load went on while the state was fetched"
         assert again["code"] == "replayed"
