@@ -3,12 +3,13 @@
 import ast
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from importlinter import cli as import_linter
 
 from tests.architecture.repository import CORE, ROOT, core_modules, files, modules, name_of
 
@@ -39,12 +40,18 @@ INTERPRETED = {
 IMPURE = {"open", "print", "input", "hash", "id", "exec", "eval", "breakpoint"}
 
 
-def test_layers_and_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in (ROOT, ROOT / "cli", ROOT / "simulations"):
-        monkeypatch.syspath_prepend(str(folder))
-
-    broken = import_linter.lint_imports(config_filename=str(ROOT / "pyproject.toml"))
-    assert broken == 0, "run `make check` to see which"
+def test_layers_and_import_contracts_hold() -> None:
+    # In a process of its own: it silences every logger that there is.
+    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "cli", "simulations"))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports"))],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": paths},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_module_is_one_idea() -> None:
