@@ -8,6 +8,7 @@ from bftcluster.limits import LOG_READS_MAX
 from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
+    Body,
     FetchBody,
     FetchEntries,
     Message,
@@ -15,7 +16,7 @@ from bftcluster.pbft.messages import (
     Status,
     parse_frame,
 )
-from bftcluster.pbft.votes import VoteKind
+from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.view_builders import view_change
 
@@ -69,6 +70,35 @@ def test_after_a_lie_another_source_is_asked() -> None:
 
     assert late.log == cluster.hosts[2].log
     assert any(report.startswith(Verdict.WRONG_ENTRY.value) for report in late.reports)
+
+
+def test_what_was_decided_beyond_a_gap_is_handed_out_when_the_log_has_filled_the_gap() -> None:
+    settings = Settings(checkpoint_interval_seqs=8, window_size_seqs=16, fetch_entries_max=1)
+    cluster = Cluster(4, settings=settings)
+    cluster.start()
+    cluster.run(10)
+    cluster.partition({0, 1, 2}, {3})
+    cluster.submit(b"missed")
+    cluster.run(10)
+    names = [host.me for host in cluster.hosts]
+    cluster.network.cut = lambda source, target, frame: (
+        3 in {source, target} and not isinstance(parse_frame(names[source], frame), Vote | Body)
+    )
+    cluster.submit(b"decided beyond the gap")
+    cluster.run(10)
+    late = cluster.hosts[3]
+    assert late.replica.last_executed == 0
+    cluster.network.cut = lambda source, target, frame: (
+        3 in {source, target} and isinstance(parse_frame(names[source], frame), Vote | Body)
+    )
+    cluster.network.sent.clear()
+
+    cluster.run(2_000)
+
+    assert late.log == cluster.hosts[0].log
+    sent = [frame for _, source, _, frame in cluster.network.sent if source == 3]
+    asked = [parse_frame(late.me, frame) for frame in sent]
+    assert [one.first for one in asked if isinstance(one, FetchEntries)] == [1]
 
 
 def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Message]:

@@ -241,3 +241,24 @@ def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remem
 
     assert len(host.log) == 10
     cluster.check_agreement()
+
+
+def test_a_crash_between_entering_a_view_and_compacting_the_log_leaves_us_in_the_view() -> None:
+    cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+    cluster.start()
+    cluster.run(10)
+    cluster.hosts[0].stop()
+    host = cluster.hosts[2]
+
+    def before_effect(effect: Effect) -> None:
+        if effect is Effect.TRUNCATE:
+            raise CrashedError
+
+    host.before_effect = before_effect
+    cluster.submit(b"request", to=3)
+    cluster.run(400)
+    assert not host.is_up
+
+    host.start()
+
+    assert (host.replica.view, host.replica.is_active) == (1, True)
