@@ -11,6 +11,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
 COMPILED := $(BIN)/python scripts/compile_core.py
+SIMULATE := $(COMPILED) $(BIN)/python -m bftcluster_cli sim cluster
 
 .PHONY: help
 help: ## list the commands
@@ -37,7 +38,7 @@ test: setup ## run the tests that finish within a minute or two
 
 .PHONY: test-compiled
 test-compiled: setup ## compile the core as in a wheel, and run the fast tests with it
-	@$(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" tests/unit tests/property tests/datadriven tests/simulation
+	@HYPOTHESIS_PROFILE=compiled $(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" tests/unit tests/property tests/datadriven tests/simulation
 
 .PHONY: test-slow
 test-slow: setup ## run the slow tests: processes, crashes, longer searches
@@ -68,6 +69,14 @@ cov: setup ## run the fast tests with branch coverage
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+.PHONY: campaigns
+campaigns: setup ## run the simulator's campaigns with a compiled core (five minutes)
+	@$(SIMULATE) swarm --seeds 2000 --json
+	@$(SIMULATE) swarm --seeds 100 --faults f+1 --json
+	@$(SIMULATE) twins --json
+	@$(SIMULATE) crash-points --json
+	@$(SIMULATE) slow --json
+
 .PHONY: hostile
 hostile: setup ## attack a live cluster of four in every way we know (six minutes)
 	@$(BIN)/python -m tests.hostile.run
@@ -78,7 +87,7 @@ determinism: setup ## run the deterministic scenarios twice: one trace whatever 
 
 .PHONY: mutants
 mutants: setup ## seed one bug at a time and see which test notices it (five minutes)
-	@$(BIN)/python -m tests.mutants.run
+	@$(BIN)/python -m tests.mutants.run $(OPTIONS)
 
 .PHONY: bench
 bench: setup ## run the benchmarks with a compiled core; writes benchmarks/results.json

@@ -104,10 +104,12 @@ EPOCH_LINKS_MAX: Final = 64
 EPOCH_SOURCES_MAX: Final = 16
 """Peers asked for them at once: each answer is a frame."""
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
-PROPOSALS_MEMORY_MAX_BYTES: Final = 16 << 20
+PROPOSALS_MEMORY_MAX_BYTES: Final = 8 << 20
 """Proposals that are kept decoded while they collect approvals."""
-VERIFIED_MEMORY_MAX_BYTES: Final = 64 << 20
+VERIFIED_MEMORY_MAX_BYTES: Final = 48 << 20
 """Requests that are remembered as checked between arrival and execution."""
+VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 16 << 20
+"""Of them, those of more than some kilobytes."""
 
 # pbft
 REQUEST_SIZE_MAX_BYTES: Final = 256 << 10

@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `dev` for writing, `ci` with fixed examples, `nightly` to search."""
+"""Hypothesis profiles: `dev` for writing, `ci` with fixed examples, `nightly` to search.
+
+`compiled` has fewer of those of `ci`: what they find in a compiled core is that it is another one.
+"""
 
 import os
 import signal
@@ -14,6 +17,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("compiled", settings.get_profile("ci"), max_examples=50)
 settings.register_profile("nightly", settings.get_profile("ci"), max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 

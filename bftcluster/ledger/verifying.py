@@ -25,7 +25,7 @@ from bftcluster.ledger.requests import (
     Submit,
     parse_request,
 )
-from bftcluster.limits import VERIFIED_MEMORY_MAX_BYTES
+from bftcluster.limits import VERIFIED_LARGE_MEMORY_MAX_BYTES, VERIFIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.signing.approvals import Intent, is_valid_vote
@@ -39,6 +39,8 @@ _REFUSED_OVERHEAD_BYTES: Final = 600
 """What remembering takes, beside its bytes, that something is no request."""
 _ITEM_OVERHEAD_BYTES: Final = 220
 """What an entry, a pair or a key in it takes beside its bytes, at most."""
+_LARGE_BYTES: Final = 8 << 10
+"""A request that is longer is remembered apart, so that many of them crowd out no ordinary one."""
 _COPIES: Final = 5
 """How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
@@ -97,11 +99,13 @@ class ApprovalVerifier:
         verifier: Verifier,
         *,
         memory_max_bytes: int = VERIFIED_MEMORY_MAX_BYTES,
+        large_memory_max_bytes: int = VERIFIED_LARGE_MEMORY_MAX_BYTES,
     ) -> None:
         self.cluster_id = cluster_id
         self._verifier = verifier
         self._policies: dict[tuple[int, Digest], Policy] = {}
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
+        self._large: Recent[Inspected] = Recent(large_memory_max_bytes)
         self._judge: Judge | None = None
 
     def sibling(self) -> "ApprovalVerifier":
@@ -110,7 +114,8 @@ class ApprovalVerifier:
         It shares what is known of requests and policies, and asks its own ledger what is wanted.
         """
         other = ApprovalVerifier(self.cluster_id, self._verifier)
-        other._policies, other._inspected = self._policies, self._inspected
+        other._policies = self._policies
+        other._inspected, other._large = self._inspected, self._large
         return other
 
     def learn(self, policy: Policy) -> None:
@@ -123,16 +128,17 @@ class ApprovalVerifier:
 
     def inspect(self, request: bytes) -> Inspected:
         """Return the parsed request; never raises."""
-        inspected = self._inspected.get(request)
+        memory = self._inspected if len(request) <= _LARGE_BYTES else self._large
+        inspected = memory.get(request)
         if inspected is None:
             inspected = _parse(request)
-            self._inspected.put(request, inspected, _size_bytes(request, inspected))
+            memory.put(request, inspected, _size_bytes(request, inspected))
         return inspected
 
     @property
     def remembered_bytes(self) -> int:
         """What the requests that came last are taken to need in memory."""
-        return self._inspected.young_size_bytes
+        return self._inspected.young_size_bytes + self._large.young_size_bytes
 
     def admissible(self, request: bytes) -> bool:
         """Return whether ``request`` deserves a place in the order.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bftcluster.errors import UsageError
+from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
 from bftcluster_cli.output import emit, say
 
@@ -45,7 +45,7 @@ def twins(
 
     settings = settings_of(ctx)
     record = run_twins(replicas, views, workers=workers, watch=_watch)
-    _finish(settings, record, must_be_zero=("diverged", "no_progress"))
+    _finish(settings, record, must_be_zero=("diverged", "no_progress", "honest_named"))
 
 
 @cluster.command(
@@ -72,8 +72,10 @@ def swarm(
     settings, is_beyond = settings_of(ctx), faults is Faults.BEYOND
     watch = _ignore if is_beyond else _watch
     record = run_swarm(seeds, first_seed, is_beyond_f=is_beyond, workers=workers, watch=watch)
-    must_be_zero = ("honest_named",) if is_beyond else ("diverged", "no_progress")
+    must_be_zero = ("honest_named",) if is_beyond else ("diverged", "no_progress", "honest_named")
     _finish(settings, record, must_be_zero=must_be_zero)
+    if is_beyond and not record["diverged"]:
+        raise ClusterError("no fork was found", hint="more seeds find some: `--seeds 100`")
     if is_beyond and record["culprits_named"] != record["diverged"]:
         raise typer.Exit(1)
 

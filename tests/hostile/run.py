@@ -112,11 +112,12 @@ def last_checks(one: Arena, outside: set[str]) -> list[str]:
         broke.append(f"the end: outside the store lie {sorted(left)}")
     try:
         one.check_alive()
-        one.cluster.wait_level()
         one.check_pinsets()
         slowest_s = max(one.cluster.stop())
         if slowest_s > STOP_MAX_S:
             broke.append(f"the end: a peer took {slowest_s:.1f} s to stop")
+        one.cluster.start()
+        one.cluster.stop_level()
         if len(set(one.cluster.states())) != 1:
             broke.append("the end: the peers' states differ")
     except (BrokeError, AssertionError) as exc:

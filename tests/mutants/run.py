@@ -3,9 +3,10 @@
 python -m tests.mutants.run              all of them
 python -m tests.mutants.run quorum wal   those whose name contains one of these words
 python -m tests.mutants.run --json       the result as one JSON object on the last line
+python -m tests.mutants.run --tests-pass do not run the tests without a mutant first: they passed
 
-Each mutant is run in a copy of its own, so the working tree is never touched. Exit code: 0 if every
-mutant was killed, 1 if one survived or could not be judged, 2 for a name that there is not.
+Mutants are run in copies, so the working tree is never touched. Exit code: 0 if every
+mutant was killed, 1 if one survived or could not be judged, 2 for a name or option there is not.
 """
 
 import json
@@ -16,8 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import trio
@@ -34,6 +38,14 @@ NOT_A_KILL = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundEr
 """A mutant that fails like this is not a bug that somebody could have made: it does not run."""
 TESTS_FAILED = 1
 """Pytest's exit code; errors while collecting have another."""
+CI = {"CI": "true", "PYTHONHASHSEED": "0"}
+OPTIONS = (
+    "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"timeout={TEST_TIMEOUT_S}",
+    "-m", "not (slow or kubo or js)",
+)  # fmt: skip
+"""Fast tests, until one fails."""
+Pytest = Callable[..., Awaitable[tuple[int, str]]]
+"""Takes a copy and pytest's arguments; returns the exit code and the output."""
 
 
 class BaselineError(Exception):
@@ -52,8 +64,12 @@ class Judgement:
     seconds: float
 
 
-async def judge_all(mutants: Sequence[Mutant]) -> list[Judgement]:
+async def judge_all(mutants: Sequence[Mutant], *, tests_pass: bool) -> list[Judgement]:
     """Return a judgement for each, in order.
+
+    Args:
+        mutants: The bugs to seed.
+        tests_pass: Believe that the tests pass without a mutant.
 
     Raises:
         BaselineError: Nothing can be said about any.
@@ -63,12 +79,16 @@ async def judge_all(mutants: Sequence[Mutant]) -> list[Judgement]:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         sound = Path(folder) / "sound"
         copy(ROOT, sound)
-        await check_baseline(sound, sorted({path for one in mutants for path in one.tests}))
+        await check_imports(sound)
+        if not tests_pass:
+            await check_tests(sound, sorted({path for one in mutants for path in one.tests}))
 
         async def work(root: Path) -> None:
-            for mutant in pending:
-                judgements[mutant.name] = await judge(mutant, sound, root)
-                say(line(judgements[mutant.name]))
+            copy(sound, root)
+            async with forking() as pytest:
+                for mutant in pending:
+                    judgements[mutant.name] = await judge(mutant, sound, root, pytest)
+                    say(line(judgements[mutant.name]))
 
         async with trio.open_nursery() as nursery:
             for number in range(AT_ONCE):
@@ -76,31 +96,44 @@ async def judge_all(mutants: Sequence[Mutant]) -> list[Judgement]:
     return [judgements[mutant.name] for mutant in mutants]
 
 
-async def check_baseline(root: Path, tests: Sequence[str]) -> None:
-    """Return if ``tests`` pass in the copy at ``root``, and if it is the copy that they import.
+async def check_imports(root: Path) -> None:
+    """Return if it is the copy at ``root`` that tests import.
 
     Raises:
-        BaselineError: They do not.
+        BaselineError: It is not.
     """
     where = f"import {', '.join(PACKAGES)}\nfor p in ({', '.join(PACKAGES)}): print(p.__path__[0])"
     _, places = await python(root, "-c", where)
     if places.split() != [str(root / folder(package)) for package in PACKAGES]:
         raise BaselineError(f"the tests would import what is not the copy:\n{places}")
-    code, output = await pytest(root, "-n", str(AT_ONCE), *tests)
+
+
+async def check_tests(root: Path, tests: Sequence[str]) -> None:
+    """Return if ``tests`` pass in the copy at ``root``.
+
+    Raises:
+        BaselineError: They do not.
+    """
+    code, output = await python(root, "-m", "pytest", "-n", str(AT_ONCE), *OPTIONS, *tests)
     if code != 0:
         raise BaselineError(f"the tests fail without a mutant:\n{output[-3000:]}")
 
 
-async def judge(mutant: Mutant, sound: Path, root: Path) -> Judgement:
-    """Return what the mutant's tests say about it, in a copy at ``root``."""
+async def judge(mutant: Mutant, sound: Path, root: Path, pytest: Pytest) -> Judgement:
+    """Return what the mutant's tests say about it, in a copy at ``root`` that it leaves sound."""
     start = time.monotonic()
-    copy(sound, root)
     mutant.seed(root)
     code, output = await pytest(root, *mutant.tests)
-    shutil.rmtree(root)
+    mend(mutant, sound, root)
     killer, remark = verdict(code, output)
     seconds = time.monotonic() - start
     return Judgement(mutant=mutant, killer=killer, remark=remark, seconds=seconds)
+
+
+def mend(mutant: Mutant, sound: Path, root: Path) -> None:
+    """Take the mutant out of the copy at ``root`` again."""
+    shutil.copy2(sound / mutant.file, root / mutant.file)
+    Path(cache_from_source(root / mutant.file)).unlink(missing_ok=True)
 
 
 def verdict(code: int, output: str) -> tuple[str, str]:
@@ -116,26 +149,56 @@ def verdict(code: int, output: str) -> tuple[str, str]:
     return failed["test"], ""
 
 
-async def pytest(root: Path, *arguments: str) -> tuple[int, str]:
-    """Run fast tests until one fails; return the exit code and the output."""
-    fast = "not (slow or kubo or js)"
-    options = ("-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"timeout={TEST_TIMEOUT_S}")
-    return await python(root, "-m", "pytest", *options, "-m", fast, *arguments)
+@asynccontextmanager
+async def forking() -> AsyncIterator[Pytest]:
+    """Give a way to run pytest on a copy, which must not be used twice at once."""
+    environment = os.environ | CI
+    command = [sys.executable, str(ROOT / "tests" / "mutants" / "forking.py")]
+    with tempfile.NamedTemporaryFile(prefix="mutants-") as output:
+
+        async def pytest(root: Path, *arguments: str) -> tuple[int, str]:
+            assert process.stdin is not None, "we write to it"
+            assert process.stdout is not None, "we read from it"
+            order = {
+                "root": str(root),
+                "paths": [str(path) for path in paths(root)],
+                "arguments": [*OPTIONS, *arguments],
+                "output": output.name,
+            }
+            await process.stdin.send_all(json.dumps(order).encode() + b"\n")
+            answer = await process.stdout.receive_some()
+            return int(answer), await trio.Path(output.name).read_text(errors="replace")
+
+        async with trio.open_nursery() as nursery:
+            process = await nursery.start(
+                partial(
+                    trio.run_process,
+                    command,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            yield pytest
+            nursery.cancel_scope.cancel()
 
 
 async def python(root: Path, *arguments: str) -> tuple[int, str]:
     """Run Python on the copy at ``root``, as CI does: its hypothesis profile, its hash seed."""
-    paths = os.pathsep.join(str(root / folder) for folder in (".", "cli", "simulations"))
-    environment = os.environ | {"PYTHONPATH": paths, "CI": "true", "PYTHONHASHSEED": "0"}
     done = await trio.run_process(
         [sys.executable, *arguments],
         cwd=root,
-        env=environment,
+        env=os.environ | CI | {"PYTHONPATH": os.pathsep.join(map(str, paths(root)))},
         check=False,
         capture_stdout=True,
         stderr=subprocess.STDOUT,
     )
     return done.returncode, done.stdout.decode(errors="replace")
+
+
+def paths(root: Path) -> list[Path]:
+    """Return where the packages of the copy at ``root`` are imported from."""
+    return [root, root / "cli", root / "simulations"]
 
 
 def copy(source: Path, target: Path) -> None:
@@ -164,7 +227,10 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Judge the mutants that ``arguments`` name, print the table, and return the exit code."""
-    words = [argument for argument in arguments if argument != "--json"]
+    words = [argument for argument in arguments if not argument.startswith("--")]
+    if unknown := {*arguments} - {*words} - {"--json", "--tests-pass"}:
+        sys.stderr.write(f"error: no option {', '.join(sorted(unknown))}\n")
+        return 2
     chosen = [m for m in catalogue() if not words or any(word in m.name for word in words)]
     if not chosen:
         sys.stderr.write("error: no mutant has a name like that\n")
@@ -172,7 +238,8 @@ def main(arguments: Sequence[str]) -> int:
     judgements: list[Judgement] = []
     start = time.monotonic()
     try:
-        judgements = trio.run(judge_all, chosen)
+        tests_pass = "--tests-pass" in arguments
+        judgements = trio.run(partial(judge_all, chosen, tests_pass=tests_pass))
     except* BaselineError as group:
         sys.stderr.write(f"error: {group.exceptions[0]}\n")
     except* KeyboardInterrupt:

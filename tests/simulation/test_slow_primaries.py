@@ -1,9 +1,6 @@
-"""How slow a primary may be for ever: two strategies here, all of them in the slow tests."""
-
-import pytest
+"""How slow a primary may be for ever: two strategies here, all of them in `make campaigns`."""
 
 from bftcluster.pbft import Settings
-from bftcluster_sim.cluster.campaigns import measure_slow_primaries
 from bftcluster_sim.cluster.slow_primaries import Strategy, measure
 
 PATIENCE_MS = Settings().request_timeout_ms + Settings().view_change_timeout_ms
@@ -19,11 +16,3 @@ def test_a_primary_that_holds_requests_back_keeps_its_view_up_to_the_timeouts_on
 
 def test_null_batches_that_nobody_asks_for_cost_a_primary_its_view() -> None:
     assert measure(Strategy.NULLS).hold_ms is None
-
-
-@pytest.mark.slow
-def test_no_strategy_makes_clients_wait_longer_than_promised() -> None:
-    record = measure_slow_primaries(workers=1)
-
-    assert len(record["rows"]) == len(Strategy)
-    assert record["over"] == 0

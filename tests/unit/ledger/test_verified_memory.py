@@ -54,12 +54,21 @@ def garbage() -> Iterator[bytes]:
         yield codec.encode([99, number])
 
 
+def bounded_verifier() -> ApprovalVerifier:
+    return ApprovalVerifier(
+        WORLD.genesis.cluster_id,
+        VERIFIER,
+        memory_max_bytes=BOUND_BYTES,
+        large_memory_max_bytes=BOUND_BYTES,
+    )
+
+
 KINDS = [small_reports, large_pins, pins_with_many_allocations, votes, garbage]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_what_is_remembered_of_requests_takes_no_more_than_its_bound(kind: object) -> None:
-    verifier = ApprovalVerifier(WORLD.genesis.cluster_id, VERIFIER, memory_max_bytes=BOUND_BYTES)
+    verifier = bounded_verifier()
     source = kind()
     verifier.admissible(next(source))
     tracemalloc.start()
@@ -72,6 +81,17 @@ def test_what_is_remembered_of_requests_takes_no_more_than_its_bound(kind: objec
         tracemalloc.stop()
 
     assert after - before <= BOUND_BYTES
+
+
+def test_many_large_requests_crowd_out_no_ordinary_one() -> None:
+    verifier = bounded_verifier()
+    ordinary, large = next(votes()), large_pins()
+    known = verifier.inspect(ordinary)
+
+    for _ in range(20):
+        verifier.inspect(next(large))
+
+    assert verifier.inspect(ordinary) is known
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
