@@ -8,7 +8,7 @@ import httpx
 from bftcluster import cid as cids
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import UnpinOperation
+from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.requests import Approve
 from bftcluster.limits import TIME_MAX_MS
 from bftcluster.signing.approvals import approve, reject
@@ -98,9 +98,7 @@ def expired(arena: Arena) -> Iterator[None]:
     yield
 
 
-def _pin(arena: Arena):
-    from bftcluster.ledger.operations import PinOperation
-
+def _pin(arena: Arena) -> PinOperation:
     return PinOperation(cid=arena.forbid())
 
 

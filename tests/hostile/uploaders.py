@@ -36,9 +36,8 @@ def _read(peer: Peer, root: str, form: str) -> bytes:
     received = bytearray()
     end_s = time.monotonic() + READ_S
     with connect(peer, timeout_s=READ_S) as one, suppress(OSError):
-        one.sendall(
-            f"GET /content/{root}?format={form} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        )
+        head = "Host: localhost\r\nConnection: close\r\n\r\n"
+        one.sendall(f"GET /content/{root}?format={form} HTTP/1.1\r\n{head}".encode())
         while time.monotonic() < end_s and len(received) < 4_000_000:
             part = one.recv(65536)
             if not part:

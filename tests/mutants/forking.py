@@ -16,8 +16,8 @@ LIBRARIES = (
 )  # fmt: skip
 BEGUN_EARLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 """Some of these are plugins too, whose assertions pytest can no longer rewrite."""
-NOT_RUN = 70
-"""The exit code if not even pytest came to run."""
+RAISED = 1
+"""The exit code of an interpreter that ends with an exception."""
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
                 run(order["root"], order["paths"], order["arguments"], order["output"])
             except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
                 traceback.print_exc()
-                os._exit(NOT_RUN)
+                os._exit(RAISED)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
