@@ -115,11 +115,13 @@ VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 16 << 20
 REQUEST_SIZE_MAX_BYTES: Final = 256 << 10
 BATCH_REQUESTS_MAX: Final = 100
 BATCH_SIZE_MAX_BYTES: Final = 2 << 20
+BATCH_SHARE_MAX_BYTES: Final = 256 << 10
+"""What one sender may have in a batch: some tens of milliseconds to check and to execute."""
 SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
-POOL_SIZE_MAX_BYTES: Final = 64 << 20
+POOL_SIZE_MAX_BYTES: Final = 16 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
 DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
@@ -159,7 +161,7 @@ LOG_READS_MAX: Final = 64
 FOLLOWS_HELD_MAX: Final = 4_096
 """Questions of followers that wait for the next entry."""
 RECENT_ENTRIES_MAX: Final = 64
-RECENT_SIZE_MAX_BYTES: Final = 8 << 20
+RECENT_SIZE_MAX_BYTES: Final = 4 << 20
 """Decided batches kept at hand for those who follow."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1

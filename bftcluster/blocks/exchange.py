@@ -54,6 +54,7 @@ class Exchange:
         store: BlockStore,
         send: Send,
         offload: Offload,
+        offload_serving: Offload | None = None,
         settings: ExchangeSettings | None = None,
     ) -> None:
         """Serve from and fetch into ``store``.
@@ -62,6 +63,7 @@ class Exchange:
             store: Where blocks are and go; it blocks, so it is called through ``offload``.
             send: Sends one frame to a peer.
             offload: Runs what blocks; a test with a virtual clock calls it directly.
+            offload_serving: Likewise, what blocks for other peers, if that is to be apart.
             settings: How fetches behave.
         """
         self._store = store
@@ -70,7 +72,10 @@ class Exchange:
         self._offload = offload
         self._router = Router()
         self._server = Server(
-            store, send, offload, credit_timeout_s=self._settings.credit_timeout_s
+            store,
+            send,
+            offload_serving or offload,
+            credit_timeout_s=self._settings.credit_timeout_s,
         )
         self._nursery: trio.Nursery | None = None
 

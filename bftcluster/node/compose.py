@@ -96,6 +96,7 @@ class Peer:
             store=parts.blocks,
             send=partial(self._network_send, StreamClass.BLOCKS),
             offload=threads.blocks.run,
+            offload_serving=threads.serving.run,
         )
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._uploads = Uploads(parts.config.directory)
@@ -297,7 +298,7 @@ class Peer:
             listen=config.listen,
             peers=self._contacts.allowed(),
             handlers={
-                StreamClass.CONSENSUS: self._on_frame,
+                StreamClass.CONSENSUS: self._on_consensus,
                 StreamClass.SYNC: self._on_sync,
                 StreamClass.BLOCKS: self._on_blocks,
             },
@@ -326,10 +327,14 @@ class Peer:
             return None
         return PACE_S * replica.membership.n
 
-    async def _on_frame(self, peer: PeerId, frame: bytes) -> None:
+    async def _on_consensus(self, peer: PeerId, frame: bytes) -> None:
+        await self._on_frame(peer, frame, StreamClass.CONSENSUS)
+
+    async def _on_frame(self, peer: PeerId, frame: bytes, stream_class: StreamClass) -> None:
         if self._parts.frame_log is not None:
             self._parts.frame_log.note(peer, frame)
-        await self._inbox.put(MessageReceived(ReplicaId(peer), frame))
+        event = MessageReceived(ReplicaId(peer), frame)
+        await self._inbox.put(event, sender=(peer, stream_class), size_bytes=len(frame))
 
     async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
         kind = frame[1:2]  # Behind the head of a short array, and a small number itself.
@@ -340,7 +345,7 @@ class Peer:
         elif kind == bytes((STATE,)):
             self._taker.on_frame(peer, frame)
         else:
-            await self._on_frame(peer, frame)
+            await self._on_frame(peer, frame, StreamClass.SYNC)
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
         await self._exchange.on_frame(peer, frame)

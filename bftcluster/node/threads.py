@@ -48,7 +48,9 @@ class Threads:
     upkeep: Workers = field(default_factory=lambda: Workers(4))
     """This peer's own duties, and the ledger as other peers read it."""
     blocks: Workers = field(default_factory=lambda: Workers(6))
-    """Exchanging blocks with other peers, and keeping what is pinned."""
+    """Fetching blocks, and keeping what is pinned."""
+    serving: Workers = field(default_factory=lambda: Workers(2))
+    """Giving blocks to other peers."""
     uploads: Workers = field(default_factory=lambda: Workers(4))
     """What clients add."""
     reading: Workers = field(default_factory=lambda: Workers(2))

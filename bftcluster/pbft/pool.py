@@ -63,6 +63,16 @@ class RequestPool:
         """Return every undecided request, the waiting ones first."""
         return chain(self.waiting.values(), self.proposed.values())
 
+    def has_room(self, sender: ReplicaId, size_bytes: int) -> bool:
+        """Return whether ``add`` would find room: asked before a request is checked, at a cost."""
+        total = self._lanes.total
+        is_full = total.requests >= self._requests_max
+        is_heavy = total.size_bytes + size_bytes > self._size_max_bytes
+        return not (
+            (is_full and self._lanes.heaviest(sender, by_size=False) == sender)
+            or (is_heavy and self._lanes.heaviest(sender, by_size=True) == sender)
+        )
+
     def add(self, request: bytes, *, sender: ReplicaId, now_ms: int) -> Verdict:
         """Take ``request`` unless it is known, was decided lately, or there is no room for it.
 
@@ -123,14 +133,27 @@ class RequestPool:
             self.drop(pending)
 
     def take(
-        self, *, requests_max: int, size_max_bytes: int, is_wanted: Callable[[bytes], bool]
+        self,
+        *,
+        requests_max: int,
+        size_max_bytes: int,
+        share_max_bytes: int,
+        is_wanted: Callable[[bytes], bool],
     ) -> tuple[bytes, ...]:
         """Move waiting requests to the proposed ones, and return them: of each sender in turn.
 
         What is no longer wanted is dropped instead.
+
+        Args:
+            requests_max: How many.
+            size_max_bytes: Of all; more only if the first alone has more.
+            share_max_bytes: Of one sender, likewise: who comes next waits until what is before it
+                has been checked and executed.
+            is_wanted: Whether to order a request still makes sense.
         """
         taken: list[bytes] = []
         size_bytes = 0
+        shares_bytes: dict[ReplicaId, int] = {}
         while len(taken) < requests_max and (pending := self._lanes.next()) is not None:
             if not is_wanted(pending.request):
                 self.drop(pending)
@@ -138,6 +161,10 @@ class RequestPool:
             size_bytes += len(pending.request)
             if taken and size_bytes > size_max_bytes:
                 break
+            share_bytes = shares_bytes.get(pending.sender, 0)
+            if share_bytes and share_bytes + len(pending.request) > share_max_bytes:
+                break
+            shares_bytes[pending.sender] = share_bytes + len(pending.request)
             self._lanes.serve(pending)
             del self.waiting[pending.digest]
             self.proposed[pending.digest] = pending

@@ -29,7 +29,7 @@ class Proposer:
         A primary that does not order it in time is answered by ``Suspicion``.
         """
         core = self._core
-        verdict = self._judge(request)
+        verdict = self._judge(request, core.me)
         if verdict is not Verdict.ACCEPTED:
             return verdict
         verdict = core.pool.add(request, sender=core.me, now_ms=core.now_ms)
@@ -49,8 +49,8 @@ class Proposer:
         verdict = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            judged = self._judge(request)
-            if judged is Verdict.INADMISSIBLE:
+            judged = self._judge(request, sender)
+            if judged in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
                 return judged
             if judged is not Verdict.ACCEPTED:
                 continue
@@ -73,7 +73,7 @@ class Proposer:
             return core.pool.owed.vouch(pending, sender, core.now_ms)
         return core.pool.owed.pass_on(pending, core.now_ms)
 
-    def _judge(self, request: bytes) -> Verdict:
+    def _judge(self, request: bytes, sender: ReplicaId) -> Verdict:
         """Judge a request, which may be costly, once."""
         core = self._core
         digest = request_digest(request)
@@ -81,6 +81,8 @@ class Proposer:
             return Verdict.LATE
         if core.pool.find(digest) is not None:
             return Verdict.ACCEPTED
+        if not core.pool.has_room(sender, len(request)):
+            return Verdict.POOL_FULL
         if not core.application.admissible(request):
             return Verdict.INADMISSIBLE
         return Verdict.ACCEPTED if core.application.is_wanted(request) else Verdict.LATE
@@ -199,6 +201,7 @@ class Proposer:
         requests = core.pool.take(
             requests_max=settings.batch_requests_max,
             size_max_bytes=settings.batch_size_max_bytes,
+            share_max_bytes=settings.batch_share_max_bytes,
             is_wanted=core.application.is_wanted,
         )
         if not requests and not (self._is_asked_for_empty() and self._next == core.decided + 1):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bftcluster.limits import (
     BATCH_REQUESTS_MAX,
+    BATCH_SHARE_MAX_BYTES,
     BATCH_SIZE_MAX_BYTES,
     CHECKPOINT_INTERVAL_SEQS,
     POOL_REQUESTS_MAX,
@@ -25,6 +26,8 @@ class Settings:
     """Most requests a primary puts in one batch."""
     batch_size_max_bytes: int = BATCH_SIZE_MAX_BYTES // 2
     """Most bytes of requests a primary puts in one batch."""
+    batch_share_max_bytes: int = BATCH_SHARE_MAX_BYTES
+    """Of them, most from one sender, beyond its first request."""
     batch_delay_ms: int = 0
     """How long a batch that is not full waits while others are in flight. 0: not at all. An idle
     primary never waits."""

@@ -86,6 +86,19 @@ def test_listed_leaves_are_sent_whatever_the_budget() -> None:
     assert blocks == [(leaf.cid, leaf.data) for leaf in leaves]
 
 
+def test_what_is_listed_and_not_here_is_not_read() -> None:
+    store = CountingStore()
+    here = Block.make(b"here")
+    store.put_many([here])
+    absent = [of_block(b"%d" % number) for number in range(100)]
+
+    stream = DagStream(store, [*absent, here.cid], 0)
+
+    assert sent(stream) == [(here.cid, here.data)]
+    assert stream.absent == absent
+    assert store.reads == 1
+
+
 def test_what_is_not_here_is_said_and_passed_over() -> None:
     store = MemoryStore()
     entry = add_file(store, pattern(50_000), SMALL)
@@ -95,7 +108,7 @@ def test_what_is_not_here_is_said_and_passed_over() -> None:
     stream = DagStream(store, [entry.cid, of_block(b"absent")], 1 << 30)
     blocks = sent(stream)
 
-    assert stream.absent == [gone, of_block(b"absent")]
+    assert stream.absent == [of_block(b"absent"), gone]
     assert entry.cid in dict(blocks)
 
 

@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from bftcluster.node.inbox import EVENTS_PER_TURN_MAX, Inbox
+from bftcluster.node.inbox import EVENTS_PER_TURN_MAX, SHARE_MAX_BYTES, Inbox
 
 
 async def test_events_come_out_in_the_order_they_came_in():
@@ -103,3 +103,28 @@ async def test_giving_up_while_waiting_for_room_leaves_nothing_behind(
     assert await inbox.take(timeout_s=1) == [1]
     await inbox.put(3)
     assert await inbox.take(timeout_s=1) == [3]
+
+
+async def test_a_sender_that_has_its_share_waits_and_holds_up_nobody(
+    autojump_clock: trio.testing.MockClock,
+):
+    inbox: Inbox[str] = Inbox(external_max=100)
+    taken: list[str] = []
+
+    async def send(sender: str, size_bytes: int) -> None:
+        for number in range(3):
+            await inbox.put(f"{sender}{number}", sender=sender, size_bytes=size_bytes)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send, "long", SHARE_MAX_BYTES + 1)
+        await trio.sleep(1)
+        nursery.start_soon(send, "half", SHARE_MAX_BYTES // 2)
+        await trio.sleep(1)
+        nursery.start_soon(send, "none", 0)
+        await trio.sleep(1)
+        taken += await inbox.take(timeout_s=1)
+        assert taken == ["long0", "half0", "half1", "none0", "none1", "none2"]
+        await trio.sleep(1)
+        assert sorted(await inbox.take(timeout_s=1)) == ["half2", "long1"]
+        await trio.sleep(1)
+        assert await inbox.take(timeout_s=1) == ["long2"]

@@ -11,10 +11,13 @@ def pool(*, requests_max: int = 4, size_max_bytes: int = 100) -> RequestPool:
     return RequestPool(me=ME, requests_max=requests_max, size_max_bytes=size_max_bytes)
 
 
-def take(requests: RequestPool, requests_max: int, size_max_bytes: int = 99) -> tuple[bytes, ...]:
+def take(
+    requests: RequestPool, requests_max: int, size_max_bytes: int = 99, share_max_bytes: int = 99
+) -> tuple[bytes, ...]:
     return requests.take(
         requests_max=requests_max,
         size_max_bytes=size_max_bytes,
+        share_max_bytes=share_max_bytes,
         is_wanted=lambda request: request != b"unwanted",
     )
 
@@ -149,6 +152,17 @@ def test_a_batch_takes_from_each_sender_in_turn() -> None:
 
     assert take(requests, 4) == (b"c0", b"a0", b"m0", b"d")
     assert take(requests, 9) == (b"a1", b"c1", b"a2", b"a3")
+
+
+def test_no_sender_has_more_bytes_of_a_batch_than_its_share() -> None:
+    requests = seated(A, B)
+    for sender, count in ((A, 4), (B, 1)):
+        fill(requests, sender, count)
+    requests.add(b"longer than a share", sender=ME, now_ms=0)
+    fill(requests, ME, 1)
+
+    assert take(requests, 9, share_max_bytes=5) == (b"a0", b"b0", b"longer than a share", b"a1")
+    assert take(requests, 9, share_max_bytes=5) == (b"m0", b"a2", b"a3")
 
 
 def test_whose_turn_it_is_outlives_a_batch() -> None:
