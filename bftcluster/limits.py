@@ -104,11 +104,11 @@ EPOCH_LINKS_MAX: Final = 64
 EPOCH_SOURCES_MAX: Final = 16
 """Peers asked for them at once: each answer is a frame."""
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
-PROPOSALS_MEMORY_MAX_BYTES: Final = 8 << 20
+PROPOSALS_MEMORY_MAX_BYTES: Final = 4 << 20
 """Proposals that are kept decoded while they collect approvals."""
 VERIFIED_MEMORY_MAX_BYTES: Final = 48 << 20
 """Requests that are remembered as checked between arrival and execution."""
-VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 16 << 20
+VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 12 << 20
 """Of them, those of more than some kilobytes."""
 
 # pbft
@@ -117,11 +117,15 @@ BATCH_REQUESTS_MAX: Final = 100
 BATCH_SIZE_MAX_BYTES: Final = 2 << 20
 BATCH_SHARE_MAX_BYTES: Final = 256 << 10
 """What one sender may have in a batch: some tens of milliseconds to check and to execute."""
+UNEXECUTED_SIZE_MAX_BYTES: Final = 512 << 10
+"""Of batches on their way: a request waits for all of them, which take some tenths of a second."""
 SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
 POOL_SIZE_MAX_BYTES: Final = 16 << 20
+GIVEN_SIZE_MAX_BYTES: Final = 256 << 10
+"""Requests of our clients that the primary is given at once: hundreds of ordinary ones."""
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
 DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
@@ -161,7 +165,7 @@ LOG_READS_MAX: Final = 64
 FOLLOWS_HELD_MAX: Final = 4_096
 """Questions of followers that wait for the next entry."""
 RECENT_ENTRIES_MAX: Final = 64
-RECENT_SIZE_MAX_BYTES: Final = 4 << 20
+RECENT_SIZE_MAX_BYTES: Final = 2 << 20
 """Decided batches kept at hand for those who follow."""
 TIMESTAMP_MAX_MS: Final = (1 << 53) - 1
 COUNTER_MAX: Final = (1 << 63) - 1
@@ -207,6 +211,7 @@ WAL_FRAME_SIZE_MAX_BYTES: Final = 64 << 20
 """Most that one append may write: the records of one loop turn."""
 WAL_RECORD_SIZE_MAX_BYTES: Final = 16 << 20
 STATE_CACHE_ROWS_MAX: Final = 100_000
+STATE_CACHE_ROW_MAX_BYTES: Final = 16 << 10
 STATE_CACHE_SIZE_MAX_BYTES: Final = 64 << 20
 STATE_PAGE_ROWS_MAX: Final = 10_000
 """Most rows one scan of the ledger store answers with."""

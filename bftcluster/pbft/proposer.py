@@ -183,7 +183,18 @@ class Proposer:
             and core.decided - core.executed < settings.execution_backlog_max_seqs
             and self._next <= core.log.low + core.log.window_size_seqs // 2
             and self._next <= core.log.high
+            and self._unexecuted_bytes() < settings.unexecuted_size_max_bytes
         )
+
+    def _unexecuted_bytes(self) -> int:
+        """Return how many bytes of batches every request of the next one has to wait for."""
+        core, size_bytes = self._core, 0
+        for seq in range(core.executed + 1, self._next):
+            slot = core.log.slots.get(Seq(seq))
+            vote = None if slot is None else slot.decided or slot.proposal
+            body = None if vote is None else core.log.bodies.get(vote.digest)
+            size_bytes += 0 if body is None else len(body)
+        return size_bytes
 
     def _waits_for_more(self) -> bool:
         core, settings = self._core, self._core.settings

@@ -10,6 +10,7 @@ from bftcluster.limits import (
     POOL_REQUESTS_MAX,
     POOL_SIZE_MAX_BYTES,
     SLOTS_IN_FLIGHT_MAX,
+    UNEXECUTED_SIZE_MAX_BYTES,
     WINDOW_SIZE_SEQS,
 )
 
@@ -28,6 +29,8 @@ class Settings:
     """Most bytes of requests a primary puts in one batch."""
     batch_share_max_bytes: int = BATCH_SHARE_MAX_BYTES
     """Of them, most from one sender, beyond its first request."""
+    unexecuted_size_max_bytes: int = UNEXECUTED_SIZE_MAX_BYTES
+    """Once batches that are not executed have as many bytes, a primary proposes no further one."""
     batch_delay_ms: int = 0
     """How long a batch that is not full waits while others are in flight. 0: not at all. An idle
     primary never waits."""

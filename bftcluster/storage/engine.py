@@ -18,7 +18,7 @@ _PRAGMAS: Final = (
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA cache_size = -2048",
+    "PRAGMA cache_size = -1024",
     "PRAGMA wal_autocheckpoint = 8192",
     "PRAGMA journal_size_limit = 67108864",
 )
@@ -33,7 +33,7 @@ def sqlite_url(path: Path) -> str:
 def tune_writer(connection: sa.Connection) -> None:
     """Give the one writing connection the cache that random inserts need."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA cache_size = -32768").close()
+        connection.exec_driver_sql("PRAGMA cache_size = -16384").close()
         connection.commit()
 
 

@@ -1,11 +1,18 @@
-"""The rows of the ledger that were used last, bounded in rows and in bytes."""
+"""The rows of the ledger that were used last, bounded in rows and in bytes.
+
+A row that is long for a row is not kept: a few of them would crowd out thousands.
+"""
 
 from collections import OrderedDict
 from enum import Enum
 from typing import Final
 
 from bftcluster.ledger.spaces import Delta, Key
-from bftcluster.limits import STATE_CACHE_ROWS_MAX, STATE_CACHE_SIZE_MAX_BYTES
+from bftcluster.limits import (
+    STATE_CACHE_ROW_MAX_BYTES,
+    STATE_CACHE_ROWS_MAX,
+    STATE_CACHE_SIZE_MAX_BYTES,
+)
 
 
 class Unknown(Enum):
@@ -60,6 +67,9 @@ class RowCache:
             elif old is not None:
                 size_bytes -= len(old)
             if value is not None:
+                if len(value) > STATE_CACHE_ROW_MAX_BYTES:
+                    size_bytes -= len(key[1])
+                    continue
                 size_bytes += len(value)
             rows[key] = value
         while len(rows) > self._rows_max or size_bytes > self._size_max_bytes:

@@ -1,6 +1,7 @@
 """The row cache: bounded, newest kept, absence remembered."""
 
 from bftcluster.ledger.spaces import Space
+from bftcluster.limits import STATE_CACHE_ROW_MAX_BYTES
 from bftcluster.storage.row_cache import UNKNOWN, RowCache
 
 
@@ -45,4 +46,13 @@ def test_a_row_larger_than_the_cache_is_not_kept() -> None:
     cache = RowCache(size_max_bytes=10)
     cache.put(key(1), b"x" * 100)
 
+    assert (len(cache), cache.size_bytes) == (0, 0)
+
+
+def test_a_long_row_is_not_kept_and_its_older_value_neither() -> None:
+    cache = RowCache()
+    cache.put(key(1), b"short")
+    cache.put(key(1), bytes(STATE_CACHE_ROW_MAX_BYTES + 1))
+
+    assert cache.get(key(1)) is UNKNOWN
     assert (len(cache), cache.size_bytes) == (0, 0)
