@@ -88,9 +88,8 @@ class Peer:
         self._shown_pinset = Pinset(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
         self._log_budget = LogBudget.of(parts, self._clock)
-        self._gateway = Gateway(
-            inbox=self._inbox, verifier=parts.verifier, closed=self._log_budget.problem
-        )
+        problem = self._log_budget.problem
+        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=problem)
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks,
