@@ -123,9 +123,7 @@ SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
-POOL_SIZE_MAX_BYTES: Final = 16 << 20
-GIVEN_SIZE_MAX_BYTES: Final = 256 << 10
-"""Requests of our clients that the primary is given at once: hundreds of ordinary ones."""
+POOL_SIZE_MAX_BYTES: Final = 64 << 20
 POOL_DECIDED_MAX: Final = 50_000
 """Requests whose decision is remembered, so that a late copy is not proposed again."""
 DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from bftcluster.ids import Digest, ReplicaId
-from bftcluster.limits import GIVEN_SIZE_MAX_BYTES, POOL_DECIDED_MAX
+from bftcluster.limits import POOL_DECIDED_MAX
 from bftcluster.pbft.lanes import Lanes, Pending
 from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.verdicts import Verdict
@@ -49,8 +49,7 @@ class RequestPool:
         self._lanes.seat(voters)
         shares = len(voters) + 1
         self.owed.requests_max = max(1, self._requests_max // (2 * shares))
-        share_bytes = self._size_max_bytes // shares
-        self.owed.size_max_bytes = min(share_bytes // 2, GIVEN_SIZE_MAX_BYTES)
+        self.owed.size_max_bytes = self._size_max_bytes // (2 * shares)
 
     def find(self, digest: Digest) -> Pending | None:
         """Return the pending request of that name."""
@@ -65,15 +64,7 @@ class RequestPool:
         return chain(self.waiting.values(), self.proposed.values())
 
     def has_room(self, sender: ReplicaId, size_bytes: int) -> bool:
-        """Return whether one more of ``sender`` may wait: asked before it is checked, at a cost.
-
-        Of another replica, no more waits than an honest one would give us at once, twice over: what
-        waits is to be ordered, and what comes later waits for that.
-        """
-        load = self._lanes.load_of(sender)
-        is_foreign = sender != self._me and load.requests > 0
-        if is_foreign and load.size_bytes + size_bytes > 2 * GIVEN_SIZE_MAX_BYTES:
-            return False
+        """Return whether ``add`` would find room: asked before a request is checked, at a cost."""
         total = self._lanes.total
         is_full = total.requests >= self._requests_max
         is_heavy = total.size_bytes + size_bytes > self._size_max_bytes

@@ -195,3 +195,17 @@ def test_nothing_is_opened_above_the_window_however_far_we_have_executed() -> No
 
     assert Seq(9) not in replica._core.log.slots
     assert replica.stats.stashed_frames == 1
+
+
+def test_few_bytes_are_under_way_at_once_so_that_nobody_waits_long_for_them() -> None:
+    cluster = quiet(4, batch_requests_max=1, unexecuted_size_max_bytes=150)
+
+    requests = [b"%d" % number * 100 for number in range(5)]
+    for request in requests:
+        cluster.submit(request, to=0)
+    said = [codec.decode(frame) for _, _, _, frame in cluster.network.sent]
+    proposed = {value[3] for value in said if value[0] == PRE_PREPARE}
+    cluster.run(200)
+
+    assert len(proposed) == 2
+    assert [host.requests for host in cluster.hosts] == [requests] * 4

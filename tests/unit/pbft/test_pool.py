@@ -165,6 +165,17 @@ def test_no_sender_has_more_bytes_of_a_batch_than_its_share() -> None:
     assert take(requests, 9, share_max_bytes=5) == (b"m0", b"a2", b"a3")
 
 
+def test_whether_there_is_room_is_known_before_a_request_is_looked_at() -> None:
+    requests = seated(A, B)
+    assert requests.has_room(A, 1)
+    fill(requests, A, 12)
+
+    assert not requests.has_room(A, 1)
+    assert requests.add(b"one more", sender=A, now_ms=0) is Verdict.POOL_FULL
+    assert requests.has_room(B, 1)
+    assert requests.add(b"of another", sender=B, now_ms=0) is Verdict.ACCEPTED
+
+
 def test_whose_turn_it_is_outlives_a_batch() -> None:
     requests = seated(A, B)
     for sender in (A, B, ME):
