@@ -51,7 +51,8 @@ class Proposer:
         for request in requests:
             judged = self._judge(request, sender)
             if judged in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
-                return judged
+                verdict = judged
+                break
             if judged is not Verdict.ACCEPTED:
                 continue
             added = core.pool.add(request, sender=sender, now_ms=core.now_ms)
