@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import MessageReceived, Settings
-from bftcluster.pbft.messages import STABLE
+from bftcluster.pbft.messages import STABLE, Requests
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 from tests.unit.pbft.view_builders import view_change
@@ -254,6 +254,18 @@ class Censor:
 
     def is_owed(self, request: bytes) -> bool:
         return True
+
+
+def test_what_comes_before_a_request_that_is_refused_is_passed_on_all_the_same() -> None:
+    cluster = running()
+    backup, relayer = cluster.hosts[1], cluster.hosts[2]
+    backup.replica._core.application = Censor()
+    cluster.network.sent.clear()
+
+    backup.receive(relayer.me, Requests((b"good", b"censored"), relayed=True).frame())
+
+    passed = Requests((b"good",), relayed=False).frame()
+    assert (1, 0, passed) in {(source, to, frame) for _, source, to, frame in cluster.network.sent}
 
 
 def test_a_slow_replica_that_complains_alone_changes_nothing() -> None:
