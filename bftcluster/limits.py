@@ -130,6 +130,10 @@ DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
 """Batches whose requests are known again after a restart."""
 RELAYED_PER_SENDER_MAX: Final = 100
 """Requests that one voter relayed, and for which the primary is timed at once."""
+RELAYED_SIZE_PER_SENDER_MAX_BYTES: Final = 256 << 10
+"""Bytes of them, beyond the first."""
+GIVEN_SIZE_MAX_BYTES: Final = 512 << 10
+"""Requests of its own clients that a replica gives the primary at once, beyond the first."""
 RECOVERY_EPOCHS: Final = 1 << 20
 """Epochs whose numbers are multiples of this one were begun by maintainers: far more than voters
 can have come to by themselves, so that none of their votes counts there."""

@@ -1,8 +1,9 @@
 """What the primary of the view was given and has not ordered: only that is ever held against it.
 
 A replica gives it the requests of its own clients, no more at once than half its share of the
-primary's pool, and a few of those that other voters relayed. An honest primary thus has room for
-all of them, and takes from every sender in turn: whoever waits too long was passed over.
+primary's pool, and a few of those that other voters relayed, by number and by bytes. An honest
+primary thus has room for all of them, and takes from every sender in turn: whoever waits too long
+was passed over.
 """
 
 from collections.abc import Iterable
@@ -36,11 +37,13 @@ class Owed:
         "_backlog",
         "_load",
         "_ours",
+        "_passed_load",
         "_passed_on",
         "_relayed",
         "_relayed_by",
         "ordered",
         "paid",
+        "relayed_max_bytes",
         "requests_max",
         "size_max_bytes",
     )
@@ -50,6 +53,8 @@ class Owed:
         """As many requests of our clients are given at once."""
         self.size_max_bytes = 0
         """And so many bytes, but one request always."""
+        self.relayed_max_bytes = 0
+        """Of what each voter relayed, and of what all followers did, likewise."""
         self.ordered = 0
         """Requests decided so far, whoever wanted them."""
         self.paid = 0
@@ -60,11 +65,12 @@ class Owed:
         self._backlog: dict[Digest, Pending] = {}
         """Requests of our clients that are to be given when there is room."""
         self._relayed: dict[Digest, Debt] = {}
-        self._relayed_by: dict[ReplicaId, int] = {}
-        """How many of each relayer there are."""
+        self._relayed_by: dict[ReplicaId, Load] = {}
+        """How much of each relayer there is."""
         self._passed_on: dict[Digest, Debt] = {}
         """Requests that followers relayed: passed on, a few at a time. None of them is owed; but a
         primary that orders nothing at all meanwhile does not work."""
+        self._passed_load = Load()
 
     @property
     def ours(self) -> Iterable[Debt]:
@@ -112,19 +118,25 @@ class Owed:
 
         No more than a few of each voter's: the oldest put the primary to the test.
         """
-        count = self._relayed_by.get(relayer, 0)
-        if pending.digest in self._relayed or count >= RELAYED_PER_SENDER_MAX:
+        load = self._relayed_by.setdefault(relayer, Load())
+        if pending.digest in self._relayed or not self._fits(load, pending):
             return False
         self._relayed[pending.digest] = self._debt(pending, now_ms, relayer)
-        self._relayed_by[relayer] = count + 1
+        load.add(pending)
         return True
 
     def pass_on(self, pending: Pending, now_ms: int) -> bool:
         """Return whether a request that a follower relayed is to be passed on."""
-        if pending.digest in self._passed_on or len(self._passed_on) >= RELAYED_PER_SENDER_MAX:
+        if pending.digest in self._passed_on or not self._fits(self._passed_load, pending):
             return False
         self._passed_on[pending.digest] = self._debt(pending, now_ms, None)
+        self._passed_load.add(pending)
         return True
+
+    def _fits(self, load: Load, pending: Pending) -> bool:
+        size_bytes = load.size_bytes + len(pending.request)
+        is_full = load.requests >= RELAYED_PER_SENDER_MAX or size_bytes > self.relayed_max_bytes
+        return not (load.requests and is_full)
 
     def start_over(self, now_ms: int, *, is_primary: bool) -> list[Pending]:
         """Return what the primary of a new view is to be given; it has all the time again.
@@ -135,9 +147,9 @@ class Owed:
         """
         relayed, ours = self._relayed, self._ours
         self._backlog = {digest: debt.pending for digest, debt in ours.items()} | self._backlog
-        self._ours, self._relayed, self._load = {}, {}, Load()
-        self._relayed_by.clear()
-        self._passed_on.clear()
+        self._ours, self._load = {}, Load()
+        self._relayed, self._relayed_by = {}, {}
+        self._passed_on, self._passed_load = {}, Load()
         if is_primary:
             return []
         again = [
@@ -159,9 +171,11 @@ class Owed:
             self._load.remove(ours.pending)
         relayed = self._relayed.pop(digest, None)
         if relayed is not None and relayed.relayer is not None:
-            self._relayed_by[relayed.relayer] -= 1
+            self._relayed_by[relayed.relayer].remove(relayed.pending)
+        passed = self._passed_on.pop(digest, None)
+        if passed is not None:
+            self._passed_load.remove(passed.pending)
         self._backlog.pop(digest, None)
-        self._passed_on.pop(digest, None)
         return ours is not None or relayed is not None
 
     def put_off(self, pending: Pending) -> None:

@@ -3,12 +3,22 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from typing import Final
 
 from bftcluster.ids import Digest, ReplicaId
-from bftcluster.limits import POOL_DECIDED_MAX
+from bftcluster.limits import (
+    BATCH_SIZE_MAX_BYTES,
+    GIVEN_SIZE_MAX_BYTES,
+    POOL_DECIDED_MAX,
+    RELAYED_SIZE_PER_SENDER_MAX_BYTES,
+    UNEXECUTED_SIZE_MAX_BYTES,
+)
 from bftcluster.pbft.lanes import Lanes, Pending
 from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.verdicts import Verdict
+
+_CLAIMED_MAX_BYTES: Final = UNEXECUTED_SIZE_MAX_BYTES + BATCH_SIZE_MAX_BYTES
+"""Of one primary's proposals that were not decided when its view ended."""
 
 
 def request_digest(request: bytes) -> Digest:
@@ -21,6 +31,7 @@ class RequestPool:
 
     __slots__ = (
         "_decided",
+        "_lane_max_bytes",
         "_lanes",
         "_me",
         "_requests_max",
@@ -35,6 +46,7 @@ class RequestPool:
         self._requests_max = requests_max
         self._size_max_bytes = size_max_bytes
         self._lanes = Lanes(me)
+        self._lane_max_bytes = size_max_bytes
         self.waiting: dict[Digest, Pending] = {}
         """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
@@ -48,8 +60,13 @@ class RequestPool:
         """Give each of ``voters``, our own clients, and all followers together one share each."""
         self._lanes.seat(voters)
         shares = len(voters) + 1
+        self._lane_max_bytes = _CLAIMED_MAX_BYTES + shares * RELAYED_SIZE_PER_SENDER_MAX_BYTES
+        share_max_bytes = self._size_max_bytes // shares
         self.owed.requests_max = max(1, self._requests_max // (2 * shares))
-        self.owed.size_max_bytes = self._size_max_bytes // (2 * shares)
+        self.owed.size_max_bytes = min(share_max_bytes // 2, GIVEN_SIZE_MAX_BYTES)
+        self.owed.relayed_max_bytes = min(
+            share_max_bytes // (2 * shares), RELAYED_SIZE_PER_SENDER_MAX_BYTES
+        )
 
     def find(self, digest: Digest) -> Pending | None:
         """Return the pending request of that name."""
@@ -65,13 +82,19 @@ class RequestPool:
 
     def has_room(self, sender: ReplicaId, size_bytes: int) -> bool:
         """Return whether ``add`` would find room: asked before a request is checked, at a cost."""
+        return self._in_the_way(sender, size_bytes) != sender
+
+    def _in_the_way(self, sender: ReplicaId, size_bytes: int) -> ReplicaId | None:
+        """Return who has to give way to a request of ``sender``: itself, if it has its share."""
         total = self._lanes.total
-        is_full = total.requests >= self._requests_max
-        is_heavy = total.size_bytes + size_bytes > self._size_max_bytes
-        return not (
-            (is_full and self._lanes.heaviest(sender, by_size=False) == sender)
-            or (is_heavy and self._lanes.heaviest(sender, by_size=True) == sender)
-        )
+        lane_bytes = 0 if sender == self._me else self._lanes.load_of(sender).size_bytes
+        if size_bytes > self._size_max_bytes or lane_bytes + size_bytes > self._lane_max_bytes:
+            return sender
+        if total.requests >= self._requests_max:
+            return self._lanes.heaviest(sender, by_size=False)
+        if total.size_bytes + size_bytes > self._size_max_bytes:
+            return self._lanes.heaviest(sender, by_size=True)
+        return None
 
     def add(self, request: bytes, *, sender: ReplicaId, now_ms: int) -> Verdict:
         """Take ``request`` unless it is known, was decided lately, or there is no room for it.
@@ -93,22 +116,10 @@ class RequestPool:
         return Verdict.ACCEPTED
 
     def _make_room(self, sender: ReplicaId, size_bytes: int) -> bool:
-        total = self._lanes.total
-        if size_bytes > self._size_max_bytes:
-            return False
-        while total.requests >= self._requests_max:
-            if not self._evict_for(sender, by_size=False):
+        while (other := self._in_the_way(sender, size_bytes)) is not None:
+            if other == sender:
                 return False
-        while total.size_bytes + size_bytes > self._size_max_bytes:
-            if not self._evict_for(sender, by_size=True):
-                return False
-        return True
-
-    def _evict_for(self, sender: ReplicaId, *, by_size: bool) -> bool:
-        heaviest = self._lanes.heaviest(sender, by_size=by_size)
-        if heaviest == sender:
-            return False
-        self.drop(self._lanes.newest(heaviest))
+            self.drop(self._lanes.newest(other))
         return True
 
     def _wait(self, pending: Pending, *, is_first: bool = False) -> None:
