@@ -71,14 +71,14 @@ cov: setup ## run the fast tests with branch coverage
 
 .PHONY: campaigns
 campaigns: setup ## run the simulator's campaigns with a compiled core (five minutes)
-	@$(SIMULATE) swarm --seeds 1000 --json
+	@$(SIMULATE) swarm --seeds 2000 --json
 	@$(SIMULATE) swarm --seeds 100 --faults f+1 --json
 	@$(SIMULATE) twins --json
 	@$(SIMULATE) crash-points --json
 	@$(SIMULATE) slow --json
 
 .PHONY: hostile
-hostile: setup ## attack a live cluster of four in every way we know (six minutes)
+hostile: setup ## attack a live cluster of four in every way we know (three to six minutes)
 	@$(BIN)/python -m tests.hostile.run
 
 .PHONY: determinism

@@ -49,7 +49,7 @@ def _orders_nothing(arena: Arena, requests: list[bytes]) -> None:
 
 
 def _log_bytes(peer: Peer) -> int:
-    return int(peer.status()["log_bytes"])
+    return int(peer.status()["storage"]["log_bytes"])
 
 
 @attack(STRANGER, "swarm: random bytes, a web request, and nothing")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.limits import RELAYED_PER_SENDER_MAX
+from bftcluster.limits import RELAYED_PER_SENDER_MAX, RELAYED_SIZE_PER_SENDER_MAX_BYTES
 from bftcluster.pbft import MessageReceived, Settings
 from bftcluster.pbft.messages import Body, Requests, parse_frame
 from bftcluster.pbft.votes import VoteKind
@@ -252,6 +252,27 @@ def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> N
     passed = [frame for _, source, target, frame in cluster.network.sent if frame[1] == 11]
     assert len(passed) == RELAYED_PER_SENDER_MAX
     assert cluster.hosts[1].replica.stats.pending_requests == RELAYED_PER_SENDER_MAX + 50
+
+
+@pytest.mark.parametrize("sender", [2, 4])
+def test_of_large_requests_that_others_relay_fewer_are_passed_on(sender: int) -> None:
+    """A voter's and all followers' alike; each that is ordered makes room for one more."""
+    cluster = running(Settings(pool_requests_max=1_000))
+    requests = [b"%d" % number * 100_000 for number in range(6)]
+    cluster.network.sent.clear()
+
+    def passed() -> int:
+        return sum(len(frame) for _, _, _, frame in cluster.network.sent if frame[1] == 11)
+
+    for request in requests:
+        hear(cluster, 1, request, sender=sender, relayed=True)
+    first = passed()
+    assert 2 * 100_000 < first <= RELAYED_SIZE_PER_SENDER_MAX_BYTES + 100
+
+    cluster.run(100)
+    for request in requests:
+        hear(cluster, 1, request, sender=sender, relayed=True)
+    assert passed() > first + 2 * 100_000
 
 
 def test_decisions_of_other_requests_do_not_excuse_one_that_is_passed_over() -> None:

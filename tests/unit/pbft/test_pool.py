@@ -1,6 +1,11 @@
 """Requests wait once, in order, within bounds."""
 
 from bftcluster.ids import ReplicaId
+from bftcluster.limits import (
+    GIVEN_SIZE_MAX_BYTES,
+    RELAYED_SIZE_PER_SENDER_MAX_BYTES,
+    UNEXECUTED_SIZE_MAX_BYTES,
+)
 from bftcluster.pbft import Verdict
 from bftcluster.pbft.pool import RequestPool, request_digest
 
@@ -174,6 +179,18 @@ def test_whether_there_is_room_is_known_before_a_request_is_looked_at() -> None:
     assert requests.add(b"one more", sender=A, now_ms=0) is Verdict.POOL_FULL
     assert requests.has_room(B, 1)
     assert requests.add(b"of another", sender=B, now_ms=0) is Verdict.ACCEPTED
+
+
+def test_a_sender_has_so_many_bytes_waiting_however_much_room_there_is() -> None:
+    requests = seated(A, B, requests_max=1_000, size_max_bytes=64 << 20)
+
+    taken = fill(requests, A, 100, size=100_000).count(Verdict.ACCEPTED) * 100_000
+
+    rightly = GIVEN_SIZE_MAX_BYTES + 2 * RELAYED_SIZE_PER_SENDER_MAX_BYTES
+    assert rightly + UNEXECUTED_SIZE_MAX_BYTES < taken < 4 << 20
+    assert not requests.has_room(A, 100_000)
+    assert fill(requests, B, 5, size=100_000) == [Verdict.ACCEPTED] * 5
+    assert fill(requests, ME, 100, size=100_000) == [Verdict.ACCEPTED] * 100
 
 
 def test_whose_turn_it_is_outlives_a_batch() -> None:
