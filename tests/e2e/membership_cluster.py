@@ -22,7 +22,8 @@ from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster_cli.demo.cluster import MAINTAINERS, DemoCluster, last, start
 from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
-from bftcluster_cli.demo.processes import PeerProcess
+from bftcluster_cli.demo.processes import PeerProcess, stop_all
+from tests.e2e.cluster import LEVEL_STOPS_MAX
 
 FOUNDERS = 4
 TIMEOUT_S = 90.0
@@ -152,7 +153,28 @@ class Trickle:
         return Submit(certificate=certify(data, approvals, policy, Ed25519Verifier())).to_bytes()
 
 
-def state_of(cluster: GrowingCluster, peer: PeerProcess) -> tuple[Seq, Digest, Digest | None]:
+def stop_level(
+    cluster: GrowingCluster, peers: Sequence[PeerProcess]
+) -> set[tuple[Seq, Digest, Digest | None]]:
+    """Stop ``peers`` at one position: start again, and wait, if an entry came in between.
+
+    Returns:
+        Their states there: one, if they agree.
+    """
+    for _ in range(LEVEL_STOPS_MAX):
+        cluster.wait_for(
+            "being level", peers[0], lambda: len({cluster.executed(peer) for peer in peers}) == 1
+        )
+        stop_all(peers)
+        states = {_state_of(cluster, peer) for peer in peers}
+        if len({seq for seq, _, _ in states}) == 1:
+            return states
+        for peer in peers:
+            peer.start()
+    raise AssertionError(f"something is ordered again and again: {states}")
+
+
+def _state_of(cluster: GrowingCluster, peer: PeerProcess) -> tuple[Seq, Digest, Digest | None]:
     """Return how far a stopped peer is, its hash over the whole log, and its last state root."""
     genesis = Genesis.from_bytes(cluster.genesis.read_bytes())
     url = f"sqlite:///{peer.directory / 'ledger.db'}"

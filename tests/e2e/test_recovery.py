@@ -10,7 +10,7 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster_cli.demo.cluster import CommandFailedError
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
-from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, state_of
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, stop_level
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +118,4 @@ def test_a_cluster_that_lost_two_of_five_disks_goes_on_with_two_new_keys(
     assert {name for name, each in members.items() if each["votes"]} == {
         peer.name for peer in voters
     }
-    stop(*everybody)
-    states = [state_of(cluster, peer) for peer in everybody]
-    assert len(set(states)) == 1
+    assert len(stop_level(cluster, everybody)) == 1

@@ -9,7 +9,7 @@ import pytest
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
 from tests.e2e.cluster import Cluster, made, tiny_blocks
 from tests.e2e.load import Load
-from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, state_of
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, stop_level
 from tests.e2e.processes import Peer
 
 pytestmark = pytest.mark.slow
@@ -111,13 +111,11 @@ def test_a_newcomer_learns_who_votes_though_no_log_says_it(tmp_path: Path) -> No
         trickle.stop()
         cluster.wait_for("voting", newcomer, lambda: cluster.role(newcomer) == "replica")
         remaining = [peer for peer in cluster.peers if peer is not leaver]
-        cluster.wait_for(
-            "agreeing", first, lambda: len({cluster.executed(peer) for peer in remaining}) == 1
-        )
+        states = stop_level(cluster, remaining)
     finally:
         trickle.stop()
         stop_all(cluster.peers)
 
     assert trickle.refused == []
-    assert len({state_of(cluster, peer) for peer in remaining}) == 1
+    assert len(states) == 1
     assert log_of(newcomer)[0] > changed
