@@ -7,8 +7,8 @@ outside the peers' directories.
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.signing.keys import parse_peer_id
 from tests.e2e.cluster import Cluster, made
-from tests.e2e.processes import Peer, pause
+from tests.e2e.processes import Peer
 
 ANSWER_MAX_S = 1.0
 ORDER_MAX_S = 1.0
@@ -132,9 +132,10 @@ class Arena:
 
 def _resident_bytes(peer: Peer) -> int:
     assert peer.process is not None, "it runs"
-    for line in Path(f"/proc/{peer.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
+    with suppress(OSError):  # it has just ended: whoever looks whether it lives will tell
+        for line in Path(f"/proc/{peer.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
     return 0
 
 
@@ -148,16 +149,6 @@ def arena(directory: Path) -> Iterator[Arena]:
         one = Arena(cluster)
         one.settle()
         yield one
-
-
-def poll(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Return whether ``condition`` held within ``seconds``; a process cannot call us back."""
-    end_s = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end_s:
-            return False
-        pause(0.05)
-    return True
 
 
 def random_bytes(size: int) -> bytes:

@@ -8,7 +8,7 @@ import httpx
 from bftcluster import cid as cids
 from tests.hostile.arena import Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
-from tests.hostile.http import answer_to, connect, expect, opened, post
+from tests.hostile.http import add, answer_to, connect, expect, multipart, opened, post
 
 CLIENT = Actor.CLIENT
 LOCAL = "Host: localhost\r\nConnection: close\r\n"
@@ -90,9 +90,11 @@ def slow_bodies(arena: Arena) -> Iterator[None]:
         yield
 
 
-@attack(CLIENT, "HTTP: 300 clients that ask for a list and do not read")
+@attack(CLIENT, "HTTP: 300 clients that ask for sixteen megabytes and do not read")
 def deaf(arena: Arena) -> Iterator[None]:
-    ask = b"GET /pins HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    added = add(arena.standing[1], multipart("a", random_bytes(1 << 24)))
+    [root] = [line["cid"] for line in added.json()]
+    ask = f"GET /content/{root} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with opened(arena.standing[1], 300, ask):
         yield
 
@@ -135,12 +137,10 @@ def smuggling(arena: Arena) -> Iterator[None]:
 
 @attack(CLIENT, "HTTP: a page of another site posts, with one origin and with two")
 def forged(arena: Arena) -> Iterator[None]:
-    cid = cids.text(arena.forbid())
-    for origins in (b"Origin: http://evil.example\r\n", b"Origin: http://localhost\r\n" * 2):
-        head = b"POST /pins/" + cid.encode() + b" HTTP/1.1\r\n" + LOCAL.encode()
-        expect(
-            answer_to(arena.standing[0], head + origins + b"Content-Length: 0\r\n\r\n"), 400, 403
-        )
+    evil, twice = b"Origin: http://evil.example\r\n", b"Origin: http://localhost\r\n" * 2
+    for origins, statuses in ((b"", (200,)), (evil, (403,)), (twice, (400, 403))):
+        head = b"POST /ipfs/gc HTTP/1.1\r\n" + LOCAL.encode() + origins
+        expect(answer_to(arena.standing[0], head + b"Content-Length: 0\r\n\r\n"), *statuses)
     yield
 
 

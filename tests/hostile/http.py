@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -75,13 +75,6 @@ def post(peer: Peer, requests: Sequence[bytes], *, timeout_s: float = 5) -> list
         return [f"http {response.status_code}"]
     lines: list[dict[str, Any]] = [json.loads(line) for line in response.text.splitlines()]
     return [str(line.get("code", "error")) for line in lines]
-
-
-def refuse(codes: Iterable[str], *, allowed: Iterable[str]) -> None:
-    """Raise ``BrokeError`` if a request ended otherwise than ``allowed``."""
-    wrong = set(codes) - set(allowed)
-    if wrong:
-        raise BrokeError(f"requests ended with {sorted(wrong)}")
 
 
 def multipart(name: str, data: bytes, kind: str = "application/octet-stream") -> bytes:

@@ -4,7 +4,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -12,6 +13,7 @@ import trio
 from bftcluster import cid as cids
 from bftcluster import codec
 from bftcluster.blocks.exchange_messages import Want, to_frame
+from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
@@ -24,9 +26,12 @@ from tests.hostile.arena import Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
 from tests.hostile.http import post
 from tests.hostile.statements import join, pin_intent, propose, report
+from tests.hostile.uploaders import take
 
 MEMBER = Actor.MEMBER
 BLAST_S = 2.0
+FRAMES_MIN = 3
+LINK_S = 15.0
 MEMBER_INDEX = 3
 
 
@@ -42,31 +47,55 @@ class Member:
     view: int = 0
     seq: int = 0
 
-    def blast(self, kind: StreamClass, make: Callable[[int], bytes]) -> None:
-        """Send what ``make`` returns to everybody, as fast as it goes, for a while."""
-        assert self.token is not None, "it is linked"
-        trio.from_thread.run(self._blast, kind, make, trio_token=self.token)
+    @contextmanager
+    def blasting(self, kind: StreamClass, make: Callable[[int], bytes]) -> Iterator[None]:
+        """Send what ``make`` returns to everybody, as fast as it goes, for a while.
 
-    async def _blast(self, kind: StreamClass, make: Callable[[int], bytes]) -> None:
+        Raises:
+            BrokeError: Some peer was sent nothing, or does not let us in again.
+        """
+        assert self.token is not None, "it is linked"
+        with ThreadPoolExecutor(1) as executor:
+            sending = executor.submit(
+                trio.from_thread.run, self._blast, kind, make, trio_token=self.token
+            )
+            yield
+        for peer, count in sending.result().items():
+            if count < FRAMES_MIN:
+                raise BrokeError(f"only {count} frames were sent to {peer.hex()[:8]}")
+        trio.from_thread.run(self.link, trio_token=self.token)
+
+    async def _blast(self, kind: StreamClass, make: Callable[[int], bytes]) -> dict[PeerId, int]:
+        sent = dict.fromkeys(self.targets, 0)
         with trio.move_on_after(BLAST_S):
             number = 0
             while True:
                 frame = make(number)
                 for peer in self.targets:
-                    with trio.move_on_after(0.2):
+                    if not self.network.links()[peer].connected:
+                        continue
+                    with trio.move_on_after(0.2), suppress(PeerUnreachableError):
                         await self.network.send(peer, kind, frame)
+                        sent[peer] += 1
                 number += 1
                 await trio.sleep(0.002 if number % 8 == 0 else 0)
+        return sent
+
+    async def link(self) -> None:
+        """Return once everybody has let us in."""
+        with trio.move_on_after(LINK_S):
+            await self.network.wait_for_links(
+                lambda links: all(links[peer].connected for peer in self.targets)
+            )
+            return
+        raise BrokeError(f"the member's links did not come up in {LINK_S:.0f} s")
 
     async def run(self, ready: threading.Event, stop: trio.Event) -> None:
         """Link to everybody until told to stop."""
         self.token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.network.run)
-            with trio.move_on_after(15):
-                await self.network.wait_for_links(
-                    lambda links: all(links[peer].connected for peer in self.targets)
-                )
+            await self.link()
             ready.set()
             await stop.wait()
             nursery.cancel_scope.cancel()
@@ -120,28 +149,21 @@ CURRENT: list[Member] = []
 """Whoever speaks for the peer now; empty before and after."""
 
 
-def _blasts(name: str, kind: StreamClass, make: Callable[[Arena, Member, int], bytes]) -> None:
+def _blasts(
+    name: str,
+    kind: StreamClass,
+    make: Callable[[Arena, Member, int], bytes],
+    *,
+    prepare: Callable[[Arena], object] = lambda _: None,
+) -> None:
     """Register an attack that sends one kind of frame without pause."""
 
     @attack(MEMBER, name)
     def blast(arena: Arena) -> Iterator[None]:
         [member] = CURRENT
-        sender = threading.Thread(
-            target=lambda: member.blast(kind, lambda number: make(arena, member, number))
-        )
-        sender.start()
-        try:
+        prepare(arena)
+        with member.blasting(kind, lambda number: make(arena, member, number)):
             yield
-        finally:
-            sender.join()
-        trio.from_thread.run(_relink, member, trio_token=member.token)
-
-
-async def _relink(member: Member) -> None:
-    with trio.move_on_after(10):
-        await member.network.wait_for_links(
-            lambda links: all(links[peer].connected for peer in member.targets)
-        )
 
 
 def _vote(member: Member, kind: int, *, epoch: int = 0, view: int = 0, seq: int = 0) -> bytes:
@@ -223,6 +245,7 @@ _blasts(
     lambda _a, _m, n: to_frame(
         Want(request=n, window_bytes=64 << 20, leaf_budget_bytes=1 << 40, cids=(_BOMB.root,))
     ),
+    prepare=lambda a: [take(peer, _BOMB) for peer in a.standing],
 )  # fmt: skip
 
 
@@ -281,5 +304,5 @@ def relayed_proposals(arena: Arena) -> Iterator[None]:
     made = tuple(
         propose(pin_intent(genesis, arena.forbid()), MAINTAINERS["carol"]) for _ in range(90)
     )
-    member.blast(SYNC, lambda _: Requests(made, relayed=True).frame())
-    yield
+    with member.blasting(SYNC, lambda _: Requests(made, relayed=True).frame()):
+        yield

@@ -10,17 +10,17 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.hostile import clients, maintainers, members, strangers, uploaders
-from tests.hostile.arena import GROWTH_MAX_BYTES, ORDER_MAX_S, Arena, BrokeError, arena, poll
+from tests.hostile.arena import GROWTH_MAX_BYTES, ORDER_MAX_S, Arena, BrokeError, arena
 from tests.hostile.attacks import ATTACKS, Actor, Attack
 
 MODULES = (clients, maintainers, members, strangers, uploaders)
 STOP_MAX_S = 5.0
-CALM_S = 15.0
 
 
 def main(words: Sequence[str]) -> int:
@@ -52,25 +52,25 @@ def main(words: Sequence[str]) -> int:
 def from_within(one: Arena, attacks: Sequence[Attack]) -> list[str]:
     """Take one peer over, and play what a member can do; return which broke something."""
     broke: list[str] = []
+    unplayed = list(attacks)
     try:
         with members.taken_over(one) as member:
             members.CURRENT.append(member)
-            for attack in attacks:
-                broke += played(one, attack)
+            while unplayed:
+                broke += played(one, unplayed.pop(0))
             members.CURRENT.clear()
     except (BrokeError, AssertionError) as exc:
         say(f"broke member     takes a peer over, and gives it back\n      {exc}")
-        broke.append("a peer taken over")
+        broke += ["a peer taken over", *(attack.name for attack in unplayed)]
     return broke
 
 
 def played(one: Arena, attack: Attack) -> list[str]:
     """Play one attack; return its name if it broke something, which is told at once."""
     begin_s = time.monotonic()
-    before = one.resident_bytes()
-    problem, order_s = "", 0.0
+    problem, order_s, grown = "", 0.0, Growth(one)
     try:
-        with attack.play(one):
+        with grown, attack.play(one):
             one.check_alive()
             order_s = max(one.order(peer.index) for peer in one.standing[:2])
             if order_s > ORDER_MAX_S:
@@ -81,26 +81,45 @@ def played(one: Arena, attack: Attack) -> list[str]:
         problem = str(exc)
     except Exception as exc:  # noqa: BLE001 - an attack that fails proves nothing, and is told
         problem = f"the attack itself failed: {exc!r}"
-    growth = 0
-    if not problem:
-        growth = max(now - before.get(index, now) for index, now in one.resident_bytes().items())
-        if growth > GROWTH_MAX_BYTES and not poll(
-            lambda: all(
-                now - before.get(index, now) <= GROWTH_MAX_BYTES
-                for index, now in one.resident_bytes().items()
-            ),
-            seconds=CALM_S,
-        ):
-            problem = f"a peer grew by {growth / 1e6:.0f} MB"
+    if not problem and grown.most_bytes > GROWTH_MAX_BYTES:
+        problem = f"a peer grew by {grown.most_bytes / 1e6:.0f} MB"
     say(
         f"{'broke' if problem else 'held '} {attack.actor.value:10} {attack.name}"
-        f"  (ordered in {order_s * 1000:.0f} ms, +{max(growth, 0) / 1e6:.0f} MB,"
+        f"  (ordered in {order_s * 1000:.0f} ms, +{grown.most_bytes / 1e6:.0f} MB,"
         f" {time.monotonic() - begin_s:.1f} s)"
     )
     if not problem:
         return []
     say(f"      {problem}")
     return [attack.name]
+
+
+class Growth:
+    """Watches how much memory peers take, from a thread of its own, while it is entered."""
+
+    def __init__(self, one: Arena) -> None:
+        self._one = one
+        self._before = one.resident_bytes()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.most_bytes = 0
+        """The most that any peer has grown by at any time since."""
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            self._look()
+
+    def _look(self) -> None:
+        for index, now in self._one.resident_bytes().items():
+            self.most_bytes = max(self.most_bytes, now - self._before.get(index, now))
 
 
 def last_checks(one: Arena, outside: set[str]) -> list[str]:

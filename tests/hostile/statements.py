@@ -7,7 +7,7 @@ from typing import Any
 
 from bftcluster import codec
 from bftcluster.cid import Cid
-from bftcluster.ids import Digest, MaintainerId
+from bftcluster.ids import MaintainerId
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.operations import Operation, PinOperation
 from bftcluster.ledger.requests import Approve, Propose, Reject, Submit
@@ -91,11 +91,6 @@ def join(
         [genesis.cluster_id, by.public_key, counter, name, list(addresses), *sizes]
     )
     return codec.encode([JOIN, payload, sign(by, Domain.JOIN, payload)])
-
-
-def unknown_digest() -> Digest:
-    """Return the digest of nothing."""
-    return Digest(secrets.token_bytes(32))
 
 
 def maintainer_id(of: SigningKey) -> MaintainerId:

@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from bftcluster import cid as cids
-from tests.e2e.processes import Peer, environment
+from tests.e2e.processes import Peer, environment, pause
 from tests.hostile import dags
 from tests.hostile.arena import QUOTA_BYTES, Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
@@ -21,13 +23,16 @@ from tests.hostile.http import BOUNDARY, add, connect, multipart, opened
 
 UPLOADER = Actor.UPLOADER
 READ_S = 5.0
+GET_MAX_S = 5.0
+GET_MAX_BYTES = 200 * 10**6
 READERS = 20
 
 
-def _import(peer: Peer, dag: dags.Dag) -> str:
-    """Import a DAG, whether the peer takes it or not; return its root."""
-    with suppress(httpx.HTTPError):
-        add(peer, multipart("x.car", dag.car()), "&format=car")
+def take(peer: Peer, dag: dags.Dag) -> str:
+    """Have a peer import a DAG, of blocks that are what they say; return its root."""
+    answer = add(peer, multipart("x.car", dag.car()), "&format=car")
+    if answer.status_code != 200:
+        raise BrokeError(f"a CAR was answered with {answer.status_code}: {answer.text[:200]}")
     return cids.text(dag.root)
 
 
@@ -52,7 +57,7 @@ def _bomb(name: str, make: Callable[[], dags.Dag], form: str) -> None:
     @attack(UPLOADER, name)
     def bomb(arena: Arena) -> Iterator[None]:
         peer = arena.standing[0]
-        root = _import(peer, make())
+        root = take(peer, make())
         ask = f"GET /content/{root}?format={form} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         with opened(peer, READERS, ask):
             _read(peer, root, form)
@@ -72,28 +77,50 @@ _bomb("content: 5,000 directories deep, as tar", dags.chain, "tar")
 def get_bombs(arena: Arena) -> Iterator[None]:
     peer = arena.standing[0]
     for make in (dags.nested_shards, dags.many_names, dags.tree_of_directories):
-        root = _import(peer, make())
+        root = take(peer, make())
         output = arena.cluster.directory.parent / f"out-{root[-6:]}"
-        begin_s = time.monotonic()
-        with subprocess.Popen(
+        got = _get(peer, root, output)
+        if got.code == 0 or "Traceback" in got.error:
+            raise BrokeError(f"`get` of {root} ended with {got.code}: {got.error[-300:]}")
+        if output.exists():
+            raise BrokeError(f"`get` left something of {root}")
+        if got.seconds > GET_MAX_S or got.resident_bytes > GET_MAX_BYTES:
+            used = f"{got.seconds:.1f} s and {got.resident_bytes / 1e6:.0f} MB"
+            raise BrokeError(f"`get` of {root} took {used}")
+    yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    """How a `get` ended, and what it took."""
+
+    code: int
+    error: str
+    seconds: float
+    resident_bytes: int
+
+
+def _get(peer: Peer, root: str, output: Path) -> _Got:
+    begin_s = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
             [sys.executable, "-m", "bftcluster_cli", "get", root, "--output", str(output)],
             env=environment() | {"BFTCLUSTER_API": peer.url},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as process:
-            try:
-                _, error = process.communicate(timeout=10)
-            except subprocess.TimeoutExpired:
+            stderr=errors,
+        )
+        pid = 0
+        while not pid:
+            pause(0.02)
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if not pid and time.monotonic() - begin_s > 4 * GET_MAX_S:
                 process.kill()
-                raise BrokeError(f"`get` of {root} did not end") from None
-        if process.returncode == 0 or b"Traceback" in error:
-            raise BrokeError(f"`get` of {root} ended with {process.returncode}: {error[-300:]!r}")
-        if output.exists():
-            raise BrokeError(f"`get` left something of {root}")
-        if time.monotonic() - begin_s > READ_S + 2:
-            raise BrokeError(f"`get` of {root} took {time.monotonic() - begin_s:.1f} s")
-    yield
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        error = errors.read().decode(errors="replace")
+    seconds = time.monotonic() - begin_s
+    return _Got(process.returncode, error, seconds, usage.ru_maxrss * 1024)
 
 
 _NAMES: dict[str, tuple[tuple[str, bytes | None], ...]] = {
@@ -113,19 +140,15 @@ def _names(name: str, entries: tuple[tuple[str, bytes | None], ...]) -> None:
     @attack(UPLOADER, f"tar: {name}")
     def hostile_names(arena: Arena) -> Iterator[None]:
         peer = arena.standing[0]
-        root = _import(peer, dags.named(*entries))
+        root = take(peer, dags.named(*entries))
         answer = httpx.get(f"{peer.url}/content/{root}?format=tar", timeout=20, trust_env=False)
         if answer.status_code == 200:
             _check_tar(answer.content)
         output = arena.cluster.directory.parent / "taken"
-        subprocess.run(
-            [sys.executable, "-m", "bftcluster_cli", "get", root, "--output", str(output)],
-            env=environment() | {"BFTCLUSTER_API": peer.url},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=20,
-            check=False,
-        )
+        got = _get(peer, root, output)
+        if "Traceback" in got.error or (got.code != 0 and os.path.lexists(output)):
+            raise BrokeError(f"`get` ended with {got.code}: {got.error[-300:]}")
+        _check_links(output, output)
         _remove(output)
         yield
 
@@ -143,6 +166,17 @@ def _check_tar(data: bytes) -> None:
                 target = os.path.normpath(path.parent / member.linkname)
                 if Path(member.linkname).is_absolute() or target.startswith(".."):
                     raise BrokeError(f"the tar links to {member.linkname!r}")
+
+
+def _check_links(top: Path, at: Path) -> None:
+    """Raise ``BrokeError`` if a link below ``at`` leads out of ``top``."""
+    if at.is_symlink():
+        target = os.path.normpath(at.parent / at.readlink())
+        if not Path(target).is_relative_to(top):
+            raise BrokeError(f"`get` wrote a link to {at.readlink()}")
+    elif at.is_dir():
+        for child in at.iterdir():
+            _check_links(top, child)
 
 
 def _remove(output: Path) -> None:
@@ -243,7 +277,7 @@ def upload_names(arena: Arena) -> Iterator[None]:
 
 @attack(UPLOADER, "content: 60 readers of a bomb")
 def crowd_of_readers(arena: Arena) -> Iterator[None]:
-    root = _import(arena.standing[0], dags.nested_shards())
+    root = take(arena.standing[0], dags.nested_shards())
     ask = f"GET /content/{root}?format=tar HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with opened(arena.standing[0], 60, ask):
         yield
