@@ -3,8 +3,9 @@
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
+from bftcluster_cli.exits import run
 from bftcluster_cli.framework import Command, Settings, examples, settings_of
 from bftcluster_cli.output import complain, emit, say
 
@@ -57,12 +59,20 @@ def demo(
     if workdir is not None and not workdir.is_dir():
         raise UsageError(f"there is no directory {workdir}", hint=f"mkdir -p {workdir}")
     with _work_directory(workdir, keep=keep) as directory, _terminated_as_interrupted():
-        is_good = _tell(settings, directory, path, keep=keep)
+        command = partial(run, ctx.find_root().command)
+        is_good = _tell(settings, directory, path, command, keep=keep)
     if not is_good:
         raise typer.Exit(1)
 
 
-def _tell(settings: Settings, directory: Path, path: Path | None, *, keep: bool) -> bool:
+def _tell(
+    settings: Settings,
+    directory: Path,
+    path: Path | None,
+    command: Callable[[Sequence[str]], int],
+    *,
+    keep: bool,
+) -> bool:
     """Run the story, end every process, and write the report; return whether all went well."""
     from bftcluster_cli.demo import content
     from bftcluster_cli.demo.cluster import MAINTAINERS, PEERS, THRESHOLD, new_cluster
@@ -78,7 +88,7 @@ def _tell(settings: Settings, directory: Path, path: Path | None, *, keep: bool)
     _, size_bytes = content.measure(source)
     timeout_s = settings.timeout_s + size_bytes / _BYTES_PER_SECOND_MIN
     report = Report(peers=PEERS, threshold=THRESHOLD, maintainers=len(MAINTAINERS))
-    cluster = new_cluster(directory, narrator, timeout_s)
+    cluster = new_cluster(directory, narrator, timeout_s, command)
     try:
         Story(cluster=cluster, source=source, report=report).tell()
     except ClusterError as exc:

@@ -23,6 +23,7 @@ from bftcluster_cli.demo.cluster import MAINTAINERS, DemoCluster, last, start
 from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
+from bftcluster_cli.main import main
 from tests.e2e.cluster import LEVEL_STOPS_MAX
 
 FOUNDERS = 4
@@ -92,7 +93,9 @@ def new_cluster(
         for i in range(count)
     )
     narrator = Narrator()
-    return kind(directory=directory, peers=peers, narrator=narrator, timeout_s=TIMEOUT_S)
+    return kind(
+        directory=directory, peers=peers, narrator=narrator, timeout_s=TIMEOUT_S, command=main
+    )
 
 
 class Trickle:

@@ -14,6 +14,7 @@ from bftcluster_cli.client import Client, Record
 from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess
+from bftcluster_cli.exits import EXIT_INTERRUPTED
 from bftcluster_cli.framework import Settings
 
 PEERS: Final = 4
@@ -22,7 +23,6 @@ THRESHOLD: Final = 2
 REPLICATION: Final = 3
 _QUOTA: Final = "100GB"
 _POLL_S: Final = 0.05
-_INTERRUPTED: Final = 130
 
 
 class CommandFailedError(ClusterError):
@@ -37,6 +37,8 @@ class DemoCluster:
     peers: tuple[PeerProcess, ...]
     narrator: Narrator
     timeout_s: float
+    command: Callable[[Sequence[str]], int]
+    """Runs ``bftcluster`` with these words, and returns its exit code."""
 
     @property
     def genesis(self) -> Path:
@@ -71,8 +73,6 @@ class DemoCluster:
         Raises:
             CommandFailedError: It did not end with 0.
         """
-        from bftcluster_cli.main import main
-
         line = [*words, *(["--key", str(self.key(by))] if by else [])]
         line += ["--api", at.api] if at else []
         if shown:
@@ -82,8 +82,8 @@ class DemoCluster:
         line += ["--genesis", str(self.genesis)] if at else []
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            code = main(line)
-        if code == _INTERRUPTED:
+            code = self.command(line)
+        if code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         if code:
             raise CommandFailedError(
@@ -121,14 +121,21 @@ class DemoCluster:
             time.sleep(_POLL_S)  # between two questions; `is_done` or `end_s` ends the wait
 
 
-def new_cluster(directory: Path, narrator: Narrator, timeout_s: float) -> DemoCluster:
+def new_cluster(
+    directory: Path,
+    narrator: Narrator,
+    timeout_s: float,
+    command: Callable[[Sequence[str]], int],
+) -> DemoCluster:
     """Return a cluster of peers that have neither identity nor process yet."""
     ports = free_ports(2 * PEERS)
     peers = tuple(
         PeerProcess(f"peer{i + 1}", directory / f"peer{i + 1}", ports[2 * i], ports[2 * i + 1])
         for i in range(PEERS)
     )
-    return DemoCluster(directory=directory, peers=peers, narrator=narrator, timeout_s=timeout_s)
+    return DemoCluster(
+        directory=directory, peers=peers, narrator=narrator, timeout_s=timeout_s, command=command
+    )
 
 
 def set_up(cluster: DemoCluster) -> None:

@@ -9,8 +9,10 @@ import typer.main
 from typer.testing import CliRunner
 
 from bftcluster import __version__, core_form
+from bftcluster_cli.app import app
+from bftcluster_cli.exits import EXIT_USAGE
 from bftcluster_cli.framework import Settings
-from bftcluster_cli.main import EXIT_USAGE, app, main
+from bftcluster_cli.main import main
 from tests.unit.cli.conftest import Shell
 
 VERSION = {"version": __version__, "core": core_form()}

@@ -14,6 +14,7 @@ from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerFailedError, stop_all
 from bftcluster_cli.demo.report import Report
+from bftcluster_cli.main import main
 from tests.unit.cli.conftest import Shell
 
 
@@ -105,7 +106,7 @@ def test_a_peer_told_to_end_before_it_has_become_one_ends() -> None:
 
 
 def test_a_peer_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -> None:
-    cluster = new_cluster(tmp_path, Narrator(), 30)
+    cluster = new_cluster(tmp_path, Narrator(), 30, main)
     peer = cluster.peers[0]
     peer.directory.mkdir()
     peer.start()

@@ -32,7 +32,7 @@ from bftcluster.pbft import (
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.records import Stable, Started, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_cli.main import EXIT_HALTED, exit_code_of
+from bftcluster_cli.exits import EXIT_HALTED, exit_code_of
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.hosts import AcceptEverything
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
