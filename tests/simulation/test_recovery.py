@@ -63,7 +63,7 @@ class Story:
 
     def recover(self, recovery: Recovery, *survivors: Node) -> None:
         """Stop who is left, apply the recovery, and start everybody who votes then."""
-        recoveries.give_up(self.world, recovery)
+        self.world.give_up(recovery)
         for node in (*survivors, *self.new):
             if node.is_up:
                 node.stop("it is told to")

@@ -1,14 +1,10 @@
 """What was decided becomes state, in one life of a simulated process."""
 
-from typing import TYPE_CHECKING
-
 from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.pbft import Batch, Decided, Executed
 from bftcluster.pbft.log import batch_digest
+from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.trackers import Tracking
-
-if TYPE_CHECKING:
-    from bftcluster_sim.cluster.nodes import Node
 
 _DELAY_MS = 1
 _EFFECTIVE = (OutcomeCode.COMMITTED, OutcomeCode.RECORDED)
@@ -17,7 +13,7 @@ _EFFECTIVE = (OutcomeCode.COMMITTED, OutcomeCode.RECORDED)
 class Executor:
     """Executes a little later, and tells replica, tracker and clients."""
 
-    def __init__(self, node: "Node", tracking: Tracking | None) -> None:
+    def __init__(self, node: Process, tracking: Tracking | None) -> None:
         self._node = node
         self._tracking = tracking
         self._queue: list[Decided] = []

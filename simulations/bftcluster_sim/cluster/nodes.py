@@ -7,7 +7,7 @@ can be killed; what the disk then keeps is up to the disk.
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bftcluster.errors import ClusterError, FatalStorageError
 from bftcluster.ids import PeerId, ReplicaId, Seq
@@ -28,13 +28,11 @@ from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.disks import Lie, Loss, SimDisk
 from bftcluster_sim.cluster.executors import Executor
+from bftcluster_sim.cluster.processes import Surroundings
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
 from bftcluster_sim.cluster.trackers import Tracking
 from bftcluster_sim.cluster.transfers import KINDS, Transfers
-
-if TYPE_CHECKING:
-    from bftcluster_sim.cluster.world import World
 
 _REOPEN_MS = 50
 
@@ -54,7 +52,7 @@ class Behaviour(Protocol):
 class Node:
     """A peer with its disk, clock and process. Correct, unless ``behaviour`` is set."""
 
-    def __init__(self, index: int, key: ReplicaId, world: "World", clock: PeerClock) -> None:
+    def __init__(self, index: int, key: ReplicaId, world: Surroundings, clock: PeerClock) -> None:
         self.index = index
         self.key = key
         self.world = world

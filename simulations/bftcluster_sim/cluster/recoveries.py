@@ -1,10 +1,4 @@
-"""Recoveries of simulated clusters: what ``bftcluster.node.recovering`` does to a peer.
-
-After one, the checkers forget what the cluster gave up: decisions beyond the checkpoint are made
-again, by other voters and in another order.
-"""
-
-from typing import TYPE_CHECKING
+"""Recoveries of simulated clusters: what ``bftcluster.node.recovering`` does to a peer."""
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ReplicaId
@@ -12,31 +6,16 @@ from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Stable, Started
-from bftcluster_sim.cluster.checkers import Agreement, Determinism, Integrity
-
-if TYPE_CHECKING:
-    from bftcluster_sim.cluster.nodes import Node
-    from bftcluster_sim.cluster.world import World
+from bftcluster_sim.cluster.processes import Process
 
 
-def give_up(world: "World", recovery: Recovery) -> None:
-    """Have the checkers know that a cluster goes on from a recovery's checkpoint."""
-    seq = recovery.operation.seq
-    world.trace.line(f"maintainers recover from {seq}")
-    world.discipline.on_recovered(recovery.start)
-    world.agreement, world.determinism = Agreement(), Determinism()
-    world.integrity = Integrity(asked=world.integrity.asked)
-    kept = {at: digest for at, digest in world.durability.acknowledged.items() if at <= seq}
-    world.durability.acknowledged = kept
-
-
-def apply(node: "Node", recovery: Recovery) -> None:
+def apply(node: Process, recovery: Recovery) -> None:
     """Apply a recovery to a peer that does not run."""
     assert not node.is_up, "a peer that runs is left alone"
     _begin(node, recovery, EpochLink(certificate=b"", row=recovery.request, proof=b""))
 
 
-def follow(node: "Node", link: EpochLink) -> None:
+def follow(node: Process, link: EpochLink) -> None:
     """Take over a recovery that others have shown to a running peer to be in force."""
     world = node.world
     genesis, cluster_id = world.founding.genesis, world.founding.cluster_id
@@ -48,7 +27,7 @@ def follow(node: "Node", link: EpochLink) -> None:
     _begin(node, recovery, link)
 
 
-def hand_in_again(node: "Node") -> None:
+def hand_in_again(node: Process) -> None:
     """Have a peer that runs order again what was set aside."""
     tables = node.state.database.tables
     entries, tables.set_aside = tables.set_aside, []
@@ -58,7 +37,7 @@ def hand_in_again(node: "Node") -> None:
             node.world.hand_in(request, "a request that was set aside", to=node.index)
 
 
-def _begin(node: "Node", recovery: Recovery, link: EpochLink) -> None:
+def _begin(node: Process, recovery: Recovery, link: EpochLink) -> None:
     node.state.rewind(recovery, link)
     records = [Started(node.world.founding.cluster_id, ReplicaId(node.key)).to_bytes()]
     proof = recovery.operation.proof

@@ -5,7 +5,6 @@ carries out what it asks for, and has its reports ordered like any request.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
@@ -36,9 +35,7 @@ from bftcluster.pins.events import (
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
-
-if TYPE_CHECKING:
-    from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.processes import Process
 
 SETTINGS = TrackerSettings(
     fetches_max=2,
@@ -61,7 +58,7 @@ _JOIN_AGAIN_MS = 2_000
 class Tracking:
     """Ends with its process; what is kept stays in the store."""
 
-    def __init__(self, node: "Node") -> None:
+    def __init__(self, node: Process) -> None:
         self._node = node
         self._me = PeerId(node.key)
         self._tracker = Tracker(me=self._me, settings=SETTINGS, entropy=b"%d" % node.life)

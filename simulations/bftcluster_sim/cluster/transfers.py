@@ -3,7 +3,7 @@
 Does what the loops around ``bftcluster.ledger.taking``, ``giving`` and ``learning`` do in a node.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId, ReplicaId
@@ -14,10 +14,8 @@ from bftcluster.ledger.taking import StateTaking
 from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.recoveries import follow
-
-if TYPE_CHECKING:
-    from bftcluster_sim.cluster.nodes import Node
 
 KINDS: Final = frozenset((FETCH_STATE, STATE, FETCH_EPOCHS, EPOCHS))
 """Of the frames that are for this, and not for the replica."""
@@ -28,7 +26,7 @@ _KEEP_EARLIER_MS = 30_000
 class Transfers:
     """Ends with its process; what is staged stays on the disk."""
 
-    def __init__(self, node: "Node", replica: Replica) -> None:
+    def __init__(self, node: Process, replica: Replica) -> None:
         self._node = node
         self._replica = replica
         self._state = node.state

@@ -5,6 +5,7 @@ from random import Random
 
 from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ledger.recovering import Recovery
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
@@ -37,6 +38,7 @@ from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.links import LinkFaults, Links
 from bftcluster_sim.cluster.network import Clock
 from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.states import approvals_of, founding
 from bftcluster_sim.cluster.traces import Trace
@@ -152,7 +154,7 @@ class World:
         clock.now_ms = max(clock.now_ms, end_ms)
         return False
 
-    def send(self, node: Node, target: int, frame: bytes) -> None:
+    def send(self, node: Process, target: int, frame: bytes) -> None:
         """Carry a frame that left ``node``."""
         self.auditor.note(node.key, frame)
         if node.is_correct:
@@ -236,35 +238,49 @@ class World:
         is_lost = self.random.random() * 100 < self.contents.failure_percent
         return "no provider" if is_lost else ""
 
+    def give_up(self, recovery: Recovery) -> None:
+        """Have the cluster go on from a recovery's checkpoint.
+
+        The checkers forget what it gave up: decisions beyond the checkpoint are made again, by
+        other voters and in another order.
+        """
+        seq = recovery.operation.seq
+        self.trace.line(f"maintainers recover from {seq}")
+        self.discipline.on_recovered(recovery.start)
+        self.agreement, self.determinism = Agreement(), Determinism()
+        self.integrity = Integrity(asked=self.integrity.asked)
+        kept = {at: digest for at, digest in self.durability.acknowledged.items() if at <= seq}
+        self.durability.acknowledged = kept
+
     # What nodes tell
 
-    def on_start(self, node: Node) -> None:
+    def on_start(self, node: Process) -> None:
         """A process has started."""
         self.trace.line(f"{node.index} starts at {node.state.executed}")
         if node.is_correct:
             self.order.on_start(node.index, node.state.executed)
             self.silence.on_start(node.index)
 
-    def on_killed(self, node: Node) -> None:
+    def on_killed(self, node: Process) -> None:
         """A process was killed."""
         self.trace.line(f"{node.index} is killed, {node.state.executed} executed are left")
 
-    def on_stopped(self, node: Node, why: str) -> None:
+    def on_stopped(self, node: Process, why: str) -> None:
         """A process could not go on."""
         self.trace.line(f"{node.index} stops: {why}")
 
-    def on_disk_failure(self, node: Node) -> None:
+    def on_disk_failure(self, node: Process) -> None:
         """A call to a disk is about to fail."""
         self.trace.line(f"{node.index} has a disk that fails")
         self.silence.on_failure(node.index)
 
-    def on_broken(self, node: Node, why: str) -> None:
+    def on_broken(self, node: Process, why: str) -> None:
         """A process died of itself."""
         self.trace.line(f"{node.index} {why}")
         if node.is_correct:
             self.bugs.append(f"bug: correct {node.index} {why}")
 
-    def on_decided(self, node: Node, one: Decided) -> None:
+    def on_decided(self, node: Process, one: Decided) -> None:
         """A batch was handed out."""
         digest = batch_digest(one.batch)
         self.trace.line(f"{node.index} decides {one.seq} {digest.hex()[:8]} in view {one.view}")
@@ -273,18 +289,18 @@ class World:
             self.order.on_decided(node.index, one.seq)
             self.discipline.on_decided(node.index, one.seq, one.certificate)
 
-    def on_effect(self, node: Node, seq: Seq, request: bytes) -> None:
+    def on_effect(self, node: Process, seq: Seq, request: bytes) -> None:
         """A request changed the state."""
         if node.is_correct:
             self.integrity.on_effect(node.index, seq, request)
 
-    def on_executed(self, node: Node, seq: Seq, digest: Digest, chain: Digest) -> None:
+    def on_executed(self, node: Process, seq: Seq, digest: Digest, chain: Digest) -> None:
         """A batch was executed."""
         self.trace.line(f"{node.index} executed {seq} {digest.hex()[:8]}")
         if node.is_correct:
             self.determinism.on_state(node.index, seq, chain)
 
-    def on_named(self, node: Node, start: EpochStart) -> None:
+    def on_named(self, node: Process, start: EpochStart) -> None:
         """A checkpoint named the next epoch."""
         membership = start.membership
         voters = sorted(self.instances[replica][0] for replica in membership.replicas)
@@ -292,14 +308,14 @@ class World:
         if node.is_correct:
             self.discipline.on_named(node.index, start)
 
-    def on_learned(self, node: Node, starts: Iterable[EpochStart]) -> None:
+    def on_learned(self, node: Process, starts: Iterable[EpochStart]) -> None:
         """Others have proved who votes in the next epochs."""
         for start in starts:
             self.trace.line(f"{node.index} learns of epoch {start.membership.epoch}")
             if node.is_correct:
                 self.discipline.on_named(node.index, start)
 
-    def on_installed(self, node: Node, checkpoint: Checkpoint) -> None:
+    def on_installed(self, node: Process, checkpoint: Checkpoint) -> None:
         """A process starts on a state that it fetched."""
         seq, certificate = checkpoint
         self.trace.line(f"{node.index} installs the state after {seq}")
@@ -309,20 +325,20 @@ class World:
             for start in node.state.epochs[1:]:
                 self.discipline.on_named(node.index, start)
 
-    def on_aimed(self, node: Node, seq: Seq, certificate: bytes) -> None:
+    def on_aimed(self, node: Process, seq: Seq, certificate: bytes) -> None:
         """A process is about to fetch a state."""
         self.trace.line(f"{node.index} fetches the state after {seq}")
         if node.is_correct:
             self.transfer.on_aimed(node.index, seq, certificate)
 
-    def on_said(self, node: Node, cids: Iterable[Cid]) -> None:
+    def on_said(self, node: Process, cids: Iterable[Cid]) -> None:
         """A tracker reports that its peer holds some contents."""
         for cid in cids:
             self.trace.line(f"{node.index} says that it holds {text(cid)[-8:]}")
             if node.is_correct:
                 self.replication.on_said(node.index, cid, is_kept=node.blocks.has(cid))
 
-    def on_blamed(self, node: Node, source: ReplicaId, verdict: Verdict) -> None:
+    def on_blamed(self, node: Process, source: ReplicaId, verdict: Verdict) -> None:
         """A process got something wrong from a source of states."""
         index = self.instances[source][0]
         self.trace.line(f"{node.index} blames {index}: {verdict.value}")
@@ -330,17 +346,17 @@ class World:
             is_correct = self.nodes[index].is_correct
             self.transfer.on_blamed(node.index, index, verdict.value, is_correct=is_correct)
 
-    def on_answer(self, node: Node, seq: Seq, digest: Digest) -> None:
+    def on_answer(self, node: Process, seq: Seq, digest: Digest) -> None:
         """The clients of a batch were answered."""
         if node.is_correct:
             self.durability.on_answer(node.index, seq, digest)
 
-    def on_report(self, node: Node, report: Report) -> None:
+    def on_report(self, node: Process, report: Report) -> None:
         """A replica told its operator something."""
         peer = "" if report.peer is None else f" by {report.peer.hex()[:8]}"
         self.trace.line(f"{node.index} reports {report.verdict.value}{peer}: {report.detail}")
 
-    def on_halt(self, node: Node, halt: Halt) -> None:
+    def on_halt(self, node: Process, halt: Halt) -> None:
         """A replica has stopped for good."""
         self.trace.line(f"{node.index} halts: {halt.reason.value}")
         if node.is_correct:
