@@ -7,6 +7,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import assert_never
 
 from benchmarks.workload import key
 from bftcluster.ids import PeerId, ReplicaId, Seq
@@ -18,20 +19,28 @@ from bftcluster.ledger.spaces import STATE_SPACES, Key
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.node.inbox import EVENTS_PER_TURN_MAX
 from bftcluster.pbft import (
+    Append,
     Batch,
+    Compact,
     Decided,
     Event,
     Executed,
+    FetchEpochs,
+    Halt,
+    KeepEvidence,
     LogEntry,
     LogRead,
-    LogReadRequest,
     MessageReceived,
     Outbound,
+    ReadLog,
     Ready,
     Recovered,
     Replica,
+    Report,
     RequestSubmitted,
+    Send,
     Settings,
+    StateFetch,
     Tick,
     birth_records,
 )
@@ -81,7 +90,7 @@ class Peer:
         """Return the replicated rows. How the tree is stored depends on when it was flushed."""
         return {key: row for key, row in self.store.rows().items() if key[0] in STATE_SPACES}
 
-    def read_log(self, request: LogReadRequest) -> Event:
+    def read_log(self, request: ReadLog) -> Event:
         """Answer a replica that serves somebody behind it."""
         start = request.first - 1
         wanted = tuple(self.entries[start : start + request.count])
@@ -164,10 +173,23 @@ class MemoryCluster:
     def _carry_out(self, index: int, ready: Ready) -> None:
         peer = self.peers[index]
         peer.deadline_ms = ready.deadline_ms
-        for outbound in ready.early + ready.messages:
-            self._send(index, outbound)
-        self._queues[index].extend(peer.execute(ready.decided))
-        self._queues[index].extend(map(peer.read_log, ready.log_reads))
+        decided: list[Decided] = []
+        for step in ready.steps:
+            match step:
+                case Send(frames=frames):
+                    for outbound in frames:
+                        self._send(index, outbound)
+                case Decided():
+                    decided.append(step)
+                case ReadLog():
+                    self._queues[index].append(peer.read_log(step))
+                case Append() | Report() | Compact():
+                    pass  # there is no disk here, and nobody watches
+                case StateFetch() | FetchEpochs() | KeepEvidence() | Halt():
+                    raise AssertionError(f"a cluster without faults asks for {step}")
+                case _:
+                    assert_never(step)
+        self._queues[index].extend(peer.execute(decided))
 
     def _send(self, index: int, outbound: Outbound) -> None:
         event = MessageReceived(self.peers[index].id, outbound.frame)

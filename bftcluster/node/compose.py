@@ -52,9 +52,9 @@ from bftcluster.pbft import (
     Event,
     Lane,
     LogRead,
-    LogReadRequest,
     MessageReceived,
     Outbound,
+    ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
 
@@ -367,11 +367,11 @@ class Peer:
             (targets(outbound), _LANES[outbound.lane], outbound.frame) for outbound in outbounds
         )
 
-    def _read_log(self, request: LogReadRequest) -> None:
+    def _read_log(self, request: ReadLog) -> None:
         assert self._nursery is not None, "the log is read while the peer runs"
         self._nursery.start_soon(self._answer_log_read, request)
 
-    async def _answer_log_read(self, request: LogReadRequest) -> None:
+    async def _answer_log_read(self, request: ReadLog) -> None:
         entries = await self._pinset.log_entries(request.first, request.count)
         self._inbox.put_nowait(LogRead(request.to, tuple(entries)))
 

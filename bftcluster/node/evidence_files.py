@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bftcluster import codec
-from bftcluster.pbft.events import Halt
+from bftcluster.pbft.steps import Halt
 
 _DIRECTORY: Final = "evidence"
 _EQUIVOCATION: Final = "equivocation"

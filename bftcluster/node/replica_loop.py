@@ -7,7 +7,7 @@ everything that has arrived, so one fsync pays for many votes (group commit).
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, assert_never
 
 import trio
 
@@ -18,17 +18,24 @@ from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
+    Append,
     CheckpointCertificate,
+    Compact,
     Decided,
     Event,
-    LogReadRequest,
+    FetchEpochs,
+    Halt,
+    KeepEvidence,
     Outbound,
+    ReadLog,
     Ready,
     Replica,
+    Report,
+    Send,
     StateFetch,
+    Step,
     Verdict,
 )
-from bftcluster.pbft.events import Halt
 
 IDLE_TURN_S = 1.0
 """Longest sleep of the loop."""
@@ -84,7 +91,7 @@ class ReplicaLoop:
         clock: Clock,
         send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
         decide: Callable[[Decided], None],
-        read_log: Callable[[LogReadRequest], None],
+        read_log: Callable[[ReadLog], None],
         fetch_state: Callable[[StateFetch], None],
         fetch_epochs: Callable[[ReplicaId], None],
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
@@ -121,43 +128,37 @@ class ReplicaLoop:
 
     async def _carry_out(self, ready: Ready) -> None:
         self._deadline_ms = ready.deadline_ms
-        if ready.early:
-            self._send(ready.early, ready.voters)
-        if ready.records:
-            await self._syncing.run(self._wal.append, ready.records)
+        for step in ready.steps:
+            await self._do(step)
         self.stable = self.replica.stable_certificate
-        if ready.messages:
-            self._send(ready.messages, ready.voters)
-        for decided in ready.decided:
-            self._decide(decided)
-        for request in ready.log_reads:
-            self._read_log(request)
-        if ready.state_fetch is not None:
-            self._fetch_state(ready.state_fetch)
-        for peer in ready.epochs_from:
-            self._fetch_epochs(peer)
-        self._tell(ready)
-        if ready.truncate_to is not None:
-            await self._compact()
 
-    def _tell(self, ready: Ready) -> None:
-        """Log what is suspicious, keep what is proven, and stop if nothing can be trusted.
-
-        Raises:
-            HaltedError: More than f replicas are faulty, or our own state is damaged.
-        """
-        for report in ready.reports:
-            about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
-            event = "fault" if report.verdict.is_fault else "consensus"
-            tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
-            tell(event, verdict=report.verdict.value, detail=report.detail, **about)
-        for path in self._evidence.keep(ready.evidence):
-            _log.error("a replica contradicted itself; this proves it", file=str(path))
-        if ready.evidence:
-            self._accuse(ready.evidence)
-        if ready.halt is not None:
-            path = self._evidence.keep_halt(ready.halt)
-            raise HaltedError(f"this replica has stopped: {ready.halt.reason.value}; see {path}")
+    async def _do(self, step: Step) -> None:
+        match step:
+            case Send(frames=frames, voters=voters):
+                self._send(frames, voters)
+            case Append(records=records):
+                await self._syncing.run(self._wal.append, records)
+            case Decided():
+                self._decide(step)
+            case ReadLog():
+                self._read_log(step)
+            case StateFetch():
+                self._fetch_state(step)
+            case FetchEpochs(of=peer):
+                self._fetch_epochs(peer)
+            case Report():
+                _tell(step)
+            case KeepEvidence(piece=piece):
+                for path in self._evidence.keep([piece]):
+                    _log.error("a replica contradicted itself; this proves it", file=str(path))
+                self._accuse([piece])
+            case Halt():
+                path = self._evidence.keep_halt(step)
+                raise HaltedError(f"this replica has stopped: {step.reason.value}; see {path}")
+            case Compact():
+                await self._compact()
+            case _:
+                assert_never(step)
 
     async def _compact(self) -> None:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
@@ -170,3 +171,10 @@ class ReplicaLoop:
 
     def _time(self) -> dict[str, int]:
         return {"now_ms": self._clock.now_ms(), "wall_ms": self._clock.wall_ms()}
+
+
+def _tell(report: Report) -> None:
+    about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
+    event = "fault" if report.verdict.is_fault else "consensus"
+    tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
+    tell(event, verdict=report.verdict.value, detail=report.detail, **about)

@@ -5,16 +5,16 @@
     replica = Replica(..., recovered=Recovered(records=wal.records, executed=store.position()))
     ready = replica.start(now_ms=..., wall_ms=...)
     while True:
-        send(ready.early)               # bodies, requests, fetches: no votes
-        wal.append(ready.records)       # one fsync, if there are any
-        send(ready.messages)            # votes, only now
-        execute(ready.decided)          # later: step(Executed(seq, root at checkpoints))
-        read(ready.log_reads)           # later: step(LogRead(to, entries))
-        submit(ready.evidence)          # as operations, for the ledger to judge
-        fetch(ready.state_fetch)        # later: step(StateInstalled(...))
-        stop_if(ready.halt)             # more than f are faulty: keep the exhibits
-        if ready.truncate_to is not None:
-            wal.rewrite(replica.live_records())
+        for each in ready.steps:        # in their order; ``steps`` says what each asks for
+            match each:
+                case Send(): ...        # bodies and requests; votes only behind Append
+                case Append(): ...      # one fsync
+                case Decided(): ...     # later: step(Executed(seq, root at checkpoints))
+                case ReadLog(): ...     # later: step(LogRead(to, entries))
+                case FetchEpochs(): ... # later: step(EpochsLearned(starts))
+                case StateFetch(): ...  # later: another Replica, on that state
+                ...
+                case _: assert_never(each)
         events = wait_for_events_until(ready.deadline_ms)  # all that came, perhaps none
         ready = replica.step(*events, now_ms=..., wall_ms=...)
 
@@ -34,21 +34,13 @@ from bftcluster.pbft.certificates import (
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import (
     Application,
-    Decided,
     EpochsLearned,
     Event,
     Executed,
-    Halt,
-    HaltReason,
-    Lane,
     LogRead,
-    LogReadRequest,
     MessageReceived,
-    Outbound,
-    Ready,
     Recovered,
     RequestSubmitted,
-    StateFetch,
     Tick,
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
@@ -57,38 +49,61 @@ from bftcluster.pbft.records import Loss, birth_records
 from bftcluster.pbft.recovery import decided_requests
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
-from bftcluster.pbft.verdicts import Report, Verdict
+from bftcluster.pbft.steps import (
+    Append,
+    Compact,
+    Decided,
+    FetchEpochs,
+    Halt,
+    HaltReason,
+    KeepEvidence,
+    Lane,
+    Outbound,
+    ReadLog,
+    Ready,
+    Report,
+    Send,
+    StateFetch,
+    Step,
+)
+from bftcluster.pbft.verdicts import Verdict
 
 __all__ = [
     "NULL_BATCH",
+    "Append",
     "Application",
     "Batch",
     "CheckpointCertificate",
     "CommitCertificate",
+    "Compact",
     "Decided",
     "EpochStart",
     "EpochsLearned",
     "Event",
     "Evidence",
     "Executed",
+    "FetchEpochs",
     "Halt",
     "HaltReason",
+    "KeepEvidence",
     "Lane",
     "LogEntry",
     "LogRead",
-    "LogReadRequest",
     "Loss",
     "MessageReceived",
     "Outbound",
     "PreparedCertificate",
+    "ReadLog",
     "Ready",
     "Recovered",
     "Replica",
     "Report",
     "RequestSubmitted",
+    "Send",
     "Settings",
     "StateFetch",
     "Stats",
+    "Step",
     "Tick",
     "Verdict",
     "birth_records",

@@ -1,8 +1,8 @@
 """Asking for batches that slots wait for: one source after the other."""
 
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.messages import FetchBody
+from bftcluster.pbft.steps import Lane
 
 
 class BodyAsker:

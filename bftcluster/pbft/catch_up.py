@@ -19,7 +19,6 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane, Outbound, StateFetch
 from bftcluster.pbft.following import Following
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
@@ -31,6 +30,7 @@ from bftcluster.pbft.messages import (
     Status,
 )
 from bftcluster.pbft.normal_case import NormalCase
+from bftcluster.pbft.steps import Lane, Outbound, StateFetch
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger

@@ -8,10 +8,10 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate, check_certificate
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.epochs import EpochStart
-from bftcluster.pbft.events import HaltReason
 from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.hints import Hints
 from bftcluster.pbft.records import Stable
+from bftcluster.pbft.steps import HaltReason
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
 
@@ -219,7 +219,7 @@ class Checkpoints:
             return
         self._proven = None
         core.out.persist(Stable(certificate).to_bytes())
-        core.out.truncate_to = certificate.seq
+        core.out.may_compact = True
         self._stabilise(certificate)
 
     def _stabilise(self, certificate: CheckpointCertificate) -> None:

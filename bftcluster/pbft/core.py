@@ -8,17 +8,7 @@ from bftcluster.limits import HEARD_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import Epochs
-from bftcluster.pbft.events import (
-    Application,
-    Decided,
-    Halt,
-    HaltReason,
-    Lane,
-    LogReadRequest,
-    Outbound,
-    Ready,
-    StateFetch,
-)
+from bftcluster.pbft.events import Application
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.pool import RequestPool
@@ -26,8 +16,25 @@ from bftcluster.pbft.records import Loss, Promised, Silenced
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
+from bftcluster.pbft.steps import (
+    Append,
+    Compact,
+    Decided,
+    FetchEpochs,
+    Halt,
+    HaltReason,
+    KeepEvidence,
+    Lane,
+    Outbound,
+    ReadLog,
+    Ready,
+    Report,
+    Send,
+    StateFetch,
+    Step,
+)
 from bftcluster.pbft.throttle import Answer, Throttle
-from bftcluster.pbft.verdicts import Report, Verdict
+from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import ViewChange
 from bftcluster.pbft.votes import Vote
 from bftcluster.signing.envelope import Domain
@@ -53,7 +60,7 @@ LOSSES: Final = {
 
 
 class Outbox:
-    """Collects the effects of one step, in the order of ``Ready``."""
+    """Collects what a replica wants done, until it is handed out."""
 
     __slots__ = (
         "decided",
@@ -61,11 +68,11 @@ class Outbox:
         "epochs_from",
         "evidence",
         "log_reads",
+        "may_compact",
         "messages",
         "records",
         "reports",
         "state_fetch",
-        "truncate_to",
     )
 
     def __init__(self) -> None:
@@ -73,8 +80,8 @@ class Outbox:
         self.records: list[bytes] = []
         self.messages: list[Outbound] = []
         self.decided: list[Decided] = []
-        self.log_reads: list[LogReadRequest] = []
-        self.truncate_to: Seq | None = None
+        self.log_reads: list[ReadLog] = []
+        self.may_compact = False
         self.reports: list[Report] = []
         self.evidence: list[bytes] = []
         self.state_fetch: StateFetch | None = None
@@ -112,24 +119,27 @@ class Outbox:
         self.reports, self.evidence = reports, evidence
 
     def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
-        """Return everything collected, and start anew."""
-        ready = Ready(
-            early=tuple(self.early),
-            records=tuple(self.records),
-            messages=tuple(self.messages),
-            decided=tuple(self.decided),
-            log_reads=tuple(self.log_reads),
-            truncate_to=self.truncate_to,
-            voters=voters,
-            deadline_ms=deadline_ms,
-            reports=tuple(self.reports),
-            evidence=tuple(self.evidence),
-            state_fetch=self.state_fetch,
-            epochs_from=tuple(self.epochs_from),
-            halt=halt,
-        )
+        """Return everything collected, in the order in which it is to be done, and start anew."""
+        steps: list[Step] = []
+        if self.early:
+            steps.append(Send(tuple(self.early), voters))
+        if self.records:
+            steps.append(Append(tuple(self.records)))
+        if self.messages:
+            steps.append(Send(tuple(self.messages), voters))
+        steps += self.decided
+        steps += self.log_reads
+        if self.state_fetch is not None:
+            steps.append(self.state_fetch)
+        steps += map(FetchEpochs, self.epochs_from)
+        steps += self.reports
+        steps += map(KeepEvidence, self.evidence)
+        if halt is not None:
+            steps.append(halt)
+        if self.may_compact:
+            steps.append(Compact())
         self.__init__()  # type: ignore[misc]
-        return ready
+        return Ready(tuple(steps), deadline_ms)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -303,12 +313,12 @@ class Core:
 
     @property
     def is_concerned(self) -> bool:
-        """Whether the others count us among the voters: see ``Ready.voters``."""
+        """Whether the others count us among the voters: see ``Send.voters``."""
         return self.me in self.epochs.around(self.log.low, self.settings.checkpoint_interval_seqs)
 
     @property
     def voters(self) -> tuple[ReplicaId, ...]:
-        """Return who hears what we say to all: see ``Ready.voters``."""
+        """Return who hears what we say to all: see ``Send.voters``."""
         interval = self.settings.checkpoint_interval_seqs
         return tuple(r for r in self.epochs.around(self.log.low, interval) if r != self.me)
 

@@ -9,8 +9,8 @@ they give up together.
 
 from bftcluster.ids import ReplicaId, View
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.messages import Doubt
+from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 

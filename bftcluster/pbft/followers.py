@@ -17,8 +17,8 @@ from bftcluster.limits import (
     RECENT_SIZE_MAX_BYTES,
 )
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Decided, Lane, LogReadRequest
 from bftcluster.pbft.messages import Entries, FetchEntries, Follow, LogEntry, StableCheckpoint
+from bftcluster.pbft.steps import Decided, Lane, ReadLog
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 
@@ -94,7 +94,7 @@ class Followers:
             core.out.send_early(sender, Entries(message.first, ()).frame(), Lane.SYNC)
             return Verdict.ACCEPTED
         self._reading[sender] = message.first
-        core.out.log_reads.append(LogReadRequest(sender, message.first, count))
+        core.out.log_reads.append(ReadLog(sender, message.first, count))
         return Verdict.ACCEPTED
 
     def _may_read(self, sender: ReplicaId) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.messages import Follow
+from bftcluster.pbft.steps import Lane
 
 
 @dataclass(frozen=True, slots=True)

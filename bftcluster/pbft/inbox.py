@@ -9,7 +9,6 @@ from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.doubts import Doubts
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
@@ -31,6 +30,7 @@ from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict

@@ -8,11 +8,11 @@ from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Decided, HaltReason
 from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.log import Slot
 from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import BodyKept, Prepared, ProposalAccepted
+from bftcluster.pbft.steps import Decided, HaltReason
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
 

@@ -14,10 +14,10 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Claimed, Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.messages import Probe, Vouch, parse_frame
 from bftcluster.pbft.records import Loss, Silenced
 from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger

@@ -4,12 +4,12 @@ from bftcluster.ids import ReplicaId, Seq
 from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.lanes import Pending
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import request_digest
+from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.verdicts import Verdict
 
 

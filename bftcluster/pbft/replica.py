@@ -16,10 +16,8 @@ from bftcluster.pbft.events import (
     EpochsLearned,
     Event,
     Executed,
-    Lane,
     LogRead,
     MessageReceived,
-    Ready,
     Recovered,
     RequestSubmitted,
     Tick,
@@ -38,6 +36,7 @@ from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.stash import Stash
+from bftcluster.pbft.steps import Lane, Ready
 from bftcluster.pbft.suspicion import Suspicion
 from bftcluster.pbft.throttle import Throttle
 from bftcluster.pbft.verdicts import Verdict

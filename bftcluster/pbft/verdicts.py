@@ -1,9 +1,6 @@
 """What became of an input, and what is worth telling an operator."""
 
-from dataclasses import dataclass
 from enum import Enum
-
-from bftcluster.ids import ReplicaId
 
 
 class Verdict(Enum):
@@ -43,7 +40,7 @@ class Verdict(Enum):
     """A primary's PRE-PREPARE is its PREPARE; it sends no other."""
     NOT_A_CHECKPOINT = "not-a-checkpoint"
     CONFLICTING = "conflicting"
-    """A second vote that differs from the first: see ``Ready.evidence``."""
+    """A second vote that differs from the first: see ``KeepEvidence``."""
     BAD_SIGNATURE = "bad-signature"
     BAD_CERTIFICATE = "bad-certificate"
     BAD_BATCH = "bad-batch"
@@ -83,13 +80,3 @@ _FAULTS = frozenset(
         Verdict.BAD_NEW_VIEW,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Something an operator may want to see in a log or a counter. Proves nothing by itself."""
-
-    verdict: Verdict
-    peer: ReplicaId | None
-    """Who caused it; None if no peer did."""
-    detail: str

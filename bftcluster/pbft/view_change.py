@@ -4,12 +4,12 @@ from bftcluster.ids import ReplicaId, Seq, View
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.events import Lane
 from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.new_view import Plan, ViewRules, compute_new_view, proposals_of
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.records import Loss, ViewChanged, ViewEntered
+from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.throttle import Answer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import (
@@ -341,7 +341,7 @@ class ViewChanger:
     def _enter(self, new_view: NewView, frame: bytes) -> None:
         core = self._core
         core.out.persist(ViewEntered(frame).to_bytes())
-        core.out.truncate_to = core.log.low
+        core.out.may_compact = True
         core.guard.promise(new_view.epoch, new_view.view)
         core.view = core.target_view = new_view.view
         core.view_entered_ms = core.now_ms

@@ -7,7 +7,7 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.contents import ContentFaults
-from bftcluster_sim.cluster.nodes import CrashedError
+from bftcluster_sim.cluster.processes import CrashedError
 from bftcluster_sim.cluster.states import pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 

@@ -11,7 +11,7 @@ from bftcluster.pbft import Application, Replica
 from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.disks import Loss
-from bftcluster_sim.cluster.nodes import CrashedError
+from bftcluster_sim.cluster.processes import CrashedError
 from bftcluster_sim.cluster.states import LedgerState
 from bftcluster_sim.cluster.world import SETTINGS, World
 

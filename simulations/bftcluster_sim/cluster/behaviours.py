@@ -18,7 +18,7 @@ from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.approvals import Approval
 from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
-from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS
 from bftcluster_sim.cluster.transfers import KINDS
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
@@ -103,7 +103,7 @@ class Byzantine:
     _count: dict[int, int] = field(default_factory=dict)
     """How many messages of each kind there were."""
 
-    def outbound(self, node: Node, outbound: Outbound) -> Said:
+    def outbound(self, node: Process, outbound: Outbound) -> Said:
         """See ``nodes.Behaviour``."""
         frame = outbound.frame
         said = [(target, frame) for target in node.targets(outbound)]
@@ -136,7 +136,7 @@ class Byzantine:
             return _later(node, said, self.random.randint(*_STALLS_MS))
         return self._distort(node, said)
 
-    def _relay(self, node: Node) -> Said:
+    def _relay(self, node: Process) -> Said:
         """Return what is relayed that nobody asked for, or that was ordered before; not much."""
         requests: list[bytes] = []
         if Vice.JUNK in self.vices:
@@ -162,7 +162,7 @@ class Byzantine:
         given = [(target, misgiven(frame, self.random)) for target, frame in said]
         return [(target, frame) for target, frame in given if frame is not None]
 
-    def _twist_vote(self, node: Node, vote: Vote, said: Said) -> Said:
+    def _twist_vote(self, node: Process, vote: Vote, said: Said) -> Said:
         if Vice.EQUIVOCATE in self.vices:
             odd = {target for target, _ in said if target % 2}
             said = self._tell_otherwise(node, vote, said, odd)
@@ -172,7 +172,7 @@ class Byzantine:
             said = said[:1]
         return said
 
-    def _tell_otherwise(self, node: Node, vote: Vote, said: Said, to: set[int]) -> Said:
+    def _tell_otherwise(self, node: Process, vote: Vote, said: Said, to: set[int]) -> Said:
         """Tell some peers about another batch, consistently, however often they ask."""
         slot = (vote.view, vote.seq)
         if vote.kind is VoteKind.PRE_PREPARE and vote.digest in self._batches:
@@ -210,7 +210,7 @@ class Byzantine:
             )
         )
 
-    def _usurp(self, node: Node, new_view: NewView, frame: bytes) -> list[bytes]:
+    def _usurp(self, node: Process, new_view: NewView, frame: bytes) -> list[bytes]:
         """Return what is said in place of a NEW-VIEW: the batch it wants, the lie, the votes."""
         if frame not in self._usurped:
             pretext = self.random.choice(list(Pretext))
@@ -236,7 +236,7 @@ class Byzantine:
             case _:
                 return None
 
-    def _mutated(self, node: Node, frame: bytes) -> bytes:
+    def _mutated(self, node: Process, frame: bytes) -> bytes:
         """Return another frame; a change that the new signature undid is drawn again."""
         cluster_id = node.world.founding.cluster_id
         for _ in range(_DRAWS_MAX):
@@ -247,7 +247,7 @@ class Byzantine:
                 return other
         return frame
 
-    def _corrupt(self, node: Node, frame: bytes, said: Said) -> Said:
+    def _corrupt(self, node: Process, frame: bytes, said: Said) -> Said:
         """Apply the corruptions of this message, one content for all receivers of each."""
         kind = frame[1]
         nth = self._count.get(kind, 0)
@@ -262,7 +262,7 @@ class Byzantine:
                 said = [(to, other if one.concerns(to) else what) for to, what in said]
         return said
 
-    def _distort(self, node: Node, said: Said) -> Said:
+    def _distort(self, node: Process, said: Said) -> Said:
         if Vice.SILENT in self.vices and node.world.clock.now_ms // 1000 % 3 != 2:
             said = [(target, frame) for target, frame in said if target % 3 == 1]
         if Vice.REPLAY in self.vices and said:
@@ -282,12 +282,12 @@ class Byzantine:
         return vice in self.vices and self.random.random() * 100 < percent
 
 
-def _later(node: Node, said: Said, delay_ms: int) -> Said:
+def _later(node: Process, said: Said, delay_ms: int) -> Said:
     clock = node.world.clock
     clock.call_at(clock.now_ms + delay_ms, lambda: _send_all(node, said))
     return []
 
 
-def _send_all(node: Node, said: Said) -> None:
+def _send_all(node: Process, said: Said) -> None:
     for target, frame in said:
         node.world.send(node, target, frame)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bftcluster_sim.cluster.disks import Loss
-from bftcluster_sim.cluster.nodes import CrashedError, Node
+from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.processes import CrashedError
 from bftcluster_sim.cluster.swarm import Outcome, judge
 from bftcluster_sim.cluster.world import World
 

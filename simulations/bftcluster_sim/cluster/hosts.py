@@ -4,28 +4,37 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import assert_never
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
 from bftcluster.ledger.epoch_links import fetch_frame, links_frame
 from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
+    Append,
     Batch,
+    Compact,
     Decided,
     EpochsLearned,
     EpochStart,
     Event,
     Executed,
+    FetchEpochs,
     Halt,
+    KeepEvidence,
     LogEntry,
     LogRead,
     MessageReceived,
     Outbound,
+    ReadLog,
     Ready,
     Recovered,
     Replica,
+    Report,
+    Send,
     Settings,
     StateFetch,
+    Step,
     Tick,
     birth_records,
     decided_requests,
@@ -44,7 +53,6 @@ MEMBERS = b"members:"
 class Effect(Enum):
     """Where a process can be interrupted: before each of these."""
 
-    EARLY = "early"
     PERSIST = "persist"
     SEND = "send"
     EXECUTE = "execute"
@@ -207,52 +215,59 @@ class Host:
 
     def _carry_out(self, ready: Ready) -> None:
         try:
-            self._do(ready)
+            self._carry_on(ready)
         except CrashedError:
             self.stop()
 
-    def _do(self, ready: Ready) -> None:
-        life = self._life
-        self.reports += [f"{r.verdict.value} {r.detail}" for r in ready.reports]
-        self.evidence += ready.evidence
-        self.halt = ready.halt
-        if ready.state_fetch is not None:
-            self.state_fetches.append(ready.state_fetch)
-        for peer in ready.epochs_from:
-            self._ask_epochs(life, peer)
-        if ready.early:
-            self.before_effect(Effect.EARLY)
-            self._send(ready.early, ready.voters)
-        if ready.records:
-            self.before_effect(Effect.PERSIST)
-            self.disk.records += ready.records
-        for outbound in ready.messages:
-            self.before_effect(Effect.SEND)
-            self._send((outbound,), ready.voters)
-        if ready.decided:
-            self.decided += ready.decided
-            self._clock.call_at(self._clock.now_ms, lambda: self._execute(life, ready.decided))
-        for read in ready.log_reads:
-            first = read.first - 1
-            is_kept = read.first >= self.log_kept_from
-            entries = tuple(self.disk.entries[first : first + read.count]) if is_kept else ()
-            self._later(life, LogRead(read.to, entries))
-        if ready.truncate_to is not None:
-            self.before_effect(Effect.TRUNCATE)
-            self.disk.records = self.replica.live_records()
-        self._plan_tick(life, ready.deadline_ms)
+    def _carry_on(self, ready: Ready) -> None:
+        self.halt = None
+        for step in ready.steps:
+            self._do(step)
+        self._plan_tick(self._life, ready.deadline_ms)
 
-    def _send(self, outbounds: tuple[Outbound, ...], voters: tuple[ReplicaId, ...]) -> None:
-        for outbound in outbounds:
-            targets = voters if outbound.to is None else (outbound.to,)
-            for host in self.hosts:
-                if host is not self and (outbound.beyond_voters or host.me in targets):
-                    self._network.send(
-                        self.index,
-                        host.index,
-                        outbound.frame,
-                        lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
-                    )
+    def _do(self, step: Step) -> None:
+        life = self._life
+        match step:
+            case Send(frames=frames, voters=voters):
+                for outbound in frames:
+                    self.before_effect(Effect.SEND)
+                    self._send(outbound, voters)
+            case Append(records=records):
+                self.before_effect(Effect.PERSIST)
+                self.disk.records += records
+            case Decided():
+                self.decided.append(step)
+                self._clock.call_at(self._clock.now_ms, lambda: self._execute(life, step))
+            case ReadLog(to=to, first=first, count=count):
+                is_kept = first >= self.log_kept_from
+                entries = self.disk.entries[first - 1 : first - 1 + count] if is_kept else []
+                self._later(life, LogRead(to, tuple(entries)))
+            case StateFetch():
+                self.state_fetches.append(step)
+            case FetchEpochs(of=peer):
+                self._ask_epochs(life, peer)
+            case Report(verdict=verdict, detail=detail):
+                self.reports.append(f"{verdict.value} {detail}")
+            case KeepEvidence(piece=piece):
+                self.evidence.append(piece)
+            case Halt():
+                self.halt = step
+            case Compact():
+                self.before_effect(Effect.TRUNCATE)
+                self.disk.records = self.replica.live_records()
+            case _:
+                assert_never(step)
+
+    def _send(self, outbound: Outbound, voters: tuple[ReplicaId, ...]) -> None:
+        targets = voters if outbound.to is None else (outbound.to,)
+        for host in self.hosts:
+            if host is not self and (outbound.beyond_voters or host.me in targets):
+                self._network.send(
+                    self.index,
+                    host.index,
+                    outbound.frame,
+                    lambda to=host, frame=outbound.frame: to.receive(self.me, frame),  # type: ignore[misc]
+                )
 
     def _ask_epochs(self, life: int, peer: ReplicaId) -> None:
         """Ask a host who votes; what it knows by then comes back as proved."""
@@ -271,14 +286,13 @@ class Host:
         asked = fetch_frame(self.replica.latest_membership.epoch)
         self._network.send(self.index, source.index, asked, answer)
 
-    def _execute(self, life: int, decided: tuple[Decided, ...]) -> None:
-        """Execute what was decided, one transaction each."""
+    def _execute(self, life: int, one: Decided) -> None:
+        """Execute what was decided, in one transaction, if the process still lives."""
+        if life != self._life:
+            return
         try:
-            for one in decided:
-                if life != self._life:
-                    return
-                self.before_effect(Effect.EXECUTE)
-                self._execute_one(one)
+            self.before_effect(Effect.EXECUTE)
+            self._execute_one(one)
         except CrashedError:
             self.stop()
 

@@ -1,16 +1,16 @@
 """One simulated peer: the real replica, write-ahead log and ledger, run as the node runs them.
 
-A turn takes everything that has arrived, as ``bftcluster.node.replica_loop`` does: steps, then one
-append for all records, then the messages, then the decisions. Between any two effects the process
-can be killed; what the disk then keeps is up to the disk.
+A turn takes everything that has arrived, as in ``bftcluster.node.replica_loop``, and carries out
+what the replica wants, step by step. Between any two effects the process can be killed; what the
+disk then keeps is up to the disk.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import count
-from typing import Protocol
+from typing import assert_never
 
 from bftcluster.errors import ClusterError, FatalStorageError
-from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ids import ReplicaId, Seq
+from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.pbft import (
     Event,
     Halt,
@@ -20,7 +20,9 @@ from bftcluster.pbft import (
     Outbound,
     Ready,
     Replica,
-    birth_records,
+    RequestSubmitted,
+    Step,
+    steps,
 )
 from bftcluster.storage.wal import Wal
 from bftcluster_sim.cluster.clocks import PeerClock
@@ -28,25 +30,14 @@ from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.disks import Lie, Loss, SimDisk
 from bftcluster_sim.cluster.executors import Executor
-from bftcluster_sim.cluster.processes import Surroundings
+from bftcluster_sim.cluster.processes import Behaviour, CrashedError, Surroundings
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
 from bftcluster_sim.cluster.trackers import Tracking
 from bftcluster_sim.cluster.transfers import KINDS, Transfers
+from bftcluster_sim.cluster.vote_logs import VoteLogs
 
 _REOPEN_MS = 50
-
-
-class CrashedError(Exception):
-    """The simulated process was killed between two effects."""
-
-
-class Behaviour(Protocol):
-    """Decides what really leaves a peer."""
-
-    def outbound(self, node: "Node", outbound: Outbound) -> list[tuple[int, bytes]]:
-        """Return (target, frame) pairs in place of ``outbound``."""
-        ...
 
 
 class Node:
@@ -82,11 +73,13 @@ class Node:
         self._deadline_ms = 0
         self._voters: tuple[ReplicaId, ...] = ()
         """Whom the replica means by all."""
-        self._nonces = (number.to_bytes(16, "big") for number in count(1))
+        self._vote_logs = VoteLogs(world.founding.cluster_id, key)
         self.tracking: Tracking | None = None
         """What looks after contents, while the process runs; None if contents play no part."""
         self._executor: Executor | None = None
         self._transfers: Transfers | None = None
+        self.evidence: list[bytes] = []
+        """Proofs that members contradicted themselves, kept and handed in in every life."""
         self._installed: Checkpoint | None = None
         """The last that was seen in place."""
         self._copied: Seq | None = None
@@ -123,12 +116,7 @@ class Node:
             if self.state.installed not in (None, self._installed):
                 self._installed = self.state.installed
                 world.on_installed(self, self._installed)
-            self._wal, recovery = Wal.open(
-                self.disk,
-                cluster=world.founding.cluster_id,
-                peer=PeerId(self.key),
-                nonce=next(self._nonces),
-            )
+            self._wal, records = self._vote_logs.open(self.disk)
             self.replica = Replica(
                 me=self.key,
                 cluster_id=world.founding.cluster_id,
@@ -137,7 +125,7 @@ class Node:
                 verifier=world.verifier,
                 application=self.state.approvals,
                 settings=world.settings,
-                recovered=self.state.recovered(recovery.records),
+                recovered=self.state.recovered(records),
             )
             self.tracking = Tracking(self) if world.tracks else None
             self._executor = Executor(self, self.tracking)
@@ -145,6 +133,8 @@ class Node:
             world.on_start(self)
             self.state.keep_link(self.replica.stable_certificate)
             self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
+            for piece in self.evidence:
+                self._accuse(piece)
         except CrashedError:
             self.kill()
         except FatalStorageError as exc:
@@ -178,16 +168,14 @@ class Node:
 
     def rewrite_votes(self, records: Sequence[bytes]) -> None:
         """Replace the log of votes of a process that does not run."""
-        cluster, peer = self.world.founding.cluster_id, PeerId(self.key)
-        wal, _ = Wal.open(self.disk, cluster=cluster, peer=peer, nonce=next(self._nonces))
-        wal.rewrite(records, nonce=next(self._nonces))
-        wal.close()
+        self._vote_logs.replace(self.disk, records)
 
     def wipe(self, *, keeps_votes: bool) -> None:
         """Lose the ledger; and the log of votes too, so that nothing is left but the key."""
         self.kill()
         self._copied = None
         if not keeps_votes:
+            self.evidence = []
             self.disk = self._new_disk(is_born=False)
             self.blocks = SimBlocks(self.boundary)
         self.state = self._new_state()
@@ -302,41 +290,56 @@ class Node:
             self._turn()
 
     def _carry_out(self, ready: Ready) -> None:
-        self._voters = ready.voters
-        for outbound in ready.early:
-            self._send(outbound)
-        if ready.records:
-            assert self._wal is not None, "a running process has its log open"
-            self._wal.append(ready.records)
-        for outbound in ready.messages:
-            self._send(outbound)
-        self._hand_over(ready)
-        if ready.truncate_to is not None:
-            self._compact()
+        for step in ready.steps:
+            self._do(step)
         self._plan_tick(ready.deadline_ms)
 
-    def _hand_over(self, ready: Ready) -> None:
+    def _do(self, step: Step) -> None:
+        assert self._wal is not None, "a running process has its log open"
         assert self._executor is not None, "a running process executes"
         assert self._transfers is not None, "a running process gives and takes states"
-        for decided in ready.decided:
-            self._executor.decide(decided)
-        for read in ready.log_reads:
-            self.take(LogRead(read.to, self.state.database.entries(read.first, read.count)))
-        if ready.state_fetch is not None:
-            self._transfers.fetch(ready.state_fetch)
-        for peer in ready.epochs_from:
-            self._transfers.learn_from(peer)
-        for report in ready.reports:
-            self.world.on_report(self, report)
-        if ready.halt is not None and self.halt is None:
-            self.halt = ready.halt
-            self.world.on_halt(self, ready.halt)
+        match step:
+            case steps.Send(frames=frames, voters=voters):
+                self._voters = voters
+                for outbound in frames:
+                    self._send(outbound)
+            case steps.Append(records=records):
+                self._wal.append(records)
+            case steps.Decided():
+                self._executor.decide(step)
+            case steps.ReadLog(to=to, first=first, count=number):
+                self.take(LogRead(to, self.state.database.entries(first, number)))
+            case steps.StateFetch():
+                self._transfers.fetch(step)
+            case steps.FetchEpochs(of=peer):
+                self._transfers.learn_from(peer)
+            case steps.Report():
+                self.world.on_report(self, step)
+            case steps.KeepEvidence(piece=piece):
+                self.evidence.append(piece)
+                self._accuse(piece)
+            case steps.Halt():
+                self._stop_for_good(step)
+            case steps.Compact():
+                self._compact()
+            case _:
+                assert_never(step)
+
+    def _accuse(self, piece: bytes) -> None:
+        request = ReportEvidence(evidence=piece).to_bytes()
+        self.world.integrity.asked.add(request)
+        self.take(RequestSubmitted(request))
+
+    def _stop_for_good(self, halt: Halt) -> None:
+        if self.halt is None:
+            self.halt = halt
+            self.world.on_halt(self, halt)
 
     def _compact(self) -> None:
         assert self.replica is not None, "a running process compacts"
         assert self._wal is not None, "a running process has its log open"
         self.state.settle(self.replica.stable_certificate)
-        self._wal.rewrite(self.replica.live_records(), nonce=next(self._nonces))
+        self._wal.rewrite(self.replica.live_records(), nonce=self._vote_logs.nonce())
 
     def say(self, to: ReplicaId, frame: bytes) -> None:
         """Send a frame that does not come from the replica."""
@@ -385,11 +388,7 @@ class Node:
         """Return a disk with a log of votes: a key's first one, or one that lost everything."""
         world, disk = self.world, SimDisk(self.boundary)
         disk.on_failure = lambda: world.on_disk_failure(self)
-        cluster, peer = world.founding.cluster_id, PeerId(self.key)
-        wal = Wal.create(disk, cluster=cluster, peer=peer, nonce=next(self._nonces))
-        if is_born:
-            wal.append(birth_records(cluster, self.key))
-        wal.close()
+        self._vote_logs.create(disk, is_born=is_born)
         return disk
 
     def _new_state(self) -> LedgerState:

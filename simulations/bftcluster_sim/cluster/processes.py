@@ -8,7 +8,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.membership import Membership
-from bftcluster.pbft import Decided, EpochStart, Event, Halt, Report, Settings
+from bftcluster.pbft import Decided, EpochStart, Event, Halt, Outbound, Report, Settings
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster_sim.cluster.checkers import Integrity
 from bftcluster_sim.cluster.contents import SimBlocks
@@ -17,6 +17,10 @@ from bftcluster_sim.cluster.network import Clock
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier
 from bftcluster_sim.cluster.states import Founding, LedgerState
 from bftcluster_sim.cluster.traces import Trace
+
+
+class CrashedError(Exception):
+    """The simulated process was killed between two effects."""
 
 
 class Process(Protocol):
@@ -95,6 +99,10 @@ class Process(Protocol):
 
     def say(self, to: ReplicaId, frame: bytes) -> None:
         """Send a frame that does not come from the replica."""
+        ...
+
+    def targets(self, outbound: Outbound) -> list[int]:
+        """Return the indices of those that ``outbound`` is for."""
         ...
 
     def reopen(self) -> None:
@@ -265,4 +273,12 @@ class Surroundings(Protocol):
 
     def on_halt(self, node: Process, halt: Halt) -> None:
         """A replica has stopped for good."""
+        ...
+
+
+class Behaviour(Protocol):
+    """Decides what really leaves a peer."""
+
+    def outbound(self, node: Process, outbound: Outbound) -> list[tuple[int, bytes]]:
+        """Return (target, frame) pairs in place of ``outbound``."""
         ...

@@ -23,6 +23,7 @@ from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
 from bftcluster.pbft import CheckpointCertificate, EpochStart
 from bftcluster.pbft.records import BodyKept, Started
+from bftcluster.pbft.steps import Append
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import PEERS, World, genesis_of
 from tests.unit.pbft.builders import members
@@ -201,7 +202,9 @@ def test_a_used_key_without_its_log_is_silent_and_says_why_in_later_lives_too(
             file.unlink()
 
     def start(parts: Parts) -> str:
-        parts.wal.append(parts.replica.start(now_ms=0, wall_ms=0).records)
+        for step in parts.replica.start(now_ms=0, wall_ms=0).steps:
+            if isinstance(step, Append):
+                parts.wal.append(step.records)
         return parts.replica.silence
 
     assert "there was no log of votes" in str(opened(tmp_path, start))

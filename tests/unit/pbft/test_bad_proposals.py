@@ -10,10 +10,12 @@ from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Ve
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body
+from bftcluster.pbft.steps import Report
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.builders import A, vote
+from tests.unit.pbft.readies import sent, those
 
 NOW_MS = 100
 WALL_MS = 1_700_000_000_000
@@ -39,12 +41,12 @@ def propose(backup: Replica, body: bytes, *, seq: int = 1) -> list[Ready]:
 
 
 def prepares(readies: list[Ready]) -> int:
-    frames = (o.frame for ready in readies for o in ready.messages)
+    frames = (o.frame for o in sent(*readies))
     return sum(codec.decode(frame)[0] == VoteKind.PREPARE for frame in frames)
 
 
 def verdicts(readies: list[Ready]) -> list[Verdict]:
-    return [report.verdict for ready in readies for report in ready.reports]
+    return [report.verdict for report in those(Report, *readies)]
 
 
 def batch(*requests: bytes, ahead_ms: int = 0) -> bytes:
@@ -170,8 +172,9 @@ def test_a_vote_of_one_sent_by_another_is_his_who_sent_it(backup: Replica) -> No
 
     readies += [hear(backup, stolen[0].frame(), sender=ReplicaId(sim_key(3)))]
 
-    reports = [report for ready in readies for report in ready.reports]
-    assert [(r.verdict, r.peer) for r in reports] == [(Verdict.BAD_SIGNATURE, sim_key(3))]
+    assert [(r.verdict, r.peer) for r in those(Report, *readies)] == [
+        (Verdict.BAD_SIGNATURE, sim_key(3))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_junk_is_reported_and_nothing_else_happens(backup: Replica) -> None:
     readies = [hear(backup, b"junk")]
 
     assert verdicts(readies) == [Verdict.MALFORMED]
-    assert readies[0].messages == readies[0].records == ()
+    assert len(readies[0].steps) == 1
 
 
 def test_a_body_nobody_waits_for_is_not_kept(backup: Replica) -> None:

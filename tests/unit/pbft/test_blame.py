@@ -9,6 +9,7 @@ from bftcluster.pbft import MessageReceived, Settings
 from bftcluster.pbft.messages import Body, Requests, parse_frame
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.readies import sent
 
 SETTINGS = Settings(
     checkpoint_interval_seqs=4,
@@ -132,7 +133,7 @@ def test_a_flood_at_the_primary_pushes_out_no_honest_request() -> None:
 
     ready = primary.replica.step(*flood, honest, now_ms=now_ms, wall_ms=now_ms)
 
-    [first, *_] = [each.frame for each in ready.early]
+    [first, *_] = [each.frame for each in sent(ready)]
     body = parse_frame(primary.me, first)
     assert isinstance(body, Body)
     assert b"honest" in body.batch

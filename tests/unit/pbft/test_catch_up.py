@@ -16,8 +16,10 @@ from bftcluster.pbft.messages import (
     Status,
     parse_frame,
 )
+from bftcluster.pbft.steps import ReadLog
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.readies import sent, those
 from tests.unit.pbft.view_builders import view_change
 
 
@@ -108,7 +110,7 @@ def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Messa
     ready = me.replica.step(
         MessageReceived(cluster.hosts[asker].me, frame), now_ms=cluster.clock.now_ms, wall_ms=0
     )
-    said = (parse_frame(me.me, out.frame) for out in (*ready.early, *ready.messages))
+    said = (parse_frame(me.me, out.frame) for out in sent(ready))
     return [message for message in said if not isinstance(message, Status)]
 
 
@@ -143,4 +145,4 @@ def test_followers_that_read_the_log_leave_the_voters_theirs() -> None:
         *(MessageReceived(asker, frame) for asker in askers), now_ms=now_ms, wall_ms=now_ms
     )
 
-    assert [read.to for read in ready.log_reads] == [*followers[:-1], cluster.hosts[3].me]
+    assert [read.to for read in those(ReadLog, ready)] == [*followers[:-1], cluster.hosts[3].me]

@@ -19,11 +19,13 @@ from bftcluster.pbft import (
 from bftcluster.pbft.epochs import Epochs
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import STABLE
+from bftcluster.pbft.steps import Report
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, vote
+from tests.unit.pbft.readies import those
 
 SETTINGS = Settings(
     checkpoint_interval_seqs=4,
@@ -117,7 +119,7 @@ def test_a_vote_of_a_removed_member_counts_in_no_epoch() -> None:
         ready = replica.step(
             MessageReceived(ReplicaId(sim_key(0)), frame), now_ms=cluster.clock.now_ms, wall_ms=0
         )
-        verdicts += [report.verdict.value for report in ready.reports]
+        verdicts += [report.verdict.value for report in those(Report, ready)]
 
     assert verdicts == ["not-a-member"]
     slot = replica._core.log.slots.get(Seq(seq))

@@ -8,10 +8,12 @@ from bftcluster import codec
 from bftcluster.errors import BadSignatureError, MalformedMessageError, UnknownSignerError
 from bftcluster.ids import ClusterId, ReplicaId
 from bftcluster.pbft import Evidence, MessageReceived, verify_evidence
+from bftcluster.pbft.steps import KeepEvidence
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, B, members, vote
+from tests.unit.pbft.readies import those
 
 
 def judge(data: bytes, *, epoch: int = 0, cluster_id: ClusterId = CLUSTER_ID) -> ReplicaId:
@@ -96,7 +98,7 @@ def test_a_replica_that_hears_both_votes_hands_out_evidence_once(kind: VoteKind)
         ready = replica.step(
             MessageReceived(ReplicaId(sim_key(liar)), frame), now_ms=20, wall_ms=20
         )
-        found += ready.evidence
+        found += [kept.piece for kept in those(KeepEvidence, ready)]
 
     assert [judge(data) for data in found] == [sim_key(liar)]
 
@@ -112,7 +114,7 @@ def test_a_second_vote_with_a_forged_signature_frames_nobody() -> None:
     for frame in (genuine.frame(), forged.frame()):
         ready = replica.step(MessageReceived(genuine.replica, frame), now_ms=20, wall_ms=20)
 
-    assert ready.evidence == ()
+    assert those(KeepEvidence, ready) == []
 
 
 def test_evidence_with_unsorted_digests_is_refused() -> None:

@@ -19,8 +19,10 @@ from bftcluster.pbft.messages import (
     Status,
     parse_frame,
 )
+from bftcluster.pbft.steps import Append
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
+from tests.unit.pbft.readies import sent, sent_early, those
 
 SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
 FOLLOWER = 4
@@ -225,12 +227,12 @@ def test_whoever_hears_no_voter_tells_everybody_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 5, 6])
-def test_an_entry_of_this_turn_leaves_after_its_certificate_is_durable(first: int) -> None:
+def test_an_entry_of_this_turn_leaves_after_our_vote_in_it_is_durable(first: int) -> None:
     cluster = following()
     order(cluster, 4)
     source = cluster.hosts[0]
-    held: dict[int, bytes] = {}
-    cluster.network.cut = lambda s, to, f: to == 0 and f[1] == 3 and not held.update({s: f})
+    held: list[tuple[int, bytes]] = []
+    cluster.network.cut = lambda s, to, f: to == 0 and f[1] in {2, 3} and not held.append((s, f))
     cluster.submit(b"fifth")
     cluster.run(20)
     now_ms = cluster.clock.now_ms
@@ -238,15 +240,16 @@ def test_an_entry_of_this_turn_leaves_after_its_certificate_is_durable(first: in
 
     ready = source.replica.step(
         question,
-        *(MessageReceived(cluster.hosts[i].me, held[i]) for i in (1, 2)),
+        *(MessageReceived(cluster.hosts[i].me, frame) for i, frame in held if i in {1, 2}),
         now_ms=now_ms,
         wall_ms=0,
     )
 
-    early = [parse_frame(source.me, out.frame) for out in ready.early]
-    later = [parse_frame(source.me, out.frame) for out in ready.messages]
+    early = [parse_frame(source.me, out.frame) for out in sent_early(ready)]
+    said = [parse_frame(source.me, out.frame) for out in sent(ready)]
+    assert those(Append, ready)
     assert not any(isinstance(message, Entries) for message in early)
-    assert any(isinstance(message, Entries) for message in later) is (first == 5)
+    assert any(isinstance(message, Entries) for message in said) is (first == 5)
 
 
 def test_who_votes_next_is_told_though_later_voters_are_known_too() -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, View
-from bftcluster.pbft import MessageReceived
+from bftcluster.pbft import MessageReceived, RequestSubmitted
 from bftcluster.pbft.messages import REQUESTS, STATUS, VOUCH, Doubt
+from bftcluster.pbft.steps import Append
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.forgetting import (
     SETTINGS,
@@ -16,6 +17,7 @@ from tests.unit.pbft.forgetting import (
     slots_of,
     votes_of,
 )
+from tests.unit.pbft.readies import sent, sent_early, those
 
 
 @pytest.fixture
@@ -113,10 +115,11 @@ def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster
 def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
     now_ms = cluster.clock.now_ms + SETTINGS.status_interval_ms
 
-    ready = cluster.hosts[0].replica.step(now_ms=now_ms, wall_ms=0)
+    ready = cluster.hosts[0].replica.step(RequestSubmitted(b"pin"), now_ms=now_ms, wall_ms=0)
 
-    assert STATUS in {out.frame[1] for out in ready.messages}
-    assert STATUS not in {out.frame[1] for out in ready.early}
+    assert those(Append, ready)
+    assert STATUS in {out.frame[1] for out in sent(ready)}
+    assert STATUS not in {out.frame[1] for out in sent_early(ready)}
 
 
 # Promises

@@ -12,10 +12,12 @@ from bftcluster.pbft import (
     Verdict,
 )
 from bftcluster.pbft.messages import StableCheckpoint, Status
+from bftcluster.pbft.steps import FetchEpochs
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Host
 from tests.unit.pbft.builders import members, vote
+from tests.unit.pbft.readies import those
 
 SETTINGS = Settings(
     checkpoint_interval_seqs=4,
@@ -222,14 +224,14 @@ def test_whoever_says_that_it_is_in_an_epoch_unknown_to_us_is_asked_who_votes() 
     host, stranger = cluster.hosts[0], cluster.hosts[4].me
     now_ms = cluster.clock.now_ms
 
-    asked = [
+    readies = [
         host.replica.step(
             MessageReceived(stranger, says(host, epoch=epoch)), now_ms=now_ms, wall_ms=0
-        ).epochs_from
+        )
         for epoch in (0, 1)
     ]
 
-    assert asked == [(), (stranger,)]
+    assert [those(FetchEpochs, ready) for ready in readies] == [[], [FetchEpochs(stranger)]]
 
 
 def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:

@@ -9,10 +9,12 @@ from bftcluster.pbft import (
     Settings,
 )
 from bftcluster.pbft.messages import StableCheckpoint
+from bftcluster.pbft.steps import FetchEpochs, StateFetch
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Host
 from tests.unit.pbft.builders import B, members, vote
+from tests.unit.pbft.readies import those
 
 ENTRIES_KIND = 15
 SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000)
@@ -201,8 +203,8 @@ def test_a_certificate_of_an_epoch_unknown_to_us_makes_us_ask_who_votes() -> Non
         late.replica.step(EpochsLearned(learned), now_ms=now_ms, wall_ms=0)
     again = late.replica.step(MessageReceived(source, frame), now_ms=now_ms, wall_ms=0)
 
-    assert asked.epochs_from == (source,)
-    assert asked.state_fetch is None
-    assert again.epochs_from == ()
+    assert those(FetchEpochs, asked) == [FetchEpochs(source)]
+    assert those(StateFetch, asked) == []
+    assert those(FetchEpochs, again) == []
     assert late.replica.latest_membership == next_one.membership
     assert late.replica.membership.epoch == 0

@@ -7,6 +7,7 @@ from bftcluster.pbft import MessageReceived, Settings
 from bftcluster.pbft.messages import STABLE, Requests
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
+from tests.unit.pbft.readies import sent, sent_early
 from tests.unit.pbft.view_builders import view_change
 
 TIMEOUT_MS = 1_000
@@ -357,9 +358,9 @@ def test_a_new_view_that_is_asked_for_again_in_the_same_turn_does_not_leave_earl
         for voter in (2, 3, 2)
     ]
 
-    readies = [replica.step(wish, now_ms=now_ms, wall_ms=WALL_EPOCH_MS + now_ms) for wish in wishes]
+    ready = replica.step(*wishes, now_ms=now_ms, wall_ms=WALL_EPOCH_MS + now_ms)
 
     assert replica.view == 1
-    assert [codec.decode(o.frame)[0] for ready in readies for o in ready.early] == []
-    again = [(o.to, codec.decode(o.frame)[0]) for o in readies[-1].messages]
-    assert again == [(cluster.hosts[2].me, NEW_VIEW)]
+    assert [codec.decode(o.frame)[0] for o in sent_early(ready)] == []
+    to = [o.to for o in sent(ready) if codec.decode(o.frame)[0] == NEW_VIEW]
+    assert to == [None, cluster.hosts[2].me]
