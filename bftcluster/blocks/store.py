@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bftcluster.blocks.block import Block, key_of, raw_cid
-from bftcluster.blocks.flatfs import FlatFs
+from bftcluster.blocks.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.links import inline_data, may_link
@@ -67,7 +67,8 @@ class EmbeddedStore:
             self._index = Index(path / "index.db")
             opened.callback(self._index.close)
             if self._index.needs_files_read():
-                _read_files(self._files, self._index)
+                with disk_errors("reading the files of blocks"):
+                    _read_files(self._files, self._index)
             self._writer = GroupWriter(self._index, self._files, quota_bytes)
             for hold in self._index.anonymous():
                 self.release(hold)
@@ -226,13 +227,21 @@ class EmbeddedStore:
         return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=b"")
 
     def remove_strays(self) -> None:
-        """Remove files that no row knows."""
-        for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
-            with self._writer.exclusive() as index:
-                known = index.known([key for _, key in found if key is not None])
-                for file, name in found:
-                    if name not in known:
-                        file.unlink(missing_ok=True)
+        """Remove files that no row knows.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        with disk_errors("removing stray files"):
+            for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
+                self._remove_unknown(found)
+
+    def _remove_unknown(self, found: Sequence[tuple[Path, bytes | None]]) -> None:
+        with self._writer.exclusive() as index:
+            known = index.known([key for _, key in found if key is not None])
+            for file, name in found:
+                if name not in known:
+                    file.unlink(missing_ok=True)
 
     def _read(self, cid: Cid, key: bytes) -> bytes:
         try:

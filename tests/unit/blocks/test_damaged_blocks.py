@@ -196,3 +196,20 @@ def test_strays_are_removed_and_blocks_are_not(tmp_path: Path) -> None:
 
         assert not stray.exists()
         assert store.get(of_block(b"hello")) == b"hello"
+
+
+def test_a_block_that_cannot_be_removed_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        block = Block.make(b"hello")
+        store.put_many([block], hold=store.begin(block.cid))
+        (file,) = files(tmp_path)
+        file.unlink()
+        file.mkdir()  # Nobody can unlink that.
+
+        with pytest.raises(StorageError, match=file.name):
+            store.unpin_root(block.cid)
+
+        store.put(of_block(b"another"), b"another")
+        file.rmdir()
+        store.put_many([block])
+        assert store.get(block.cid) == b"hello"

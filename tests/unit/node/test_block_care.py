@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
@@ -299,3 +300,35 @@ async def test_a_torn_position_is_the_start(large: EmbeddedStore, tmp_path: Path
     await rests(large, tmp_path, 1)
 
     assert large.damage().blocks == 1
+
+
+@pytest.mark.parametrize("obstacle", ["README", "lost+found", "AB"])
+async def test_what_lies_beside_the_blocks_does_not_end_a_scrub(
+    large: EmbeddedStore, tmp_path: Path, obstacle: str
+) -> None:
+    strange = tmp_path / "store" / "blocks" / obstacle
+    if obstacle == "README":
+        strange.write_text("what is this?")
+    else:
+        (strange / "directory").mkdir(parents=True)
+    stray = next((tmp_path / "store" / "blocks").glob("*/*.data")).with_name("CIQAAAAA.data")
+    stray.write_bytes(b"stray")
+
+    await rests(large, tmp_path, 12)
+
+    assert strange.exists()
+    assert not stray.exists()
+
+
+async def test_a_scrub_goes_on_although_its_disk_refuses_and_says_where(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "store", QUOTA) as store, capture_logs() as logs:
+        (tmp_path / "scrub").mkdir()  # Where it wants to write its position.
+        (tmp_path / "store" / "blocks").rename(tmp_path / "store" / "elsewhere")
+
+        taken = await rests(store, tmp_path, 4)
+
+    assert taken[1::2] == [86_400.0] * 2
+    reasons = [log["reason"] for log in logs if log["log_level"] == "warning"]
+    assert len(reasons) == 4
+    assert str(tmp_path / "scrub") in reasons[0]
+    assert str(tmp_path / "store" / "blocks") in reasons[1]
