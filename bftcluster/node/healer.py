@@ -43,7 +43,10 @@ class Healer:
     async def run(self) -> NoReturn:
         """Heal what is found damaged, until cancelled."""
         while True:
-            await self.heal_all()
+            try:
+                await self.heal_all()
+            except ClusterError as exc:
+                _log.warning("what is damaged cannot be looked up", reason=str(exc))
             await trio.sleep(_LOOK_INTERVAL_S)
 
     async def heal_all(self) -> None:

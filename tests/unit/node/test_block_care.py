@@ -11,6 +11,7 @@ import httpx
 import pytest
 import trio
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
@@ -33,6 +34,7 @@ from bftcluster.node.threads import Workers
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.network import Network, open_network, peer_id
 from tests.unit.node.test_content_reader import ReadingService
+from tests.unit.node.test_tracker_loop import break_index, until
 
 ME, ALICE, BOB = map(peer_id, (1, 2, 3))
 QUOTA = 64 << 20
@@ -180,6 +182,24 @@ async def test_what_nobody_has_stays_damaged_and_is_no_answer(tmp_path: Path) ->
 
         assert disk.store.damage() == Damage(blocks=1, found=1)
         assert disk.store.roots() == [Root(cid=disk.entry.cid, complete=False)]
+
+
+async def test_a_healer_goes_on_when_the_index_could_not_be_read(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    async with open_disk(tmp_path) as disk, trio.open_nursery() as nursery:
+        await disk.helper(ALICE)
+        rot(tmp_path, disk.blocks[3].cid)
+        disk.store.scrub()
+        break_index(disk.store)
+
+        with capture_logs() as logs:
+            nursery.start_soon(disk.healer.run)
+            await until(lambda: bool(logs))
+            break_index(disk.store, broken=False)
+            mock_clock.jump(10)
+            await until(lambda: disk.store.damage().healed == 1)
+        nursery.cancel_scope.cancel()
 
 
 async def test_readers_of_one_damaged_block_ask_for_it_once(tmp_path: Path) -> None:
