@@ -51,6 +51,8 @@ class GroupWriter:
         self.damaged = index.damaged_total()
         self.found = self.healed = 0
         """Blocks that turned out to be damaged since the start, and that were written again."""
+        self.is_ending = False
+        """Whether the process ends, so that what may be removed later is."""
         self._half_done = True
         """Whether rows may be unsettled: after a crash, or a failure that could not be undone."""
         self._remove_unsettled()
@@ -96,15 +98,19 @@ class GroupWriter:
         return freed
 
     def remove_held_only_by(self, hold: Hold | None) -> int:
-        """Remove the blocks that no other hold has; return the bytes that the quota got back."""
+        """Remove the blocks that no other hold has; return the bytes that the quota got back.
+
+        When the process ends, some of them stay.
+        """
         freed = after = 0
-        while True:
+        while not self.is_ending:
             with self._lock:
                 rows = self._index.only_held_by(hold, after, STORE_GROUP_BLOCKS_MAX)
                 freed += self.remove([key for _, key in rows])
             if len(rows) < STORE_GROUP_BLOCKS_MAX:
-                return freed
+                break
             after = rows[-1][0]
+        return freed
 
     def damage(self, key: bytes) -> None:
         """Note that a block is damaged: it keeps its place until it is put again."""

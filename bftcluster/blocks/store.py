@@ -85,6 +85,14 @@ class EmbeddedStore:
         with self._writer.exclusive():
             self._opened.close()
 
+    def stop_removing(self) -> None:
+        """Let whatever removes blocks end with its group, because the process is about to.
+
+        The next one finds a hold whose blocks went half way: it drops the hold of an upload when
+        it opens, and of a root it knows that it is not complete.
+        """
+        self._writer.is_ending = True
+
     def has(self, cid: Cid) -> bool:
         """Return whether the block is here, durably."""
         return self.has_many((cid,))[0]
@@ -179,8 +187,9 @@ class EmbeddedStore:
     def release(self, hold: Hold) -> int:
         """Give a hold up; return the bytes freed."""
         freed = self._writer.remove_held_only_by(hold)
-        with self._writer.exclusive() as index:
-            index.disown(hold)
+        if not self._writer.is_ending:
+            with self._writer.exclusive() as index:
+                index.disown(hold)
         return freed
 
     def find_root(self, root: Cid) -> Root | None:
@@ -234,6 +243,8 @@ class EmbeddedStore:
         """
         with disk_errors("removing stray files"):
             for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
+                if self._writer.is_ending:
+                    break
                 self._remove_unknown(found)
 
     def _remove_unknown(self, found: Sequence[tuple[Path, bytes | None]]) -> None:
