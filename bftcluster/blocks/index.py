@@ -74,13 +74,15 @@ class Index:
             row[0] for row in self._rows("SELECT key FROM blocks WHERE state = 3 AND key", keys)
         }
 
-    def damaged(self, limit: int) -> list[bytes]:
-        """Return the keys of some blocks that are damaged."""
+    def damaged(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return some blocks (id, key) that are damaged, those with an id over ``after``, by id."""
+        # State 3 is not 1; that it is said lets SQLite use the index `unsettled`, here and below.
         with self._database.reader() as reader:
-            rows = reader.execute(
-                "SELECT key FROM blocks WHERE state <> 1 AND state = 3 LIMIT ?", (limit,)
-            )
-            return [row[0] for row in rows]
+            return reader.execute(
+                "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
+            ).fetchall()
 
     def damaged_total(self) -> int:
         """Return how many blocks are damaged."""

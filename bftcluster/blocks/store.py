@@ -217,9 +217,12 @@ class EmbeddedStore:
         writer = self._writer
         return Damage(blocks=writer.damaged, found=writer.found, healed=writer.healed)
 
-    def damaged(self, limit: int) -> list[Cid]:
-        """Return some blocks that are damaged, as raw blocks whatever they are."""
-        return [raw_cid(key) for key in self._index.damaged(limit)]
+    def damaged(self, after: int, limit: int) -> list[tuple[int, Cid]]:
+        """Return some blocks that are damaged, as raw blocks whatever they are.
+
+        Each with its number; those behind the number ``after``.
+        """
+        return [(number, raw_cid(key)) for number, key in self._index.damaged(after, limit)]
 
     def scrub(self, after: bytes = b"", size_bytes: int = _ALL_BYTES) -> Scrubbed:
         """Read blocks whose multihash comes behind ``after``, until that much was read."""
