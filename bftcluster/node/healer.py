@@ -83,13 +83,17 @@ class Healer:
         return before.blocks > 0 and self._blocks.damage().healed == before.healed
 
     async def heal_all(self) -> None:
-        """Try once to heal whatever is damaged, one block after the other."""
+        """Try once to heal whatever is damaged, at a pace that leaves the disk to others."""
         after = 0
-        while page := await self._workers.run(self._blocks.damaged, after, _PER_LOOK_MAX):
+        while True:
+            page = await self._workers.run(self._blocks.damaged, after, _PER_LOOK_MAX)
             for number, cid in page:
                 with contextlib.suppress(BlockNotFoundError):
                     await self._heal(cid)
                 after = number
+            if len(page) < _PER_LOOK_MAX:
+                return
+            await trio.sleep(_LOOK_INTERVAL_S)
 
     async def heal(self, cid: Cid) -> bytes:
         """Return a block that is damaged here, from a peer that has it; keep it, if the disk can.
