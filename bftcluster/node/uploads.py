@@ -6,12 +6,13 @@ What was added here waits for its maintainers; what was fetched for a reader may
 import base64
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, StorageError
 
 ADDED_KEEP_MS: Final = 8 * 86_400_000
 """A day more than a proposal lives by default."""
@@ -36,19 +37,23 @@ class Uploads:
                 self._read(line)
 
     def keep(self, root: Cid, *, until_ms: int, wall_ms: int) -> None:
-        """Let ``root`` stay until a Unix time, or longer if that was said; durable on return."""
+        """Let ``root`` stay until a Unix time, or longer if that was said; durable on return.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
         with self._file:
             with self._entries:
                 self._until_ms[root] = max(until_ms, self._until_ms.get(root, 0))
                 kept = {c: until for c, until in self._until_ms.items() if until > wall_ms}
                 self._until_ms = kept
                 lines = [f"{until} {base64.b64encode(c).decode()}\n" for c, until in kept.items()]
-            temporary = self._path.with_suffix(".new")
-            with temporary.open("w", encoding="ascii") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            try:
+                self._write(lines)
+            except OSError as exc:
+                raise StorageError(
+                    f"what was added cannot be noted: {exc}", hint="free some disk space"
+                ) from exc
 
     def give_up(self, root: Cid) -> None:
         """Let ``root`` go. After a crash it may be kept again, no longer than was said."""
@@ -58,6 +63,14 @@ class Uploads:
     def is_kept(self, root: Cid, *, wall_ms: int) -> bool:
         """Return whether ``root`` must stay although no pin keeps it."""
         return self._until_ms.get(root, 0) > wall_ms
+
+    def _write(self, lines: Sequence[str]) -> None:
+        temporary = self._path.with_suffix(".new")
+        with temporary.open("w", encoding="ascii") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
 
     def _read(self, line: str) -> None:
         """Take one line; one that a crash tore is left out: its blocks are dropped, not its pin."""

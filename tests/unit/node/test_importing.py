@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.api.views import AddPart, PartKind
@@ -18,6 +19,7 @@ from bftcluster.errors import ClusterError, MalformedContentError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
 from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.threads import Workers
+from tests.property.running_peer import Loner
 
 BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]
 ROOT = BLOCKS[0].cid
@@ -117,3 +119,23 @@ async def test_uploads_that_stand_still_hold_no_thread(
     assert workers.working == 0
     assert await take_car(store, [car_of([ROOT])]) == ROOT
     nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_stops_leaves_the_blocks_of_an_upload_to_its_next_life(
+    tmp_path: Path,
+) -> None:
+    loner = Loner(tmp_path)
+    with trio.fail_after(20), capture_logs() as logs:
+        async with loner.running() as running:
+            blocks = running.blocks
+            hold = blocks.begin()
+            blocks.put_many(BLOCKS, hold=hold)
+            running.stop()
+            while "stopping" not in [log["event"] for log in logs]:
+                await trio.lowlevel.checkpoint()
+
+            assert blocks.release(hold) == 0
+            assert blocks.has(ROOT)
+
+    async with loner.running() as running:
+        assert not running.blocks.has(ROOT)

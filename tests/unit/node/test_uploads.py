@@ -3,6 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from bftcluster.errors import StorageError
 from bftcluster.node.uploads import Uploads
 from tests.unit.ledger.world import cid_of
 
@@ -60,3 +63,12 @@ def test_many_uploads_that_end_at_once_are_all_kept(tmp_path: Path):
 
     again = Uploads(tmp_path)
     assert all(again.is_kept(cid_of(number), wall_ms=0) for number in range(60))
+
+
+def test_a_disk_that_refuses_is_an_error_with_a_hint_and_not_a_bug(tmp_path: Path):
+    (tmp_path / "uploads.new").mkdir()
+
+    with pytest.raises(StorageError, match="uploads") as caught:
+        Uploads(tmp_path).keep(cid_of(1), until_ms=100, wall_ms=0)
+
+    assert caught.value.hint
