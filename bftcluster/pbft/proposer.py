@@ -5,7 +5,7 @@ from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
-from bftcluster.pbft.lanes import Pending
+from bftcluster.pbft.lanes import FOLLOWERS, Pending
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.normal_case import NormalCase
@@ -28,14 +28,9 @@ class Proposer:
 
         A primary that does not order it in time is answered by ``Suspicion``.
         """
-        core = self._core
-        verdict = self._judge(request, core.me)
-        if verdict is not Verdict.ACCEPTED:
-            return verdict
-        verdict = core.pool.add(request, sender=core.me, now_ms=core.now_ms)
-        pending = core.pool.find(request_digest(request))
+        pending, verdict = self._bring(request, self._core.me)
         if pending is not None:
-            core.pool.owed.want(pending)
+            self._core.pool.owed.want(pending)
         return verdict
 
     def take_in(self, sender: ReplicaId, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
@@ -46,47 +41,43 @@ class Proposer:
         anything.
         """
         core = self._core
-        verdict = Verdict.ACCEPTED
+        result = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            judged = self._judge(request, sender)
-            if judged in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
-                verdict = judged
+            pending, verdict = self._bring(request, sender)
+            if verdict is Verdict.POOL_FULL:
+                result = verdict  # There may be room for a smaller one.
+            elif verdict is Verdict.INADMISSIBLE:
+                result = verdict
                 break
-            if judged is not Verdict.ACCEPTED:
-                continue
-            added = core.pool.add(request, sender=sender, now_ms=core.now_ms)
-            if added is Verdict.POOL_FULL:
-                verdict = added
-                break
-            pending = core.pool.find(request_digest(request))
-            if relayed and pending is not None and self._is_passed_on(sender, pending):
+            elif relayed and pending is not None and self._is_passed_on(sender, pending):
                 passed.append(pending)
         if core.is_active:
             self._send(core.primary, passed, relayed=False)
-        return verdict
+        return result
 
     def _is_passed_on(self, sender: ReplicaId, pending: Pending) -> bool:
         core = self._core
         if core.is_primary:
             return False
-        if sender in core.membership.replicas:
-            return core.pool.owed.vouch(pending, sender, core.now_ms)
-        return core.pool.owed.pass_on(pending, core.now_ms)
+        relayer = sender if sender in core.membership.replicas else FOLLOWERS
+        return core.pool.owed.vouch(pending, relayer, core.now_ms)
 
-    def _judge(self, request: bytes, sender: ReplicaId) -> Verdict:
-        """Judge a request, which may be costly, once."""
-        core = self._core
+    def _bring(self, request: bytes, sender: ReplicaId) -> tuple[Pending | None, Verdict]:
+        """Have the pool take a request, once judged, which may be costly; return it if it waits."""
+        core, pool = self._core, self._core.pool
         digest = request_digest(request)
-        if core.pool.is_decided(digest):
-            return Verdict.LATE
-        if core.pool.find(digest) is not None:
-            return Verdict.ACCEPTED
-        if not core.pool.has_room(sender, len(request)):
-            return Verdict.POOL_FULL
-        if not core.application.admissible(request):
-            return Verdict.INADMISSIBLE
-        return Verdict.ACCEPTED if core.application.is_wanted(request) else Verdict.LATE
+        if pool.is_decided(digest):
+            return None, Verdict.LATE
+        if pool.find(digest) is None:
+            if not pool.has_room(sender, len(request)):
+                return None, Verdict.POOL_FULL
+            if not core.application.admissible(request):
+                return None, Verdict.INADMISSIBLE
+            if not core.application.is_wanted(request):
+                return None, Verdict.LATE
+        verdict = pool.add(request, digest, sender=sender, now_ms=core.now_ms)
+        return pool.find(digest), verdict
 
     def relay(self, pending: list[Pending]) -> None:
         """Send our overdue requests to everybody: from now on all time the primary."""
@@ -184,18 +175,9 @@ class Proposer:
             and core.decided - core.executed < settings.execution_backlog_max_seqs
             and self._next <= core.log.low + core.log.window_size_seqs // 2
             and self._next <= core.log.high
-            and self._unexecuted_bytes() < settings.unexecuted_size_max_bytes
+            # Every request of the next batch waits for what was proposed before it.
+            and core.log.size_bytes(core.executed, self._next) < settings.unexecuted_size_max_bytes
         )
-
-    def _unexecuted_bytes(self) -> int:
-        """Return how many bytes of batches every request of the next one has to wait for."""
-        core, size_bytes = self._core, 0
-        for seq in range(core.executed + 1, self._next):
-            slot = core.log.slots.get(Seq(seq))
-            vote = None if slot is None else slot.decided or slot.proposal
-            body = None if vote is None else core.log.bodies.get(vote.digest)
-            size_bytes += 0 if body is None else len(body)
-        return size_bytes
 
     def _waits_for_more(self) -> bool:
         core, settings = self._core, self._core.settings
