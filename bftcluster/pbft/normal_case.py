@@ -385,7 +385,7 @@ class NormalCase:
         core.decided = seq
         core.progress_ms = core.now_ms
         core.timestamp_ms = max(core.timestamp_ms, batch.timestamp_ms)
-        core.pool.settle(batch.requests)
+        core.pool.settle(batch.requests, now_ms=core.now_ms)
         core.out.decided.append(Decided(seq, certificate.view, body, certificate.to_bytes()))
 
     def _certify(self, votes: VoteSet, digest: Digest) -> tuple[Vote, ...] | None:

@@ -1,13 +1,14 @@
 """Requests that wait for a decision, each once, within bounds that every sender has a share of."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
 from bftcluster.ids import Digest, ReplicaId
 from bftcluster.limits import (
     BATCH_SIZE_MAX_BYTES,
+    DECIDED_AGAIN_MS,
     POOL_DECIDED_MAX,
     RELAYED_SIZE_PER_SENDER_MAX_BYTES,
     UNEXECUTED_SIZE_MAX_BYTES,
@@ -50,7 +51,8 @@ class RequestPool:
         """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
         self.owed = Owed()
-        self._decided: dict[Digest, None] = {}
+        self._decided: dict[Digest, int] = {}
+        """When requests were decided, the latest last."""
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.proposed)
@@ -67,9 +69,14 @@ class RequestPool:
         """Return the pending request of that name."""
         return self.waiting.get(digest) or self.proposed.get(digest)
 
-    def is_decided(self, digest: Digest) -> bool:
-        """Whether the request of that name was decided lately."""
-        return digest in self._decided
+    def is_decided(self, digest: Digest, now_ms: int) -> bool:
+        """Whether the request of that name was decided a moment ago.
+
+        Later only the state knows whether it has had its effect, or was refused and may be wanted
+        again. All replicas judge alike, however much they remember.
+        """
+        decided_ms = self._decided.get(digest)
+        return decided_ms is not None and now_ms < decided_ms + DECIDED_AGAIN_MS
 
     def pending(self) -> Iterator[Pending]:
         """Return every undecided request, the waiting ones first."""
@@ -105,7 +112,7 @@ class RequestPool:
                 known.sender = sender
             known.is_hearsay = False
             return Verdict.DUPLICATE
-        if digest in self._decided:
+        if self.is_decided(digest, now_ms):
             return Verdict.LATE
         if not self._make_room(sender, len(request)):
             return Verdict.POOL_FULL
@@ -181,7 +188,7 @@ class RequestPool:
             taken.append(pending.request)
         return tuple(taken)
 
-    def settle(self, requests: tuple[bytes, ...]) -> None:
+    def settle(self, requests: tuple[bytes, ...], *, now_ms: int) -> None:
         """Drop ``requests``, which were decided, and remember them for a while."""
         for request in requests:
             digest = request_digest(request)
@@ -191,17 +198,10 @@ class RequestPool:
             else:
                 self.proposed.pop(digest, None)
             self.owed.settle(digest)
-            self._remember(digest)
-
-    def remember(self, decided: Iterable[Digest]) -> None:
-        """Know again what was decided in an earlier life, the oldest first."""
-        for digest in decided:
-            self._remember(digest)
-
-    def _remember(self, digest: Digest) -> None:
-        self._decided[digest] = None
-        if len(self._decided) > POOL_DECIDED_MAX:
-            del self._decided[next(iter(self._decided))]
+            self._decided.pop(digest, None)
+            self._decided[digest] = now_ms
+            if len(self._decided) > POOL_DECIDED_MAX:
+                del self._decided[next(iter(self._decided))]
 
     def unpropose(self) -> None:
         """Let every undecided request wait again, the proposed ones first: the view is over."""
@@ -218,7 +218,7 @@ class RequestPool:
         """
         for request in requests:
             digest = request_digest(request)
-            if digest in self.proposed or digest in self._decided:
+            if digest in self.proposed or self.is_decided(digest, now_ms):
                 continue
             pending = self.waiting.pop(digest, None)
             if pending is None:

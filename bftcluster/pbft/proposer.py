@@ -1,7 +1,7 @@
 """When a primary proposes, and what."""
 
-from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
+from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.limits import AGAIN_SIZE_MAX_BYTES, BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Lane
@@ -16,22 +16,48 @@ from bftcluster.pbft.verdicts import Verdict
 class Proposer:
     """Takes requests in, and turns them into proposals at a pace the cluster can follow."""
 
-    __slots__ = ("_core", "_next", "_normal_case")
+    __slots__ = ("_again", "_again_bytes", "_core", "_next", "_normal_case")
 
     def __init__(self, core: Core, normal_case: NormalCase) -> None:
         self._core = core
         self._normal_case = normal_case
         self._next = Seq(1)
+        self._again: dict[Digest, bytes] = {}
+        """Requests of our clients that were decided a moment ago: what was refused then may be
+        wanted again."""
+        self._again_bytes = 0
 
     def submit(self, request: bytes) -> Verdict:
         """Take a request of our own client; the primary gets it, when it has room for it.
 
         A primary that does not order it in time is answered by ``Suspicion``.
         """
-        pending, verdict = self._bring(request, self._core.me)
+        core, digest = self._core, request_digest(request)
+        if core.pool.is_decided(digest, core.now_ms):
+            return self._wait_to_submit(request, digest)
+        pending, verdict = self._bring(request, digest, core.me)
         if pending is not None:
-            self._core.pool.owed.want(pending)
+            core.pool.owed.want(pending)
         return verdict
+
+    def _wait_to_submit(self, request: bytes, digest: Digest) -> Verdict:
+        if digest not in self._again:
+            if self._again_bytes + len(request) > AGAIN_SIZE_MAX_BYTES:
+                return Verdict.POOL_FULL
+            self._again[digest] = request
+            self._again_bytes += len(request)
+        return Verdict.LATE
+
+    def _submit_again(self) -> None:
+        """Submit what is not decided a moment ago any more, the first first."""
+        core = self._core
+        while self._again:
+            digest, request = next(iter(self._again.items()))
+            if core.pool.is_decided(digest, core.now_ms):
+                return
+            del self._again[digest]
+            self._again_bytes -= len(request)
+            self.submit(request)
 
     def take_in(self, sender: ReplicaId, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
         """Take requests that another replica passed on; ``relayed`` ones put the primary to test.
@@ -44,7 +70,7 @@ class Proposer:
         result = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            pending, verdict = self._bring(request, sender)
+            pending, verdict = self._bring(request, request_digest(request), sender)
             if verdict is Verdict.POOL_FULL:
                 result = verdict  # There may be room for a smaller one.
             elif verdict is Verdict.INADMISSIBLE:
@@ -63,11 +89,12 @@ class Proposer:
         relayer = sender if sender in core.membership.replicas else FOLLOWERS
         return core.pool.owed.vouch(pending, relayer, core.now_ms)
 
-    def _bring(self, request: bytes, sender: ReplicaId) -> tuple[Pending | None, Verdict]:
+    def _bring(
+        self, request: bytes, digest: Digest, sender: ReplicaId
+    ) -> tuple[Pending | None, Verdict]:
         """Have the pool take a request, once judged, which may be costly; return it if it waits."""
         core, pool = self._core, self._core.pool
-        digest = request_digest(request)
-        if pool.is_decided(digest):
+        if pool.is_decided(digest, core.now_ms):
             return None, Verdict.LATE
         if pool.find(digest) is None:
             if not pool.has_room(sender, len(request)):
@@ -92,6 +119,7 @@ class Proposer:
         A primary that must be silent cannot order it: the others are to hold that against it.
         """
         core = self._core
+        self._submit_again()
         if core.is_primary and core.may_vote(Seq(core.decided + 1)):
             return
         given = core.pool.owed.give(core.now_ms)

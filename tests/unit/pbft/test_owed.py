@@ -13,7 +13,7 @@ from bftcluster.pbft.lanes import FOLLOWERS, Load, Pending
 from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.pool import request_digest
 
-SIZES = (REQUEST_SIZE_MAX_BYTES, 100_000, 10_000, 300)
+SIZES = ((REQUEST_SIZE_MAX_BYTES, 2), (100_000, 4), (10_000, 30), (300, 200))
 
 
 def owed_among(n: int) -> tuple[Owed, Load]:
@@ -39,11 +39,13 @@ def large(name: bytes) -> Pending:
 
 @pytest.mark.parametrize("n", [4, 13, 31, 64, REPLICAS_MAX])
 @pytest.mark.parametrize("sizes", [SIZES, SIZES[::-1]], ids=["large first", "small first"])
-def test_an_honest_primary_has_room_for_all_that_it_is_given(n: int, sizes: tuple[int]) -> None:
+def test_an_honest_primary_has_room_for_all_that_it_is_given(
+    n: int, sizes: tuple[tuple[int, int], ...]
+) -> None:
     owed, share = owed_among(n)
     given = Load()
-    for size_bytes in sizes:
-        for number in range(200):
+    for size_bytes, count in sizes:
+        for number in range(count):
             owed.want(pending(b"ours %d" % number, size_bytes))
             for relayer in (*map(voter, range(1, n)), FOLLOWERS):
                 one = pending(b"%d of %s" % (number, relayer[:1]), size_bytes)

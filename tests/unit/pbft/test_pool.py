@@ -48,7 +48,7 @@ def test_a_known_or_decided_request_is_not_taken_again() -> None:
     assert add(requests, b"a", now_ms=1, sender=ME) is Verdict.DUPLICATE
     take(requests, 1, 1)
     assert add(requests, b"a", now_ms=2, sender=A) is Verdict.DUPLICATE
-    requests.settle((b"a",))
+    requests.settle((b"a",), now_ms=2)
     assert add(requests, b"a", now_ms=3, sender=A) is Verdict.LATE
     assert len(requests) == 0
 
@@ -60,7 +60,7 @@ def test_a_full_pool_refuses_until_something_is_decided() -> None:
     assert add(requests, b"y", now_ms=0, sender=A) is Verdict.ACCEPTED
     assert add(requests, b"z", now_ms=0, sender=A) is Verdict.POOL_FULL
 
-    requests.settle((b"x" * 8,))
+    requests.settle((b"x" * 8,), now_ms=1)
 
     assert add(requests, b"z" * 9, now_ms=0, sender=A) is Verdict.ACCEPTED
 
@@ -272,11 +272,3 @@ def test_followers_that_become_voters_have_shares_of_their_own() -> None:
 
     assert fill(requests, C, 4) == [Verdict.ACCEPTED] * 4
     assert [len(waiting(requests, sender)) for sender in (A, B, C)] == [4, 4, 4]
-
-
-def test_what_was_decided_in_an_earlier_life_is_not_taken() -> None:
-    requests = seated(A)
-
-    requests.remember([request_digest(b"old")])
-
-    assert add(requests, b"old", sender=A, now_ms=0) is Verdict.LATE

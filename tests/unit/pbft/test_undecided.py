@@ -55,7 +55,8 @@ def fetch(backup: Replica, first: bytes) -> None:
 
 def test_a_batch_that_lost_its_slot_leaves_nothing_behind(backup: Replica) -> None:
     for seq in range(1, 20):
-        junk = batch(seq, *(b"junk %d %d" % (seq, number) for number in range(10)))
+        requests = tuple(b"junk %d %d" % (seq, number) for number in range(10))
+        junk = batch(seq, *requests, later_ms=1_000)
         assert prepares(propose(backup, junk, seq=seq)) == 1
         assert len(pool_of(backup).proposed) == 10
 
@@ -64,6 +65,7 @@ def test_a_batch_that_lost_its_slot_leaves_nothing_behind(backup: Replica) -> No
         hear(backup, Body(decided).frame())
 
         assert backup.last_decided == seq
+        assert backup._core.timestamp_ms == WALL_MS + seq
         assert len(pool_of(backup)) == 0
 
 
