@@ -123,15 +123,20 @@ SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
-POOL_SIZE_MAX_BYTES: Final = 64 << 20
+POOL_SIZE_MAX_BYTES: Final = 2 * (REPLICAS_MAX + 1) * REQUEST_SIZE_MAX_BYTES
+"""An equal part of it has room for a large request of its sender and for one that it relayed."""
 POOL_DECIDED_MAX: Final = 50_000
-"""Requests whose decision is remembered, so that a late copy is not proposed again."""
-DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
-"""Batches whose requests are known again after a restart."""
+"""Requests whose decision is remembered, at most."""
+DECIDED_AGAIN_MS: Final = 10_000
+"""So long after its decision a request is not ordered again, whatever the state thinks of it then:
+who hands in again and again what was refused has it ordered no more often."""
+AGAIN_SIZE_MAX_BYTES: Final = 4 << 20
+"""Requests of our own clients that wait for that."""
 RELAYED_PER_SENDER_MAX: Final = 100
-"""Requests that one voter relayed, and for which the primary is timed at once."""
+"""Requests that one voter relayed, and for which the primary is timed at once; fewer where there
+are many voters, so that they have half a share of the primary's pool together."""
 RELAYED_SIZE_PER_SENDER_MAX_BYTES: Final = 256 << 10
-"""Bytes of them, beyond the first."""
+"""Bytes of them, likewise; a request that is larger than a voter's part is passed on in turn."""
 GIVEN_SIZE_MAX_BYTES: Final = 512 << 10
 """Requests of its own clients that a replica gives the primary at once, beyond the first."""
 RECOVERY_EPOCHS: Final = 1 << 20

@@ -54,7 +54,6 @@ from bftcluster.pbft.events import (
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
 from bftcluster.pbft.records import Loss, birth_records
-from bftcluster.pbft.recovery import decided_requests
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.verdicts import Report, Verdict
@@ -92,7 +91,6 @@ __all__ = [
     "Tick",
     "Verdict",
     "birth_records",
-    "decided_requests",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

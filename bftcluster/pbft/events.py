@@ -225,6 +225,3 @@ class Recovered:
     """As the last ``Executed`` would say."""
     due_ms: int | None = None
     """Likewise."""
-    decided: Sequence[Digest] = ()
-    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
-    as far as the log is kept. See ``decided_requests``."""

@@ -1,18 +1,14 @@
 """From the records of an earlier life to its state, and back."""
 
-from collections.abc import Iterable
 from typing import assert_never
 
 from bftcluster.errors import CorruptRecordError
-from bftcluster.ids import Digest, Seq, View
-from bftcluster.pbft.batches import Batch
+from bftcluster.ids import Seq, View
 from bftcluster.pbft.certificates import CheckpointCertificate, PreparedCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Recovered
 from bftcluster.pbft.log import Slot, batch_digest
-from bftcluster.pbft.messages import LogEntry
-from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
@@ -58,12 +54,6 @@ def restore(
         checkpoints.restore_root(last, recovered.checkpoint_root)
     for slot in core.log.slots.values():
         _rejoin_view(core, slot.seq)
-
-
-def decided_requests(entries: Iterable[bytes]) -> tuple[Digest, ...]:
-    """Return the names of the requests in log entries, for ``Recovered.decided``."""
-    batches = (Batch.from_bytes(LogEntry.from_bytes(entry).batch) for entry in entries)
-    return tuple(request_digest(request) for batch in batches for request in batch.requests)
 
 
 class _Restoring:

@@ -340,7 +340,6 @@ def _new_core(
         size_max_bytes=settings.pool_size_max_bytes,
     )
     pool.seat(epochs.of(Seq(1)).replicas)
-    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,
