@@ -238,9 +238,12 @@ class State:
         return latest.is_recovery and self.head.seq < latest.first - 1 + self._interval
 
     def set_changes(self, changes: Sequence[Change]) -> None:
-        """Set the changes of members under way."""
+        """Set the changes of members under way; one that is to go is given no pins meanwhile."""
+        named = {change.peer for change in (*self.changes, *changes)}
         self.changes = tuple(changes)
         self.put(Space.META, CHANGES_KEY, changes_to_value(changes))
+        for peer in sorted(named & self.peers.keys()):
+            self._weigh(self.peers[peer])
 
     def add_epoch(self, start: EpochStart) -> None:
         """Add the next epoch."""
@@ -315,6 +318,9 @@ class State:
         known = self.peers.get(record.peer)
         self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
         self.peers[record.peer] = record
+        self._weigh(record)
+
+    def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
         self.roster.update(record.peer, free_bytes, dict(record.tags).get(GROUP_TAG, ""))
