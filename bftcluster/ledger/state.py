@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
-from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import (
@@ -274,6 +274,11 @@ class State:
         """Return who votes on ``seq``, which is at most an interval ahead."""
         return next(start.membership for start in reversed(self.epochs) if start.first <= seq)
 
+    def membership_of(self, epoch: Epoch) -> Membership | None:
+        """Return who votes in the epoch with this number: those of recoveries leave gaps."""
+        memberships = (start.membership for start in reversed(self.epochs))
+        return next((each for each in memberships if each.epoch == epoch), None)
+
     def set_head(self, value: Head) -> None:
         """Move the head of the log."""
         self.head = value
@@ -287,10 +292,6 @@ class State:
         """Set what a maintainer has on the log that others did not approve."""
         self.shares[maintainer] = share
         self.put(Space.META, _SHARE_PREFIX + maintainer, share.to_value())
-
-    def open_proposals(self, maintainer: MaintainerId) -> int:
-        """Return how many open proposals a maintainer has on the log."""
-        return self.share(maintainer).opened
 
     def _read_shares(self) -> Iterable[tuple[MaintainerId, Share]]:
         for key, value in self.scan(Space.META, _SHARE_PREFIX):

@@ -77,6 +77,7 @@ def recovery_of(world: World, *, leaving: int, coming: tuple[PeerId, ...]) -> Re
 def recover(world: World, recovery: Recovery) -> None:
     """Have the world's ledger know of a recovery, as its peer does after its next start."""
     world.ledger = reopened(world, recovery)
+    world.verifier = world.ledger._verifier
     world.store.flush(world.ledger.recover())
 
 
