@@ -72,6 +72,8 @@ PEER_REQUESTS_PER_HOUR_MAX: Final = 60_000
 """Joins and reports of one peer: one who hurries a change of members makes 45,000."""
 PEER_SIZE_PER_HOUR_MAX_BYTES: Final = 32 << 20
 """Of one peer, first reports about pins left out."""
+SHARE_USED_UP_PACE_MS: Final = 60_000
+"""How often one whose share of an hour is used up is heard all the same."""
 COMING_MEMORY_MAX_BYTES: Final = 8 << 20
 """Names of proposals that came and were not executed yet."""
 TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
@@ -248,7 +250,6 @@ READS_PER_ADDRESS_MAX: Final = 48
 LISTS_MAX: Final = 64
 """Streamed lists at once."""
 LISTS_PER_ADDRESS_MAX: Final = 48
-JSON_BODY_SIZE_MAX_BYTES: Final = 64 << 10
 PART_HEADERS_SIZE_MAX_BYTES: Final = 16 << 10
 LINES_PENDING_MAX: Final = 131_072
 """Lines of an answer that wait for a client which sends everything before it reads."""

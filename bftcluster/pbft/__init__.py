@@ -11,7 +11,8 @@
         execute(ready.decided)          # later: step(Executed(seq, root at checkpoints))
         read(ready.log_reads)           # later: step(LogRead(to, entries))
         submit(ready.evidence)          # as operations, for the ledger to judge
-        fetch(ready.state_fetch)        # later: step(StateInstalled(...))
+        fetch(ready.state_fetch)        # later: a new Replica with Recovered(checkpoint=...)
+        ask(ready.epochs_from)          # who votes; later: step(EpochsLearned(starts))
         stop_if(ready.halt)             # more than f are faulty: keep the exhibits
         if ready.truncate_to is not None:
             wal.rewrite(replica.live_records())

@@ -69,6 +69,10 @@ class Outbox:
     )
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hold nothing. Not in ``__init__``: compiled, that never lets go of what was there."""
         self.early: list[Outbound] = []
         self.records: list[bytes] = []
         self.messages: list[Outbound] = []
@@ -108,7 +112,7 @@ class Outbox:
     def keep_reports_only(self) -> None:
         """Say nothing more to anybody: we have stopped."""
         reports, evidence = self.reports, self.evidence
-        self.__init__()  # type: ignore[misc]
+        self._begin()
         self.reports, self.evidence = reports, evidence
 
     def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
@@ -128,7 +132,7 @@ class Outbox:
             epochs_from=tuple(self.epochs_from),
             halt=halt,
         )
-        self.__init__()  # type: ignore[misc]
+        self._begin()
         return ready
 
 
