@@ -234,6 +234,8 @@ BODY_TIME_MAX_S: Final = 86_400
 ANSWER_PACE_BYTES: Final = 256 << 10
 ANSWER_PACE_TIME_MAX_S: Final = 60
 """For so long a client may take to read ANSWER_PACE_BYTES."""
+SENT_AHEAD_SIZE_MAX_BYTES: Final = 256 << 10
+"""Of requests that a client sends before the one before them is answered."""
 UPLOADS_MAX: Final = 16
 """At once; each holds two groups of blocks."""
 UPLOADS_PER_ADDRESS_MAX: Final = 12
