@@ -251,6 +251,9 @@ LINES_PENDING_MAX: Final = 131_072
 """Lines of an answer that wait for a client which sends everything before it reads."""
 ADD_EVENTS_BUFFERED_MAX: Final = 1_000_000
 """Events of an upload with ``stream-channels=false``, which are answered at once."""
+BULKS_MAX: Final = 64
+"""Streams of requests at once; each reads some megabytes ahead."""
+BULKS_PER_ADDRESS_MAX: Final = 48
 SUBMIT_PAGE_REQUESTS: Final = 1_000
 """Requests of a bulk submission that are handed over together."""
 SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000

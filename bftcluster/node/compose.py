@@ -288,6 +288,7 @@ class Peer:
             proposer=proposer,
             clock=self._clock,
             workers=self._threads.rest,
+            judges=self._threads.judging,
         )
 
     def _make_network(self) -> Network:

@@ -78,6 +78,7 @@ class NodeService:
         proposer: Proposer,
         clock: Clock,
         workers: Workers,
+        judges: Workers,
     ) -> None:
         self._parts = parts
         self._pinset = pinset
@@ -88,6 +89,7 @@ class NodeService:
         self._proposer = proposer
         self._clock = clock
         self._workers = workers
+        self._judges = judges
         self._started_ms = clock.now_ms()
 
     # This peer and the others
@@ -254,7 +256,9 @@ class NodeService:
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
     ) -> Sequence[SubmitOutcome]:
         """Hand signed requests to the order; return one outcome for each."""
-        return await submit_all(self._gateway, requests, wait=wait, timeout_ms=timeout_ms)
+        return await submit_all(
+            self._gateway, requests, wait=wait, timeout_ms=timeout_ms, judges=self._judges
+        )
 
     async def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals."""

@@ -16,7 +16,13 @@ from bftcluster.limits import (
     HEADERS_SIZE_MAX_BYTES,
     UPLOADS_PER_ADDRESS_MAX,
 )
-from tests.integration.api.conftest import Server, keep_many, read_to_end, serving
+from tests.integration.api.conftest import (
+    Server,
+    keep_many,
+    read_to_end,
+    send_forever,
+    serving,
+)
 
 HOST = b"Host: 127.0.0.1\r\n"
 UPLOAD = (
@@ -255,7 +261,7 @@ async def none_is_left(tasks: int) -> None:
     """Return when no more than ``tasks`` live."""
     with trio.fail_after(5):
         while trio.lowlevel.current_statistics().tasks_living > tasks:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
 
 RESET_WHEN_CLOSED = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -269,8 +275,7 @@ async def test_a_reset_while_a_body_waits_unread_ends_the_connection(server: Ser
         b"POST /ipfs/gc HTTP/1.1\r\n" + HOST + b"Content-Length: 100000000\r\n\r\n"
     )
     with trio.move_on_after(0.5):
-        while True:
-            await stream.send_all(bytes(1 << 16))
+        await send_forever(stream)
     stream.setsockopt(*RESET_WHEN_CLOSED)
     await trio.aclose_forcefully(stream)
     await wait_all_tasks_blocked(0.05)
@@ -299,8 +304,7 @@ async def test_a_client_that_sends_far_ahead_of_its_answer_is_turned_away(server
         await stream.send_all(b"GET /content/" + CID + b" HTTP/1.1\r\n" + HOST + b"\r\n")
 
         with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
-            while True:
-                await stream.send_all(bytes(1 << 16))
+            await send_forever(stream)
 
 
 async def test_what_is_sent_ahead_is_answered_in_its_turn(server: Server) -> None:

@@ -10,7 +10,9 @@ from bftcluster import cid as cids
 from bftcluster.api.admission import Admission
 from bftcluster.api.errors import BusyError
 from bftcluster.api.gates import Gate, network_of
-from bftcluster.limits import READS_PER_ADDRESS_MAX, UPLOADS_PER_ADDRESS_MAX
+from bftcluster.api.frames import write_frame
+from bftcluster.api.routes_operations import FRAMES_MEDIA_TYPE
+from bftcluster.limits import BULKS_PER_ADDRESS_MAX, READS_PER_ADDRESS_MAX, UPLOADS_PER_ADDRESS_MAX
 from tests.unit.api.memory_service import MemoryService
 
 
@@ -140,3 +142,28 @@ async def test_reads_at_once_are_bounded(
     service.stalled.set()
     await trio.testing.wait_all_tasks_blocked()
     assert (await read()).status_code == 200
+
+
+async def test_streams_of_requests_at_once_are_bounded_and_a_lone_request_passes_by(
+    client: httpx.AsyncClient, service: MemoryService, nursery: trio.Nursery
+) -> None:
+    service.stalled = trio.Event()
+    statuses: list[int] = []
+
+    async def submit(kind: str) -> None:
+        headers = {"content-type": kind}
+        answer = await client.post("/operations", content=write_frame(b"x"), headers=headers)
+        statuses.append(answer.status_code)
+
+    for _ in range(BULKS_PER_ADDRESS_MAX):
+        nursery.start_soon(submit, FRAMES_MEDIA_TYPE)
+    await trio.testing.wait_all_tasks_blocked()
+
+    await submit(FRAMES_MEDIA_TYPE)
+    nursery.start_soon(submit, "application/cbor")
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert statuses == [503]
+    service.stalled.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert statuses == [503] + [200] * (BULKS_PER_ADDRESS_MAX + 1)
