@@ -10,7 +10,7 @@ from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import FileBuilder, build_symlink
 from bftcluster.blocks.ingest import Ingest
 from bftcluster.blocks.layout import Entry, Layout
-from bftcluster.blocks.port import BlockStore
+from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.errors import UsageError
 from bftcluster.limits import DIRECTORY_DEPTH_MAX, SYMLINK_TARGET_SIZE_MAX_BYTES
 
@@ -44,10 +44,12 @@ class Adder:
         *,
         layout: Layout | None = None,
         progress: Callable[[AddEvent], None] | None = None,
+        pause: Callable[[], None] = no_pause,
     ) -> None:
+        """Prepare; ``pause`` is called now and then by ``keep``, which ends with what it raises."""
         self._layout = layout or Layout()
         self._progress = progress
-        self._ingest = Ingest(store)
+        self._ingest = Ingest(store, pause=pause)
         self._root = _Directory()
         self._file: tuple[str, FileBuilder] | None = None
         self._bytes_read = 0

@@ -94,7 +94,12 @@ class Importer:
 
     def _begin(self) -> Adder:
         """Wait for whoever writes to the store: in a thread."""
-        return Adder(self._store, layout=self._layout, progress=self._note).__enter__()
+        return Adder(
+            self._store,
+            layout=self._layout,
+            progress=self._note,
+            pause=trio.from_thread.check_cancelled,
+        ).__enter__()
 
     def _write_all(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:
@@ -143,7 +148,7 @@ class _ArrivingCar:
     def __init__(self, store: BlockStore) -> None:
         self._arrived = _Arrived()
         self._reader: CarReader | None = None
-        self._ingest = Ingest(store)
+        self._ingest = Ingest(store, pause=trio.from_thread.check_cancelled)
 
     def take(self, pieces: Sequence[bytes]) -> None:
         """Store what is complete with these pieces."""

@@ -18,7 +18,14 @@ from bftcluster.cid import Cid
 from bftcluster_cli import car_files
 from bftcluster_cli.own_dag import OwnDag
 from bftcluster_cli.uploads import Kind, body_of, entries_of
-from tests.unit.blocks.bombs import copies, empty_shards, heavy_entries, names_without_end
+from tests.unit.blocks.bombs import (
+    copies,
+    directory,
+    empty_shards,
+    heavy_entries,
+    leaf,
+    names_without_end,
+)
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer
 
@@ -299,6 +306,20 @@ def test_links_that_lead_to_no_block_are_not_collected_for_ever(
     assert "links without end" in answer.err
 
 
+def test_what_is_behind_a_block_in_its_own_cid_belongs_to_the_content(tmp_path: Path) -> None:
+    store = MemoryStore()
+    node = encode_node([Link(cid=leaf(store))], DIRECTORY_MESSAGE)
+    root = directory(store, ("x", cids.from_bytes(bytes((1, 0x70, 0, len(node))) + node)))
+    with (tmp_path / "car").open("w+b") as file:
+        car = car_files.CarFile(file)
+        sent = io.BytesIO()
+        export_car(store, root, sent)
+
+        car.receive(root, iter([sent.getvalue()]), lambda _: None)
+
+        assert car.has_many([root]) == [True]
+
+
 def test_content_that_nobody_has_is_refused(shell: Shell, peer: LedgerPeer) -> None:
     answer = shell("get", cids.text(cids.of_block(b"nowhere")))
 
@@ -331,9 +352,9 @@ def test_symlinks_stay_symlinks(home: Path) -> None:
 
 
 def test_two_paths_of_one_name_are_refused(shell: Shell, home: Path) -> None:
-    for directory in ("one", "two"):
-        (home / directory).mkdir()
-        (home / directory / "same").touch()
+    for name in ("one", "two"):
+        (home / name).mkdir()
+        (home / name / "same").touch()
 
     answer = shell("add", "one/same", "two/same", "--no-pin")
 

@@ -1,6 +1,14 @@
 """Uploads into the store, at the pace of their client and without waiting for it in a thread."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +20,8 @@ from bftcluster.api.views import AddPart, PartKind
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
 from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.port import no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
@@ -117,3 +127,43 @@ async def test_uploads_that_stand_still_hold_no_thread(
     assert workers.working == 0
     assert await take_car(store, [car_of([ROOT])]) == ROOT
     nursery.cancel_scope.cancel()
+
+
+class EndlessStore(MemoryStore):
+    """Walks what it shall keep without end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.walking = threading.Event()
+
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
+        while True:
+            self.walking.set()
+            pause()
+
+
+async def pin_files(store: MemoryStore) -> None:
+    async with Importer(store, Layout(), Workers(1)) as importer:
+        async for _ in importer.file(file_of(arriving([b"content"]))):
+            pass
+        _, root = await importer.build(wrap=False)
+        await importer.pin(root)
+
+
+async def pin_car(store: MemoryStore) -> None:
+    part = file_of(arriving([car_of([ROOT])]))
+    await import_car_part(store, part, lambda _: None, Workers(1))
+
+
+@pytest.mark.parametrize("add", [pin_files, pin_car])
+async def test_a_walk_over_what_was_uploaded_ends_when_nobody_waits_for_it(
+    add: Callable[[MemoryStore], Awaitable[None]],
+) -> None:
+    store = EndlessStore()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add, store)
+        await trio.to_thread.run_sync(store.walking.wait)
+        nursery.cancel_scope.cancel()
+
+    assert store.roots() == []
+    assert store.stat().blocks == 0
