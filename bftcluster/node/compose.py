@@ -287,7 +287,6 @@ class Peer:
             content=content,
             proposer=proposer,
             clock=self._clock,
-            workers=self._threads.rest,
             judges=self._threads.judging,
         )
 
