@@ -254,6 +254,8 @@ ADD_EVENTS_BUFFERED_MAX: Final = 1_000_000
 BULKS_MAX: Final = 64
 """Streams of requests at once; each reads some megabytes ahead."""
 BULKS_PER_ADDRESS_MAX: Final = 48
+ADD_MEMORY_MAX_BYTES: Final = 256 << 20
+"""Names and directories of one upload: some 600,000 files."""
 SUBMIT_PAGE_REQUESTS: Final = 1_000
 """Requests of a bulk submission that are handed over together."""
 SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000

@@ -31,7 +31,8 @@ class Importer:
         self._store = store
         self._layout = layout
         self._workers = workers
-        self._built: list[tuple[str, Entry]] = []
+        self._built: list[tuple[str, Entry]] | None = None
+        """The directories, once they are built."""
 
     async def __aenter__(self) -> Self:
         self._adder = await self._workers.run(self._begin)
@@ -80,9 +81,9 @@ class Importer:
         Raises:
             UsageError: Nothing was uploaded, or several things and no ``wrap``.
         """
-        self._built.clear()
+        built = self._built = []
         root = await self._workers.run(lambda: self._adder.build(wrap=wrap))
-        return self._built, root
+        return built, root
 
     async def pin(self, root: Entry) -> None:
         """Return when everything is durable and the store keeps the root.
@@ -106,7 +107,7 @@ class Importer:
             self._adder.write(piece)
 
     def _note(self, event: AddEvent) -> None:
-        if event.entry is not None:
+        if event.entry is not None and self._built is not None:
             self._built.append((event.path, event.entry))
 
 

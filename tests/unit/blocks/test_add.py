@@ -203,3 +203,20 @@ def test_progress_names_every_file_and_ends_with_the_root(tree: Path) -> None:
     assert set(built) == {"tree", "tree/a", "tree/link", "tree/sub", "tree/sub/b", "tree/sub/empty"}
     assert told[-1] == AddEvent(path="tree", bytes_read=5012, entry=root)
     assert [event.bytes_read for event in told] == sorted(event.bytes_read for event in told)
+
+
+@pytest.mark.parametrize("path", ["{}", "{}/in", "deep/" * 200 + "{}/in"])
+def test_files_and_directories_without_end_are_refused(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    parts = ((path.format(number), []) for number in range(3000))
+
+    with pytest.raises(UsageError, match="at once"):
+        add_parts(MemoryStore(), parts)
+
+
+def test_directories_count_with_the_paths_that_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    with Adder(MemoryStore()) as adder, pytest.raises(UsageError, match="at once"):
+        adder.add_directory("/".join(["x" * 60] * 250))
