@@ -256,6 +256,8 @@ BULKS_MAX: Final = 64
 BULKS_PER_ADDRESS_MAX: Final = 48
 ADD_MEMORY_MAX_BYTES: Final = 256 << 20
 """Names and directories of one upload: some 600,000 files."""
+ROOTS_KEPT_MAX: Final = 1 << 18
+"""Of uploads and reads that no pin keeps yet."""
 SUBMIT_PAGE_REQUESTS: Final = 1_000
 """Requests of a bulk submission that are handed over together."""
 SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000

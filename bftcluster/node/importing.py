@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Self
 
 import trio
@@ -20,6 +21,9 @@ from bftcluster.node.threads import Workers
 
 _PIECE_SIZE_BYTES = 2 << 20
 """Hashed and handed on per visit to a thread: large enough that the visit costs nothing."""
+
+Keep = Callable[[Cid], AbstractContextManager[None]]
+"""Lets a root stay, unless what is done in the context fails."""
 
 
 class Importer:
@@ -85,13 +89,21 @@ class Importer:
         root = await self._workers.run(lambda: self._adder.build(wrap=wrap))
         return built, root
 
-    async def pin(self, root: Entry) -> None:
+    async def pin(self, root: Entry, keep: Keep) -> None:
         """Return when everything is durable and the store keeps the root.
+
+        Args:
+            root: What ``build`` returned.
+            keep: Entered with the root, in a worker thread, before the store lists it.
 
         Raises:
             StoreFullError: It does not fit.
         """
-        await self._workers.run(self._adder.keep, root)
+        await self._workers.run(self._pin, root, keep)
+
+    def _pin(self, root: Entry, keep: Keep) -> None:
+        with keep(root.cid):
+            self._adder.keep(root)
 
     def _begin(self) -> Adder:
         """Wait for whoever writes to the store: in a thread."""
@@ -111,15 +123,13 @@ class Importer:
             self._built.append((event.path, event.entry))
 
 
-async def import_car_part(
-    store: BlockStore, part: AddPart, keep: Callable[[Cid], None], workers: Workers
-) -> Cid:
+async def import_car_part(store: BlockStore, part: AddPart, keep: Keep, workers: Workers) -> Cid:
     """Bring an uploaded CAR into the store, and keep its root; all of it or nothing.
 
     Args:
         store: Where blocks go.
         part: The CAR.
-        keep: Told of the root, in a worker thread, before the store lists it.
+        keep: Entered with the root, in a worker thread, before the store lists it.
         workers: Check and write what has arrived; they never wait for the client.
 
     Raises:
@@ -157,13 +167,13 @@ class _ArrivingCar:
         with contextlib.suppress(_TooEarlyError):
             self._store_blocks()
 
-    def finish(self, pieces: Sequence[bytes], keep: Callable[[Cid], None]) -> Cid:
+    def finish(self, pieces: Sequence[bytes], keep: Keep) -> Cid:
         """Store the rest, and keep the root, which is returned."""
         self._arrived.add(pieces)
         self._arrived.is_all = True
         [root] = self._store_blocks().roots
-        keep(root)
-        self._ingest.pin(root)
+        with keep(root):
+            self._ingest.pin(root)
         return root
 
     def close(self) -> None:

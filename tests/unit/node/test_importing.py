@@ -9,6 +9,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -62,7 +63,13 @@ def file_of(content: AsyncIterator[bytes]) -> AddPart:
 
 async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:
     kept: list[Cid] = []
-    root = await import_car_part(store, file_of(arriving(pieces)), kept.append, Workers(1))
+
+    def keep(root: Cid) -> AbstractContextManager[None]:
+        assert store.find_root(root) is None, "it stays before the store lists it"
+        kept.append(root)
+        return nullcontext()
+
+    root = await import_car_part(store, file_of(arriving(pieces)), keep, Workers(1))
     assert kept == [root]
     return root
 
@@ -121,7 +128,9 @@ async def test_uploads_that_stand_still_hold_no_thread(
 
     for _ in range(20):
         nursery.start_soon(add)
-        nursery.start_soon(import_car_part, store, file_of(never()), lambda _: None, workers)
+        nursery.start_soon(
+            import_car_part, store, file_of(never()), lambda _: nullcontext(), workers
+        )
     await wait_all_tasks_blocked(0.2)
 
     assert workers.working == 0
@@ -148,12 +157,12 @@ async def pin_files(store: MemoryStore) -> None:
         async for _ in importer.file(file_of(arriving([b"content"]))):
             pass
         _, root = await importer.build(wrap=False)
-        await importer.pin(root)
+        await importer.pin(root, lambda _: nullcontext())
 
 
 async def pin_car(store: MemoryStore) -> None:
     part = file_of(arriving([car_of([ROOT])]))
-    await import_car_part(store, part, lambda _: None, Workers(1))
+    await import_car_part(store, part, lambda _: nullcontext(), Workers(1))
 
 
 @pytest.mark.parametrize("add", [pin_files, pin_car])
