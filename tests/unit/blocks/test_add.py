@@ -5,11 +5,12 @@ import pytest
 
 from bftcluster.blocks.add import AddOptions, Symlinks, add_parts, add_path
 from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.directory_reader import kind_of, list_directory, resolve
+from bftcluster.blocks.directory_reader import list_directory, resolve
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.blocks.port import BlockStore, Root
+from bftcluster.blocks.tree import open_entry
 from bftcluster.blocks.unixfs import Kind
 from bftcluster.cid import Cid
 from bftcluster.errors import StoreFullError, UsageError
@@ -57,7 +58,7 @@ def test_a_hidden_path_that_is_named_itself_is_added(store: BlockStore, tree: Pa
 def test_a_symbolic_link_is_kept_as_one(store: BlockStore, tree: Path) -> None:
     root = add_path(store, tree)
 
-    assert kind_of(store, resolve(store, root.cid, "link")) is Kind.SYMLINK
+    assert open_entry(store, resolve(store, root.cid, "link")).kind is Kind.SYMLINK
 
 
 def test_symbolic_links_are_refused_when_asked(store: BlockStore, tree: Path) -> None:

@@ -13,7 +13,7 @@ from bftcluster.blocks.car import CarReader, export_car, write_car
 from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster_cli import car_files
 from bftcluster_cli.own_dag import OwnDag
@@ -25,6 +25,7 @@ from tests.unit.blocks.bombs import (
     heavy_entries,
     leaf,
     names_without_end,
+    node,
 )
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer
@@ -185,6 +186,21 @@ def test_a_file_goes_to_stdout(shell: Shell, peer: LedgerPeer, photos: Path) -> 
     )
 
     assert run.stdout == b"a" * 10
+
+
+def test_a_file_without_end_does_not_go_to_stdout(shell: Shell, peer: LedgerPeer) -> None:
+    cid, size = leaf(peer.blocks, bytes(1 << 10)), 1 << 10
+    for _ in range(3):
+        cid = node(
+            peer.blocks, [Link(cid=cid)] * 1000, file_message(b"", size * 1000, [size] * 1000)
+        )
+        size *= 1000
+
+    answer = shell("get", cids.text(cid), "--output", "-")
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "1,024,000,000,000 bytes are described by" in answer.err
 
 
 def test_a_car_is_kept_as_it_is(shell: Shell, peer: LedgerPeer, photos: Path) -> None:

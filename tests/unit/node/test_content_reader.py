@@ -132,7 +132,10 @@ async def test_what_is_no_honest_tree_is_refused_before_the_first_byte_of_a_tar(
     wrapped = directory(store, ("inside", root))
 
     for cid in (root, wrapped):
-        assert is_refused(await client.get(f"/content/{cids.text(cid)}?format=tar"))
+        refused = await client.get(f"/content/{cids.text(cid)}?format=tar")
+        assert is_refused(refused)
+        head = await client.head(f"/content/{cids.text(cid)}?format=tar")
+        assert head.status_code == refused.status_code
 
 
 async def test_a_file_of_parts_without_end_is_the_nothing_that_it_holds(
