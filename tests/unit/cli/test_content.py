@@ -15,7 +15,7 @@ from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
-from bftcluster_cli import car_files
+from bftcluster_cli import car_files, downloads
 from bftcluster_cli.own_dag import OwnDag
 from bftcluster_cli.uploads import Kind, body_of, entries_of
 from tests.unit.blocks.bombs import (
@@ -188,19 +188,21 @@ def test_a_file_goes_to_stdout(shell: Shell, peer: LedgerPeer, photos: Path) -> 
     assert run.stdout == b"a" * 10
 
 
-def test_a_file_without_end_does_not_go_to_stdout(shell: Shell, peer: LedgerPeer) -> None:
-    cid, size = leaf(peer.blocks, bytes(1 << 10)), 1 << 10
+def test_a_file_without_end_does_not_go_to_stdout(
+    shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_PRINTED_BASE_BYTES", 1000)
+    cid, size = leaf(peer.blocks, b"x"), 1
     for _ in range(3):
-        cid = node(
-            peer.blocks, [Link(cid=cid)] * 1000, file_message(b"", size * 1000, [size] * 1000)
-        )
-        size *= 1000
+        sizes = [size] * 100
+        cid = node(peer.blocks, [Link(cid=cid)] * 100, file_message(b"", sum(sizes), sizes))
+        size = sum(sizes)
 
     answer = shell("get", cids.text(cid), "--output", "-")
 
     assert answer.code == 2
     assert answer.out == ""
-    assert "1,024,000,000,000 bytes are described by" in answer.err
+    assert "1,000,000 bytes are described by" in answer.err
 
 
 def test_a_car_is_kept_as_it_is(shell: Shell, peer: LedgerPeer, photos: Path) -> None:
