@@ -241,6 +241,8 @@ BODY_TIME_MAX_S: Final = 86_400
 ANSWER_PACE_BYTES: Final = 256 << 10
 ANSWER_PACE_TIME_MAX_S: Final = 60
 """For so long a client may take to read ANSWER_PACE_BYTES."""
+SENT_AHEAD_SIZE_MAX_BYTES: Final = 256 << 10
+"""Of requests that a client sends before the one before them is answered."""
 UPLOADS_MAX: Final = 16
 """At once; each holds two groups of blocks."""
 UPLOADS_PER_ADDRESS_MAX: Final = 12
@@ -255,6 +257,13 @@ LINES_PENDING_MAX: Final = 131_072
 """Lines of an answer that wait for a client which sends everything before it reads."""
 ADD_EVENTS_BUFFERED_MAX: Final = 1_000_000
 """Events of an upload with ``stream-channels=false``, which are answered at once."""
+BULKS_MAX: Final = 64
+"""Streams of requests at once; each reads some megabytes ahead."""
+BULKS_PER_ADDRESS_MAX: Final = 48
+ADD_MEMORY_MAX_BYTES: Final = 256 << 20
+"""Names and directories of one upload: some 600,000 files."""
+ROOTS_KEPT_MAX: Final = 1 << 18
+"""Of uploads and reads that no pin keeps yet."""
 SUBMIT_PAGE_REQUESTS: Final = 1_000
 """Requests of a bulk submission that are handed over together."""
 SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000

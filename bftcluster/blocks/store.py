@@ -14,7 +14,7 @@ from bftcluster.blocks.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.links import inline_data, may_link
-from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat
+from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat, no_pause
 from bftcluster.blocks.walk import batches, held_cids
 from bftcluster.cid import Cid, text, verify_block
 from bftcluster.errors import (
@@ -142,7 +142,7 @@ class EmbeddedStore:
         with self._writer.exclusive() as index:
             return index.begin() if root is None else index.begin_root(root)
 
-    def pin_root(self, root: Cid) -> None:
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
         """Keep ``root`` and everything below it, all of which is here.
 
         It gets its name with the last of its blocks: a crash leaves no half of it.
@@ -150,7 +150,7 @@ class EmbeddedStore:
         known = self._index.hold_of(root)
         hold = self.begin() if known is None else known
         try:
-            self._attach_all(hold, root)
+            self._attach_all(hold, root, pause)
         except BaseException:
             if known is None:
                 self.release(hold)
@@ -280,9 +280,10 @@ class EmbeddedStore:
                 self._writer.damage(key)
                 raise
 
-    def _attach_all(self, hold: Hold, root: Cid) -> None:
+    def _attach_all(self, hold: Hold, root: Cid, pause: Callable[[], None]) -> None:
         pending: list[bytes] = []
         for cids in held_cids(self, root):
+            pause()
             if pending:
                 with self._all_here(pending) as index:
                     index.attach(hold, pending)

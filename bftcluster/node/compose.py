@@ -288,7 +288,7 @@ class Peer:
             content=content,
             proposer=proposer,
             clock=self._clock,
-            workers=self._threads.rest,
+            judges=self._threads.judging,
         )
 
     def _make_network(self) -> Network:

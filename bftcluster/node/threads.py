@@ -58,5 +58,7 @@ class Threads:
     """Walking DAGs for clients."""
     lists: Workers = field(default_factory=lambda: Workers(2))
     """Long answers of the ledger, a page at a time."""
+    judging: Workers = field(default_factory=lambda: Workers(2))
+    """Looking for what is wrong with requests of clients, before they are ordered."""
     rest: Workers = field(default_factory=lambda: Workers(4))
     """Short questions."""

@@ -1,6 +1,15 @@
 """Uploads into the store, at the pace of their client and without waiting for it in a thread."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +22,8 @@ from bftcluster.api.views import AddPart, PartKind
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
 from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.port import no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
@@ -54,7 +65,13 @@ def file_of(content: AsyncIterator[bytes]) -> AddPart:
 
 async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:
     kept: list[Cid] = []
-    root = await import_car_part(store, file_of(arriving(pieces)), kept.append, Workers(1))
+
+    def keep(root: Cid) -> AbstractContextManager[None]:
+        assert store.find_root(root) is None, "it stays before the store lists it"
+        kept.append(root)
+        return nullcontext()
+
+    root = await import_car_part(store, file_of(arriving(pieces)), keep, Workers(1))
     assert kept == [root]
     return root
 
@@ -113,7 +130,9 @@ async def test_uploads_that_stand_still_hold_no_thread(
 
     for _ in range(20):
         nursery.start_soon(add)
-        nursery.start_soon(import_car_part, store, file_of(never()), lambda _: None, workers)
+        nursery.start_soon(
+            import_car_part, store, file_of(never()), lambda _: nullcontext(), workers
+        )
     await wait_all_tasks_blocked(0.2)
 
     assert workers.working == 0
@@ -139,3 +158,44 @@ async def test_a_peer_that_stops_leaves_the_blocks_of_an_upload_to_its_next_life
 
     async with loner.running() as running:
         assert not running.blocks.has(ROOT)
+
+
+class EndlessStore(MemoryStore):
+    """Walks what it shall keep for a long time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.walking = threading.Event()
+
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
+        for _ in range(3_000_000):
+            self.walking.set()
+            pause()
+        raise AssertionError("nobody ended it")
+
+
+async def pin_files(store: MemoryStore) -> None:
+    async with Importer(store, Layout(), Workers(1)) as importer:
+        async for _ in importer.file(file_of(arriving([b"content"]))):
+            pass
+        _, root = await importer.build(wrap=False)
+        await importer.pin(root, lambda _: nullcontext())
+
+
+async def pin_car(store: MemoryStore) -> None:
+    part = file_of(arriving([car_of([ROOT])]))
+    await import_car_part(store, part, lambda _: nullcontext(), Workers(1))
+
+
+@pytest.mark.parametrize("add", [pin_files, pin_car])
+async def test_a_walk_over_what_was_uploaded_ends_when_nobody_waits_for_it(
+    add: Callable[[MemoryStore], Awaitable[None]],
+) -> None:
+    store = EndlessStore()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add, store)
+        await trio.to_thread.run_sync(store.walking.wait)
+        nursery.cancel_scope.cancel()
+
+    assert store.roots() == []
+    assert store.stat().blocks == 0
