@@ -132,6 +132,8 @@ POOL_DECIDED_MAX: Final = 50_000
 DECIDED_AGAIN_MS: Final = 10_000
 """So long after its decision a request is not ordered again, whatever the state thinks of it then:
 who hands in again and again what was refused has it ordered no more often."""
+DECIDED_READ_SEQS_MAX: Final = 1024
+"""Log entries that are read at a start to know what was decided in that time."""
 AGAIN_SIZE_MAX_BYTES: Final = 4 << 20
 """Requests of our own clients that wait for that."""
 RELAYED_PER_SENDER_MAX: Final = 100

@@ -24,7 +24,7 @@ from bftcluster.node.logs import log_for
 from bftcluster.node.replaying import replay
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
-from bftcluster.pbft import Recovered, Replica, Settings, birth_records
+from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
@@ -253,6 +253,7 @@ def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> 
         learned=starts_after(store.reader, ledger.epochs[-1].membership.epoch),
         wants_batches=ledger.wants_batches,
         due_ms=ledger.due_ms,
+        decided=decided_lately(store.reader.log, store.position(), SystemClock().wall_ms()),
     )
 
 

@@ -55,6 +55,7 @@ from bftcluster.pbft.events import (
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
 from bftcluster.pbft.records import Loss, birth_records
+from bftcluster.pbft.recovery import decided_lately
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.verdicts import Report, Verdict
@@ -92,6 +93,7 @@ __all__ = [
     "Tick",
     "Verdict",
     "birth_records",
+    "decided_lately",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

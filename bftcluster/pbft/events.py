@@ -4,7 +4,7 @@
 execute ``decided``. Whoever reorders that can make a replica contradict itself after a crash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeAlias
@@ -225,3 +225,5 @@ class Recovered:
     """As the last ``Executed`` would say."""
     due_ms: int | None = None
     """Likewise."""
+    decided: Mapping[Digest, int] = field(default_factory=dict)
+    """What ``decided_lately`` finds in the log."""

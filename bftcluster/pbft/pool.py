@@ -198,10 +198,14 @@ class RequestPool:
             else:
                 self.proposed.pop(digest, None)
             self.owed.settle(digest)
-            self._decided.pop(digest, None)
-            self._decided[digest] = now_ms
-            if len(self._decided) > POOL_DECIDED_MAX:
-                del self._decided[next(iter(self._decided))]
+            self.remember(digest, now_ms)
+
+    def remember(self, digest: Digest, decided_ms: int) -> None:
+        """Know when a request was decided, later than all that were remembered before."""
+        self._decided.pop(digest, None)
+        self._decided[digest] = decided_ms
+        if len(self._decided) > POOL_DECIDED_MAX:
+            del self._decided[next(iter(self._decided))]
 
     def unpropose(self) -> None:
         """Let every undecided request wait again, the proposed ones first: the view is over."""

@@ -83,6 +83,7 @@ class Replica:
         self._core = _new_core(
             me, cluster_id, membership, signer, verifier, application, settings, recovered
         )
+        self._decided = recovered.decided
         self._normal_case = NormalCase(self._core)
         self._checkpoints = Checkpoints(self._core)
         self._proposer = Proposer(self._core, self._normal_case)
@@ -207,6 +208,8 @@ class Replica:
         core = self._core
         core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
+        for digest, decided_ms in self._decided.items():
+            core.pool.remember(digest, now_ms - max(0, wall_ms - decided_ms))
         self._probation.begin()
         for seq in sorted(core.log.slots):
             self._normal_case.resume(core.log.slots[seq])

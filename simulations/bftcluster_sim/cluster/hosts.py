@@ -27,6 +27,7 @@ from bftcluster.pbft import (
     StateFetch,
     Tick,
     birth_records,
+    decided_lately,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
@@ -194,6 +195,11 @@ class Host:
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
                 due_ms=self.disk.due_ms,
+                decided=decided_lately(
+                    lambda first, count: self.disk.entries[first - 1 : first - 1 + count],
+                    Seq(len(self.disk.entries)),
+                    WALL_EPOCH_MS + self._clock.now_ms,
+                ),
             ),
         )
         now_ms = self._clock.now_ms

@@ -139,7 +139,7 @@ class Node:
                 verifier=world.verifier,
                 application=self.state.approvals,
                 settings=world.settings,
-                recovered=self.state.recovered(recovery.records),
+                recovered=self.state.recovered(recovery.records, self.wall_ms),
             )
             self.tracking = Tracking(self) if world.tracks else None
             self._executor = Executor(self, self.tracking)

@@ -35,6 +35,7 @@ from bftcluster.pbft import (
     EpochStart,
     LogEntry,
     Recovered,
+    decided_lately,
 )
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
@@ -224,8 +225,8 @@ class LedgerState:
         reports = reports_of(record.number, (peer,), partial(self.database.get, Space.HOLDING))
         return replace(record, reports=reports)
 
-    def recovered(self, records: Sequence[bytes]) -> Recovered:
-        """Return what a replica starts from, given its write-ahead log."""
+    def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
+        """Return what a replica starts from, given its write-ahead log and the time."""
         return Recovered(
             records=records,
             executed=self.executed,
@@ -236,6 +237,7 @@ class LedgerState:
             learned=starts_after(self.database, self.epochs[-1].membership.epoch),
             wants_batches=self.ledger.wants_batches,
             due_ms=self.ledger.due_ms,
+            decided=decided_lately(self.database.entries, self.executed, wall_ms),
         )
 
     def execute(self, one: Decided) -> Done:
