@@ -15,6 +15,7 @@ from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.submissions import submit_all
 from bftcluster.node.threads import Workers
+from bftcluster.pbft import Event
 from tests.unit.ledger.world import World, cid_of
 
 LONG = encode([0] * 100_000)
@@ -98,3 +99,16 @@ async def test_each_request_of_many_has_its_own_answer(gateway: Gateway) -> None
 
     expected = ["accepted" if request is good else "invalid" for request in requests]
     assert found == expected
+
+
+async def test_a_peer_that_takes_nothing_says_why_to_each() -> None:
+    world = World()
+    good = world.submit(PinOperation(cid=cid_of(1))).to_bytes()
+    inbox = Inbox[Event](external_max=1000)
+    full = Gateway(inbox=inbox, verifier=world.verifier, closed=lambda: "the log is full")
+
+    outcomes = await submit_all(
+        full, [good, SHORT], wait=Wait.COMMITTED, timeout_ms=1000, judges=Workers(1)
+    )
+
+    assert [(one.code, one.detail) for one in outcomes] == [("invalid", "the log is full")] * 2
