@@ -98,3 +98,20 @@ def test_who_restarted_blames_nobody_for_it(cluster: Cluster, restarted: tuple[i
 
     assert ordered(cluster) == 2
     assert is_calm(cluster)
+
+
+def test_what_was_decided_before_a_restart_is_ordered_again_when_its_time_is_over(
+    cluster: Cluster,
+) -> None:
+    cluster.run(DECIDED_AGAIN_MS - 2_000)
+    for host in cluster.hosts[:3]:
+        host.stop()
+        host.start()
+        host.replica._core.application = WantsAll()
+        cluster.run(500)
+
+    cluster.run(1_000)
+    cluster.submit(REFUSED, to=1)
+    cluster.run(1_000)
+
+    assert ordered(cluster) == 2

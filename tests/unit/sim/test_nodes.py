@@ -162,8 +162,8 @@ def test_a_ledger_that_starts_over_has_the_state_it_had(world: World) -> None:
 
     state.restart()
 
-    assert (state.executed, state.recovered(())) == before
-    assert state.recovered(()).checkpoint_root is not None
+    assert (state.executed, state.recovered((), 0)) == before
+    assert state.recovered((), 0).checkpoint_root is not None
 
 
 def test_a_restored_backup_is_an_older_state(world: World) -> None:
