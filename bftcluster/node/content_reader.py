@@ -24,7 +24,7 @@ from bftcluster.node.threads import Workers
 T = TypeVar("T")
 
 _VISIT_TIME_MAX_S: Final = 0.05
-_READ_SIZE_BYTES: Final = 2 << 20
+_READ_SIZE_BYTES: Final = 256 << 10
 _ENTRIES_PER_VISIT: Final = 64
 _SURVEY_TIMEOUT_S: Final = 600.0
 """A million directories on a slow disk are looked at in less."""
@@ -138,7 +138,7 @@ class ContentReader:
         )
 
     async def _in_pieces(self, chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Yield what a blocking iterator makes, a couple of MiB at a time."""
+        """Yield what a blocking iterator makes, a quarter of a MiB at a time or one block."""
         async for some in self._visits(chunks, len, _READ_SIZE_BYTES):
             yield some[0] if len(some) == 1 else b"".join(some)
 
