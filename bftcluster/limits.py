@@ -72,6 +72,8 @@ PEER_REQUESTS_PER_HOUR_MAX: Final = 60_000
 """Joins and reports of one peer: one who hurries a change of members makes 45,000."""
 PEER_SIZE_PER_HOUR_MAX_BYTES: Final = 32 << 20
 """Of one peer, first reports about pins left out."""
+SHARE_USED_UP_PACE_MS: Final = 60_000
+"""How often one whose share of an hour is used up is heard all the same."""
 COMING_MEMORY_MAX_BYTES: Final = 8 << 20
 """Names of proposals that came and were not executed yet."""
 TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
@@ -123,15 +125,22 @@ SLOTS_IN_FLIGHT_MAX: Final = 8
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
-POOL_SIZE_MAX_BYTES: Final = 64 << 20
+POOL_SIZE_MAX_BYTES: Final = 2 * (REPLICAS_MAX + 1) * REQUEST_SIZE_MAX_BYTES
+"""An equal part of it has room for a large request of its sender and for one that it relayed."""
 POOL_DECIDED_MAX: Final = 50_000
-"""Requests whose decision is remembered, so that a late copy is not proposed again."""
-DECIDED_SEQS_REMEMBERED: Final = 2 * WINDOW_SIZE_SEQS
-"""Batches whose requests are known again after a restart."""
+"""Requests whose decision is remembered, at most."""
+DECIDED_AGAIN_MS: Final = 10_000
+"""So long after its decision a request is not ordered again, whatever the state thinks of it then:
+who hands in again and again what was refused has it ordered no more often."""
+DECIDED_READ_SEQS_MAX: Final = 1024
+"""Log entries that are read at a start to know what was decided in that time."""
+AGAIN_SIZE_MAX_BYTES: Final = 4 << 20
+"""Requests of our own clients that wait for that."""
 RELAYED_PER_SENDER_MAX: Final = 100
-"""Requests that one voter relayed, and for which the primary is timed at once."""
+"""Requests that one voter relayed, and for which the primary is timed at once; fewer where there
+are many voters, so that they have half a share of the primary's pool together."""
 RELAYED_SIZE_PER_SENDER_MAX_BYTES: Final = 256 << 10
-"""Bytes of them, beyond the first."""
+"""Bytes of them, likewise; a request that is larger than a voter's part is passed on in turn."""
 GIVEN_SIZE_MAX_BYTES: Final = 512 << 10
 """Requests of its own clients that a replica gives the primary at once, beyond the first."""
 RECOVERY_EPOCHS: Final = 1 << 20
@@ -234,6 +243,8 @@ BODY_TIME_MAX_S: Final = 86_400
 ANSWER_PACE_BYTES: Final = 256 << 10
 ANSWER_PACE_TIME_MAX_S: Final = 60
 """For so long a client may take to read ANSWER_PACE_BYTES."""
+SENT_AHEAD_SIZE_MAX_BYTES: Final = 256 << 10
+"""Of requests that a client sends before the one before them is answered."""
 UPLOADS_MAX: Final = 16
 """At once; each holds two groups of blocks."""
 UPLOADS_PER_ADDRESS_MAX: Final = 12
@@ -243,12 +254,18 @@ READS_PER_ADDRESS_MAX: Final = 48
 LISTS_MAX: Final = 64
 """Streamed lists at once."""
 LISTS_PER_ADDRESS_MAX: Final = 48
-JSON_BODY_SIZE_MAX_BYTES: Final = 64 << 10
 PART_HEADERS_SIZE_MAX_BYTES: Final = 16 << 10
 LINES_PENDING_MAX: Final = 131_072
 """Lines of an answer that wait for a client which sends everything before it reads."""
 ADD_EVENTS_BUFFERED_MAX: Final = 1_000_000
 """Events of an upload with ``stream-channels=false``, which are answered at once."""
+BULKS_MAX: Final = 64
+"""Streams of requests at once; each reads some megabytes ahead."""
+BULKS_PER_ADDRESS_MAX: Final = 48
+ADD_MEMORY_MAX_BYTES: Final = 256 << 20
+"""Names and directories of one upload: some 600,000 files."""
+ROOTS_KEPT_MAX: Final = 1 << 18
+"""Of uploads and reads that no pin keeps yet."""
 SUBMIT_PAGE_REQUESTS: Final = 1_000
 """Requests of a bulk submission that are handed over together."""
 SUBMIT_TIMEOUT_DEFAULT_MS: Final = 30 * 1000

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bftcluster.api.errors import BusyError
+from bftcluster.limits import LISTS_MAX, LISTS_PER_ADDRESS_MAX
 
 
 class Gate:
@@ -50,6 +51,11 @@ class Gate:
                 await app(scope, receive, send)
 
         return gated
+
+
+def lists_gate() -> Gate:
+    """Return the gate of one kind of long list."""
+    return Gate("lists", at_once_max=LISTS_MAX, per_address_max=LISTS_PER_ADDRESS_MAX)
 
 
 def network_of(host: str) -> str:

@@ -19,7 +19,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.trio.worker_context import EventWrapper, TrioSingleTask, WorkerContext
 from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveEvent,
@@ -38,6 +38,7 @@ from bftcluster.limits import (
     BODY_PACE_BYTES,
     HEAD_TIME_MAX_S,
     HEADERS_SIZE_MAX_BYTES,
+    SENT_AHEAD_SIZE_MAX_BYTES,
 )
 
 _RECEIVE_SIZE_BYTES: Final = 256 << 10
@@ -198,6 +199,21 @@ class AppTasks(TaskGroup):
         return put
 
 
+class _Pause(EventWrapper):
+    """Lets the reader of a connection wait for the end of an answer while something is done."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def wait(self) -> None:
+        """Wait until the next request may be looked at."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._meanwhile)
+            await super().wait()
+            nursery.cancel_scope.cancel()
+
+
 def _no_thread(*_: object) -> Any:  # noqa: ANN401 - hypercorn's types
     raise AssertionError("an ASGI application needs no thread of the server's")
 
@@ -223,6 +239,8 @@ class HttpConnection:
         self._is_reading = False
         self._writing_since_s: float | None = None
         self._has_head_begun = True
+        self._ahead = b""
+        """What was read while a request was answered."""
 
     @property
     def waiting_since_s(self) -> float | None:
@@ -242,40 +260,63 @@ class HttpConnection:
 
     async def _run(self) -> None:
         try:
-            socket = self._stream.socket
+            client, server = self._addresses()
+        except OSError:
+            await trio.aclose_forcefully(self._stream)
+            return  # gone before it was served
+        self._protocol = HttpProtocol(
+            self._app,
+            self._config,
+            self._context,
+            self._tasks,
+            ConnectionState(LifespanState()),
+            False,
+            client,
+            server,
+            self._send,
+        )
+        self._protocol.can_read = _Pause(self._read_ahead)
+        try:
             async with self._tasks:
-                self._protocol = HttpProtocol(
-                    self._app,
-                    self._config,
-                    self._context,
-                    self._tasks,
-                    ConnectionState(LifespanState()),
-                    False,
-                    parse_socket_addr(socket.family, socket.getpeername()),
-                    parse_socket_addr(socket.family, socket.getsockname()),
-                    self._send,
-                )
                 await self._close_after(HEAD_TIME_MAX_S)
                 await self._read()
-        except OSError:
-            pass
         finally:
             await trio.aclose_forcefully(self._stream)
+
+    def _addresses(self) -> list[tuple[str, int] | None]:
+        """Return the client's and ours."""
+        socket = self._stream.socket
+        names = (socket.getpeername(), socket.getsockname())
+        return [parse_socket_addr(socket.family, name) for name in names]
 
     async def _read(self) -> None:
         while True:
             self._is_reading = True
-            try:
-                data = await self._stream.receive_some(_RECEIVE_SIZE_BYTES)
-            except (trio.ClosedResourceError, trio.BrokenResourceError):
-                break
+            data = self._take_ahead() or await self._receive()
             self._is_reading = False
             await self._note_arrival(len(data))
-            await self._protocol.handle(RawData(bytes(data)))
+            await self._protocol.handle(RawData(data))
             if not data:
                 break
         await self._idle.stop()
         await self._protocol.handle(Closed())
+
+    async def _read_ahead(self) -> None:
+        """Read while a request is answered, within limits: so a client that goes is noticed."""
+        while len(self._ahead) <= SENT_AHEAD_SIZE_MAX_BYTES and (data := await self._receive()):
+            self._ahead += data
+        self.turn_away()
+
+    def _take_ahead(self) -> bytes:
+        data, self._ahead = self._ahead, b""
+        return data
+
+    async def _receive(self) -> bytes:
+        """Return what has come; nothing once the client has gone."""
+        try:
+            return bytes(await self._stream.receive_some(_RECEIVE_SIZE_BYTES))
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            return b""
 
     async def _note_arrival(self, size_bytes: int) -> None:
         """Keep the time of what was sent since; from the first byte of a head it has little."""
@@ -308,10 +349,8 @@ class HttpConnection:
                     self._writing_since_s = trio.current_time()
                     with trio.fail_after(ANSWER_PACE_TIME_MAX_S):
                         await self._stream.send_all(data[start : start + ANSWER_PACE_BYTES])
-            except trio.TooSlowError:
-                self.turn_away()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._protocol.handle(Closed())
+            except (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
+                self.turn_away()  # to tell the application could wait for ever: it may not listen
             finally:
                 self._writing_since_s = None
 

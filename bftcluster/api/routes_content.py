@@ -132,10 +132,12 @@ class _Download(Response):
         """Send until the end."""
         is_head = scope["method"] == "HEAD"
         async with aclosing(self._chunks) as chunks:
-            first = b"" if is_head else await anext(chunks, b"")
+            # What is made as it is sent may be refused at its beginning, and HEAD says so, too.
+            is_made = "content-length" not in self.headers
+            first = await anext(chunks, b"") if is_made or not is_head else b""
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
             if not is_head:
+                await send({"type": "http.response.body", "body": first, "more_body": True})
                 await _send_rest(chunks, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

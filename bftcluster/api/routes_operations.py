@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from bftcluster.api.asgi import Body, read_body, while_connected
 from bftcluster.api.frames import RequestPages
+from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import ndjson_bytes
 from bftcluster.api.ports import ClusterService, Wait
 from bftcluster.api.query import Query, seconds
@@ -20,6 +21,8 @@ from bftcluster.api.streaming import LineStream, answer_while_reading
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.errors import UsageError
 from bftcluster.limits import (
+    BULKS_MAX,
+    BULKS_PER_ADDRESS_MAX,
     REQUEST_SIZE_MAX_BYTES,
     SUBMIT_PAGE_REQUESTS,
     SUBMIT_TIMEOUT_DEFAULT_MS,
@@ -36,6 +39,9 @@ class OperationRoutes:
 
     def __init__(self, service: ClusterService) -> None:
         self._service = service
+        self._gate = Gate(
+            "streams of requests", at_once_max=BULKS_MAX, per_address_max=BULKS_PER_ADDRESS_MAX
+        )
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -55,7 +61,7 @@ class OperationRoutes:
             ),
         )
         if request.headers.get("content-type", "").partition(";")[0] == FRAMES_MEDIA_TYPE:
-            return _BulkSubmission(submit)
+            return _BulkSubmission(submit, self._gate)
         data = await read_body(Body(request.receive), size_max_bytes=REQUEST_SIZE_MAX_BYTES)
         if not data:
             raise UsageError("the body is empty", hint="send one canonical signed request")
@@ -66,12 +72,16 @@ class OperationRoutes:
 class _BulkSubmission(Response):
     """Reads ahead while earlier requests are being ordered, so that the pipeline stays full."""
 
-    def __init__(self, submit: Submit) -> None:
+    def __init__(self, submit: Submit, gate: Gate) -> None:
         super().__init__()
         self._submit = submit
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Work until every request has an outcome, or the client has gone."""
+        await self._gate(self._answer)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = Body(receive)
         lines = LineStream(scope, send)
         await while_connected(body, lambda: answer_while_reading(lines, partial(self._work, body)))

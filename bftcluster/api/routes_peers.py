@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.shapes import id_shape, version_shape
@@ -25,7 +27,7 @@ class PeerRoutes:
         return [
             Route("/id", self.own_id),
             Route("/version", self.version),
-            Route("/peers", self.peers),
+            Route("/peers", self.peers, middleware=[Middleware(lists_gate())]),
             Route("/peers", self.refuse_change, methods=["POST"]),
             Route("/peers/{peer}", self.refuse_change, methods=["DELETE"]),
         ]

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from bftcluster import cid as cids
 from bftcluster.api.errors import PinNotFoundError
 from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pins
-from bftcluster.api.gates import Gate
+from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.ports import ClusterService
@@ -23,7 +23,7 @@ from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError
-from bftcluster.limits import CIDS_PER_QUERY_MAX, LISTS_MAX, LISTS_PER_ADDRESS_MAX
+from bftcluster.limits import CIDS_PER_QUERY_MAX
 
 T = TypeVar("T")
 
@@ -39,8 +39,7 @@ class PinRoutes:
 
     def routes(self) -> list[Route]:
         """Return the routes; of two that match, the first is taken."""
-        gate = Gate("lists", at_once_max=LISTS_MAX, per_address_max=LISTS_PER_ADDRESS_MAX)
-        gated = [Middleware(gate)]
+        gated = [Middleware(lists_gate())]
         return [
             Route("/allocations", self.allocations, middleware=gated),
             Route("/allocations/{cid}", self.allocation),

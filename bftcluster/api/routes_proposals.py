@@ -2,12 +2,14 @@
 
 from base64 import b64encode
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bftcluster import cid as cids
 from bftcluster.api.errors import PinNotFoundError
+from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response, time_text
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.query import parse_digest
@@ -33,7 +35,7 @@ class ProposalRoutes:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/proposals", self.proposals),
+            Route("/proposals", self.proposals, middleware=[Middleware(lists_gate())]),
             Route("/proposals/{digest}", self.proposal),
             Route("/policy", self.policy),
             Route("/genesis", self.genesis),

@@ -8,7 +8,6 @@ from typing import Final
 from bftcluster.api.views import ContentKind, ContentView
 
 _PADDING: Final = bytes(tarfile.BLOCKSIZE)
-_LINK_TARGET_SIZE_MAX_BYTES: Final = 4096
 
 
 async def write_tar(
@@ -39,4 +38,4 @@ async def write_tar(
 
 async def _target(chunks: AsyncGenerator[bytes, None]) -> str:
     target = b"".join([chunk async for chunk in chunks])
-    return target[:_LINK_TARGET_SIZE_MAX_BYTES].decode("utf-8", "surrogateescape")
+    return target.decode("utf-8", "surrogateescape")

@@ -373,7 +373,7 @@ class StatusView:
     pins: int
     """In the pinset."""
     proposals: int
-    """Open."""
+    """Open, as of the last batch: what expired since is among them."""
     tracker: tuple[tuple[TrackerStatus, int], ...]
     """How many of this peer's items are in which status."""
     uptime_ms: int

@@ -3,16 +3,23 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import FileBuilder, build_symlink
 from bftcluster.blocks.ingest import Ingest
 from bftcluster.blocks.layout import Entry, Layout
-from bftcluster.blocks.port import BlockStore
+from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.errors import UsageError
-from bftcluster.limits import DIRECTORY_DEPTH_MAX, SYMLINK_TARGET_SIZE_MAX_BYTES
+from bftcluster.limits import (
+    ADD_MEMORY_MAX_BYTES,
+    DIRECTORY_DEPTH_MAX,
+    SYMLINK_TARGET_SIZE_MAX_BYTES,
+)
+
+_ENTRY_SIZE_BYTES: Final = 400
+"""What an entry takes beside its name; a directory has its whole path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +51,16 @@ class Adder:
         *,
         layout: Layout | None = None,
         progress: Callable[[AddEvent], None] | None = None,
+        pause: Callable[[], None] = no_pause,
     ) -> None:
+        """Prepare; ``pause`` is called now and then by ``keep``, which ends with what it raises."""
         self._layout = layout or Layout()
         self._progress = progress
-        self._ingest = Ingest(store)
+        self._ingest = Ingest(store, pause=pause)
         self._root = _Directory()
         self._file: tuple[str, FileBuilder] | None = None
         self._bytes_read = 0
+        self._memory_bytes = 0
 
     def __enter__(self) -> Self:
         self._ingest.__enter__()
@@ -68,7 +78,7 @@ class Adder:
         """Start a file; ``write`` and ``end_file`` follow before anything else does.
 
         Raises:
-            UsageError: The path cannot stand in a directory, or is taken.
+            UsageError: The path cannot stand in a directory, or is taken; or there are too many.
         """
         assert self._file is None, "one file at a time"
         self._place(path)
@@ -178,6 +188,16 @@ class Adder:
         check_name(name)
         if name in self._directory(parents).entries:
             raise UsageError(f"{path!r} comes twice")
+        self._remember(len(name))
+
+    def _remember(self, chars: int) -> None:
+        """Take memory for an entry with a text; all are kept until the directories are built."""
+        self._memory_bytes += _ENTRY_SIZE_BYTES + chars
+        if self._memory_bytes > ADD_MEMORY_MAX_BYTES:
+            raise UsageError(
+                "more files and directories than can be added at once",
+                hint="add them in parts, or as a CAR",
+            )
 
     def _set(self, path: str, entry: Entry) -> Entry:
         *parents, name = _segments(path)
@@ -188,10 +208,12 @@ class Adder:
     def _directory(self, segments: list[str]) -> _Directory:
         if len(segments) > DIRECTORY_DEPTH_MAX:
             raise UsageError(f"directories deeper than {DIRECTORY_DEPTH_MAX}")
-        directory = self._root
+        directory, path_chars = self._root, 0
         for segment in segments:
+            path_chars += len(segment) + 1
             if segment not in directory.entries:
                 check_name(segment)
+                self._remember(path_chars)
             below = directory.entries.setdefault(segment, _Directory())
             if not isinstance(below, _Directory):
                 raise UsageError(f"{segment!r} is a file and a directory")

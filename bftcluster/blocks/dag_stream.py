@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.blocks.dag_pb import Link, decode_node
-from bftcluster.blocks.links import links_of, may_link
+from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.blocks.unixfs import Kind, decode_message
 from bftcluster.cid import DAG_PB, Cid, codec_of
 from bftcluster.errors import BlockStoreError, MalformedContentError
-from bftcluster.limits import END_ABSENT_MAX
+from bftcluster.limits import END_ABSENT_MAX, WALK_PENDING_MAX
 
 _READS_PER_BATCH_MAX: Final = 512
 
@@ -25,7 +25,10 @@ class _Level:
 
 
 class DagStream:
-    """Walks from the listed CIDs downwards, parents first; each block once. Blocking."""
+    """Walks from the listed CIDs downwards, parents first; each block once. Blocking.
+
+    Once it has come by many links it follows no more of them, and sends what it has.
+    """
 
     def __init__(self, source: BlockSource, cids: Sequence[Cid], leaf_budget_bytes: int) -> None:
         self._source = source
@@ -110,8 +113,10 @@ class DagStream:
         return cid, data
 
     def _descend(self, cid: Cid, data: bytes, links: Sequence[Link]) -> None:
+        if len(self._seen) > WALK_PENDING_MAX:
+            return  # what is below is asked for again, by its name
         fresh = []
-        for link in links:
+        for link in _stored_if_readable(links):
             if link.cid not in self._seen:
                 self._seen.add(link.cid)
                 fresh.append(link.cid)
@@ -122,6 +127,13 @@ def _links_if_readable(cid: Cid, data: bytes) -> Sequence[Link]:
     """Return the links; none if the block is not what its codec says: whoever asked will see."""
     try:
         return links_of(cid, data)
+    except MalformedContentError:
+        return ()
+
+
+def _stored_if_readable(links: Sequence[Link]) -> Sequence[Link]:
+    try:
+        return tuple(stored(links))
     except MalformedContentError:
         return ()
 

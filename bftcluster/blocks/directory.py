@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import mmh3
-
 from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import PutBlock
 from bftcluster.blocks.layout import Entry, Layout
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, hamt_message
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, hamt_hash, hamt_message
 from bftcluster.errors import UsageError
 
 _HASH_SIZE_BYTES = 8
@@ -28,7 +26,10 @@ def build_directory(entries: Mapping[str, Entry], put: PutBlock, layout: Layout)
     estimate = sum(len(name.encode()) + len(entry.cid) for name, entry in entries.items())
     size_bytes = sum(entry.size_bytes for entry in entries.values())
     if estimate > layout.shard_threshold_bytes:
-        hashed = [_Hashed(_name_hash(name), name, entries[name]) for name in entries]
+        hashed = [
+            _Hashed(hamt_hash(name).to_bytes(_HASH_SIZE_BYTES, "big"), name, entries[name])
+            for name in entries
+        ]
         return _put_shard(hashed, 0, put, layout)
     ordered = sorted(entries.items(), key=lambda item: item[0].encode())
     links = [Link(cid=entry.cid, name=name, tsize=entry.tsize) for name, entry in ordered]
@@ -43,11 +44,6 @@ class _Hashed:
     """Slot at each depth."""
     name: str
     entry: Entry
-
-
-def _name_hash(name: str) -> bytes:
-    """Return the first half of MurmurHash3 x64-128, big-endian (UnixFS specification, HAMT)."""
-    return mmh3.hash64(name.encode(), 0, signed=False)[0].to_bytes(_HASH_SIZE_BYTES, "big")
 
 
 def _put_shard(items: Sequence[_Hashed], depth: int, put: PutBlock, layout: Layout) -> Entry:

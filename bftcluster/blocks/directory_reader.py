@@ -9,12 +9,10 @@ in two places, and a listing reads each once.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import mmh3
-
 from bftcluster.blocks.dag_pb import Link, Node, decode_node
 from bftcluster.blocks.entry_names import check_entries
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import HAMT_MURMUR3_X64_64, Kind, UnixFs, decode_message
+from bftcluster.blocks.unixfs import HAMT_MURMUR3_X64_64, Kind, UnixFs, decode_message, hamt_hash
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, NotFoundError, UsageError
@@ -38,7 +36,7 @@ class _Place:
         return _Place(self.bits + width, self.prefix << width | slot)
 
     def holds(self, name: str) -> bool:
-        return _hash(name) >> (_HASH_BITS - self.bits) == self.prefix
+        return hamt_hash(name) >> (_HASH_BITS - self.bits) == self.prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +46,6 @@ class _Slot:
     name: str
     link: Link
     place: _Place
-
-
-def kind_of(source: BlockSource, cid: Cid) -> Kind:
-    """Return what ``cid`` is; a raw leaf is a file.
-
-    Raises:
-        MalformedContentError: Not UnixFS.
-        BlockNotFoundError: It is not in ``source``.
-    """
-    if codec_of(cid) != DAG_PB:
-        return Kind.FILE
-    return decode_message(decode_node(source.get(cid))).kind
 
 
 def list_directory(
@@ -195,9 +181,3 @@ def _slot_number(cid: Cid, prefix: str, digits: int, fanout: int) -> int:
     if number >= fanout or f"{number:0{digits}X}" != prefix:
         raise MalformedContentError(f"a link of the HAMT shard {text(cid)} names no slot")
     return number
-
-
-def _hash(name: str) -> int:
-    """Return the first half of MurmurHash3 x64-128 (UnixFS specification, HAMT)."""
-    first: int = mmh3.hash64(name.encode(errors="surrogatepass"), 0, signed=False)[0]
-    return first

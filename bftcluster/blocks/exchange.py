@@ -41,6 +41,9 @@ from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 _INLINE_SIZE_MAX_BYTES = 16 << 10
 """Smaller frames are decoded on the event loop: a thread would cost more."""
 
+_ALONE_S = 1.0
+"""For so long a peer is the only one that is asked for a block."""
+
 _TRIES_MAX = 3
 """A DAG that shares blocks with one that is being dropped may lose them before it holds them."""
 
@@ -77,6 +80,8 @@ class Exchange:
             offload_serving or offload,
             credit_timeout_s=self._settings.credit_timeout_s,
         )
+        self._slow: set[PeerId] = set()
+        """Peers that did not answer in ``_ALONE_S`` when they were asked for a block last."""
         self._nursery: trio.Nursery | None = None
 
     async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ANN401
@@ -132,20 +137,39 @@ class Exchange:
         return await self._fetch(root, providers, progress)
 
     async def fetch_block(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
-        """Return one block from the first provider that has it; it is not kept.
+        """Return one block from the first provider that sends it; it is not kept.
 
         Args:
             cid: As a raw block, whatever it is: so nothing below it is sent.
-            providers: Peers to ask, one after the other.
+            providers: Peers to ask, one after the other, each for a moment alone. Who made us wait
+                for longer the last time is asked last.
 
         Raises:
             BlockNotFoundError: None of them has it.
         """
         assert not may_link(cid), "a provider would send what is below it, too"
-        for peer in providers:
-            data = await self._ask(peer, cid)
-            if data is not None:
-                return data
+        found: list[bytes] = []
+        async with trio.open_nursery() as nursery:
+
+            async def ask(peer: PeerId, ended: trio.Event) -> None:
+                asked_s = trio.current_time()
+                data = await self._ask(peer, cid)
+                if trio.current_time() < asked_s + _ALONE_S:
+                    self._slow.discard(peer)
+                if data is not None:
+                    found.append(data)
+                    nursery.cancel_scope.cancel()
+                ended.set()
+
+            for peer in sorted(providers, key=self._slow.__contains__):
+                ended = trio.Event()
+                nursery.start_soon(ask, peer, ended)
+                with trio.move_on_after(_ALONE_S):
+                    await ended.wait()
+                if not ended.is_set():
+                    self._slow.add(peer)
+        if found:
+            return found[0]
         raise BlockNotFoundError(f"no peer that is connected has the block {text(cid)}")
 
     async def _ask(self, peer: PeerId, cid: Cid) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.tree import Tree, TreeEntry
+from bftcluster.blocks.tree import Tree, TreeEntry, tree_of
 from bftcluster.blocks.unixfs import Kind
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, StorageError, UsageError
@@ -41,7 +41,7 @@ def extract(source: BlockSource, root: Cid, destination: Path, *, size_max_bytes
     """
     if os.path.lexists(destination):
         raise UsageError(f"{destination} exists", hint="choose a path at which nothing is")
-    tree = Tree(source, root, reads_leaves=True)
+    tree = tree_of(source, root, reads_leaves=True)
     if tree.extent.content_bytes + tree.extent.entries * _ENTRY_BYTES > size_max_bytes:
         raise UsageError("the content is larger than allowed", hint="allow more bytes")
     partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")

@@ -2,12 +2,14 @@
 
 import base64
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from bftcluster.errors import StorageError, StoreFullError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
 _T = TypeVar("_T")
@@ -16,6 +18,8 @@ _WRITERS: Final = 8
 """Measured: 8 threads that each write and sync a file reach twice what 1 does, on any disk whose
 queue is deeper than one; more gain nothing."""
 _SUFFIX: Final = ".data"
+_SHARD_NAME_SIZE: Final = 2
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FlatFs:
@@ -75,10 +79,16 @@ class FlatFs:
         self._each(_sync_directory, [shard for shard in shards if shard.is_dir()])
 
     def all_files(self) -> Iterator[tuple[Path, bytes | None]]:
-        """Yield every file, and its key if its name is one: slow, for repairs."""
-        for shard in sorted(self._path.iterdir()):
-            for file in sorted(shard.iterdir()):
-                yield file, self._key(file)
+        """Yield every file, and its key if its name is one: slow, for repairs.
+
+        What lies beside the directories that we make is not ours: ``lost+found``, a README.
+        """
+        for shard in _entries(self._path):
+            if len(shard.name) == _SHARD_NAME_SIZE and shard.is_dir():
+                for entry in _entries(Path(shard.path)):
+                    if not entry.is_dir(follow_symlinks=False):
+                        file = Path(entry.path)
+                        yield file, self._key(file)
 
     def _file(self, key: bytes) -> Path:
         name = base64.b32encode(key).decode().rstrip("=")
@@ -108,6 +118,22 @@ class FlatFs:
         errors = [error for future in futures if (error := future.exception())]
         if errors:
             raise errors[0]
+
+
+@contextlib.contextmanager
+def disk_errors(action: str) -> Iterator[None]:
+    """Let the disk's errors leave as ours; they name the file."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise StoreFullError("the disk is full", hint="free some disk space") from exc
+        raise StorageError(f"{action} failed: {exc}") from exc
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _create(path: Path) -> int:

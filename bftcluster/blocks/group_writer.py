@@ -6,13 +6,12 @@ leaves rows that say what to remove.
 """
 
 import contextlib
-import errno
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bftcluster.blocks.flatfs import FlatFs
+from bftcluster.blocks.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.port import Hold, StoreStat
 from bftcluster.errors import StorageError, StoreFullError
@@ -24,7 +23,6 @@ from bftcluster.limits import (
 )
 
 _PAGE_BYTES: Final = 4096
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +51,8 @@ class GroupWriter:
         self.damaged = index.damaged_total()
         self.found = self.healed = 0
         """Blocks that turned out to be damaged since the start, and that were written again."""
+        self.is_ending = False
+        """Whether the process ends, so that what may be removed later is."""
         self._half_done = True
         """Whether rows may be unsettled: after a crash, or a failure that could not be undone."""
         self._remove_unsettled()
@@ -98,15 +98,19 @@ class GroupWriter:
         return freed
 
     def remove_held_only_by(self, hold: Hold | None) -> int:
-        """Remove the blocks that no other hold has; return the bytes that the quota got back."""
+        """Remove the blocks that no other hold has; return the bytes that the quota got back.
+
+        When the process ends, some of them stay.
+        """
         freed = after = 0
-        while True:
+        while not self.is_ending:
             with self._lock:
                 rows = self._index.only_held_by(hold, after, STORE_GROUP_BLOCKS_MAX)
                 freed += self.remove([key for _, key in rows])
             if len(rows) < STORE_GROUP_BLOCKS_MAX:
-                return freed
+                break
             after = rows[-1][0]
+        return freed
 
     def damage(self, key: bytes) -> None:
         """Note that a block is damaged: it keeps its place until it is put again."""
@@ -151,7 +155,8 @@ class GroupWriter:
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         if self._half_done:
-            self._remove_unsettled()
+            with contextlib.suppress(StorageError):  # What cannot go keeps its place, and its row.
+                self._remove_unsettled()
         wanted = {key: data for job in jobs for key, data in job.blocks.items()}
         present = self._index.present(list(wanted))
         missing = {key: data for key, data in wanted.items() if key not in present}
@@ -159,7 +164,7 @@ class GroupWriter:
         fresh = list(missing.items())
         self._require_room([len(data) for _, data in fresh])
         written: list[tuple[bytes, int]] = []
-        self._half_done = True
+        is_half_done, self._half_done = self._half_done, True
         try:
             for group in _groups(fresh):
                 self._write(group, written)
@@ -172,7 +177,7 @@ class GroupWriter:
             self._index.leave([key for key, _ in written])
             self._remove_unsettled()
             raise
-        self._half_done = False
+        self._half_done = is_half_done
 
     def _heal(self, missing: dict[bytes, bytes], damaged: Collection[bytes]) -> None:
         """Write those that are damaged in their places, which are paid for; take them out.
@@ -180,7 +185,8 @@ class GroupWriter:
         A crash in between leaves them damaged.
         """
         for group in _groups([(key, missing.pop(key)) for key in sorted(damaged)]):
-            self._write_files(group)
+            with disk_errors("writing blocks"):
+                self._files.write(group)
             self._index.heal([key for key, _ in group])
             self.damaged -= len(group)
             self.healed += len(group)
@@ -202,21 +208,17 @@ class GroupWriter:
         self._index.arrive(sizes)
         self._count(sizes, 1)
         written += sizes
-        self._write_files(group)
-
-    def _write_files(self, group: Sequence[tuple[bytes, bytes]]) -> None:
-        try:
+        with disk_errors("writing blocks"):
             self._files.write(group)
-        except OSError as exc:
-            if exc.errno in _FULL:
-                raise StoreFullError("the disk is full", hint="free some disk space") from exc
-            raise StorageError(f"writing blocks failed: {exc}") from exc
 
     def _erase(self, blocks: Collection[tuple[bytes, int]]) -> int:
         """Remove the files of blocks whose rows say that they leave, then the rows."""
         keys = [key for key, _ in blocks]
-        self._files.remove(keys)
+        is_half_done, self._half_done = self._half_done, True
+        with disk_errors("removing blocks"):
+            self._files.remove(keys)
         self._index.forget(keys)
+        self._half_done = is_half_done
         return self._count(blocks, -1)
 
     def _remove_unsettled(self) -> None:

@@ -74,13 +74,15 @@ class Index:
             row[0] for row in self._rows("SELECT key FROM blocks WHERE state = 3 AND key", keys)
         }
 
-    def damaged(self, limit: int) -> list[bytes]:
-        """Return the keys of some blocks that are damaged."""
+    def damaged(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return some blocks (id, key) that are damaged, those with an id over ``after``, by id."""
+        # State 3 is not 1; that it is said lets SQLite use the index `unsettled`, here and below.
         with self._database.reader() as reader:
-            rows = reader.execute(
-                "SELECT key FROM blocks WHERE state <> 1 AND state = 3 LIMIT ?", (limit,)
-            )
-            return [row[0] for row in rows]
+            return reader.execute(
+                "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
+            ).fetchall()
 
     def damaged_total(self) -> int:
         """Return how many blocks are damaged."""
@@ -212,8 +214,8 @@ class Index:
             writer.executemany(
                 "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
                 " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
-                " AND NOT EXISTS (SELECT 1 FROM held h JOIN blocks b ON b.id = h.block"
-                " WHERE h.hold = holds.id AND b.state <> 1 AND b.state = 3)",
+                " AND NOT EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
+                " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)",
                 rows,
             )
 
@@ -228,7 +230,8 @@ class Index:
         A root that somebody else has begun meanwhile takes over what the hold has.
 
         Returns:
-            The roots that are complete now: all whose hold was not given up meanwhile.
+            The roots that are complete now but for blocks that are damaged: all whose hold was
+            not given up meanwhile.
         """
         named: list[tuple[Hold, Cid]] = []
         merged: list[tuple[Hold, Hold]] = []
@@ -244,8 +247,8 @@ class Index:
                 named.append((hold, root))
         with self._database.transaction() as writer:
             writer.executemany(
-                "INSERT INTO holds (id, cid, complete) VALUES (?, ?, 1)"
-                " ON CONFLICT (id) DO UPDATE SET cid = excluded.cid, complete = 1",
+                "INSERT INTO holds (id, cid) VALUES (?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET cid = excluded.cid",
                 named,
             )
             _insert_holds(writer, [hold for hold, _ in merged if hold in self._anonymous])
@@ -253,7 +256,11 @@ class Index:
             for hold, keeper in merged:
                 _merge(writer, hold, keeper)
             writer.executemany(
-                "UPDATE holds SET complete = 1 WHERE id = ?", [(keeper,) for keeper in kept]
+                # The cross join begins with what is damaged: that is less than what a hold has.
+                "UPDATE holds SET complete = 1 + EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
+                " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)"
+                " WHERE id = ?",
+                [(hold,) for hold in (*kept, *(hold for hold, _ in named))],
             )
         self._anonymous.difference_update(dags)
         return {*kept.values(), *(root for _, root in named)}

@@ -4,12 +4,13 @@ Until ``pin`` they belong to an anonymous hold; leave without it, by an exceptio
 they are gone.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.port import BlockStore
+from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.cid import Cid
 from bftcluster.limits import INGEST_GROUP_BLOCKS_MAX, INGEST_GROUP_SIZE_BYTES
 
@@ -17,8 +18,10 @@ from bftcluster.limits import INGEST_GROUP_BLOCKS_MAX, INGEST_GROUP_SIZE_BYTES
 class Ingest:
     """One group is being filled and one being stored: memory is two groups."""
 
-    def __init__(self, store: BlockStore) -> None:
+    def __init__(self, store: BlockStore, *, pause: Callable[[], None] = no_pause) -> None:
+        """Prepare; ``pause`` is called now and then while a DAG is walked, and may raise."""
         self._store = store
+        self._pause = pause
         self._hold = store.begin()
         self._group: list[Block] = []
         self._group_bytes = 0
@@ -62,7 +65,7 @@ class Ingest:
         fresh = [root for root in roots if self._store.find_root(root) is None]
         try:
             for root in roots:
-                self._store.pin_root(root)
+                self._store.pin_root(root, self._pause)
         except BaseException:
             for root in fresh:
                 self._store.unpin_root(root)

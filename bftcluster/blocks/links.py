@@ -1,5 +1,7 @@
 """The links of a block, whatever its codec."""
 
+from collections.abc import Iterable, Iterator
+
 from bftcluster.blocks.dag_cbor import cids_in
 from bftcluster.blocks.dag_pb import Link, decode_node
 from bftcluster.cid import DAG_CBOR, DAG_PB, RAW, Cid, codec_of, multihash, text
@@ -23,6 +25,22 @@ def links_of(cid: Cid, data: bytes) -> tuple[Link, ...]:
             return tuple(Link(cid=child) for child in cids_in(data))
         case code:
             raise MalformedContentError(f"{text(cid)} has the codec 0x{code:x}: links unknown")
+
+
+def stored(links: Iterable[Link]) -> Iterator[Link]:
+    """Yield the links to blocks that are stored, those behind blocks in their own CIDs among them.
+
+    What a CID carries needs no place in the memory of a walk: it is behind its link at once.
+
+    Raises:
+        MalformedContentError: As ``links_of``.
+    """
+    for link in links:
+        inline = inline_data(link.cid)
+        if inline is None:
+            yield link
+        elif may_link(link.cid):
+            yield from stored(links_of(link.cid, inline))
 
 
 def may_link(cid: Cid) -> bool:

@@ -1,11 +1,11 @@
 """A block store in memory: for simulations, and the second end of exchange tests."""
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.links import inline_data
-from bftcluster.blocks.port import ROOTS_MAX, Hold, Root, StoreStat
+from bftcluster.blocks.port import ROOTS_MAX, Hold, Root, StoreStat, no_pause
 from bftcluster.blocks.walk import held_cids
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, StoreFullError
@@ -76,10 +76,13 @@ class MemoryStore:
                 self._roots[root] = (hold, False)
             return hold
 
-    def pin_root(self, root: Cid) -> None:
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
         """Keep ``root`` and everything below it, all of which is here."""
         with self._lock:
-            keys = {key_of(cid) for cids in held_cids(self, root) for cid in cids}
+            keys: set[bytes] = set()
+            for cids in held_cids(self, root):
+                keys.update(map(key_of, cids))
+                pause()
             hold = self.begin(root)
             self._held[hold].update(keys)
             self._roots[root] = (hold, True)

@@ -1,6 +1,6 @@
 """What a block store offers. The embedded store and the in-memory one pass one contract suite."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NewType, Protocol
 
@@ -9,6 +9,10 @@ from bftcluster.cid import Cid
 
 Hold = NewType("Hold", int)
 """A claim on blocks: they stay while some hold has them. Named after a root, or anonymous."""
+
+
+def no_pause() -> None:
+    """Go on at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +128,12 @@ class BlockStore(BlockSource, Protocol):
         """Give a hold up; blocks that no other hold has are deleted. Return the bytes freed."""
         ...
 
-    def pin_root(self, root: Cid) -> None:
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
         """Keep ``root`` and everything below it, all of which is here.
+
+        Args:
+            root: What to keep.
+            pause: Called now and then. What it raises ends the work; the root is as before.
 
         Raises:
             BlockNotFoundError: A block is missing; whether the root is kept is as before.

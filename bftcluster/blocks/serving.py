@@ -1,6 +1,7 @@
 """The provider's side of block exchange."""
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
@@ -19,13 +20,16 @@ from bftcluster.blocks.exchange_messages import (
 )
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid
-from bftcluster.errors import TransportError
+from bftcluster.errors import ClusterError, TransportError
 from bftcluster.ids import PeerId
 from bftcluster.limits import (
     BLOCKS_FRAME_SIZE_BYTES,
     SERVED_REQUESTS_PER_PEER_MAX,
     WINDOW_SIZE_MAX_BYTES,
 )
+from bftcluster.log_pace import LogPace, also
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -65,6 +69,7 @@ class Server:
         self._credit_timeout_s = credit_timeout_s
         self._servings: dict[PeerId, dict[int, _Serving]] = {}
         self._refusing: set[PeerId] = set()
+        self._pace = LogPace()
 
     async def serve(self, peer: PeerId, want: Want) -> None:
         """Answer one request to its end; a request whose number is in use is ignored."""
@@ -114,6 +119,10 @@ class Server:
             await self._end(peer, want, EndStatus.SERVED, tuple(stream.absent))
         except TransportError:
             return
+        except ClusterError as exc:
+            if (left_out := self._pace.left_out(peer, trio.current_time())) is not None:
+                log.warning("a peer is not served: %s%s", exc, also(left_out))
+            await self._refuse(peer, want)
 
     async def _has_credit(self, serving: _Serving) -> bool:
         """Wait for credit; return False if the requester has forgotten us."""

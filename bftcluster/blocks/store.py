@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from bftcluster.blocks.block import Block, key_of, raw_cid
-from bftcluster.blocks.flatfs import FlatFs
+from bftcluster.blocks.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.links import inline_data, may_link
-from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat
+from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat, no_pause
 from bftcluster.blocks.walk import batches, held_cids
 from bftcluster.cid import Cid, text, verify_block
 from bftcluster.errors import (
@@ -67,7 +67,8 @@ class EmbeddedStore:
             self._index = Index(path / "index.db")
             opened.callback(self._index.close)
             if self._index.needs_files_read():
-                _read_files(self._files, self._index)
+                with disk_errors("reading the files of blocks"):
+                    _read_files(self._files, self._index)
             self._writer = GroupWriter(self._index, self._files, quota_bytes)
             for hold in self._index.anonymous():
                 self.release(hold)
@@ -83,6 +84,14 @@ class EmbeddedStore:
         """Wait for the group that is being written, then close."""
         with self._writer.exclusive():
             self._opened.close()
+
+    def stop_removing(self) -> None:
+        """Let whatever removes blocks end with its group, because the process is about to.
+
+        The next one finds a hold whose blocks went half way: it drops the hold of an upload when
+        it opens, and of a root it knows that it is not complete.
+        """
+        self._writer.is_ending = True
 
     def has(self, cid: Cid) -> bool:
         """Return whether the block is here, durably."""
@@ -133,7 +142,7 @@ class EmbeddedStore:
         with self._writer.exclusive() as index:
             return index.begin() if root is None else index.begin_root(root)
 
-    def pin_root(self, root: Cid) -> None:
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
         """Keep ``root`` and everything below it, all of which is here.
 
         It gets its name with the last of its blocks: a crash leaves no half of it.
@@ -141,7 +150,7 @@ class EmbeddedStore:
         known = self._index.hold_of(root)
         hold = self.begin() if known is None else known
         try:
-            self._attach_all(hold, root)
+            self._attach_all(hold, root, pause)
         except BaseException:
             if known is None:
                 self.release(hold)
@@ -178,8 +187,9 @@ class EmbeddedStore:
     def release(self, hold: Hold) -> int:
         """Give a hold up; return the bytes freed."""
         freed = self._writer.remove_held_only_by(hold)
-        with self._writer.exclusive() as index:
-            index.disown(hold)
+        if not self._writer.is_ending:
+            with self._writer.exclusive() as index:
+                index.disown(hold)
         return freed
 
     def find_root(self, root: Cid) -> Root | None:
@@ -207,9 +217,12 @@ class EmbeddedStore:
         writer = self._writer
         return Damage(blocks=writer.damaged, found=writer.found, healed=writer.healed)
 
-    def damaged(self, limit: int) -> list[Cid]:
-        """Return some blocks that are damaged, as raw blocks whatever they are."""
-        return [raw_cid(key) for key in self._index.damaged(limit)]
+    def damaged(self, after: int, limit: int) -> list[tuple[int, Cid]]:
+        """Return some blocks that are damaged, as raw blocks whatever they are.
+
+        Each with its number; those behind the number ``after``.
+        """
+        return [(number, raw_cid(key)) for number, key in self._index.damaged(after, limit)]
 
     def scrub(self, after: bytes = b"", size_bytes: int = _ALL_BYTES) -> Scrubbed:
         """Read blocks whose multihash comes behind ``after``, until that much was read."""
@@ -226,13 +239,23 @@ class EmbeddedStore:
         return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=b"")
 
     def remove_strays(self) -> None:
-        """Remove files that no row knows."""
-        for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
-            with self._writer.exclusive() as index:
-                known = index.known([key for _, key in found if key is not None])
-                for file, name in found:
-                    if name not in known:
-                        file.unlink(missing_ok=True)
+        """Remove files that no row knows.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        with disk_errors("removing stray files"):
+            for found in batches(self._files.all_files(), STORE_GROUP_BLOCKS_MAX):
+                if self._writer.is_ending:
+                    break
+                self._remove_unknown(found)
+
+    def _remove_unknown(self, found: Sequence[tuple[Path, bytes | None]]) -> None:
+        with self._writer.exclusive() as index:
+            known = index.known([key for _, key in found if key is not None])
+            for file, name in found:
+                if name not in known:
+                    file.unlink(missing_ok=True)
 
     def _read(self, cid: Cid, key: bytes) -> bytes:
         try:
@@ -257,9 +280,10 @@ class EmbeddedStore:
                 self._writer.damage(key)
                 raise
 
-    def _attach_all(self, hold: Hold, root: Cid) -> None:
+    def _attach_all(self, hold: Hold, root: Cid, pause: Callable[[], None]) -> None:
         pending: list[bytes] = []
         for cids in held_cids(self, root):
+            pause()
             if pending:
                 with self._all_here(pending) as index:
                     index.attach(hold, pending)

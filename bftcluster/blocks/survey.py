@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 
 from bftcluster.blocks.dag_pb import Link
-from bftcluster.blocks.links import links_of, may_link
+from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, CidMismatchError, MalformedContentError
@@ -54,7 +54,7 @@ class Survey:
 
     def _unknown(self, links: Iterable[Link]) -> list[Link]:
         fresh = []
-        for link in links:
+        for link in stored(links):
             if link.cid not in self.known:
                 self.known.add(link.cid)
                 fresh.append(link)

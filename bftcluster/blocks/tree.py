@@ -6,7 +6,7 @@ have, in numbers of any size; what cannot be walked, or holds a name or link tha
 is refused before the first entry comes out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,15 +63,30 @@ class Extent:
 
 
 class Tree:
-    """A tree that can be walked: iterate for its entries, parents first, in the DAG's order."""
+    """A tree that can be walked, once it was looked at."""
 
     def __init__(self, source: BlockSource, root: Cid, *, reads_leaves: bool = False) -> None:
-        """Look at every directory, once. Blocking.
+        """Prepare; nothing is read.
 
         Args:
             source: Where blocks are read.
             root: The root.
             reads_leaves: Whether files of one raw block count with their bytes.
+        """
+        self._source = source
+        self._root = root
+        self._survey = _Survey(source, root, reads_leaves=reads_leaves)
+        self.budget = WalkBudget()
+        """For reading the files, too."""
+
+    @property
+    def extent(self) -> Extent:
+        """What there is in it."""
+        assert self._survey.extent is not None, "it was looked at"
+        return self._survey.extent
+
+    def look(self) -> Iterator[None]:
+        """Look at every directory, once; pause after each entry. Blocking.
 
         Raises:
             UsageError: Not UnixFS.
@@ -79,19 +94,16 @@ class Tree:
                 that is out of all proportion to its blocks.
             BlockNotFoundError: A block is not in ``source``.
         """
-        self._source = source
-        self._root = root
-        self.extent = _Survey(source, root, reads_leaves=reads_leaves).run()
-        self.budget = WalkBudget()
-        """For reading the files, too."""
+        return self._survey.run()
 
     def __iter__(self) -> Iterator[TreeEntry]:
-        """Yield each entry. Blocking.
+        """Yield the entries, parents first, in the DAG's order. Blocking.
 
         Raises:
             MalformedContentError: The budget is used up.
             BlockNotFoundError: A block is not in ``source``.
         """
+        assert self._survey.extent is not None, "it was looked at"
         root = self._entry(self._root, "", "", 0)
         yield root
         open_directories = [self._list(root)]
@@ -126,6 +138,14 @@ class Tree:
             size_bytes=size_bytes,
             target=target,
         )
+
+
+def tree_of(source: BlockSource, root: Cid, *, reads_leaves: bool = False) -> Tree:
+    """Return a tree that was looked at; raises as ``Tree.look`` does. Blocking."""
+    tree = Tree(source, root, reads_leaves=reads_leaves)
+    for _ in tree.look():
+        pass
+    return tree
 
 
 def open_entry(source: BlockSource, cid: Cid) -> TreeEntry:
@@ -171,9 +191,10 @@ class _Survey:
         """Of different directories."""
         self._directories: dict[Cid, Extent] = {}
         self._others: dict[Cid, Extent] = {}
+        self.extent: Extent | None = None
 
-    def run(self) -> Extent:
-        extent = self._extent_of(self._root)
+    def run(self) -> Iterator[None]:
+        extent = yield from self._extent_of(self._root)
         if extent.climbs:
             raise MalformedContentError(f"{text(self._root)} holds symbolic links to the outside")
         if extent.entries > TREE_ENTRIES_BASE + TREE_REPEATS_MAX * self._links:
@@ -182,14 +203,15 @@ class _Survey:
                 f" with {self._links:,} links",
                 hint="it was made to keep its readers busy, or fill their disks",
             )
-        return extent
+        self.extent = extent
 
-    def _extent_of(self, root: Cid) -> Extent:
+    def _extent_of(self, root: Cid) -> Generator[None, None, Extent]:
         below = self._look(root)
         if below is not None:
             return below
         stack = [self._begin(root)]
         while True:
+            yield
             directory = stack[-1]
             link = next(directory.links, None)
             if link is None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import mmh3
+
 from bftcluster.blocks.dag_pb import Node
 from bftcluster.cid import read_varint, write_varint
 from bftcluster.errors import MalformedContentError
@@ -65,6 +67,12 @@ def file_message(data: bytes, file_size: int, block_sizes: Sequence[int]) -> byt
 def symlink_message(target: bytes) -> bytes:
     """Return the message of a symbolic link to ``target``."""
     return bytes((_KIND, Kind.SYMLINK, _DATA)) + write_varint(len(target)) + target
+
+
+def hamt_hash(name: str) -> int:
+    """Return the first half of MurmurHash3 x64-128 (UnixFS specification, HAMT): 64 bits."""
+    first: int = mmh3.hash64(name.encode(errors="surrogatepass"), 0, signed=False)[0]
+    return first
 
 
 def hamt_message(bit_field: int) -> bytes:

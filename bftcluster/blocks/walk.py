@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.links import inline_data, links_of, may_link
+from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, MalformedContentError
@@ -14,6 +15,8 @@ from bftcluster.limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
 _T = TypeVar("_T")
 
 _BATCH_BLOCKS: Final = 512
+_BATCH_READ_BYTES: Final = 256 << 10
+"""Blocks with links that are read for a batch, the last one apart: so each comes soon."""
 
 
 def walk(source: BlockSource, root: Cid) -> Iterator[Block]:
@@ -36,11 +39,24 @@ def held_cids(source: BlockSource, root: Cid) -> Iterator[list[Cid]]:
         BlockNotFoundError: A block is not in ``source``.
         MalformedContentError: A block whose links cannot be read, or too many blocks.
     """
-    for cids in batches((cid for cid, _ in _visit(source, root)), _BATCH_BLOCKS):
+    for cids in _cid_batches(_visit(source, root)):
         for cid, held in zip(cids, source.has_many(cids), strict=True):
             if not held:
                 raise BlockNotFoundError(f"the block {text(cid)} is not here")
         yield cids
+
+
+def _cid_batches(visited: Iterable[tuple[Cid, bytes | None]]) -> Iterator[list[Cid]]:
+    batch: list[Cid] = []
+    read_bytes = 0
+    for cid, data in visited:
+        batch.append(cid)
+        read_bytes += len(data or b"")
+        if len(batch) == _BATCH_BLOCKS or read_bytes >= _BATCH_READ_BYTES:
+            yield batch
+            batch, read_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -51,16 +67,15 @@ def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
-    seen = {root}
-    stack = [root]
+    stack = [link.cid for link in stored((Link(cid=root),))]
+    seen = set(stack)
     while stack:
         cid = stack.pop()
         data = source.get(cid) if may_link(cid) else None
-        if inline_data(cid) is None:
-            yield cid, data
+        yield cid, data
         if data is None:
             continue
-        for link in reversed(links_of(cid, data)):
+        for link in reversed(tuple(stored(links_of(cid, data)))):
             if link.cid not in seen:
                 seen.add(link.cid)
                 stack.append(link.cid)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from bftcluster import codec
 from bftcluster.errors import BadSignatureError, ClusterError
-from bftcluster.ids import Digest, Epoch, PeerId, Seq
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.execution import Execution
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerAccused
 from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
-from bftcluster.membership import Membership
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def accuse(
     assert inspected.evidence is not None, "a parsed report of evidence has evidence"
     first = inspected.evidence.first
     culprit, epoch = PeerId(first.replica), first.epoch
-    membership = _membership(execution, epoch)
+    membership = execution.state.membership_of(epoch)
     if membership is None or first.replica not in membership.replicas:
         detail = f"it accuses nobody who votes in epoch {epoch}"
         return Outcome(OutcomeCode.UNKNOWN_PEER, detail)
@@ -61,8 +60,3 @@ def accuse(
     execution.state.accuse(culprit, record.to_value())
     execution.effects.append(PeerAccused(culprit))
     return Outcome(OutcomeCode.RECORDED, f"evidence {record.digest.hex()[:16]}")
-
-
-def _membership(execution: Execution, epoch: Epoch) -> Membership | None:
-    memberships = (start.membership for start in execution.state.epochs)
-    return next((each for each in memberships if each.epoch == epoch), None)

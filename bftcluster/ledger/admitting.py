@@ -78,7 +78,6 @@ def remove(execution: Execution, approved: Approved, operation: RemovePeer) -> O
     if too_few:
         return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
     state.set_changes([*state.changes, Change(peer=peer, votes=False, leaves=True)])
-    state.put_peer(state.peers[peer])
     return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=False))
 
 

@@ -62,8 +62,6 @@ def report(
     record = _judge(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
-    if not record.joined_ms:
-        return Outcome(OutcomeCode.NOT_ADMITTED, "the peer has not joined yet")
     lines = _lines_that_count(execution, request)
     first_bytes = note(execution.state, request.peer, lines, execution.now_ms)
     size_bytes = max(0, len(request.payload) - first_bytes)
@@ -88,7 +86,10 @@ def _judge(
     inspected: Inspected,
     request: Join | ReportPinned,
 ) -> PeerRecord | Outcome:
-    """Return the peer's record, or why its announcement does not count."""
+    """Return the peer's record, or why its announcement does not count.
+
+    What is refused is charged to the peer, once it is certain that the peer signed it.
+    """
     if request.cluster_id != execution.genesis.cluster_id:
         return Outcome(OutcomeCode.WRONG_CLUSTER, "made for another cluster")
     record = execution.state.peers.get(request.peer)
@@ -96,15 +97,32 @@ def _judge(
         return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
     if not verifier.is_valid_announcement(inspected):
         return Outcome(OutcomeCode.BAD_SIGNATURE, "the peer's signature does not verify")
-    if request.counter <= record.counter:
+    now_ms, size_bytes = execution.now_ms, len(request.payload)
+    refusal = refusal_by(record, request, now_ms)
+    if refusal is None and request.counter > now_ms + COUNTER_AHEAD_MAX_MS:
+        detail = f"announcement {request.counter} is far ahead of the time, {now_ms} ms"
+        refusal = Outcome(OutcomeCode.NOT_YET_VALID, detail)
+    if refusal is not None and refusal.code is not OutcomeCode.TOO_MUCH:
+        execution.state.put_peer(replace(record, spent=record.spent.refused(now_ms, size_bytes)))
+    return refusal or record
+
+
+def refusal_by(record: PeerRecord, request: Join | ReportPinned, now_ms: int) -> Outcome | None:
+    """Return why an announcement does not count as far as its peer's record tells.
+
+    One that has used up its share is still heard now and then, when what it says is new.
+    """
+    is_new = request.counter > record.counter
+    if peer_is_over(record.spent, now_ms):
+        is_timely = is_new and request.counter <= now_ms + COUNTER_AHEAD_MAX_MS
+        if not is_timely or not record.spent.is_heard_again(now_ms):
+            return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
+    if not is_new:
         detail = f"announcement {request.counter} after {record.counter}"
         return Outcome(OutcomeCode.REPLAYED, detail)
-    if request.counter > execution.now_ms + COUNTER_AHEAD_MAX_MS:
-        detail = f"announcement {request.counter} is far ahead of the time, {execution.now_ms} ms"
-        return Outcome(OutcomeCode.NOT_YET_VALID, detail)
-    if peer_is_over(record.spent, execution.now_ms):
-        return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
-    return record
+    if isinstance(request, ReportPinned) and not record.joined_ms:
+        return Outcome(OutcomeCode.NOT_ADMITTED, "the peer has not joined yet")
+    return None
 
 
 def _lines_that_count(execution: Execution, request: ReportPinned) -> list[tuple[int, ReportEntry]]:

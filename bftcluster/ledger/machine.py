@@ -35,7 +35,7 @@ from bftcluster.ledger.spaces import Key, Space
 from bftcluster.ledger.state import State
 from bftcluster.ledger.sweeping import due_ms, sweep
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
-from bftcluster.ledger.voting import approve, close_if_open, propose, reject
+from bftcluster.ledger.voting import close_if_open, vote
 from bftcluster.limits import TIME_MAX_MS
 from bftcluster.membership import Membership
 
@@ -66,7 +66,8 @@ class Applied:
     due_ms: int | None = None
     """From which time of a batch on something expires next, if anything will."""
     wants_batches: bool = False
-    """Whether members wait for their epoch, or pins of a removed peer for other holders."""
+    """Whether members wait for their epoch, pins of a removed peer for other holders, or an epoch
+    that maintainers began for its first checkpoint."""
 
 
 def apply(
@@ -162,12 +163,8 @@ def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspec
             return Outcome(OutcomeCode.MALFORMED, inspected.problem)
         case Submit():
             return _submit(execution, verifier, inspected)
-        case Propose() as request:
-            return propose(execution, verifier, inspected, request)
-        case Approve() as request:
-            return approve(execution, verifier, inspected, request)
-        case Reject() as request:
-            return reject(execution, verifier, inspected, request)
+        case Propose() | Approve() | Reject() as request:
+            return vote(execution, verifier, inspected, request)
         case ReportPinned() as request:
             return report(execution, verifier, inspected, request)
         case Join() as request:

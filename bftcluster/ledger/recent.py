@@ -19,11 +19,6 @@ class Recent(Generic[V]):
         self._old: dict[bytes, V] = {}
         self._young_size_bytes = 0
 
-    @property
-    def young_size_bytes(self) -> int:
-        """How much of the younger generation is used."""
-        return self._young_size_bytes
-
     def get(self, key: bytes) -> V | None:
         """Return what is remembered for ``key``."""
         value = self._young.get(key)

@@ -1,7 +1,9 @@
 """What one maintainer or one peer alone may cause: in an hour of batch time, and at all.
 
 Nobody who needs the others' consent is bounded here: what the threshold approved costs its proposer
-nothing, and a report is free as far as it says something new about pins that were approved.
+nothing, and a report is free as far as it says something new about pins that were approved. What is
+ordered and refused is charged to whoever signed it: it is on the log all the same. A faulty primary
+can have it ordered again and again; so whoever has used up its share is slowed, and never silenced.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,6 +18,7 @@ from bftcluster.limits import (
     PROPOSALS_SIZE_PER_HOUR_MAX_BYTES,
     PROPOSALS_SIZE_PER_MAINTAINER_MAX_BYTES,
     REJECTED_PER_MAINTAINER_MAX,
+    SHARE_USED_UP_PACE_MS,
 )
 
 HOUR_MS: Final = 3_600_000
@@ -29,6 +32,8 @@ class Spent:
     """Since 1970, in batch time."""
     requests: int = 0
     size_bytes: int = 0
+    counted_ms: int = 0
+    """When something counted last, rather than was refused."""
 
     def at(self, now_ms: int) -> "Spent":
         """Return what was used in the hour of ``now_ms``."""
@@ -36,31 +41,35 @@ class Spent:
         return self if hour == self.hour else Spent(hour=hour)
 
     def plus(self, now_ms: int, size_bytes: int) -> "Spent":
-        """Return this with one more request in the hour of ``now_ms``."""
+        """Return this with one more request, at ``now_ms``, that counted."""
+        return replace(self.refused(now_ms, size_bytes), counted_ms=now_ms)
+
+    def refused(self, now_ms: int, size_bytes: int) -> "Spent":
+        """Return this with one more request, at ``now_ms``, that was refused."""
         now = self.at(now_ms)
-        return Spent(
-            hour=now.hour, requests=now.requests + 1, size_bytes=now.size_bytes + size_bytes
-        )
+        return replace(now, requests=now.requests + 1, size_bytes=now.size_bytes + size_bytes)
 
     def minus(self, then_ms: int, size_bytes: int) -> "Spent":
         """Return this without a request of ``then_ms``, if that was in the same hour."""
         if self.hour != then_ms // HOUR_MS or not self.requests:
             return self
-        return Spent(
-            hour=self.hour if self.requests > 1 else 0,
-            requests=self.requests - 1,
-            size_bytes=self.size_bytes - size_bytes,
-        )
+        if self.requests == 1:
+            return Spent()
+        return replace(self, requests=self.requests - 1, size_bytes=self.size_bytes - size_bytes)
+
+    def is_heard_again(self, now_ms: int) -> bool:
+        """Return whether something more may count although the share is used up."""
+        return now_ms - self.at(now_ms).counted_ms >= SHARE_USED_UP_PACE_MS
 
     def to_wire(self) -> list[int]:
-        """Return the array ``[hour, requests, size]``."""
-        return [self.hour, self.requests, self.size_bytes]
+        """Return the array ``[hour, requests, size, counted]``."""
+        return [self.hour, self.requests, self.size_bytes, self.counted_ms]
 
 
 def spent_from_wire(items: list[int]) -> Spent:
     """Return what an array of our own holds."""
-    hour, requests, size_bytes = items
-    return Spent(hour=hour, requests=requests, size_bytes=size_bytes)
+    hour, requests, size_bytes, counted_ms = items
+    return Spent(hour=hour, requests=requests, size_bytes=size_bytes, counted_ms=counted_ms)
 
 
 def peer_is_over(spent: Spent, now_ms: int) -> bool:
@@ -91,6 +100,11 @@ class Share:
             return f"{self.size_bytes} bytes of proposals of this maintainer are open"
         if self.rejected >= REJECTED_PER_MAINTAINER_MAX:
             return f"{self.rejected} proposals of this maintainer were rejected"
+        is_heard = self.spent.is_heard_again(now_ms)
+        return "" if is_heard else self.problem_of_hour(now_ms, size_bytes)
+
+    def problem_of_hour(self, now_ms: int, size_bytes: int = 0) -> str:
+        """Return why ``size_bytes`` more are too much for this hour, or nothing."""
         now = self.spent.at(now_ms)
         if (
             now.requests >= PROPOSALS_PER_HOUR_MAX
@@ -98,6 +112,10 @@ class Share:
         ):
             return f"{now.requests} proposals of this maintainer came to nothing in this hour"
         return ""
+
+    def refuse(self, now_ms: int, size_bytes: int) -> "Share":
+        """Return this after something was ordered and refused."""
+        return replace(self, spent=self.spent.refused(now_ms, size_bytes))
 
     def open(self, now_ms: int, size_bytes: int) -> "Share":
         """Return this with one more open proposal."""

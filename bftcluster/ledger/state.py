@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
-from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import (
@@ -238,9 +238,12 @@ class State:
         return latest.is_recovery and self.head.seq < latest.first - 1 + self._interval
 
     def set_changes(self, changes: Sequence[Change]) -> None:
-        """Set the changes of members under way."""
+        """Set the changes of members under way; one that is to go is given no pins meanwhile."""
+        named = {change.peer for change in (*self.changes, *changes)}
         self.changes = tuple(changes)
         self.put(Space.META, CHANGES_KEY, changes_to_value(changes))
+        for peer in sorted(named & self.peers.keys()):
+            self._weigh(self.peers[peer])
 
     def add_epoch(self, start: EpochStart) -> None:
         """Add the next epoch."""
@@ -271,6 +274,11 @@ class State:
         """Return who votes on ``seq``, which is at most an interval ahead."""
         return next(start.membership for start in reversed(self.epochs) if start.first <= seq)
 
+    def membership_of(self, epoch: Epoch) -> Membership | None:
+        """Return who votes in the epoch with this number: those of recoveries leave gaps."""
+        memberships = (start.membership for start in reversed(self.epochs))
+        return next((each for each in memberships if each.epoch == epoch), None)
+
     def set_head(self, value: Head) -> None:
         """Move the head of the log."""
         self.head = value
@@ -284,10 +292,6 @@ class State:
         """Set what a maintainer has on the log that others did not approve."""
         self.shares[maintainer] = share
         self.put(Space.META, _SHARE_PREFIX + maintainer, share.to_value())
-
-    def open_proposals(self, maintainer: MaintainerId) -> int:
-        """Return how many open proposals a maintainer has on the log."""
-        return self.share(maintainer).opened
 
     def _read_shares(self) -> Iterable[tuple[MaintainerId, Share]]:
         for key, value in self.scan(Space.META, _SHARE_PREFIX):
@@ -315,6 +319,9 @@ class State:
         known = self.peers.get(record.peer)
         self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
         self.peers[record.peer] = record
+        self._weigh(record)
+
+    def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
         self.roster.update(record.peer, free_bytes, dict(record.tags).get(GROUP_TAG, ""))

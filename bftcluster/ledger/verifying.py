@@ -135,11 +135,6 @@ class ApprovalVerifier:
             memory.put(request, inspected, _size_bytes(request, inspected))
         return inspected
 
-    @property
-    def remembered_bytes(self) -> int:
-        """What the requests that came last are taken to need in memory."""
-        return self._inspected.young_size_bytes + self._large.young_size_bytes
-
     def admissible(self, request: bytes) -> bool:
         """Return whether ``request`` deserves a place in the order.
 

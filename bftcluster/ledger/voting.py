@@ -6,6 +6,7 @@ it any more: its proposer withdrew it.
 """
 
 from dataclasses import replace
+from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId
 from bftcluster.ledger.deadlines import proposal_deadline
@@ -19,11 +20,46 @@ from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 from bftcluster.signing.approvals import Approval, Intent
 from bftcluster.signing.keys import maintainer_text
 
+_FOR_NOTHING: Final = frozenset(
+    {
+        OutcomeCode.ALREADY,
+        OutcomeCode.ALREADY_REJECTED,
+        OutcomeCode.EXPIRED,
+        OutcomeCode.NOT_YET_VALID,
+        OutcomeCode.REPLAYED,
+        OutcomeCode.TOO_MANY_PROPOSALS,
+        OutcomeCode.UNKNOWN_PROPOSAL,
+        OutcomeCode.WRONG_POLICY,
+    }
+)
 
-def propose(
+
+def vote(
+    execution: Execution,
+    verifier: ApprovalVerifier,
+    inspected: Inspected,
+    request: Propose | Approve | Reject,
+) -> Outcome:
+    """Take what one maintainer says of an intent; what comes to nothing is charged to it."""
+    match request:
+        case Propose():
+            outcome = _propose(execution, verifier, inspected, request)
+        case Approve():
+            outcome = _approve(execution, verifier, inspected, request)
+        case Reject():
+            outcome = _reject(execution, verifier, inspected, request)
+        case _:
+            assert_never(request)
+    is_for_nothing = outcome.code in _FOR_NOTHING
+    if is_for_nothing and _judge_vote(execution, verifier, inspected, None, request) is None:
+        size_bytes = 0 if inspected.intent is None else len(inspected.intent.encoded)
+        _charge(execution, request.approval.maintainer, size_bytes)
+    return outcome
+
+
+def _propose(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Propose
 ) -> Outcome:
-    """Open a proposal with its first approval; if it is open already, count the approval."""
     intent, operation = inspected.intent, inspected.operation
     assert intent is not None, "a parsed proposal has an intent"
     assert operation is not None, "an inspected intent has an operation"
@@ -34,14 +70,17 @@ def propose(
     refusal = _judge_vote(execution, verifier, inspected, intent.digest, request)
     if refusal:
         return refusal
+    share, size_bytes = state.share(maintainer), len(intent.encoded)
     record = state.proposal(intent.digest)
+    if record is None:
+        problem = share.problem(execution.now_ms, size_bytes)
+    else:
+        problem = share.problem_of_hour(execution.now_ms, size_bytes)
+    if problem:
+        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
     if record is not None:
         assert isinstance(record, ProposalRecord), "the intent of a closed proposal is used"
         return _count_approval(execution, record, request.approval)
-    share, size_bytes = state.share(maintainer), len(intent.encoded)
-    problem = share.problem(execution.now_ms, size_bytes)
-    if problem:
-        return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
     state.set_share(maintainer, share.open(execution.now_ms, size_bytes))
     state.seen.note(intent.digest, execution.now_ms)
     execution.proposals_open += 1
@@ -52,7 +91,7 @@ def propose(
     return _count_approval(execution, record, request.approval)
 
 
-def approve(
+def _approve(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Approve
 ) -> Outcome:
     """Count one more approval; at the threshold, execute."""
@@ -62,7 +101,7 @@ def approve(
     return _count_approval(execution, record, request.approval)
 
 
-def reject(
+def _reject(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Reject
 ) -> Outcome:
     """Count one rejection, in place of an approval; close what is withdrawn or can pass no more."""
@@ -135,7 +174,7 @@ def _judge_vote(
     execution: Execution,
     verifier: ApprovalVerifier,
     inspected: Inspected,
-    digest: Digest,
+    digest: Digest | None,
     request: Propose | Approve | Reject,
 ) -> Outcome | None:
     """Return why a vote on this intent does not count under the policy, or ``None``."""
@@ -174,6 +213,8 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
         if outcome.is_accepted:
             _close(execution, record, ProposalState.EXECUTED)
             return outcome
+        if repeated:
+            _charge(execution, maintainer, len(record.intent.encoded))
     else:
         code = OutcomeCode.ALREADY if repeated else OutcomeCode.PENDING
         outcome = Outcome(code, f"{count} of {threshold} approvals", digest, operation.cid)
@@ -200,6 +241,11 @@ def _close(execution: Execution, record: ProposalRecord, outcome: ProposalState)
         seq=execution.seq,
     )
     state.close_proposal(record.intent.digest, closed)
+
+
+def _charge(execution: Execution, maintainer: MaintainerId, size_bytes: int) -> None:
+    state = execution.state
+    state.set_share(maintainer, state.share(maintainer).refuse(execution.now_ms, size_bytes))
 
 
 def _by_maintainer(vote: Approval) -> MaintainerId:

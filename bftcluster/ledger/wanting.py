@@ -7,7 +7,8 @@ on proposals that are not at hand, and about intents as old as our memory.
 
 from typing import Final, assert_never
 
-from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.announcing import refusal_by
 from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.execution import nonce_key, replayed
 from bftcluster.ledger.outcomes import Outcome, OutcomeCode
@@ -22,11 +23,10 @@ from bftcluster.ledger.requests import (
     ReportPinned,
     Submit,
 )
-from bftcluster.ledger.shares import peer_is_over
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
 from bftcluster.ledger.verifying import Inspected
-from bftcluster.limits import COMING_MEMORY_MAX_BYTES
+from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
 from bftcluster.signing.approvals import Intent
 
 _COMING_SIZE_BYTES: Final = 200
@@ -79,7 +79,7 @@ class Wanting:
 
     def _of_terms(self, intent: Intent) -> Outcome | None:
         """Judge what an intent says of policy and time."""
-        policy, now_ms = self._state.policy, self._state.head.timestamp_ms
+        policy, now_ms = self._state.policy, self._now_ms
         if (intent.policy_version, intent.policy_hash) != (policy.version, policy.hash):
             detail = f"approved under another policy than the current version {policy.version}"
             return Outcome(OutcomeCode.WRONG_POLICY, detail, intent.digest)
@@ -101,19 +101,42 @@ class Wanting:
         refusal = self._of_terms(intent) or self._of_maintainer(intent.digest, request)
         if refusal is not None:
             return refusal
+        known = None
         if self._state.seen.may_have(intent):
             refusal = self._of_used(intent)
-            known = None if refusal is not None else self._proposal(intent.digest)
-            if known is not None:
-                return self._of_known(known, intent.digest, request)
-        if refusal is None:
-            share = self._state.share(request.approval.maintainer)
-            problem = share.problem(self._state.head.timestamp_ms, len(intent.encoded))
-            if not problem:
-                self._coming.put(intent.digest, True, _COMING_SIZE_BYTES)
-                return None
-            refusal = Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
-        return refusal
+            if refusal is not None:
+                return refusal
+            known = self._proposal(intent.digest)
+        problem = self._problem_of_share(intent, request, is_known=known is not None)
+        if problem:
+            return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
+        if known is not None:
+            return self._of_known(known, intent.digest, request)
+        self._coming.put(intent.digest, True, _COMING_SIZE_BYTES)
+        return None
+
+    def _problem_of_share(self, intent: Intent, request: Propose, *, is_known: bool) -> str:
+        """Return why a proposal is too much for its maintainer, or nothing.
+
+        One whose hour is used up is heard now and then, with what counts whenever it is ordered.
+        """
+        share, now_ms = self._state.share(request.approval.maintainer), self._now_ms
+        size_bytes = len(intent.encoded)
+        problem = "" if is_known else share.problem(now_ms, size_bytes)
+        counts_for_a_while = (
+            intent.not_before_ms <= now_ms < intent.expires_ms - SHARE_USED_UP_PACE_MS
+        )
+        if not problem and (is_known or not counts_for_a_while):
+            problem = share.problem_of_hour(now_ms, size_bytes)
+        return problem
+
+    def _problem_of_hour(self, maintainer: MaintainerId) -> str:
+        return self._state.share(maintainer).problem_of_hour(self._now_ms)
+
+    @property
+    def _now_ms(self) -> int:
+        """As far as the log tells: the head of an idle cluster lags behind."""
+        return self._state.head.timestamp_ms
 
     def _of_vote(self, request: Approve | Reject, by_state_alone: bool) -> Outcome | None:
         digest = request.intent_digest
@@ -123,7 +146,8 @@ class Wanting:
         known = self._proposal(digest)
         if known is not None:
             return self._of_known(known, digest, request)
-        if not by_state_alone and self._coming.get(digest):
+        is_coming = not by_state_alone and self._coming.get(digest)
+        if is_coming and not self._problem_of_hour(request.approval.maintainer):
             return None
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
@@ -170,29 +194,25 @@ class Wanting:
         if maintainer not in known.approvers:
             return None
         if count >= threshold:
+            problem = self._problem_of_hour(maintainer)
+            if problem:
+                return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, digest)
             return self._of_tried(digest)
         detail = f"{count} of {threshold} approvals"
         return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
 
     def _of_announcement(self, request: Join | ReportPinned) -> Outcome | None:
-        record, now_ms = self._state.peers.get(request.peer), self._state.head.timestamp_ms
+        record = self._state.peers.get(request.peer)
         if record is None:
             detail = "the peer is not one of this cluster's"
             return Outcome(OutcomeCode.NOT_ADMITTED, detail)
-        if request.counter <= record.counter:
-            detail = f"announcement {request.counter} after {record.counter}"
-            return Outcome(OutcomeCode.REPLAYED, detail)
-        if isinstance(request, ReportPinned) and not record.joined_ms:
-            return Outcome(OutcomeCode.NOT_ADMITTED, "the peer has not joined yet")
-        if peer_is_over(record.spent, now_ms):
-            return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
-        return None
+        return refusal_by(record, request, self._now_ms)
 
     def _of_evidence(self, inspected: Inspected) -> Outcome | None:
         assert inspected.evidence is not None, "a parsed report of evidence has evidence"
-        first, epochs = inspected.evidence.first, self._state.epochs
-        known = first.epoch < len(epochs)
-        if not known or first.replica not in epochs[first.epoch].membership.replicas:
+        first = inspected.evidence.first
+        membership = self._state.membership_of(first.epoch)
+        if membership is None or first.replica not in membership.replicas:
             detail = f"it accuses nobody who votes in epoch {first.epoch}"
             return Outcome(OutcomeCode.UNKNOWN_PEER, detail)
         if PeerId(first.replica) in self._state.accused:

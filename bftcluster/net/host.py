@@ -36,6 +36,7 @@ from multiaddr import Multiaddr
 
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import CONNECTIONS_PER_PEER_MAX
+from bftcluster.log_pace import LogPace, also
 from bftcluster.net import tcp
 from bftcluster.net.gate import HandshakeGate
 from bftcluster.net.negotiation import BoundedCommunicator, BoundedConnection
@@ -125,6 +126,7 @@ class ClusterSwarm(Swarm):
         )
         self.auto_connector = NoAutoConnector(self)
         self._gate = HandshakeGate()
+        self._pace = LogPace()
 
     async def _handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr
@@ -136,7 +138,9 @@ class ClusterSwarm(Swarm):
         remote = read_write_closer.get_remote_address()
         address = remote[0] if remote else ""
         if not self._gate.enter(address, trio.current_time()):
-            log.warning("too many handshakes: refusing one from %s", address)
+            left_out = self._pace.left_out("handshakes", trio.current_time())
+            if left_out is not None:
+                log.warning("too many handshakes: refusing one from %s%s", address, also(left_out))
             await read_write_closer.close()
             return
         try:

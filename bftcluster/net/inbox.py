@@ -9,6 +9,7 @@ from libp2p.abc import INetStream
 
 from bftcluster.errors import ClusterError, ProtocolError, RemoteProtocolError
 from bftcluster.ids import PeerId
+from bftcluster.log_pace import LogPace, also
 from bftcluster.net.frames import FrameReader
 from bftcluster.net.identity import peer_id
 from bftcluster.net.streams import POLICIES, StreamClass
@@ -43,6 +44,7 @@ class Inbox:
         self._heard = heard
         self._fault = fault
         self._readers: dict[tuple[PeerId, StreamClass], trio.CancelScope] = {}
+        self._pace = LogPace()
 
     async def read(self, stream: INetStream, stream_class: StreamClass) -> None:
         """Read one stream to its end.
@@ -91,13 +93,21 @@ class Inbox:
         except ProtocolError as exc:
             self._on_fault(peer, exc)
         except ClusterError as exc:
-            log.warning("a frame from %s was not handled: %s", peer_id_text(peer), exc)
-        except Exception:
-            log.exception("the handler of a frame from %s failed", peer_id_text(peer))
+            self._tell(peer, exc, "a frame from %s was not handled: %s%s")
+        except Exception as exc:  # noqa: BLE001 - a bug that a peer has found costs no stream
+            self._tell(peer, exc, "the handler of a frame from %s failed: %r%s", has_trace=True)
 
     def _on_fault(self, peer: PeerId, exc: ProtocolError) -> None:
         self._fault(peer)
-        log.warning("%s sent what it must not: %s", peer_id_text(peer), exc)
+        self._tell(peer, exc, "%s sent what it must not: %s%s")
+
+    def _tell(self, peer: PeerId, exc: Exception, line: str, *, has_trace: bool = False) -> None:
+        """Log what a peer has brought about, the same kind of thing once in a while."""
+        left_out = self._pace.left_out((peer, line), trio.current_time())
+        if left_out is not None:
+            level = logging.ERROR if has_trace else logging.WARNING
+            trace = exc if has_trace else None
+            log.log(level, line, peer_id_text(peer), exc, also(left_out), exc_info=trace)
 
 
 async def give_way() -> None:

@@ -155,6 +155,7 @@ class Peer:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
                 await stop.wait()
+                self._parts.blocks.stop_removing()
             _log.info("stopping")
             nursery.cancel_scope.cancel()
 
@@ -287,7 +288,7 @@ class Peer:
             content=content,
             proposer=proposer,
             clock=self._clock,
-            workers=self._threads.rest,
+            judges=self._threads.judging,
         )
 
     def _make_network(self) -> Network:

@@ -1,7 +1,7 @@
 """Content in and out of this peer: uploads, reading, and fetching what somebody else holds."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, ExitStack, aclosing
 
 from bftcluster.api.views import AddEvent, AddFormat, AddOptions, AddPart, PartKind
 from bftcluster.blocks.exchange import Exchange
@@ -111,9 +111,7 @@ class Content:
                         elif options.progress:
                             yield AddEvent(name=part.path, progress_bytes=step)
             directories, root = await importer.build(wrap=options.wrap_with_directory)
-            # Before the store lists it: else the tracker could drop a root that nobody pins yet.
-            await self._threads.uploads.run(self._keep_upload, root.cid)
-            await importer.pin(root)
+            await importer.pin(root, self._keep_upload)
             for path, entry in directories:
                 yield AddEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
             assert not directories or directories[-1][1] == root, "the root is built last"
@@ -131,18 +129,25 @@ class Content:
         record = await self._pinset.pin(cid)
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
-        await self._threads.reading.run(self._keep, cid, READ_KEEP_MS)
-        try:
-            await self._exchange.fetch_dag(cid, providers)
-        except FetchFailedError as exc:
-            if providers and all(provider.fault is None for provider in exc.providers):
-                raise BlockNotFoundError(f"nobody has all of {text(cid)}", hint=exc.hint) from exc
-            raise
+        with ExitStack() as stack:
+            kept = self._keep(cid, READ_KEEP_MS)
+            await self._threads.reading.run(stack.enter_context, kept)
+            try:
+                await self._exchange.fetch_dag(cid, providers)
+            except FetchFailedError as exc:
+                if providers and all(provider.fault is None for provider in exc.providers):
+                    lacking = f"nobody has all of {text(cid)}"
+                    raise BlockNotFoundError(lacking, hint=exc.hint) from exc
+                raise
 
-    def _keep_upload(self, cid: Cid) -> None:
-        """Let what was added here wait for its maintainers; blocks."""
-        self._keep(cid, ADDED_KEEP_MS)
+    def _keep_upload(self, cid: Cid) -> AbstractContextManager[None]:
+        """Let what was added here wait for its maintainers; blocks.
 
-    def _keep(self, cid: Cid, lifetime_ms: int) -> None:
+        It begins before the store lists the root: else the tracker could drop a root that nobody
+        pins yet.
+        """
+        return self._keep(cid, ADDED_KEEP_MS)
+
+    def _keep(self, cid: Cid, lifetime_ms: int) -> AbstractContextManager[None]:
         wall_ms = self._clock.wall_ms()
-        self._uploads.keep(cid, until_ms=wall_ms + lifetime_ms, wall_ms=wall_ms)
+        return self._uploads.keeping(cid, until_ms=wall_ms + lifetime_ms, wall_ms=wall_ms)

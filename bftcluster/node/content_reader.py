@@ -1,9 +1,9 @@
 """Content out of this peer: files, directories and whole DAGs, fetched first if need be."""
 
 import io
-import itertools
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -21,7 +21,10 @@ from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 from bftcluster.node.threads import Workers
 
-_READ_SIZE_BYTES: Final = 2 << 20
+T = TypeVar("T")
+
+_VISIT_TIME_MAX_S: Final = 0.05
+_READ_SIZE_BYTES: Final = 256 << 10
 _ENTRIES_PER_VISIT: Final = 64
 _SURVEY_TIMEOUT_S: Final = 600.0
 """A million directories on a slow disk are looked at in less."""
@@ -44,6 +47,7 @@ class ContentReader:
         source: BlockSource,
         fetch: Callable[[Cid], Awaitable[None]],
         workers: Workers,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read from ``blocks``.
 
@@ -52,11 +56,13 @@ class ContentReader:
             source: The same blocks, as a reader's thread sees them.
             fetch: Brings a DAG here.
             workers: The threads that walk.
+            now_s: Measures how long they do.
         """
         self._blocks = blocks
         self._source = source
         self._fetch = fetch
         self._workers = workers
+        self._now_s = now_s
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is."""
@@ -77,39 +83,40 @@ class ContentReader:
         What cannot be walked to its end is refused before the first entry comes.
         """
         await self._make_present(cid)
+        tree = Tree(self._source, cid)
         try:
             with trio.fail_after(_SURVEY_TIMEOUT_S):
-                tree = await self._workers.run(Tree, self._source, cid)
+                async for _ in self._visits(tree.look(), _nothing, 1):
+                    pass
         except trio.TooSlowError:
             raise RequestTimeoutError(
                 f"looking at the directories of {text(cid)} took too long",
                 hint="ask for a directory in it, or for ?format=car",
             ) from None
-        entries = iter(tree)
-        while some := await self._workers.run(_next_entries, entries):
+        async for some in self._visits(iter(tree), _weight, _ENTRIES_PER_VISIT):
             for entry in some:
                 yield self._entry_view(entry, tree.budget)
 
     async def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         """Yield a CARv1 of the DAG below ``cid``, parents first."""
         await self._make_present(cid)
-        async for piece in _in_pieces(_car_pieces(self._source, cid), self._workers):
+        async for piece in self._in_pieces(_car_pieces(self._source, cid)):
             yield piece
 
     async def _make_present(self, cid: Cid) -> None:
         root = await self._workers.run(self._blocks.find_root, cid)
         if root is not None and root.complete:
             return
-        if not await self._workers.run(self._is_all_here, cid):
-            await self._fetch(cid)
-
-    def _is_all_here(self, cid: Cid) -> bool:
         try:
-            for _ in held_cids(self._source, cid):
-                pass
+            with trio.fail_after(_SURVEY_TIMEOUT_S):
+                async for _ in self._visits(held_cids(self._source, cid), _nothing, 1):
+                    pass
         except BlockNotFoundError:
-            return False
-        return True
+            await self._fetch(cid)
+        except trio.TooSlowError:
+            raise RequestTimeoutError(
+                f"looking for the blocks of {text(cid)} took too long", hint="ask for a part of it"
+            ) from None
 
     def _view(self, cid: Cid) -> ContentView:
         """Look at one node; blocks."""
@@ -127,34 +134,43 @@ class ContentReader:
             kind=kind,
             path=entry.path,
             size_bytes=entry.size_bytes,
-            content=_in_pieces(pieces, self._workers),
+            content=self._in_pieces(pieces),
         )
 
+    async def _in_pieces(self, chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield what a blocking iterator makes, a quarter of a MiB at a time or one block."""
+        async for some in self._visits(chunks, len, _READ_SIZE_BYTES):
+            yield some[0] if len(some) == 1 else b"".join(some)
 
-async def _in_pieces(chunks: Iterator[bytes], workers: Workers) -> AsyncGenerator[bytes, None]:
-    """Yield what a blocking iterator makes, a couple of MiB per visit to a thread."""
-    while piece := await workers.run(_take, chunks):
-        yield piece
+    async def _visits(
+        self, items: Iterator[T], weigh: Callable[[T], int], weight_max: int
+    ) -> AsyncGenerator[list[T], None]:
+        """Yield what a blocking iterator makes, as much as comes of each visit to a thread.
+
+        A visit is short, whatever a stranger made of the DAG: between two of them others have
+        their turn.
+        """
+        while some := await self._workers.run(self._some, items, weigh, weight_max):
+            yield some
+
+    def _some(self, items: Iterator[T], weigh: Callable[[T], int], weight_max: int) -> list[T]:
+        end_s = self._now_s() + _VISIT_TIME_MAX_S
+        some, weight = [], 0
+        for item in items:
+            some.append(item)
+            weight += weigh(item)
+            if weight >= weight_max or self._now_s() >= end_s:
+                break
+        return some
 
 
-def _take(chunks: Iterator[bytes]) -> bytes:
-    taken, size = [], 0
-    for chunk in chunks:
-        taken.append(chunk)
-        size += len(chunk)
-        if size >= _READ_SIZE_BYTES:
-            break
-    return taken[0] if len(taken) == 1 else b"".join(taken)
+def _nothing(_: object) -> int:
+    return 0
 
 
-def _next_entries(entries: Iterator[TreeEntry]) -> list[TreeEntry]:
-    """Return some entries: none behind a large file, whose content pays for its root."""
-    some: list[TreeEntry] = []
-    for entry in itertools.islice(entries, _ENTRIES_PER_VISIT):
-        some.append(entry)
-        if entry.size_bytes > BLOCK_SIZE_MAX_BYTES:
-            break
-    return some
+def _weight(entry: TreeEntry) -> int:
+    """Let a visit end behind a large file, whose content pays for its root."""
+    return _ENTRIES_PER_VISIT if entry.size_bytes > BLOCK_SIZE_MAX_BYTES else 1
 
 
 def _car_pieces(blocks: BlockSource, root: Cid) -> Iterator[bytes]:

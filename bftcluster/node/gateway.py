@@ -57,7 +57,7 @@ class Gateway:
         """
         self._inbox = inbox
         self._verifier = verifier
-        self._closed = closed
+        self.closed = closed
         self._waiters: Waiters[Ordered] = Waiters()
 
     def problem(self, request: bytes) -> str:
@@ -80,7 +80,7 @@ class Gateway:
 
     def client_problem(self, request: bytes) -> str:
         """Return why a client's request is not taken; empty if it may be."""
-        return self._closed() or self.problem(request)
+        return self.closed() or self.problem(request)
 
     async def submit(self, request: bytes) -> Outcome | None:
         """Hand a request to the replica, waiting while it has too much to do.

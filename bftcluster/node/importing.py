@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Self
 
 import trio
@@ -21,6 +22,9 @@ from bftcluster.node.threads import Workers
 _PIECE_SIZE_BYTES = 2 << 20
 """Hashed and handed on per visit to a thread: large enough that the visit costs nothing."""
 
+Keep = Callable[[Cid], AbstractContextManager[None]]
+"""Lets a root stay, unless what is done in the context fails."""
+
 
 class Importer:
     """One upload. Leave without ``pin``, and nothing of it stays in the store."""
@@ -31,7 +35,8 @@ class Importer:
         self._store = store
         self._layout = layout
         self._workers = workers
-        self._built: list[tuple[str, Entry]] = []
+        self._built: list[tuple[str, Entry]] | None = None
+        """The directories, once they are built."""
 
     async def __aenter__(self) -> Self:
         self._adder = await self._workers.run(self._begin)
@@ -80,40 +85,51 @@ class Importer:
         Raises:
             UsageError: Nothing was uploaded, or several things and no ``wrap``.
         """
-        self._built.clear()
+        built = self._built = []
         root = await self._workers.run(lambda: self._adder.build(wrap=wrap))
-        return self._built, root
+        return built, root
 
-    async def pin(self, root: Entry) -> None:
+    async def pin(self, root: Entry, keep: Keep) -> None:
         """Return when everything is durable and the store keeps the root.
+
+        Args:
+            root: What ``build`` returned.
+            keep: Entered with the root, in a worker thread, before the store lists it.
 
         Raises:
             StoreFullError: It does not fit.
         """
-        await self._workers.run(self._adder.keep, root)
+        await self._workers.run(self._pin, root, keep)
+
+    def _pin(self, root: Entry, keep: Keep) -> None:
+        with keep(root.cid):
+            self._adder.keep(root)
 
     def _begin(self) -> Adder:
         """Wait for whoever writes to the store: in a thread."""
-        return Adder(self._store, layout=self._layout, progress=self._note).__enter__()
+        return Adder(
+            self._store,
+            layout=self._layout,
+            progress=self._note,
+            pause=trio.from_thread.check_cancelled,
+        ).__enter__()
 
     def _write_all(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:
             self._adder.write(piece)
 
     def _note(self, event: AddEvent) -> None:
-        if event.entry is not None:
+        if event.entry is not None and self._built is not None:
             self._built.append((event.path, event.entry))
 
 
-async def import_car_part(
-    store: BlockStore, part: AddPart, keep: Callable[[Cid], None], workers: Workers
-) -> Cid:
+async def import_car_part(store: BlockStore, part: AddPart, keep: Keep, workers: Workers) -> Cid:
     """Bring an uploaded CAR into the store, and keep its root; all of it or nothing.
 
     Args:
         store: Where blocks go.
         part: The CAR.
-        keep: Told of the root, in a worker thread, before the store lists it.
+        keep: Entered with the root, in a worker thread, before the store lists it.
         workers: Check and write what has arrived; they never wait for the client.
 
     Raises:
@@ -143,7 +159,7 @@ class _ArrivingCar:
     def __init__(self, store: BlockStore) -> None:
         self._arrived = _Arrived()
         self._reader: CarReader | None = None
-        self._ingest = Ingest(store)
+        self._ingest = Ingest(store, pause=trio.from_thread.check_cancelled)
 
     def take(self, pieces: Sequence[bytes]) -> None:
         """Store what is complete with these pieces."""
@@ -151,13 +167,13 @@ class _ArrivingCar:
         with contextlib.suppress(_TooEarlyError):
             self._store_blocks()
 
-    def finish(self, pieces: Sequence[bytes], keep: Callable[[Cid], None]) -> Cid:
+    def finish(self, pieces: Sequence[bytes], keep: Keep) -> Cid:
         """Store the rest, and keep the root, which is returned."""
         self._arrived.add(pieces)
         self._arrived.is_all = True
         [root] = self._store_blocks().roots
-        keep(root)
-        self._ingest.pin(root)
+        with keep(root):
+            self._ingest.pin(root)
         return root
 
     def close(self) -> None:

@@ -9,14 +9,13 @@ from typing import Final
 
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
-from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.epoch_links import recoveries_in, starts_after
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.recovering import Recovery
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
-from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
@@ -25,7 +24,7 @@ from bftcluster.node.logs import log_for
 from bftcluster.node.replaying import replay
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
-from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_requests
+from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
@@ -254,19 +253,8 @@ def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> 
         learned=starts_after(store.reader, ledger.epochs[-1].membership.epoch),
         wants_batches=ledger.wants_batches,
         due_ms=ledger.due_ms,
-        decided=_decided(store),
+        decided=decided_lately(store.reader.log, store.position(), SystemClock().wall_ms()),
     )
-
-
-def _decided(store: LedgerStore) -> tuple[Digest, ...]:
-    """Return the names of the requests that were decided last, as far as the log is kept."""
-    reader, position = store.reader, store.position()
-    first = max(reader.log_begins(), Seq(position - DECIDED_SEQS_REMEMBERED + 1))
-    names: list[Digest] = []
-    while entries := reader.log(first, DECIDED_SEQS_REMEMBERED):
-        names += decided_requests(entries)
-        first = Seq(first + len(entries))
-    return tuple(names)
 
 
 def _settings(config: Config, genesis: Genesis) -> Settings:

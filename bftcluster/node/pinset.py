@@ -1,8 +1,8 @@
 """Reads of the committed ledger for everything that is not the executor."""
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -11,20 +11,26 @@ from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.holdings import reports_of, row_key
 from bftcluster.ledger.records import (
     ClosedProposal,
+    Head,
     PeerRecord,
     PinRecord,
     ProposalRecord,
+    head,
     peer_record,
     pin_record,
     proposal,
 )
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import POLICY_KEY
+from bftcluster.ledger.state import HEAD_KEY, POLICY_KEY
 from bftcluster.node.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
 
+T = TypeVar("T")
+
 PAGE_ROWS: Final = 500
+_PROPOSALS_PAGE_ROWS: Final = 100
+"""Each has up to 64 KiB."""
 _PEERS_AGE_MAX_S: Final = 1.0
 
 
@@ -75,11 +81,14 @@ class Pinset:
         value = await self._get(Space.PROPOSAL, digest)
         return None if value is None else proposal(value)
 
-    async def proposals(self) -> AsyncGenerator[list[ProposalRecord], None]:
-        """Yield the open proposals."""
-        async for page in self._pages(Space.PROPOSAL):
-            records = [proposal(value) for _, value in page]
-            yield [record for record in records if isinstance(record, ProposalRecord)]
+    async def proposals(self, show: Callable[[ProposalRecord], T]) -> AsyncGenerator[list[T], None]:
+        """Yield what ``show`` makes of the open proposals, a page at a time, in a thread."""
+        after = b""
+        while True:
+            shown, after = await self._lists.run(self._show_proposals, after, show)
+            if not after:
+                return
+            yield shown
 
     async def policy(self) -> Policy:
         """Return the policy in force."""
@@ -105,18 +114,23 @@ class Pinset:
         """Return up to ``count`` contiguous log entries from ``first``."""
         return await self._workers.run(self._reader.log, first, count)
 
-    async def count(self, space: Space) -> int:
-        """Return how many rows a space has."""
-        return await self._workers.run(self._reader.count, space)
+    async def head(self) -> Head:
+        """Return how far the log was executed, and how much there is of what."""
+        value = await self._get(Space.META, HEAD_KEY)
+        assert value is not None, "an open ledger has a head"
+        return head(value)
 
     async def _get(self, space: Space, key: bytes) -> bytes | None:
         return await self._workers.run(self._reader.get, space, key)
 
-    async def _pages(self, space: Space) -> AsyncGenerator[Sequence[tuple[bytes, bytes]], None]:
-        after = b""
-        while page := await self._lists.run(self._reader.iterate, space, after, PAGE_ROWS):
-            yield page
-            after = page[-1][0]
+    def _show_proposals(
+        self, after: bytes, show: Callable[[ProposalRecord], T]
+    ) -> tuple[list[T], bytes]:
+        """Return what is shown of a page, and its last key; none behind the last page."""
+        rows = self._reader.iterate(Space.PROPOSAL, after, _PROPOSALS_PAGE_ROWS)
+        records = [proposal(value) for _, value in rows]
+        shown = [show(record) for record in records if isinstance(record, ProposalRecord)]
+        return shown, rows[-1][0] if rows else b""
 
     def _read_page(self, after: Cid, limit: int, of: Collection[PeerId]) -> list[PinRecord]:
         rows = self._reader.iterate(Space.PIN, after, limit)

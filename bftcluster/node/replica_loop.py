@@ -13,6 +13,7 @@ import trio
 
 from bftcluster.errors import HaltedError
 from bftcluster.ids import ReplicaId
+from bftcluster.log_pace import LogPace
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
@@ -114,6 +115,7 @@ class ReplicaLoop:
         self._workers = workers
         self._syncing = InPlace(workers)
         self._deadline_ms = 0
+        self._pace = LogPace()
         self.stable = replica.stable_certificate
         """The last stable checkpoint that may be shown: a vote of ours in it is durable."""
 
@@ -147,7 +149,7 @@ class ReplicaLoop:
             case FetchEpochs(of=peer):
                 self._fetch_epochs(peer)
             case Report():
-                _tell(step)
+                self._report(step)
             case KeepEvidence(piece=piece):
                 for path in self._evidence.keep([piece]):
                     _log.error("a replica contradicted itself; this proves it", file=str(path))
@@ -160,6 +162,21 @@ class ReplicaLoop:
             case _:
                 assert_never(step)
 
+    def _report(self, report: Report) -> None:
+        """Log a report; of those that one peer brings about, one of a kind in a while."""
+        about: dict[str, object] = {}
+        if report.peer is not None:
+            now_s = self._clock.now_ms() / 1000
+            left_out = self._pace.left_out((report.peer, report.verdict), now_s)
+            if left_out is None:
+                return
+            about["peer"] = report.peer.hex()[:8]
+            if left_out:
+                about["left_out"] = left_out
+        event = "fault" if report.verdict.is_fault else "consensus"
+        tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
+        tell(event, verdict=report.verdict.value, detail=report.detail, **about)
+
     async def _compact(self) -> None:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
@@ -171,10 +188,3 @@ class ReplicaLoop:
 
     def _time(self) -> dict[str, int]:
         return {"now_ms": self._clock.now_ms(), "wall_ms": self._clock.wall_ms()}
-
-
-def _tell(report: Report) -> None:
-    about = {} if report.peer is None else {"peer": report.peer.hex()[:8]}
-    event = "fault" if report.verdict.is_fault else "consensus"
-    tell = _log.warning if report.verdict is Verdict.SILENT else _log.info
-    tell(event, verdict=report.verdict.value, detail=report.detail, **about)

@@ -79,10 +79,20 @@ class Scrubber:
     def _step(self, after: bytes) -> Scrubbed:
         """Read some blocks and note how far that is; blocks."""
         step = self._blocks.scrub(after, _STEP_BYTES)
+        try:
+            self._save(step.after)
+        except OSError as exc:
+            _log.warning("where the scrub is cannot be noted", reason=str(exc))
         if not step.after:
-            self._blocks.remove_strays()
-        self._save(step.after)
+            self._remove_strays()
         return step
+
+    def _remove_strays(self) -> None:
+        """Remove what is left behind, as far as the disk lets us; the next round tries again."""
+        try:
+            self._blocks.remove_strays()
+        except ClusterError as exc:
+            _log.warning("files that are no blocks cannot be removed", reason=str(exc))
 
     def _load(self) -> bytes:
         """Return the position; the start if there is none, or a crash has torn it."""

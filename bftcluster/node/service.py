@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Final
+from functools import partial
 
 from bftcluster import __version__, codec
+from bftcluster.api.errors import PinNotFoundError
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import Wait
 from bftcluster.api.views import (
@@ -33,7 +34,6 @@ from bftcluster.errors import NotFoundError
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.operations import UnpinOperation
 from bftcluster.ledger.records import ClosedProposal, PeerRecord, PinRecord
-from bftcluster.ledger.spaces import Space
 from bftcluster.node.content import Content
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.membership_views import evidence_by_peer
@@ -59,9 +59,6 @@ from bftcluster.node.views import (
 )
 from bftcluster.signing.keys import peer_id_text
 
-NOT_A_PIN: Final = "pin is not part of the pinset"
-"""ipfs-cluster's words: its clients compare them."""
-
 
 class NodeService:
     """Implements the API's ``ClusterService``."""
@@ -77,7 +74,7 @@ class NodeService:
         content: Content,
         proposer: Proposer,
         clock: Clock,
-        workers: Workers,
+        judges: Workers,
     ) -> None:
         self._parts = parts
         self._pinset = pinset
@@ -87,7 +84,7 @@ class NodeService:
         self._content = content
         self._proposer = proposer
         self._clock = clock
-        self._workers = workers
+        self._judges = judges
         self._started_ms = clock.now_ms()
 
     # This peer and the others
@@ -117,7 +114,8 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        stat = await self._workers.run(parts.blocks.stat)
+        head = await self._pinset.head()
+        stat = parts.blocks.stat()
         damage = parts.blocks.damage()
         log_use = self._standing.log_use()
         return StatusView(
@@ -140,8 +138,8 @@ class NodeService:
             damaged_blocks=damage.blocks,
             damaged_found=damage.found,
             damaged_healed=damage.healed,
-            pins=await self._pinset.count(Space.PIN),
-            proposals=sum([len(page) async for page in self.proposals()]),
+            pins=head.pins,
+            proposals=head.proposals_open,
             tracker=self._tracker.counts(),
             uptime_ms=self._clock.now_ms() - self._started_ms,
             problem=self.problem(),
@@ -254,14 +252,16 @@ class NodeService:
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
     ) -> Sequence[SubmitOutcome]:
         """Hand signed requests to the order; return one outcome for each."""
-        return await submit_all(self._gateway, requests, wait=wait, timeout_ms=timeout_ms)
+        return await submit_all(
+            self._gateway, requests, wait=wait, timeout_ms=timeout_ms, judges=self._judges
+        )
 
     async def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals."""
         policy = await self._pinset.policy()
         now_ms = self._clock.wall_ms()
-        async for page in self._pinset.proposals():
-            views = [proposal_view(record, policy, now_ms=now_ms) for record in page]
+        show = partial(proposal_view, policy=policy, now_ms=now_ms)
+        async for views in self._pinset.proposals(show):
             yield sorted(
                 (view for view in views if view.state == "pending"),
                 key=lambda view: (view.proposed_ms, view.digest),
@@ -313,7 +313,7 @@ class NodeService:
     async def _pin(self, cid: Cid) -> PinRecord:
         record = await self._pinset.pin(cid)
         if record is None:
-            raise NotFoundError(NOT_A_PIN)
+            raise PinNotFoundError
         return record
 
     async def _status_views(

@@ -12,6 +12,7 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.giving import Request, read_request, reply
 from bftcluster.ledger.transferring import FetchState
+from bftcluster.log_pace import LogPace
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate
@@ -58,13 +59,17 @@ class StateGiver:
         self._waiting: dict[PeerId, Request] = {}
         """The newest request of each peer, those first that have waited longest."""
         self._arrived = trio.Event()
+        self._pace = LogPace()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a request; one at a time each, the newest."""
         try:
             request = read_request(frame)
         except MalformedMessageError as exc:
-            _log.info("suspicion", verdict="malformed", peer=peer.hex()[:8], detail=str(exc))
+            left_out = self._pace.left_out(peer, trio.current_time())
+            if left_out is not None:
+                about = {"peer": peer.hex()[:8], "detail": str(exc), "left_out": left_out}
+                _log.info("suspicion", verdict="malformed", **about)
             return
         if peer in self._waiting or len(self._waiting) < PEERS_WAITING_MAX:
             if isinstance(request, FetchState):

@@ -1,40 +1,72 @@
 """Signed requests of clients on their way through the gateway, many at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import trio
 
 from bftcluster.api.ports import Wait
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.ids import Seq
-from bftcluster.limits import BATCH_REQUESTS_MAX
+from bftcluster.limits import BATCH_REQUESTS_MAX, REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.gateway import Gateway, Ordered, refused
+from bftcluster.node.threads import Workers
+
+_JUDGED_AT_ONCE_MAX_BYTES: Final = 8 << 10
+"""A lone pin is judged sooner than a thread is told of it; the longest request takes 30 ms."""
 
 
 async def submit_all(
-    gateway: Gateway, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    gateway: Gateway, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int, judges: Workers
 ) -> list[SubmitOutcome]:
     """Hand signed requests to the order; return one outcome for each."""
-    parts: list[list[SubmitOutcome]] = []
+    answers: list[list[SubmitOutcome]] = []
     async with trio.open_nursery() as nursery:
-        for start in range(0, len(requests), BATCH_REQUESTS_MAX):
-            part = requests[start : start + BATCH_REQUESTS_MAX]
-            parts.append([])
-            nursery.start_soon(_submit_part, gateway, part, wait, timeout_ms, parts[-1])
-            # One part is ordered while the next is judged, which takes long and does not wait.
-            await trio.lowlevel.checkpoint()
-    return [outcome for part in parts for outcome in part]
+        for part in _parts(requests):
+            # One part is ordered while the next is judged; of a client one at a time is judged.
+            problems = await _judge(gateway, part, judges)
+            answers.append([])
+            nursery.start_soon(_submit_part, gateway, part, problems, wait, timeout_ms, answers[-1])
+    return [outcome for part in answers for outcome in part]
+
+
+def _parts(requests: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yield the requests in parts that take some tens of milliseconds to judge, at most."""
+    part: list[bytes] = []
+    size_bytes = 0
+    for request in requests:
+        size_bytes += len(request)
+        if len(part) == BATCH_REQUESTS_MAX or (part and size_bytes > REQUEST_SIZE_MAX_BYTES):
+            yield part
+            part, size_bytes = [], len(request)
+        part.append(request)
+    if part:
+        yield part
+
+
+async def _judge(gateway: Gateway, requests: Sequence[bytes], judges: Workers) -> list[str]:
+    """Return why each request is not taken; empty if it may be."""
+    if closed := gateway.closed():
+        return [closed] * len(requests)
+    if sum(map(len, requests)) > _JUDGED_AT_ONCE_MAX_BYTES:
+        return await judges.run(_problems, gateway, requests)
+    await trio.lowlevel.checkpoint()
+    return _problems(gateway, requests)
+
+
+def _problems(gateway: Gateway, requests: Sequence[bytes]) -> list[str]:
+    return [gateway.problem(request) for request in requests]
 
 
 async def _submit_part(
     gateway: Gateway,
     requests: Sequence[bytes],
+    problems: Sequence[str],
     wait: Wait,
     timeout_ms: int,
     out: list[SubmitOutcome],
 ) -> None:
     """Append one outcome for each request."""
-    problems = [gateway.client_problem(request) for request in requests]
     good = [r for r, problem in zip(requests, problems, strict=True) if not problem]
     if wait is Wait.NONE:
         answers = [await _hand_over(gateway, request) for request in good]

@@ -1,7 +1,8 @@
 """Where blocking work is done: a few threads for each kind, so that no kind waits for another.
 
 The only module that hands work to a thread. A thread computes, or waits for the disk; what waits
-for the network waits on the event loop, and holds none.
+for the network waits on the event loop, and holds none. But a reader that meets a damaged block
+waits in its thread until another peer sends it, for some seconds (`node/healer`).
 """
 
 from collections.abc import Callable
@@ -57,11 +58,7 @@ class Threads:
     """Walking DAGs for clients."""
     lists: Workers = field(default_factory=lambda: Workers(2))
     """Long answers of the ledger, a page at a time."""
+    judging: Workers = field(default_factory=lambda: Workers(2))
+    """Looking for what is wrong with requests of clients, before they are ordered."""
     rest: Workers = field(default_factory=lambda: Workers(4))
     """Short questions."""
-
-    @property
-    def ledger_readers_max(self) -> int:
-        """How many of these read the ledger at the same time, at most."""
-        readers = (self.consensus, self.upkeep, self.lists, self.rest)
-        return sum(workers.threads_max for workers in readers)

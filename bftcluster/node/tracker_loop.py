@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar, TypeVarTuple
 
 import trio
 
@@ -51,6 +51,9 @@ from bftcluster.pins.view import PinInfo, Situation, here
 
 _EFFECTS_MAX: Final = 10_000
 _ENTROPY_SIZE_BYTES: Final = 32
+_LOOK_RETRY_S: Final = 10.0
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _log = log_for("tracker")
 
 
@@ -150,7 +153,18 @@ class TrackerLoop:
             return ()
         self._tracker.expect(new)
         self._visits.begin(self._clock.now_ms())
-        return await self._workers.run(self._blocks.pin_present, new)
+        return await self._pin_present(new)
+
+    async def _pin_present(self, cids: Sequence[Cid]) -> Collection[Cid]:
+        """Keep what is here already; return which. What the store cannot keep now is fetched.
+
+        The fetch will fail, too, says why, and is tried again in due time.
+        """
+        try:
+            return await self._workers.run(self._blocks.pin_present, cids)
+        except ClusterError as exc:
+            _log.warning("the blocks of pins cannot be kept", pins=len(cids), reason=str(exc))
+            return ()
 
     def _event_of(self, effect: Effect, held: Collection[Cid]) -> Event | None:
         if isinstance(effect, Reported):
@@ -248,7 +262,7 @@ class TrackerLoop:
         while self._starting:
             turn, self._starting = self._starting, []
             cids = [fetch.cid for fetch, _ in turn]
-            present = await self._workers.run(self._blocks.pin_present, cids)
+            present = await self._pin_present(cids)
             for fetch, scope in turn:
                 if fetch.cid in present:
                     del self._running[fetch.ticket]
@@ -301,7 +315,7 @@ class TrackerLoop:
     async def _scan_desired(self, scan: Scan) -> Scanned:
         records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if record.is_owed_by(self._me)]
-        kept = await self._workers.run(self._kept, [record.cid for record in mine])
+        kept = await self._look(self._kept, [record.cid for record in mine])
         observations = [
             observation(record, self._me, is_present=present)
             for record, present in zip(mine, kept, strict=True)
@@ -312,7 +326,7 @@ class TrackerLoop:
         )
 
     async def _scan_kept(self, scan: Scan) -> Scanned:
-        roots = await self._workers.run(self._blocks.roots, scan.after, scan.limit)
+        roots = await self._look(self._blocks.roots, scan.after, scan.limit)
         records = await self._pinset.pins_of([root.cid for root in roots])
         observations = []
         for root in roots:
@@ -325,6 +339,15 @@ class TrackerLoop:
         return Scanned(
             observations=tuple(observations), next_after=None if ended else roots[-1].cid
         )
+
+    async def _look(self, look: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Return what the block store says, however often it has to be asked."""
+        while True:
+            try:
+                return await self._workers.run(look, *args)
+            except ClusterError as exc:
+                _log.warning("the block store cannot be looked at", reason=str(exc))
+                await trio.sleep(_LOOK_RETRY_S)
 
     def _kept(self, cids: Sequence[Cid]) -> list[bool]:
         """Return for each CID whether the store has all of it and keeps it; blocks."""

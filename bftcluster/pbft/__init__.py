@@ -12,7 +12,7 @@
                 case Decided(): ...     # later: step(Executed(seq, root at checkpoints))
                 case ReadLog(): ...     # later: step(LogRead(to, entries))
                 case FetchEpochs(): ... # later: step(EpochsLearned(starts))
-                case StateFetch(): ...  # later: another Replica, on that state
+                case StateFetch(): ...  # later: a new Replica with Recovered(checkpoint=...)
                 ...
                 case _: assert_never(each)
         events = wait_for_events_until(ready.deadline_ms)  # all that came, perhaps none
@@ -46,7 +46,7 @@ from bftcluster.pbft.events import (
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
 from bftcluster.pbft.records import Loss, birth_records
-from bftcluster.pbft.recovery import decided_requests
+from bftcluster.pbft.recovery import decided_lately
 from bftcluster.pbft.replica import Replica, Stats
 from bftcluster.pbft.settings import Settings
 from bftcluster.pbft.steps import (
@@ -107,7 +107,7 @@ __all__ = [
     "Tick",
     "Verdict",
     "birth_records",
-    "decided_requests",
+    "decided_lately",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

@@ -76,6 +76,10 @@ class Outbox:
     )
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hold nothing. Not in ``__init__``: compiled, that never lets go of what was there."""
         self.early: list[Outbound] = []
         self.records: list[bytes] = []
         self.messages: list[Outbound] = []
@@ -115,7 +119,7 @@ class Outbox:
     def keep_reports_only(self) -> None:
         """Say nothing more to anybody: we have stopped."""
         reports, evidence = self.reports, self.evidence
-        self.__init__()  # type: ignore[misc]
+        self._begin()
         self.reports, self.evidence = reports, evidence
 
     def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
@@ -138,7 +142,7 @@ class Outbox:
             steps.append(halt)
         if self.may_compact:
             steps.append(Compact())
-        self.__init__()  # type: ignore[misc]
+        self._begin()
         return Ready(tuple(steps), deadline_ms)
 
 

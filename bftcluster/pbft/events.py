@@ -1,6 +1,6 @@
 """What goes into a replica; what comes out, is in ``steps``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -116,6 +116,5 @@ class Recovered:
     """As the last ``Executed`` would say."""
     due_ms: int | None = None
     """Likewise."""
-    decided: Sequence[Digest] = ()
-    """Names of the requests decided last, the oldest first: of ``DECIDED_SEQS_REMEMBERED`` batches,
-    as far as the log is kept. See ``decided_requests``."""
+    decided: Mapping[Digest, int] = field(default_factory=dict)
+    """What ``decided_lately`` finds in the log."""

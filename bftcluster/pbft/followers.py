@@ -41,7 +41,7 @@ class Followers:
         "_asked_ms",
         "_core",
         "_entries",
-        "_frames",
+        "_newest",
         "_reading",
         "_recent",
         "_seen",
@@ -63,8 +63,9 @@ class Followers:
         """What was there when everybody was looked after last."""
         self._entries: dict[Seq, bytes] = {}
         """Of the recent batches, those encoded already."""
-        self._frames: dict[Seq, bytes] = {}
-        """Answers by what they begin with; until something is decided."""
+        self._newest: tuple[Seq, bytes] | None = None
+        """The answer that begins last, which most wait for, and with what; until something is
+        decided."""
 
     @property
     def deadline_ms(self) -> int | None:
@@ -164,9 +165,11 @@ class Followers:
         """Return the entries from ``first`` on, if we still have it at hand."""
         if not self._recent or first < self._recent[0].seq:
             return None
-        frame = self._frames.get(first)
-        if frame is None:
-            frame = self._frames[first] = Entries(first, self._entries_from(first)).frame()
+        if self._newest is not None and self._newest[0] == first:
+            return self._newest[1]
+        frame = Entries(first, self._entries_from(first)).frame()
+        if self._newest is None or self._newest[0] < first:
+            self._newest = first, frame
         return frame
 
     def _entries_from(self, first: Seq) -> tuple[bytes, ...]:
@@ -186,7 +189,7 @@ class Followers:
         return tuple(entries)
 
     def _keep(self, decided: Decided) -> None:
-        self._frames.clear()
+        self._newest = None
         self._recent.append(decided)
         self._size_bytes += len(decided.batch)
         while len(self._recent) > RECENT_ENTRIES_MAX or self._size_bytes > RECENT_SIZE_MAX_BYTES:
@@ -195,9 +198,10 @@ class Followers:
             self._entries.pop(oldest.seq, None)
 
     def _forget(self) -> None:
-        """Keep nothing for nobody."""
+        """Keep nothing for nobody: whoever still waits, because we stood still, has gone on."""
         self._asked_ms = None
+        self._waiting.clear()
         self._recent.clear()
         self._entries.clear()
-        self._frames.clear()
+        self._newest = None
         self._size_bytes = 0

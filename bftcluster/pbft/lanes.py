@@ -5,7 +5,7 @@ as one. They are served in turn; where there is no more room, the heaviest loses
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,8 @@ class Pending:
     """When we sent it to everybody last, if it is ours."""
     sendings: int = 0
     """How often we did so."""
+    is_hearsay: bool = False
+    """Whether nobody brought it: it is in a proposal that we voted for."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class _Lane:
     load: Load = field(default_factory=Load)
 
 
-_FOLLOWERS: Final = ReplicaId(b"")
+FOLLOWERS: Final = ReplicaId(b"")
 """Stands for all of them, where turns are taken and weights are compared."""
 
 
@@ -121,37 +123,38 @@ class Lanes:
             pending.sender = sender
             self.put(pending)
 
-    def next(self) -> Pending | None:
-        """Return what is served next: the oldest of the sender whose turn it is."""
-        if not self._turns:
-            return None
-        sender = next(iter(self._turns))
-        if sender == _FOLLOWERS:
-            sender = next(iter(self._followers))
-        return next(iter(self._lanes[sender].waiting.values()))
+    def next(self, left_out: Container[ReplicaId] = ()) -> Pending | None:
+        """Return what is served next: the oldest of the sender whose turn it is.
+
+        Args:
+            left_out: Turns, as ``turn_of`` names them, that are not taken; they keep their place.
+        """
+        for turn in self._turns:
+            if turn not in left_out:
+                sender = next(iter(self._followers)) if turn == FOLLOWERS else turn
+                return next(iter(self._lanes[sender].waiting.values()))
+        return None
 
     def serve(self, pending: Pending) -> None:
         """Take what ``next`` returned; its sender waits for all others to have their turn."""
-        if pending.sender in self._followers:
+        turn = self.turn_of(pending.sender)
+        if turn == FOLLOWERS:
             del self._followers[pending.sender]
             self._followers[pending.sender] = None
-            turn = _FOLLOWERS
-        else:
-            turn = pending.sender
         del self._turns[turn]
         self._turns[turn] = None
         self.remove(pending)
 
     def heaviest(self, sender: ReplicaId, *, by_size: bool) -> ReplicaId:
         """Return who has most, ``sender`` rather than others that have as much."""
-        weights: dict[ReplicaId, int] = {self._turn_of(sender): 0}
+        weights: dict[ReplicaId, int] = {self.turn_of(sender): 0}
         for each, lane in self._lanes.items():
-            turn = self._turn_of(each)
+            turn = self.turn_of(each)
             weights[turn] = weights.get(turn, 0) + _weight(lane, by_size=by_size)
         heaviest = max(weights, key=lambda turn: weights[turn])
-        if heaviest != _FOLLOWERS:
+        if heaviest != FOLLOWERS:
             return heaviest
-        followers = {sender: 0} if self._turn_of(sender) == _FOLLOWERS else {}
+        followers = {sender: 0} if self.turn_of(sender) == FOLLOWERS else {}
         for each in self._followers:
             followers[each] = _weight(self._lanes[each], by_size=by_size)
         return max(followers, key=lambda each: followers[each])
@@ -171,13 +174,14 @@ class Lanes:
                     found.append(pending)
         return found
 
-    def _turn_of(self, sender: ReplicaId) -> ReplicaId:
-        return sender if sender in self._voters else _FOLLOWERS
+    def turn_of(self, sender: ReplicaId) -> ReplicaId:
+        """Return whose turn it is when ``sender`` is served: its own, or that of all followers."""
+        return sender if sender in self._voters else FOLLOWERS
 
     def _queue_up(self, sender: ReplicaId) -> None:
-        turn = self._turn_of(sender)
+        turn = self.turn_of(sender)
         self._turns.setdefault(turn, None)
-        if turn == _FOLLOWERS:
+        if turn == FOLLOWERS:
             self._followers[sender] = None
 
     def _leave(self, sender: ReplicaId) -> None:
@@ -185,7 +189,7 @@ class Lanes:
         if sender in self._followers:
             del self._followers[sender]
             if not self._followers:
-                del self._turns[_FOLLOWERS]
+                del self._turns[FOLLOWERS]
         else:
             del self._turns[sender]
 

@@ -53,6 +53,13 @@ class Slot:
         """Whether we are prepared in the view of the votes."""
         return self.prepared is not None and self.prepared.view == self.view
 
+    @property
+    def is_decided_otherwise(self) -> bool:
+        """Whether something else was decided than what is proposed."""
+        if self.proposal is None or self.decided is None:
+            return False
+        return self.decided.digest != self.proposal.digest
+
     def enter(self, view: View, *, now_ms: int) -> None:
         """Forget the votes of the view before; keep what was proven."""
         self.view = view
@@ -174,6 +181,16 @@ class Log:
         elif slot.view != view:
             slot.enter(view, now_ms=now_ms)
         return slot
+
+    def size_bytes(self, after: Seq, before: Seq) -> int:
+        """Return how many bytes the batches of the slots between have, as far as we hold them."""
+        size_bytes = 0
+        for seq in range(after + 1, before):
+            slot = self.slots.get(Seq(seq))
+            vote = None if slot is None else slot.decided or slot.proposal
+            body = None if vote is None else self.bodies.get(vote.digest)
+            size_bytes += 0 if body is None else len(body)
+        return size_bytes
 
     def advance(self, stable: Seq) -> None:
         """Move the window above ``stable`` and forget what is below."""

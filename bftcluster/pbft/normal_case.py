@@ -3,8 +3,11 @@
 A slot advances when it can: whichever of proposal, batch and votes comes last moves it on.
 """
 
+from typing import Final
+
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.limits import BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
@@ -16,14 +19,19 @@ from bftcluster.pbft.steps import Decided, HaltReason
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
 
+_UNDECIDED_MAX: Final = 4
+"""A backup that lags accepts so many times what an honest primary has under way."""
+
 
 class NormalCase:
     """Votes on proposals and decides them."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("_core", "_held")
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._held = Seq(0)
+        """A proposal that waits because too much before it is not decided."""
 
     def on_vote(self, vote: Vote) -> Verdict:
         """Count one PRE-PREPARE, PREPARE or COMMIT, and act on it.
@@ -118,12 +126,10 @@ class NormalCase:
         """Continue where an earlier life stopped."""
         core = self._core
         slot.opened_ms = core.now_ms
-        if slot.accepted and slot.proposal is not None:
+        if slot.accepted and slot.proposal is not None and not slot.is_decided_otherwise:
             body = core.log.bodies.get(slot.proposal.digest)
             assert body is not None, "a batch is durable before its proposal is accepted"
-            batch = self._note_timestamp(slot, body, self.timestamp_before(slot.seq))
-            if slot.seq > core.decided:
-                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
+            self._claim(slot, body, self.timestamp_before(slot.seq))
         self.advance(slot)
 
     def advance(self, slot: Slot) -> None:
@@ -133,7 +139,7 @@ class NormalCase:
         while work:
             slot = work.pop()
             was_timed, decided_before = slot.timestamp_ms is not None, core.decided
-            if slot.proposal is not None and not slot.accepted and not slot.refused:
+            if not slot.accepted and not slot.refused:
                 self._accept(slot)
             if slot.accepted and not slot.is_prepared:
                 self._prepare(slot)
@@ -143,6 +149,7 @@ class NormalCase:
                 work.extend(self._waiting_at(Seq(slot.seq + 1)))
             if core.decided != decided_before:
                 work.extend(self._waiting_at(Seq(core.decided + 1)))
+                work.extend(self._waiting_at(self._held))
 
     def claim_decided(self) -> None:
         """Propose no request again that is in a decided batch which waits for a gap before it."""
@@ -153,14 +160,14 @@ class NormalCase:
             body = core.log.bodies.get(slot.decided.digest)
             if body is not None:
                 slot.batch = None
-                batch = self._note_timestamp(slot, body, None)
-                core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
+                self._claim(slot, body, None)
 
     def go_on(self) -> None:
-        """Look at the slot after the last one decided: it may have waited for that."""
-        slot = self._core.log.slots.get(Seq(self._core.decided + 1))
-        if slot is not None:
-            self.advance(slot)
+        """Look at the slot after the last one decided, and at what else may have waited for it."""
+        slots = self._core.log.slots
+        for seq in (Seq(self._core.decided + 1), self._held):
+            if seq in slots:
+                self.advance(slots[seq])
 
     def on_executed(self) -> None:
         """Look at a proposal that could not be judged before all before it was executed."""
@@ -183,8 +190,10 @@ class NormalCase:
         """Vote for the proposal once we hold its batch and find it good."""
         core = self._core
         proposal = slot.proposal
-        assert proposal is not None, "there is a proposal"
-        if not core.may_vote(slot.seq):
+        if proposal is None or not core.may_vote(slot.seq):
+            return
+        if slot.is_decided_otherwise:
+            self._refuse(slot, Verdict.CONFLICTING, "was decided otherwise")
             return
         body = core.log.bodies.get(proposal.digest)
         if body is None:
@@ -193,25 +202,17 @@ class NormalCase:
         before_ms = self.timestamp_before(slot.seq)
         if before_ms is None and not slot.reproposed:
             return
-        if not slot.reproposed and not self._is_good(slot, body, before_ms or 0):
+        if not slot.reproposed and self._has_enough_before(slot.seq):
+            self._held = slot.seq
             return
-        if slot.decided is not None and slot.decided.digest != proposal.digest:
-            slot.refused = True
-            core.out.report(
-                Verdict.CONFLICTING, proposal.replica, f"{slot.seq} was decided otherwise"
-            )
+        if not slot.reproposed and not self._is_good(slot, body, before_ms or 0):
             return
         kind = VoteKind.PRE_PREPARE if core.primary == core.me else VoteKind.PREPARE
         if not core.guard.may_vote(kind, core.epoch, core.view, slot.seq, proposal.digest):
-            slot.refused = True
-            core.out.report(
-                Verdict.CONFLICTING, proposal.replica, f"proposed {slot.seq} differently before"
-            )
+            self._refuse(slot, Verdict.CONFLICTING, "we voted for another before")
             return
         slot.accepted = True
-        batch = self._note_timestamp(slot, body, before_ms)
-        if slot.seq > core.decided:
-            core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
+        self._claim(slot, body, before_ms)
         slot.accepted_proposal = proposal
         if not core.log.bodies.is_kept(proposal.digest):
             core.out.persist(BodyKept(slot.seq, body).to_bytes())
@@ -226,9 +227,17 @@ class NormalCase:
             slot.prepares.add_known(vote)
             core.out.broadcast(vote.frame())
 
+    def _has_enough_before(self, seq: Seq) -> bool:
+        """Whether more waits for a decision than an honest primary ever proposes at once.
+
+        We hold all of it, and would let it wait again if the view ended.
+        """
+        core = self._core
+        honest_bytes = core.settings.unexecuted_size_max_bytes + BATCH_SIZE_MAX_BYTES
+        return core.log.size_bytes(core.decided, seq) > _UNDECIDED_MAX * honest_bytes
+
     def _is_good(self, slot: Slot, body: bytes, before_ms: int) -> bool:
         """Whether a fresh proposal is found good; False also while that cannot be judged yet."""
-        core = self._core
         if slot.batch is not None:
             return True
         try:
@@ -241,9 +250,12 @@ class NormalCase:
                 slot.batch = batch
                 return True
         if verdict is not Verdict.WAITING:
-            slot.refused = True
-            core.out.report(verdict, core.primary, f"proposal {slot.seq}: {detail}")
+            self._refuse(slot, verdict, detail)
         return False
+
+    def _refuse(self, slot: Slot, verdict: Verdict, detail: str) -> None:
+        slot.refused = True
+        self._core.out.report(verdict, self._core.primary, f"proposal {slot.seq}: {detail}")
 
     def _judge(self, seq: Seq, batch: Batch, before_ms: int) -> tuple[Verdict, str]:
         """Judge a fresh batch: its view, its time, and every request, or why it has none."""
@@ -258,8 +270,10 @@ class NormalCase:
             return Verdict.BAD_TIMESTAMP, f"{ahead_ms} ms ahead of our clock"
         if not batch.requests:
             return self._judge_empty(seq, batch)
-        if not all(self._is_admissible(request) for request in batch.requests):
-            return Verdict.INADMISSIBLE, "holds an inadmissible request"
+        for request in batch.requests:  # What is in the pool was judged when it came.
+            is_known = core.pool.find(request_digest(request)) is not None
+            if not is_known and not core.application.admissible(request):
+                return Verdict.INADMISSIBLE, "holds an inadmissible request"
         return Verdict.ACCEPTED, ""
 
     def _judge_empty(self, seq: Seq, batch: Batch) -> tuple[Verdict, str]:
@@ -275,13 +289,6 @@ class NormalCase:
         if batch.is_tick and (core.due_ms is None or batch.timestamp_ms < core.due_ms):
             return Verdict.BAD_BATCH, "a tick before anything is due"
         return Verdict.ACCEPTED, ""
-
-    def _is_admissible(self, request: bytes) -> bool:
-        """What is in the pool was judged when it came."""
-        core = self._core
-        return core.pool.find(request_digest(request)) is not None or (
-            core.application.admissible(request)
-        )
 
     def timestamp_before(self, seq: Seq) -> int | None:
         """Return the time of the last batch before ``seq``, if all before it is known."""
@@ -306,6 +313,12 @@ class NormalCase:
         if own_ms or before_ms is not None:
             slot.timestamp_ms = own_ms or before_ms
         return batch
+
+    def _claim(self, slot: Slot, body: bytes, before_ms: int | None) -> None:
+        """Propose none of what is in the batch of a slot that is not handed out yet."""
+        core, batch = self._core, self._note_timestamp(slot, body, before_ms)
+        if slot.seq > core.decided:
+            core.pool.claim(batch.requests, primary=core.primary, now_ms=core.now_ms)
 
     def _prepare(self, slot: Slot) -> None:
         """Become prepared at a quorum, and vote to commit."""
@@ -343,6 +356,10 @@ class NormalCase:
             return
         slot.decided = certificate
         core.progress_ms = core.now_ms
+        if slot.is_decided_otherwise:
+            if slot.accepted and slot.batch is not None:
+                core.pool.release(slot.batch.requests)
+            slot.batch = slot.timestamp_ms = None
         if core.log.bodies.get(certificate.digest) is None and slot.seq > core.decided:
             core.wanted.setdefault(certificate.digest, slot.seq)
 
@@ -356,8 +373,6 @@ class NormalCase:
             body = core.log.bodies.get(slot.decided.digest)
             if body is None:
                 return
-            if slot.accepted and slot.proposal and slot.proposal.digest != slot.decided.digest:
-                slot.batch = slot.timestamp_ms = None
             batch = self._note_timestamp(slot, body, core.timestamp_ms)
             slot.timestamp_ms = max(core.timestamp_ms, batch.timestamp_ms)
             self.hand_out(slot.seq, batch, body, slot.decided)
@@ -370,7 +385,7 @@ class NormalCase:
         core.decided = seq
         core.progress_ms = core.now_ms
         core.timestamp_ms = max(core.timestamp_ms, batch.timestamp_ms)
-        core.pool.settle(batch.requests)
+        core.pool.settle(batch.requests, now_ms=core.now_ms)
         core.out.decided.append(Decided(seq, certificate.view, body, certificate.to_bytes()))
 
     def _certify(self, votes: VoteSet, digest: Digest) -> tuple[Vote, ...] | None:
@@ -380,6 +395,5 @@ class NormalCase:
         )
 
     def _on_forged(self, vote: Vote) -> None:
-        self._core.out.report(
-            Verdict.BAD_SIGNATURE, vote.replica, f"{vote.kind.name.lower()} {vote.seq}"
-        )
+        detail = f"{vote.kind.name.lower()} {vote.seq}"
+        self._core.out.report(Verdict.BAD_SIGNATURE, vote.replica, detail)

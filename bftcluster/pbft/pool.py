@@ -1,24 +1,24 @@
 """Requests that wait for a decision, each once, within bounds that every sender has a share of."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
 from bftcluster.ids import Digest, ReplicaId
 from bftcluster.limits import (
     BATCH_SIZE_MAX_BYTES,
-    GIVEN_SIZE_MAX_BYTES,
+    DECIDED_AGAIN_MS,
     POOL_DECIDED_MAX,
     RELAYED_SIZE_PER_SENDER_MAX_BYTES,
     UNEXECUTED_SIZE_MAX_BYTES,
 )
-from bftcluster.pbft.lanes import Lanes, Pending
+from bftcluster.pbft.lanes import Lanes, Load, Pending
 from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.verdicts import Verdict
 
 _CLAIMED_MAX_BYTES: Final = UNEXECUTED_SIZE_MAX_BYTES + BATCH_SIZE_MAX_BYTES
-"""Of one primary's proposals that were not decided when its view ended."""
+"""What an honest primary has proposed that is not decided when its view ends."""
 
 
 def request_digest(request: bytes) -> Digest:
@@ -51,7 +51,8 @@ class RequestPool:
         """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
         self.owed = Owed()
-        self._decided: dict[Digest, None] = {}
+        self._decided: dict[Digest, int] = {}
+        """When requests were decided, the latest last."""
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.proposed)
@@ -61,20 +62,21 @@ class RequestPool:
         self._lanes.seat(voters)
         shares = len(voters) + 1
         self._lane_max_bytes = _CLAIMED_MAX_BYTES + shares * RELAYED_SIZE_PER_SENDER_MAX_BYTES
-        share_max_bytes = self._size_max_bytes // shares
-        self.owed.requests_max = max(1, self._requests_max // (2 * shares))
-        self.owed.size_max_bytes = min(share_max_bytes // 2, GIVEN_SIZE_MAX_BYTES)
-        self.owed.relayed_max_bytes = min(
-            share_max_bytes // (2 * shares), RELAYED_SIZE_PER_SENDER_MAX_BYTES
-        )
+        share = Load(self._requests_max // shares, self._size_max_bytes // shares)
+        self.owed.seat(shares, share)
 
     def find(self, digest: Digest) -> Pending | None:
         """Return the pending request of that name."""
         return self.waiting.get(digest) or self.proposed.get(digest)
 
-    def is_decided(self, digest: Digest) -> bool:
-        """Whether the request of that name was decided lately."""
-        return digest in self._decided
+    def is_decided(self, digest: Digest, now_ms: int) -> bool:
+        """Whether the request of that name was decided a moment ago.
+
+        Later only the state knows whether it has had its effect, or was refused and may be wanted
+        again. All replicas judge alike, however much they remember.
+        """
+        decided_ms = self._decided.get(digest)
+        return decided_ms is not None and now_ms < decided_ms + DECIDED_AGAIN_MS
 
     def pending(self) -> Iterator[Pending]:
         """Return every undecided request, the waiting ones first."""
@@ -96,23 +98,26 @@ class RequestPool:
             return self._lanes.heaviest(sender, by_size=True)
         return None
 
-    def add(self, request: bytes, *, sender: ReplicaId, now_ms: int) -> Verdict:
+    def add(self, request: bytes, digest: Digest, *, sender: ReplicaId, now_ms: int) -> Verdict:
         """Take ``request`` unless it is known, was decided lately, or there is no room for it.
 
         A sender with less than its share always finds room: the heaviest loses its newest.
         """
-        digest = request_digest(request)
         known = self.find(digest)
         if known is not None:
             known.ours = known.ours or sender == self._me
             if digest in self.waiting:
                 self._lanes.lighten(known, sender)
+            elif known.is_hearsay:
+                known.sender = sender
+            known.is_hearsay = False
             return Verdict.DUPLICATE
-        if digest in self._decided:
+        if self.is_decided(digest, now_ms):
             return Verdict.LATE
         if not self._make_room(sender, len(request)):
             return Verdict.POOL_FULL
-        self._wait(Pending(request, digest, now_ms, sender, sender == self._me))
+        self._lanes.put(pending := Pending(request, digest, now_ms, sender, sender == self._me))
+        self.waiting[digest] = pending
         return Verdict.ACCEPTED
 
     def _make_room(self, sender: ReplicaId, size_bytes: int) -> bool:
@@ -121,10 +126,6 @@ class RequestPool:
                 return False
             self.drop(self._lanes.newest(other))
         return True
-
-    def _wait(self, pending: Pending, *, is_first: bool = False) -> None:
-        self._lanes.put(pending, is_first=is_first)
-        self.waiting[pending.digest] = pending
 
     def drop(self, pending: Pending) -> None:
         """Forget a request that waits: there is no room for it, or nobody wants it."""
@@ -158,31 +159,36 @@ class RequestPool:
         Args:
             requests_max: How many.
             size_max_bytes: Of all; more only if the first alone has more.
-            share_max_bytes: Of one sender, likewise: who comes next waits until what is before it
-                has been checked and executed.
+            share_max_bytes: Of one sender, or of all followers, likewise: who comes next waits
+                until what is before it has been checked and executed.
             is_wanted: Whether to order a request still makes sense.
         """
         taken: list[bytes] = []
         size_bytes = 0
         shares_bytes: dict[ReplicaId, int] = {}
-        while len(taken) < requests_max and (pending := self._lanes.next()) is not None:
+        left_out: set[ReplicaId] = set()
+        while len(taken) < requests_max and (pending := self._lanes.next(left_out)) is not None:
             if not is_wanted(pending.request):
                 self.drop(pending)
                 continue
-            size_bytes += len(pending.request)
-            if taken and size_bytes > size_max_bytes:
-                break
-            share_bytes = shares_bytes.get(pending.sender, 0)
-            if share_bytes and share_bytes + len(pending.request) > share_max_bytes:
-                break
-            shares_bytes[pending.sender] = share_bytes + len(pending.request)
+            turn = self._lanes.turn_of(pending.sender)
+            total_bytes = size_bytes + len(pending.request)
+            share_bytes = shares_bytes.get(turn, 0) + len(pending.request)
+            is_first = turn not in shares_bytes
+            fits = (not taken or total_bytes <= size_max_bytes) and (
+                is_first or share_bytes <= share_max_bytes
+            )
+            if not fits:
+                left_out.add(turn)
+                continue
+            size_bytes, shares_bytes[turn] = total_bytes, share_bytes
             self._lanes.serve(pending)
             del self.waiting[pending.digest]
             self.proposed[pending.digest] = pending
             taken.append(pending.request)
         return tuple(taken)
 
-    def settle(self, requests: tuple[bytes, ...]) -> None:
+    def settle(self, requests: tuple[bytes, ...], *, now_ms: int) -> None:
         """Drop ``requests``, which were decided, and remember them for a while."""
         for request in requests:
             digest = request_digest(request)
@@ -192,15 +198,12 @@ class RequestPool:
             else:
                 self.proposed.pop(digest, None)
             self.owed.settle(digest)
-            self._remember(digest)
+            self.remember(digest, now_ms)
 
-    def remember(self, decided: Iterable[Digest]) -> None:
-        """Know again what was decided in an earlier life, the oldest first."""
-        for digest in decided:
-            self._remember(digest)
-
-    def _remember(self, digest: Digest) -> None:
-        self._decided[digest] = None
+    def remember(self, digest: Digest, decided_ms: int) -> None:
+        """Know when a request was decided, later than all that were remembered before."""
+        self._decided.pop(digest, None)
+        self._decided[digest] = decided_ms
         if len(self._decided) > POOL_DECIDED_MAX:
             del self._decided[next(iter(self._decided))]
 
@@ -219,11 +222,22 @@ class RequestPool:
         """
         for request in requests:
             digest = request_digest(request)
-            if digest in self.proposed or digest in self._decided:
+            if digest in self.proposed or self.is_decided(digest, now_ms):
                 continue
             pending = self.waiting.pop(digest, None)
             if pending is None:
-                pending = Pending(request, digest, now_ms, primary, ours=False)
+                pending = Pending(request, digest, now_ms, primary, ours=False, is_hearsay=True)
             else:
                 self._lanes.remove(pending)
             self.proposed[digest] = pending
+
+    def release(self, requests: tuple[bytes, ...]) -> None:
+        """Count ``requests`` as proposed no longer: something else was decided in their slot.
+
+        They wait again, but for those that only the proposal told us of: nobody else may have it.
+        """
+        for request in requests:
+            pending = self.proposed.pop(request_digest(request), None)
+            if pending is not None and not pending.is_hearsay:
+                self._lanes.put(pending, is_first=True)
+                self.waiting[pending.digest] = pending

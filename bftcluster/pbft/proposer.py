@@ -1,10 +1,10 @@
 """When a primary proposes, and what."""
 
-from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
+from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.limits import AGAIN_SIZE_MAX_BYTES, BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.lanes import Pending
+from bftcluster.pbft.lanes import FOLLOWERS, Pending
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.normal_case import NormalCase
@@ -16,27 +16,48 @@ from bftcluster.pbft.verdicts import Verdict
 class Proposer:
     """Takes requests in, and turns them into proposals at a pace the cluster can follow."""
 
-    __slots__ = ("_core", "_next", "_normal_case")
+    __slots__ = ("_again", "_again_bytes", "_core", "_next", "_normal_case")
 
     def __init__(self, core: Core, normal_case: NormalCase) -> None:
         self._core = core
         self._normal_case = normal_case
         self._next = Seq(1)
+        self._again: dict[Digest, bytes] = {}
+        """Requests of our clients that were decided a moment ago: what was refused then may be
+        wanted again."""
+        self._again_bytes = 0
 
     def submit(self, request: bytes) -> Verdict:
         """Take a request of our own client; the primary gets it, when it has room for it.
 
         A primary that does not order it in time is answered by ``Suspicion``.
         """
-        core = self._core
-        verdict = self._judge(request, core.me)
-        if verdict is not Verdict.ACCEPTED:
-            return verdict
-        verdict = core.pool.add(request, sender=core.me, now_ms=core.now_ms)
-        pending = core.pool.find(request_digest(request))
+        core, digest = self._core, request_digest(request)
+        if core.pool.is_decided(digest, core.now_ms):
+            return self._wait_to_submit(request, digest)
+        pending, verdict = self._bring(request, digest, core.me)
         if pending is not None:
             core.pool.owed.want(pending)
         return verdict
+
+    def _wait_to_submit(self, request: bytes, digest: Digest) -> Verdict:
+        if digest not in self._again:
+            if self._again_bytes + len(request) > AGAIN_SIZE_MAX_BYTES:
+                return Verdict.POOL_FULL
+            self._again[digest] = request
+            self._again_bytes += len(request)
+        return Verdict.LATE
+
+    def _submit_again(self) -> None:
+        """Submit what is not decided a moment ago any more, the first first."""
+        core = self._core
+        while self._again:
+            digest, request = next(iter(self._again.items()))
+            if core.pool.is_decided(digest, core.now_ms):
+                return
+            del self._again[digest]
+            self._again_bytes -= len(request)
+            self.submit(request)
 
     def take_in(self, sender: ReplicaId, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
         """Take requests that another replica passed on; ``relayed`` ones put the primary to test.
@@ -46,47 +67,44 @@ class Proposer:
         anything.
         """
         core = self._core
-        verdict = Verdict.ACCEPTED
+        result = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            judged = self._judge(request, sender)
-            if judged in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
-                verdict = judged
+            pending, verdict = self._bring(request, request_digest(request), sender)
+            if verdict is Verdict.POOL_FULL:
+                result = verdict  # There may be room for a smaller one.
+            elif verdict is Verdict.INADMISSIBLE:
+                result = verdict
                 break
-            if judged is not Verdict.ACCEPTED:
-                continue
-            added = core.pool.add(request, sender=sender, now_ms=core.now_ms)
-            if added is Verdict.POOL_FULL:
-                verdict = added
-                break
-            pending = core.pool.find(request_digest(request))
-            if relayed and pending is not None and self._is_passed_on(sender, pending):
+            elif relayed and pending is not None and self._is_passed_on(sender, pending):
                 passed.append(pending)
         if core.is_active:
             self._send(core.primary, passed, relayed=False)
-        return verdict
+        return result
 
     def _is_passed_on(self, sender: ReplicaId, pending: Pending) -> bool:
         core = self._core
         if core.is_primary:
             return False
-        if sender in core.membership.replicas:
-            return core.pool.owed.vouch(pending, sender, core.now_ms)
-        return core.pool.owed.pass_on(pending, core.now_ms)
+        relayer = sender if sender in core.membership.replicas else FOLLOWERS
+        return core.pool.owed.vouch(pending, relayer, core.now_ms)
 
-    def _judge(self, request: bytes, sender: ReplicaId) -> Verdict:
-        """Judge a request, which may be costly, once."""
-        core = self._core
-        digest = request_digest(request)
-        if core.pool.is_decided(digest):
-            return Verdict.LATE
-        if core.pool.find(digest) is not None:
-            return Verdict.ACCEPTED
-        if not core.pool.has_room(sender, len(request)):
-            return Verdict.POOL_FULL
-        if not core.application.admissible(request):
-            return Verdict.INADMISSIBLE
-        return Verdict.ACCEPTED if core.application.is_wanted(request) else Verdict.LATE
+    def _bring(
+        self, request: bytes, digest: Digest, sender: ReplicaId
+    ) -> tuple[Pending | None, Verdict]:
+        """Have the pool take a request, once judged, which may be costly; return it if it waits."""
+        core, pool = self._core, self._core.pool
+        if pool.is_decided(digest, core.now_ms):
+            return None, Verdict.LATE
+        if pool.find(digest) is None:
+            if not pool.has_room(sender, len(request)):
+                return None, Verdict.POOL_FULL
+            if not core.application.admissible(request):
+                return None, Verdict.INADMISSIBLE
+            if not core.application.is_wanted(request):
+                return None, Verdict.LATE
+        verdict = pool.add(request, digest, sender=sender, now_ms=core.now_ms)
+        return pool.find(digest), verdict
 
     def relay(self, pending: list[Pending]) -> None:
         """Send our overdue requests to everybody: from now on all time the primary."""
@@ -101,6 +119,7 @@ class Proposer:
         A primary that must be silent cannot order it: the others are to hold that against it.
         """
         core = self._core
+        self._submit_again()
         if core.is_primary and core.may_vote(Seq(core.decided + 1)):
             return
         given = core.pool.owed.give(core.now_ms)
@@ -184,18 +203,9 @@ class Proposer:
             and core.decided - core.executed < settings.execution_backlog_max_seqs
             and self._next <= core.log.low + core.log.window_size_seqs // 2
             and self._next <= core.log.high
-            and self._unexecuted_bytes() < settings.unexecuted_size_max_bytes
+            # Every request of the next batch waits for what was proposed before it.
+            and core.log.size_bytes(core.executed, self._next) < settings.unexecuted_size_max_bytes
         )
-
-    def _unexecuted_bytes(self) -> int:
-        """Return how many bytes of batches every request of the next one has to wait for."""
-        core, size_bytes = self._core, 0
-        for seq in range(core.executed + 1, self._next):
-            slot = core.log.slots.get(Seq(seq))
-            vote = None if slot is None else slot.decided or slot.proposal
-            body = None if vote is None else core.log.bodies.get(vote.digest)
-            size_bytes += 0 if body is None else len(body)
-        return size_bytes
 
     def _waits_for_more(self) -> bool:
         core, settings = self._core, self._core.settings

@@ -1,10 +1,11 @@
 """From the records of an earlier life to its state, and back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from bftcluster.errors import CorruptRecordError
 from bftcluster.ids import Digest, Seq, View
+from bftcluster.limits import DECIDED_AGAIN_MS, DECIDED_READ_SEQS_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CheckpointCertificate, PreparedCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
@@ -60,10 +61,28 @@ def restore(
         _rejoin_view(core, slot.seq)
 
 
-def decided_requests(entries: Iterable[bytes]) -> tuple[Digest, ...]:
-    """Return the names of the requests in log entries, for ``Recovered.decided``."""
-    batches = (Batch.from_bytes(LogEntry.from_bytes(entry).batch) for entry in entries)
-    return tuple(request_digest(request) for batch in batches for request in batch.requests)
+def decided_lately(
+    read: Callable[[Seq, int], Sequence[bytes]], last: Seq, wall_ms: int
+) -> dict[Digest, int]:
+    """Return when the requests were decided that are not to be ordered again yet.
+
+    Args:
+        read: Returns log entries: from a number on, so many, or fewer if it has no more.
+        last: The last that there is.
+        wall_ms: What time it is.
+
+    Returns:
+        Unix milliseconds by the request's name, the oldest first.
+    """
+    decided: list[tuple[Digest, int]] = []
+    seq = last
+    while seq > max(0, last - DECIDED_READ_SEQS_MAX) and (entries := read(seq, 1)):
+        batch = Batch.from_bytes(LogEntry.from_bytes(entries[0]).batch)
+        if 0 < batch.timestamp_ms <= wall_ms - DECIDED_AGAIN_MS:
+            break
+        decided += [(request_digest(each), batch.timestamp_ms) for each in batch.requests]
+        seq = Seq(seq - 1)
+    return dict(reversed(decided))
 
 
 class _Restoring:

@@ -82,6 +82,7 @@ class Replica:
         self._core = _new_core(
             me, cluster_id, membership, signer, verifier, application, settings, recovered
         )
+        self._decided = recovered.decided
         self._normal_case = NormalCase(self._core)
         self._checkpoints = Checkpoints(self._core)
         self._proposer = Proposer(self._core, self._normal_case)
@@ -206,6 +207,8 @@ class Replica:
         core = self._core
         core.now_ms = core.progress_ms = core.executed_ms = core.view_entered_ms = now_ms
         core.wall_ms = wall_ms
+        for digest, decided_ms in self._decided.items():
+            core.pool.remember(digest, now_ms - max(0, wall_ms - decided_ms))
         self._probation.begin()
         for seq in sorted(core.log.slots):
             self._normal_case.resume(core.log.slots[seq])
@@ -339,7 +342,6 @@ def _new_core(
         size_max_bytes=settings.pool_size_max_bytes,
     )
     pool.seat(epochs.of(Seq(1)).replicas)
-    pool.remember(recovered.decided)
     return Core(
         me=me,
         cluster_id=cluster_id,

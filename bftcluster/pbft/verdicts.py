@@ -47,7 +47,6 @@ class Verdict(Enum):
     BAD_TIMESTAMP = "bad-timestamp"
     INADMISSIBLE = "inadmissible"
     """A request that is provably not allowed, from a client or in a proposal."""
-    WRONG_BODY = "wrong-body"
     WRONG_ENTRY = "wrong-entry"
     WRONG_STATE = "wrong-state"
     """What a source of a state transfer sent is not in the certified state."""
@@ -73,7 +72,6 @@ _FAULTS = frozenset(
         Verdict.BAD_BATCH,
         Verdict.BAD_TIMESTAMP,
         Verdict.INADMISSIBLE,
-        Verdict.WRONG_BODY,
         Verdict.WRONG_ENTRY,
         Verdict.WRONG_STATE,
         Verdict.BAD_VIEW_CHANGE,

@@ -1,13 +1,10 @@
 """What a peer has done about a pin, in ipfs-cluster's words and numbers (``api/types.go``)."""
 
 from enum import IntEnum
-from typing import Final, NewType, Self
-
-from bftcluster.errors import UsageError
 
 
 class TrackerStatus(IntEnum):
-    """The status of one CID at one peer. Each but ``UNDEFINED`` is one bit of a filter."""
+    """The status of one CID at one peer. Each but ``UNDEFINED`` is one bit of a client's filter."""
 
     UNDEFINED = 0
     CLUSTER_ERROR = 1 << 1
@@ -31,48 +28,3 @@ class TrackerStatus(IntEnum):
     def word(self) -> str:
         """The word that ipfs-cluster's clients know: ``pin_queued``."""
         return self.name.lower()
-
-    @classmethod
-    def parse(cls, word: str) -> Self:
-        """Return the status that ``word`` names.
-
-        Raises:
-            UsageError: There is no such status.
-        """
-        try:
-            return cls[word.upper()] if word == word.lower() else cls[""]
-        except KeyError:
-            raise UsageError(
-                f"unknown status {word!r}", hint=f"known are {', '.join(_FILTER_WORDS)}"
-            ) from None
-
-
-StatusFilter = NewType("StatusFilter", int)
-"""Bits of the statuses that match; 0 matches all."""
-
-ANY_STATUS: Final = StatusFilter(0)
-
-ERROR: Final = StatusFilter(
-    TrackerStatus.CLUSTER_ERROR | TrackerStatus.PIN_ERROR | TrackerStatus.UNPIN_ERROR
-)
-QUEUED: Final = StatusFilter(TrackerStatus.PIN_QUEUED | TrackerStatus.UNPIN_QUEUED)
-
-_COMPOSITES: Final = {"error": ERROR, "queued": QUEUED}
-_FILTER_WORDS: Final = tuple(sorted([*_COMPOSITES, *(status.word for status in TrackerStatus)]))
-
-
-def parse_filter(text: str) -> StatusFilter:
-    """Return the filter of a comma-separated list; empty and ``undefined`` match everything.
-
-    Raises:
-        UsageError: It holds a word that is no status.
-    """
-    bits = 0
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        bits |= _COMPOSITES.get(word) or TrackerStatus.parse(word)
-    return StatusFilter(bits)
-
-
-def matches(status: TrackerStatus, wanted: StatusFilter) -> bool:
-    """Return whether ``status`` is among ``wanted``."""
-    return wanted == ANY_STATUS or bool(status & wanted)

@@ -17,7 +17,6 @@ class Domain(Enum):
     CHECKPOINT = b"bftcluster/pbft/checkpoint/v1\x00"
     VIEW_CHANGE = b"bftcluster/pbft/view-change/v1\x00"
     NEW_VIEW = b"bftcluster/pbft/new-view/v1\x00"
-    STATUS = b"bftcluster/pbft/status/v1\x00"
     APPROVAL = b"bftcluster/approval/v2\x00"
     REJECTION = b"bftcluster/rejection/v2\x00"
     REPORT = b"bftcluster/report/v1\x00"

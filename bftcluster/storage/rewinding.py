@@ -15,6 +15,7 @@ from bftcluster.storage.ledger_reader import select_meta
 from bftcluster.storage.schema import (
     CHECKPOINTS,
     LOG,
+    LOG_SIZE_NAME,
     META,
     POSITION_NAME,
     RECOVERY_NAME,
@@ -26,7 +27,7 @@ from bftcluster.storage.schema import (
 )
 from bftcluster.storage.stage import Stage, Transaction
 
-_SEQ_SIZE_BYTES: Final = 8
+_NUMBER_SIZE_BYTES: Final = 8
 
 
 class Rewinder:
@@ -54,13 +55,17 @@ class Rewinder:
         with self._transaction("begin a recovery in") as connection:
             self._upsert_meta.run(connection, [(RECOVERY_NAME, recovery)])
             if staged is not None:
-                number = staged.to_bytes(_SEQ_SIZE_BYTES, "big")
+                number = staged.to_bytes(_NUMBER_SIZE_BYTES, "big")
                 self._stage.put_in_place(connection)
                 last = connection.execute(sa.select(sa.func.max(SET_ASIDE.c.number))).scalar() or 0
                 beyond = sa.select(LOG.c.seq + last, LOG.c.entry).where(LOG.c.seq > seq)
                 connection.execute(sa.insert(SET_ASIDE).from_select(["number", "entry"], beyond))
                 connection.execute(sa.delete(LOG).where(LOG.c.seq > seq))
-                self._upsert_meta.run(connection, [(POSITION_NAME, number), (SYNCED_NAME, number)])
+                size = _log_size(connection, staged)
+                self._upsert_meta.run(
+                    connection,
+                    [(POSITION_NAME, number), (SYNCED_NAME, number), (LOG_SIZE_NAME, size)],
+                )
             connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.seq > seq))
             gone = [(int(space), key) for (space, key), value in links.items() if value is None]
             self._delete_state.run(connection, gone)
@@ -100,3 +105,9 @@ class Rewinder:
         """Forget an entry: its requests were ordered again, or refused."""
         with self._transaction("forget") as connection:
             connection.execute(sa.delete(SET_ASIDE).where(SET_ASIDE.c.number == number))
+
+
+def _log_size(connection: sa.Connection, last: Seq) -> bytes:
+    """Return the size of the log up to ``last``: what is executed again is counted again."""
+    sizes = sa.select(sa.func.sum(sa.func.length(LOG.c.entry))).where(LOG.c.seq <= last)
+    return int(connection.execute(sizes).scalar() or 0).to_bytes(_NUMBER_SIZE_BYTES, "big")

@@ -103,9 +103,10 @@ class _Expected:
     """The blocks that the blocks so far lead to."""
 
     def __init__(self, root: "Cid") -> None:
-        from bftcluster.blocks.links import inline_data
+        from bftcluster.blocks.dag_pb import Link
+        from bftcluster.blocks.links import stored
 
-        self._open = set() if inline_data(root) is not None else {root}
+        self._open = {link.cid for link in stored((Link(cid=root),))}
         self._seen = set(self._open)
 
     @property
@@ -119,13 +120,13 @@ class _Expected:
         Raises:
             BrokenContentError: It was not expected.
         """
-        from bftcluster.blocks.links import inline_data, links_of
+        from bftcluster.blocks.links import links_of, stored
 
         if block.cid not in self._open:
             raise BrokenContentError("the peer sent a block that does not belong to the content")
         self._open.remove(block.cid)
-        for link in links_of(block.cid, block.data):
-            if link.cid not in self._seen and inline_data(link.cid) is None:
+        for link in stored(links_of(block.cid, block.data)):
+            if link.cid not in self._seen:
                 self._seen.add(link.cid)
                 self._open.add(link.cid)
         if len(self._open) > WALK_PENDING_MAX:

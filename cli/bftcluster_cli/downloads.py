@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _PIECE_SIZE_BYTES: Final = 1 << 20
 _DISK_RESERVE_BYTES: Final = 64 << 20
+_PRINTED_BASE_BYTES: Final = 1 << 30
+_PRINTED_REPEATS_MAX: Final = 16
+"""A file that is printed may have as many times the bytes of its blocks, beyond the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +74,22 @@ def fetch_to_stdout(client: Client, settings: Settings, cid: "Cid", *, is_car: b
     """Write a file's bytes, or a CAR, to stdout, once all of it is verified.
 
     Raises:
-        UsageError: It is a directory, and no CAR was asked for.
+        UsageError: It is a directory, and no CAR was asked for; or it repeats the same blocks so
+            often that it was made to print without end.
         ClusterError: As ``fetch``.
     """
-    from bftcluster.blocks.file_reader import read_file
+    from bftcluster.blocks.file_reader import file_size, read_file
 
     with _received(client, settings, cid, Path(tempfile.gettempdir())) as car:
         if is_car:
             car.copy_to(sys.stdout.buffer)
         else:
+            size_bytes = file_size(car, cid)
+            if size_bytes > _PRINTED_BASE_BYTES + _PRINTED_REPEATS_MAX * car.size_bytes:
+                raise UsageError(
+                    f"{size_bytes:,} bytes are described by {car.size_bytes:,}",
+                    hint="write them to a file with --output: there they have to fit on the disk",
+                )
             for piece in read_file(car, cid):
                 sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()

@@ -121,6 +121,21 @@ def test_no_loop_moves_its_own_end() -> None:
     assert moved == []
 
 
+def test_no_object_of_the_core_is_initialised_again() -> None:
+    # Compiled, what `__init__` assigns takes the place of nothing: what was there is kept for ever.
+    again = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in core_modules()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "__init__"
+        and not isinstance(node.func.value, ast.Call)
+    ]
+
+    assert again == []
+
+
 def test_every_module_of_the_core_is_compiled_or_known_not_to_be() -> None:
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
     table = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]

@@ -1,11 +1,14 @@
 """Attacks of whoever reaches an HTTP API and has no key."""
 
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
 
 from bftcluster import cid as cids
+from bftcluster.api.frames import write_frame
 from tests.hostile.arena import Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
 from tests.hostile.http import add, answer_to, connect, expect, multipart, opened, post
@@ -43,6 +46,18 @@ def frames_of_garbage(arena: Arena) -> Iterator[None]:
     if any(code in ("committed", "pending") for code in codes):
         raise BrokeError("garbage was taken")
     yield
+
+
+@attack(CLIENT, "operations: 8 clients whose requests take long to refuse")
+def long_requests(arena: Arena) -> Iterator[None]:
+    zeros = 262_138
+    frames = 16 * write_frame(b"\x9a" + zeros.to_bytes(4, "big") + bytes(zeros))
+    head = (
+        b"POST /operations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n"
+        b"Content-Type: application/vnd.bftcluster.frames\r\n\r\n"
+    )
+    with opened(arena.standing[0], 8, head + frames):
+        yield
 
 
 @attack(CLIENT, "operations: a frame that says it has 4 GiB")
@@ -207,4 +222,13 @@ def resets(arena: Arena) -> Iterator[None]:
     for _ in range(300):
         with suppress(OSError), connect(arena.standing[1]) as one:
             one.sendall(b"GET /allocations HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    yield
+
+
+@attack(CLIENT, "HTTP: 40 connections reset behind a body that nobody reads")
+def resets_behind_bodies(arena: Arena) -> Iterator[None]:
+    head = b"POST /ipfs/gc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n"
+    with opened(arena.standing[1], 40, head + bytes(4 << 20)) as held:
+        for one in held:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     yield

@@ -11,6 +11,7 @@ import trio
 
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
+from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import text
 from bftcluster.ledger.operations import Operation, PinOperation
 from bftcluster.ledger.requests import Propose, Request, Submit
@@ -89,6 +90,15 @@ class Running:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+
+    @property
+    def blocks(self) -> EmbeddedStore:
+        """Its block store."""
+        return self._peer._parts.blocks
+
+    def stop(self) -> None:
+        """Do what SIGTERM does."""
+        self._peer._stop.set()
 
     async def order(self, *requests: Request) -> list[str]:
         """Order requests; return what became of each."""

@@ -65,8 +65,11 @@ class Reign:
 
 
 def long_tables(replica: Replica) -> list[int]:
-    """Return how much is in each long container that a replica keeps, wherever it is."""
-    seen: set[int] = set()
+    """Return how much is in each long container that a replica keeps, wherever it is.
+
+    What its application keeps, which knows all that was executed, is left out.
+    """
+    seen = {id(replica._core.application)}
     lengths, left = [], [replica]
     while left:
         one = left.pop()

@@ -12,7 +12,6 @@ from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.disks import Loss
 from bftcluster_sim.cluster.processes import CrashedError
-from bftcluster_sim.cluster.states import LedgerState
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs
@@ -224,7 +223,6 @@ def test_a_request_of_before_the_transfer_has_no_effect_again_behind_it(
     Nobody here looks whether a request is a copy before it is ordered, as a liar would not.
     """
     monkeypatch.setattr(nodes, "Replica", careless)
-    monkeypatch.setattr(LedgerState, "_decided", lambda _self: ())
     story = Story()
     story.decide(2 * INTERVAL)
     story.returns()

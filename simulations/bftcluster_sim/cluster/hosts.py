@@ -1,14 +1,13 @@
 """Carrying out what a replica says: a disk that remembers, an executor that hashes, crashes."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import assert_never
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
 from bftcluster.ledger.epoch_links import fetch_frame, links_frame
-from bftcluster.limits import DECIDED_SEQS_REMEMBERED
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Append,
@@ -37,7 +36,7 @@ from bftcluster.pbft import (
     Step,
     Tick,
     birth_records,
-    decided_requests,
+    decided_lately,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster_sim.cluster.network import Clock, Network
@@ -91,15 +90,28 @@ class Disk:
 
 
 class AcceptEverything:
-    """An application without opinions."""
+    """An application without opinions, but that nothing counts twice."""
+
+    def __init__(self, entries: Sequence[bytes] = ()) -> None:
+        """Prepare.
+
+        Args:
+            entries: Of the log, which grows.
+        """
+        self._entries = entries
+        self._seen = 0
+        self._executed: set[bytes] = set()
 
     def admissible(self, request: bytes) -> bool:
         """Return True."""
         return not request.startswith(b"inadmissible")
 
     def is_wanted(self, request: bytes) -> bool:
-        """Return True."""
-        return not request.startswith(b"unwanted")
+        """Return whether it was not executed yet."""
+        for entry in self._entries[self._seen :]:
+            self._executed.update(Batch.from_bytes(LogEntry.from_bytes(entry).batch).requests)
+        self._seen = len(self._entries)
+        return request not in self._executed and not request.startswith(b"unwanted")
 
     def is_owed(self, _request: bytes) -> bool:
         """Return True."""
@@ -180,7 +192,7 @@ class Host:
             membership=self.membership,
             signer=SimSigner(self.me),
             verifier=self._verifier,
-            application=AcceptEverything(),
+            application=AcceptEverything(self.disk.entries),
             settings=self._settings,
             recovered=Recovered(
                 records=tuple(self.disk.records),
@@ -191,7 +203,11 @@ class Host:
                 epochs=tuple(self.disk.epochs),
                 wants_batches=0 < len(self.disk.entries) < self.batches_wanted,
                 due_ms=self.disk.due_ms,
-                decided=decided_requests(self.disk.entries[-DECIDED_SEQS_REMEMBERED:]),
+                decided=decided_lately(
+                    lambda first, count: self.disk.entries[first - 1 : first - 1 + count],
+                    Seq(len(self.disk.entries)),
+                    WALL_EPOCH_MS + self._clock.now_ms,
+                ),
             ),
         )
         now_ms = self._clock.now_ms

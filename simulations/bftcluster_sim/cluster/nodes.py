@@ -125,7 +125,7 @@ class Node:
                 verifier=world.verifier,
                 application=self.state.approvals,
                 settings=world.settings,
-                recovered=self.state.recovered(records),
+                recovered=self.state.recovered(records, self.wall_ms),
             )
             self.tracking = Tracking(self) if world.tracks else None
             self._executor = Executor(self, self.tracking)

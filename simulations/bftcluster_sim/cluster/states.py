@@ -26,7 +26,7 @@ from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
 from bftcluster.ledger.verifying import ApprovalVerifier
-from bftcluster.limits import DECIDED_SEQS_REMEMBERED, INTENT_NONCE_SIZE_BYTES, PEERS_MAX
+from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PEERS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
@@ -35,7 +35,7 @@ from bftcluster.pbft import (
     EpochStart,
     LogEntry,
     Recovered,
-    decided_requests,
+    decided_lately,
 )
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
@@ -225,8 +225,8 @@ class LedgerState:
         reports = reports_of(record.number, (peer,), partial(self.database.get, Space.HOLDING))
         return replace(record, reports=reports)
 
-    def recovered(self, records: Sequence[bytes]) -> Recovered:
-        """Return what a replica starts from, given its write-ahead log."""
+    def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
+        """Return what a replica starts from, given its write-ahead log and the time."""
         return Recovered(
             records=records,
             executed=self.executed,
@@ -237,12 +237,8 @@ class LedgerState:
             learned=starts_after(self.database, self.epochs[-1].membership.epoch),
             wants_batches=self.ledger.wants_batches,
             due_ms=self.ledger.due_ms,
-            decided=self._decided(),
+            decided=decided_lately(self.database.entries, self.executed, wall_ms),
         )
-
-    def _decided(self) -> tuple[Digest, ...]:
-        seqs = sorted(self.log)[-DECIDED_SEQS_REMEMBERED:]
-        return decided_requests(self.log[seq] for seq in seqs)
 
     def execute(self, one: Decided) -> Done:
         """Execute and flush a batch.

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import httpx
 import pytest
@@ -70,6 +71,11 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 async def read_to_end(stream: trio.SocketStream) -> bytes:
     """Return everything until the server closes."""
     return b"".join([bytes(chunk) async for chunk in stream])
+
+
+async def send_forever(stream: trio.SocketStream) -> None:
+    for chunk in repeat(bytes(1 << 16)):
+        await stream.send_all(chunk)
 
 
 def keep_many(server: Server, count: int) -> None:

@@ -1,5 +1,7 @@
 """Raw bytes of clients that are slow, many, or unclear about what they send."""
 
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import httpx
@@ -14,7 +16,13 @@ from bftcluster.limits import (
     HEADERS_SIZE_MAX_BYTES,
     UPLOADS_PER_ADDRESS_MAX,
 )
-from tests.integration.api.conftest import Server, keep_many, read_to_end, serving
+from tests.integration.api.conftest import (
+    Server,
+    keep_many,
+    read_to_end,
+    send_forever,
+    serving,
+)
 
 HOST = b"Host: 127.0.0.1\r\n"
 UPLOAD = (
@@ -247,6 +255,86 @@ async def test_uploads_too_many_are_told_to_come_again_while_others_are_answered
     assert (await client.get("/status")).status_code == 200
     for stream in uploads:
         await trio.aclose_forcefully(stream)
+
+
+async def none_is_left(tasks: int) -> None:
+    """Return when no more than ``tasks`` live."""
+    with trio.fail_after(5):
+        while trio.lowlevel.current_statistics().tasks_living > tasks:
+            await trio.lowlevel.checkpoint()
+
+
+RESET_WHEN_CLOSED = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_a_reset_while_a_body_waits_unread_ends_the_connection(server: Server) -> None:
+    server.service.stalled = trio.Event()
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    stream = await server.connect()
+    await stream.send_all(
+        b"POST /ipfs/gc HTTP/1.1\r\n" + HOST + b"Content-Length: 100000000\r\n\r\n"
+    )
+    with trio.move_on_after(0.5):
+        await send_forever(stream)
+    stream.setsockopt(*RESET_WHEN_CLOSED)
+    await trio.aclose_forcefully(stream)
+    await wait_all_tasks_blocked(0.05)
+
+    server.service.stalled.set()
+
+    await none_is_left(tasks)
+
+
+async def test_a_client_that_goes_is_noticed_whatever_it_sent_ahead(server: Server) -> None:
+    server.service.stalled = trio.Event()
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    request = b"GET /content/" + CID + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+    for ahead in (b"G", 3 * request):
+        async with await server.connect() as stream:
+            await stream.send_all(request)
+            await wait_all_tasks_blocked(0.05)
+            await stream.send_all(ahead)
+
+        await none_is_left(tasks)
+
+
+async def test_a_client_that_sends_far_ahead_of_its_answer_is_turned_away(server: Server) -> None:
+    server.service.stalled = trio.Event()
+    async with await server.connect() as stream:
+        await stream.send_all(b"GET /content/" + CID + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await send_forever(stream)
+
+
+async def test_what_is_sent_ahead_is_answered_in_its_turn(server: Server) -> None:
+    server.service.stalled = trio.Event()
+    request = b"GET /content/" + CID + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with await server.connect() as stream:
+        await stream.send_all(request[:-1])
+        for _ in range(3):
+            await stream.send_all(request[-1:] + request[:-1])
+            await wait_all_tasks_blocked(0.05)
+        await stream.send_all(b"\nGET /version HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")
+        await wait_all_tasks_blocked(0.05)
+
+        server.service.stalled.set()
+
+        with trio.fail_after(5):
+            answer = await read_to_end(stream)
+    assert answer.count(b"HTTP/1.1 404") == 4
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+async def test_who_connects_and_resets_leaves_no_error_in_the_log(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(20):
+        with socket.create_connection((server.host, server.port)) as client:
+            client.setsockopt(*RESET_WHEN_CLOSED)
+    await wait_all_tasks_blocked(0.05)
+
+    assert "connection failed" not in "".join(capsys.readouterr())
 
 
 CID = b"bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"

@@ -10,7 +10,7 @@ import trio
 from bftcluster import cid as cids
 from bftcluster.api.listen import open_sockets
 from bftcluster.errors import ConfigError
-from tests.integration.api.conftest import Server, keep_many, read_to_end
+from tests.integration.api.conftest import Server, keep_many, read_to_end, send_forever
 
 CIDS = tuple(cids.text(cids.of_block(bytes([number]))) for number in range(5))
 
@@ -265,8 +265,3 @@ def test_a_port_in_use_is_an_error_with_a_hint() -> None:
         open_sockets(["127.0.0.1:0", f"127.0.0.1:{first.getsockname()[1]}"])
 
     assert "api.listen" in caught.value.hint
-
-
-async def send_forever(stream: trio.SocketStream) -> None:
-    for chunk in repeat(bytes(1 << 20)):
-        await stream.send_all(chunk)

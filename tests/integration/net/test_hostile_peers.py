@@ -109,6 +109,35 @@ async def test_a_frame_that_a_handler_refuses_is_a_fault_and_the_next_one_arrive
         assert b.network.links()[a.me].connected
 
 
+async def test_a_peer_that_is_wrong_a_thousand_times_has_a_line_of_the_log_for_each_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    enough = trio.Event()
+
+    async def take(_: PeerId, frame: bytes) -> None:
+        if frame == b"malformed":
+            raise MalformedMessageError("not a vote")
+        if frame == b"our bug":
+            raise ZeroDivisionError
+        enough.set()
+
+    a, b = Node(1), Node(2, handlers={StreamClass.SYNC: take})
+    async with running(a, b):
+        introduce(a, b)
+        await linked(a, b)
+        with trio.fail_after(TIMEOUT_S):
+            for _ in range(500):
+                await a.network.send(b.me, StreamClass.SYNC, b"malformed")
+                await a.network.send(b.me, StreamClass.SYNC, b"our bug")
+            await a.network.send(b.me, StreamClass.SYNC, b"good")
+            await enough.wait()
+
+        assert b.network.links()[a.me].faults == 500
+    told = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
+    assert len([line for line in told if "sent what it must not" in line]) in {1, 2}
+    assert len([line for line in told if "failed" in line]) in {1, 2}
+
+
 async def test_a_frame_over_the_limit_is_a_fault_and_costs_the_stream() -> None:
     a = Node(1)
     async with running(a), fast_host(2) as peer:

@@ -70,7 +70,7 @@ class MemoryService(MemoryContent):
     last_add: AddOptions | None = None
     closed_listings: int = 0
     stalled: trio.Event | None = None
-    """Uploads are not read before it is set."""
+    """Uploads, reads, submissions and the deleting of garbage wait until it is set."""
 
     def version(self) -> str:
         return "0.1.0"
@@ -218,6 +218,8 @@ class MemoryService(MemoryContent):
                 yield [await self.recover(cid)]
 
     async def collect_garbage(self) -> Sequence[Cid]:
+        if self.stalled is not None:
+            await self.stalled.wait()
         garbage = sorted(cid for cid in self.content_of if cid not in self.kept)
         for cid in garbage:
             del self.content_of[cid]
@@ -262,6 +264,8 @@ class MemoryService(MemoryContent):
     ) -> Sequence[SubmitOutcome]:
         if any(request == b"unreachable" for request in requests):
             raise NotReachedError("no quorum")
+        if self.stalled is not None:
+            await self.stalled.wait()
         self.pages_submitted.append(len(requests))
         outcomes = []
         for request in requests:

@@ -5,12 +5,22 @@ from contextlib import ExitStack
 import httpx
 import pytest
 import trio
+from starlette.types import Message
 
 from bftcluster import cid as cids
 from bftcluster.api.admission import Admission
+from bftcluster.api.app import create_app
 from bftcluster.api.errors import BusyError
+from bftcluster.api.frames import write_frame
 from bftcluster.api.gates import Gate, network_of
-from bftcluster.limits import READS_PER_ADDRESS_MAX, UPLOADS_PER_ADDRESS_MAX
+from bftcluster.api.routes_operations import FRAMES_MEDIA_TYPE
+from bftcluster.api.settings import ApiSettings
+from bftcluster.limits import (
+    BULKS_PER_ADDRESS_MAX,
+    LISTS_PER_ADDRESS_MAX,
+    READS_PER_ADDRESS_MAX,
+    UPLOADS_PER_ADDRESS_MAX,
+)
 from tests.unit.api.memory_service import MemoryService
 
 
@@ -140,3 +150,47 @@ async def test_reads_at_once_are_bounded(
     service.stalled.set()
     await trio.testing.wait_all_tasks_blocked()
     assert (await read()).status_code == 200
+
+
+async def test_streams_of_requests_at_once_are_bounded_and_a_lone_request_passes_by(
+    client: httpx.AsyncClient, service: MemoryService, nursery: trio.Nursery
+) -> None:
+    service.stalled = trio.Event()
+    statuses: list[int] = []
+
+    async def submit(kind: str) -> None:
+        headers = {"content-type": kind}
+        answer = await client.post("/operations", content=write_frame(b"x"), headers=headers)
+        statuses.append(answer.status_code)
+
+    for _ in range(BULKS_PER_ADDRESS_MAX):
+        nursery.start_soon(submit, FRAMES_MEDIA_TYPE)
+    await trio.testing.wait_all_tasks_blocked()
+
+    nursery.start_soon(submit, FRAMES_MEDIA_TYPE)
+    nursery.start_soon(submit, "application/cbor")
+    await trio.testing.wait_all_tasks_blocked()
+
+    service.stalled.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert statuses == [503] + [200] * (BULKS_PER_ADDRESS_MAX + 1)
+
+
+@pytest.mark.parametrize("path", ["/pins", "/allocations", "/proposals", "/peers"])
+async def test_lists_at_once_are_bounded(settings: ApiSettings, path: str) -> None:
+    app = create_app(MemoryService(approvals_needed=2), settings)
+    statuses: list[int] = []
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
+    scope |= {"query_string": b"", "scheme": "http", "headers": [(b"host", b"127.0.0.1")]}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(LISTS_PER_ADDRESS_MAX + 1):
+            nursery.start_soon(app, scope, trio.sleep_forever, send)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    assert statuses == [503]

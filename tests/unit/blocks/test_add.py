@@ -5,11 +5,12 @@ import pytest
 
 from bftcluster.blocks.add import AddOptions, Symlinks, add_parts, add_path
 from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.directory_reader import kind_of, list_directory, resolve
+from bftcluster.blocks.directory_reader import list_directory, resolve
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.blocks.port import BlockStore, Root
+from bftcluster.blocks.tree import open_entry
 from bftcluster.blocks.unixfs import Kind
 from bftcluster.cid import Cid
 from bftcluster.errors import StoreFullError, UsageError
@@ -57,7 +58,7 @@ def test_a_hidden_path_that_is_named_itself_is_added(store: BlockStore, tree: Pa
 def test_a_symbolic_link_is_kept_as_one(store: BlockStore, tree: Path) -> None:
     root = add_path(store, tree)
 
-    assert kind_of(store, resolve(store, root.cid, "link")) is Kind.SYMLINK
+    assert open_entry(store, resolve(store, root.cid, "link")).kind is Kind.SYMLINK
 
 
 def test_symbolic_links_are_refused_when_asked(store: BlockStore, tree: Path) -> None:
@@ -203,3 +204,20 @@ def test_progress_names_every_file_and_ends_with_the_root(tree: Path) -> None:
     assert set(built) == {"tree", "tree/a", "tree/link", "tree/sub", "tree/sub/b", "tree/sub/empty"}
     assert told[-1] == AddEvent(path="tree", bytes_read=5012, entry=root)
     assert [event.bytes_read for event in told] == sorted(event.bytes_read for event in told)
+
+
+@pytest.mark.parametrize("path", ["{}", "{}/in", "deep/" * 200 + "{}/in"])
+def test_files_and_directories_without_end_are_refused(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    parts = ((path.format(number), []) for number in range(3000))
+
+    with pytest.raises(UsageError, match="at once"):
+        add_parts(MemoryStore(), parts)
+
+
+def test_directories_count_with_the_paths_that_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    with Adder(MemoryStore()) as adder, pytest.raises(UsageError, match="at once"):
+        adder.add_directory("/".join(["x" * 60] * 250))

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bftcluster.blocks.block import Block, key_of, raw_cid
 from bftcluster.blocks.port import Damage, Root
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
-from bftcluster.cid import DAG_PB, of_block
+from bftcluster.cid import DAG_PB, Cid, of_block
 from bftcluster.errors import CidMismatchError, StorageError, StoreFullError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
 from tests.unit.blocks.conftest import QUOTA
@@ -39,7 +40,7 @@ def test_a_block_that_rotted_is_missing_until_it_is_put_again(tmp_path: Path) ->
         assert not store.has(leaf)
         assert store.roots() == [Root(cid=entry.cid, complete=False)]
         assert store.damage() == Damage(blocks=1, found=1)
-        assert store.damaged(10) == [raw_cid(key_of(leaf))]
+        assert [cid for _, cid in store.damaged(0, 10)] == [raw_cid(key_of(leaf))]
 
         store.put(leaf, pattern(20_000)[-544:])
 
@@ -78,6 +79,37 @@ def test_a_root_that_lacked_blocks_before_still_does_when_a_damaged_one_is_heale
         store.put_many([block])
 
         assert store.roots() == [Root(cid=root, complete=False)]
+
+
+def test_a_root_is_not_complete_when_one_of_its_first_blocks_rots_while_the_last_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bftcluster.blocks.walk._BATCH_BLOCKS", 4)
+
+    class Rotting(EmbeddedStore):
+        """Finds its first block damaged while the third batch of a DAG is looked at."""
+
+        batches = 0
+
+        def has_many(self, cids: Sequence[Cid]) -> list[bool]:
+            self.batches += 1
+            if self.batches == 3:
+                for file in files(tmp_path):
+                    if file.stem == base64.b32encode(key_of(entry.cid)).decode().rstrip("="):
+                        file.write_bytes(b"rot")
+                self.scrub()
+            return super().has_many(cids)
+
+    with Rotting(tmp_path, QUOTA) as store:
+        entry = add_file(store, pattern(20_000))
+        root = store.get(entry.cid)
+
+        store.pin_root(entry.cid)
+
+        assert store.damage().blocks == 1
+        assert store.roots() == [Root(cid=entry.cid, complete=False)]
+        store.put(entry.cid, root)
+        assert store.roots() == [Root(cid=entry.cid, complete=True)]
 
 
 def test_a_damaged_block_is_healed_in_its_place_in_a_full_store(tmp_path: Path) -> None:
@@ -196,3 +228,20 @@ def test_strays_are_removed_and_blocks_are_not(tmp_path: Path) -> None:
 
         assert not stray.exists()
         assert store.get(of_block(b"hello")) == b"hello"
+
+
+def test_a_block_that_cannot_be_removed_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        block = Block.make(b"hello")
+        store.put_many([block], hold=store.begin(block.cid))
+        (file,) = files(tmp_path)
+        file.unlink()
+        file.mkdir()  # Nobody can unlink that.
+
+        with pytest.raises(StorageError, match=file.name):
+            store.unpin_root(block.cid)
+
+        store.put(of_block(b"another"), b"another")
+        file.rmdir()
+        store.put_many([block])
+        assert store.get(block.cid) == b"hello"

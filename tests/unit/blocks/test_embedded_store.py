@@ -2,10 +2,11 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,82 @@ def test_a_root_that_is_given_up_while_it_is_pinned_stays_given_up(tmp_path: Pat
             store.pin_root(entry.cid)
 
         assert store.roots() == []
+
+
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few blocks are many groups."""
+    monkeypatch.setattr("bftcluster.blocks.group_writer.STORE_GROUP_BLOCKS_MAX", 2)
+    monkeypatch.setattr("bftcluster.blocks.store.STORE_GROUP_BLOCKS_MAX", 2)
+
+
+class Leaving(EmbeddedStore):
+    """A store that is told to stop while its second group is being removed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, QUOTA)
+        remove, groups = self._files.remove, itertools.count(1)
+
+        def remove_and_leave(keys: Collection[bytes]) -> None:
+            remove(keys)
+            if next(groups) == 2:
+                self.stop_removing()
+
+        self._files.remove = remove_and_leave
+
+
+BLOCKS = [Block.make(pattern(100, seed)) for seed in range(9)]
+
+
+def test_a_process_that_ends_removes_no_more_than_a_group_and_the_next_one_the_rest(
+    tmp_path: Path, small_groups: None
+) -> None:
+    with Leaving(tmp_path) as store:
+        hold = store.begin()
+        store.put_many(BLOCKS, hold=hold)
+        store.release(hold)
+        assert store.stat().blocks == 5
+
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        assert list(store.multihashes()) == []
+
+
+def test_a_root_whose_blocks_went_half_way_is_known_to_the_next_process(
+    tmp_path: Path, small_groups: None
+) -> None:
+    entry_cid = BLOCKS[0].cid
+    with Leaving(tmp_path) as store:
+        store.put_many(BLOCKS, hold=store.begin(entry_cid))
+        store.pin_root(entry_cid)
+        store.unpin_root(entry_cid)
+
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        assert store.roots() == [Root(cid=entry_cid, complete=False)]
+        store.unpin_root(entry_cid)
+        assert (store.roots(), store.stat().blocks) == ([], 0)
+
+
+def test_garbage_that_a_process_left_when_it_ended_is_garbage_still(
+    tmp_path: Path, small_groups: None
+) -> None:
+    with Leaving(tmp_path) as store:
+        store.put_many(BLOCKS)
+        store.collect_garbage()
+        assert store.stat().blocks == 5
+
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        store.collect_garbage()
+        assert store.stat().blocks == 0
+
+
+def test_strays_wait_for_the_next_process_when_this_one_ends(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path, QUOTA) as store:
+        store.put_many(BLOCKS)
+        shard = next((tmp_path / "blocks").iterdir())
+        stray = shard / "CIQAAAAA.data"
+        stray.write_bytes(b"stray")
+
+        store.stop_removing()
+        store.remove_strays()
+
+        assert stray.exists()

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.block import Block, key_of, raw_cid
 from bftcluster.blocks.exchange_messages import (
     Blocks,
     Cancel,
@@ -19,11 +19,12 @@ from bftcluster.blocks.fetch_report import (
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.cid import DAG_PB, of_block
-from bftcluster.errors import MalformedContentError, StoreFullError
+from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.exchanging import (
     ALICE,
     BOB,
+    CAROL,
     ME,
     TIGHT,
     complete,
@@ -269,3 +270,39 @@ async def test_a_fetch_that_is_cancelled_tells_the_provider(autojump_clock) -> N
         sent = [from_frame(frame) for sender, _, frame in network.sent if sender == ME]
 
     assert isinstance(sent[-1], Cancel)
+
+
+async def test_a_block_comes_from_another_when_the_first_who_is_asked_is_silent(
+    autojump_clock,
+) -> None:
+    block = Block.make(b"hello")
+    alice, bob = MemoryStore(), MemoryStore()
+    bob.put_many([block])
+    taken_s: list[float] = []
+    async with open_network() as network:
+        await network.add(ALICE, alice)
+        await network.add(BOB, bob)
+        network.tamper[ALICE] = lambda _: []
+        me = await network.add(ME, MemoryStore())
+        for _ in range(2):
+            began_s = trio.current_time()
+            assert await me.fetch_block(raw_cid(key_of(block.cid)), [ALICE, BOB]) == block.data
+            taken_s.append(trio.current_time() - began_s)
+
+    assert taken_s == [1.0, 0.0]  # Whoever was silent is asked last.
+
+
+async def test_a_block_that_nobody_has_costs_one_silence_however_many_are_silent(
+    autojump_clock,
+) -> None:
+    settings = ExchangeSettings()
+    async with open_network() as network:
+        for peer in (ALICE, BOB, CAROL):
+            await network.add(peer, MemoryStore())
+            network.tamper[peer] = lambda _: []
+        me = await network.add(ME, MemoryStore())
+        began_s = trio.current_time()
+        with pytest.raises(BlockNotFoundError):
+            await me.fetch_block(raw_cid(key_of(of_block(b"lost"))), [ALICE, BOB, CAROL])
+
+        assert trio.current_time() - began_s == settings.silence_timeout_s + 2.0

@@ -26,7 +26,7 @@ from bftcluster.blocks.port import Root
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid, of_block
-from bftcluster.errors import BlockStoreError, MalformedContentError
+from bftcluster.errors import BlockStoreError, MalformedContentError, StorageError
 from bftcluster.limits import SERVED_REQUESTS_PER_PEER_MAX
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.exchanging import (
@@ -187,3 +187,29 @@ async def test_a_root_that_is_given_up_while_it_is_fetched_stays_given_up(autoju
     assert mine.roots() == []
     mine.collect_garbage()
     assert mine.stat().blocks == 0
+
+
+class RefusingStore(MemoryStore):
+    """A store whose disk refuses to be read."""
+
+    def get(self, cid: Cid) -> bytes:
+        raise StorageError(f"reading {cid.hex()} failed")
+
+
+async def test_a_provider_whose_disk_refuses_says_that_it_is_busy_and_serves_on(
+    autojump_clock,
+) -> None:
+    alice = RefusingStore()
+    entry = add_file(alice, pattern(1000))
+    async with open_network() as network:
+        await network.add(ALICE, alice)
+        await ask(network, request(entry.cid))
+        await trio.testing.wait_all_tasks_blocked()
+        await network._send(ME, ALICE, to_frame(request(of_block(b"absent"))))
+        await trio.testing.wait_all_tasks_blocked()
+
+    busy, served = answers(network)
+    assert isinstance(busy, End)
+    assert busy.status is EndStatus.BUSY
+    assert isinstance(served, End)
+    assert served.status is EndStatus.SERVED

@@ -9,7 +9,6 @@ from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.directory_reader import (
     PathNotFoundError,
-    kind_of,
     list_directory,
     resolve,
 )
@@ -17,6 +16,7 @@ from bftcluster.blocks.file_builder import build_file, build_symlink
 from bftcluster.blocks.file_reader import file_size, read_file
 from bftcluster.blocks.layout import KUBO_V0, Entry, Layout
 from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.tree import open_entry
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, Kind, file_message, hamt_message
 from bftcluster.cid import DAG_CBOR, Cid, from_bytes, of_block
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, UsageError
@@ -136,7 +136,7 @@ def test_a_directory_lists_what_was_put_into_it(threshold: int) -> None:
     sub = resolve(store, root.cid, "sub")
 
     assert sorted(link.name for link in list_directory(store, sub)) == sorted(names)
-    assert kind_of(store, sub) is (Kind.DIRECTORY if threshold > 1000 else Kind.HAMT_SHARD)
+    assert open_entry(store, sub).kind is (Kind.DIRECTORY if threshold > 1000 else Kind.HAMT_SHARD)
 
 
 @pytest.mark.parametrize("threshold", [1 << 18, 1000], ids=["plain", "hamt"])
@@ -170,7 +170,7 @@ def test_a_file_is_no_directory_and_a_directory_no_file() -> None:
         list(list_directory(store, resolve(store, root.cid, "link")))
     with pytest.raises(UsageError):
         list(read_file(store, root.cid))
-    assert kind_of(store, resolve(store, root.cid, "link")) is Kind.SYMLINK
+    assert open_entry(store, resolve(store, root.cid, "link")).kind is Kind.SYMLINK
 
 
 def shard(fanout: int = 256, hash_type: int = 0x22) -> bytes:

@@ -12,7 +12,7 @@ from bftcluster.blocks.directory_reader import PathNotFoundError, list_directory
 from bftcluster.blocks.extract import extract
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.tree import Tree
+from bftcluster.blocks.tree import Tree, tree_of
 from bftcluster.blocks.unixfs import Kind, file_message, hamt_message
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid
@@ -51,7 +51,7 @@ def test_a_tree_without_end_is_refused_after_a_look_at_each_block(
     root = bomb(store)
 
     with pytest.raises(MalformedContentError):
-        Tree(store, root)
+        tree_of(store, root)
 
     assert store.reads < 100
 
@@ -60,7 +60,7 @@ def test_copies_of_copies_are_counted_to_the_last() -> None:
     store = MemoryStore()
 
     with pytest.raises(MalformedContentError, match="1,001,001,001,001,001,001 entries"):
-        Tree(store, copies(store))
+        tree_of(store, copies(store))
 
 
 @pytest.mark.parametrize("bomb", [empty_shards, names_without_end, copies, thin_parts])
@@ -94,7 +94,7 @@ def test_a_file_that_takes_far_more_reading_than_it_holds_is_refused() -> None:
 
 def test_files_of_nothing_behind_large_blocks_are_refused() -> None:
     store = CountingStore()
-    tree = Tree(store, heavy_entries(store))
+    tree = tree_of(store, heavy_entries(store))
     tree.budget.credit_bytes = 1 << 20
 
     with pytest.raises(MalformedContentError, match="far more reading"):
@@ -128,9 +128,9 @@ def test_copies_that_a_backup_would_have_are_walked() -> None:
     package = directory(store, *((f"{number}", leaf(store)) for number in range(200)))
     root = directory(store, *((f"copy {number}", package) for number in range(100)))
 
-    entries = list(Tree(store, root))
+    entries = list(tree_of(store, root))
 
-    assert len(entries) == Tree(store, root).extent.entries == 1 + 100 + 100 * 200
+    assert len(entries) == tree_of(store, root).extent.entries == 1 + 100 + 100 * 200
     assert entries[2].path == "copy 0/0"
 
 
@@ -139,7 +139,7 @@ def test_parents_come_before_what_is_in_them_and_depth_says_where() -> None:
     inner = directory(store, ("file", leaf(store)))
     root = directory(store, ("a", inner), ("b", leaf(store)), ("c", inner))
 
-    found = [(entry.path, entry.depth) for entry in Tree(store, root)]
+    found = [(entry.path, entry.depth) for entry in tree_of(store, root)]
 
     assert found == [("", 0), ("a", 1), ("a/file", 2), ("b", 1), ("c", 1), ("c/file", 2)]
 
@@ -150,10 +150,10 @@ def test_directories_may_be_nested_so_deep_and_no_deeper() -> None:
     for _ in range(DIRECTORY_DEPTH_MAX - 1):
         cid = directory(store, ("d", cid))
 
-    assert Tree(store, cid).extent.entries == DIRECTORY_DEPTH_MAX
+    assert tree_of(store, cid).extent.entries == DIRECTORY_DEPTH_MAX
     for bomb in (directory(store, ("d", cid)), directory(store, ("a", cid), ("b", cid))):
         with pytest.raises(MalformedContentError, match="deeper"):
-            Tree(store, bomb)
+            tree_of(store, bomb)
 
 
 def test_content_is_counted_with_files_of_one_block_only_where_that_was_asked() -> None:
@@ -162,8 +162,8 @@ def test_content_is_counted_with_files_of_one_block_only_where_that_was_asked() 
     file = node(store, [Link(cid=piece)] * 2, file_message(b"", 20, [10, 10]))
     root = directory(store, ("a", piece), ("b", file))
 
-    assert Tree(store, root).extent.content_bytes == 20
-    assert Tree(store, root, reads_leaves=True).extent.content_bytes == 30
+    assert tree_of(store, root).extent.content_bytes == 20
+    assert tree_of(store, root, reads_leaves=True).extent.content_bytes == 30
 
 
 # Names
@@ -175,7 +175,7 @@ def test_a_name_that_leads_elsewhere_is_refused_by_all(name: str) -> None:
     root = directory(store, ("a", leaf(store)), (name, leaf(store)))
 
     with pytest.raises(MalformedContentError):
-        Tree(store, directory(store, ("inside", root)))
+        tree_of(store, directory(store, ("inside", root)))
     with pytest.raises(MalformedContentError):
         list(list_directory(store, root))
     with pytest.raises(MalformedContentError):
@@ -189,7 +189,7 @@ def test_a_name_that_comes_twice_is_refused_by_all() -> None:
         root = directory(store, ("a", symlink(store, b"b")), ("a", second))
 
         with pytest.raises(MalformedContentError, match="twice"):
-            Tree(store, root)
+            tree_of(store, root)
         with pytest.raises(MalformedContentError, match="twice"):
             list(list_directory(store, root))
         with pytest.raises(MalformedContentError, match="twice"):
@@ -201,7 +201,7 @@ def test_a_strange_name_that_leads_nowhere_else_is_a_name(name: str) -> None:
     store = MemoryStore()
     root = directory(store, (name, leaf(store)))
 
-    assert [entry.path for entry in Tree(store, root)] == ["", name]
+    assert [entry.path for entry in tree_of(store, root)] == ["", name]
     assert resolve(store, root, name) == leaf(store)
 
 
@@ -209,7 +209,7 @@ def test_what_is_said_of_a_bad_name_moves_no_cursor() -> None:
     store = MemoryStore()
 
     with pytest.raises(MalformedContentError) as refused:
-        Tree(store, directory(store, ("\x1b[2J\u202e/\n", leaf(store))))
+        tree_of(store, directory(store, ("\x1b[2J\u202e/\n", leaf(store))))
 
     assert str(refused.value).isprintable()
     assert str(refused.value).isascii()
@@ -222,7 +222,7 @@ def test_a_link_that_leads_outside_is_refused(target: bytes) -> None:
     store = MemoryStore()
 
     with pytest.raises(MalformedContentError):
-        Tree(store, directory(store, ("a", symlink(store, target))))
+        tree_of(store, directory(store, ("a", symlink(store, target))))
 
 
 def test_a_link_may_climb_as_high_as_the_top_wherever_it_stands() -> None:
@@ -231,10 +231,10 @@ def test_a_link_may_climb_as_high_as_the_top_wherever_it_stands() -> None:
 
     fits = directory(store, ("a", directory(store, ("b", up))))
 
-    assert len(list(Tree(store, fits))) == 4
+    assert len(list(tree_of(store, fits))) == 4
     for root in (up, directory(store, ("a", up)), directory(store, ("deep", fits), ("short", up))):
         with pytest.raises(MalformedContentError, match="outside"):
-            Tree(store, root)
+            tree_of(store, root)
 
 
 # HAMTs

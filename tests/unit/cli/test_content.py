@@ -13,12 +13,20 @@ from bftcluster.blocks.car import CarReader, export_car, write_car
 from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
-from bftcluster_cli import car_files
+from bftcluster_cli import car_files, downloads
 from bftcluster_cli.own_dag import OwnDag
 from bftcluster_cli.uploads import Kind, body_of, entries_of
-from tests.unit.blocks.bombs import copies, empty_shards, heavy_entries, names_without_end
+from tests.unit.blocks.bombs import (
+    copies,
+    directory,
+    empty_shards,
+    heavy_entries,
+    leaf,
+    names_without_end,
+    node,
+)
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer
 
@@ -180,6 +188,23 @@ def test_a_file_goes_to_stdout(shell: Shell, peer: LedgerPeer, photos: Path) -> 
     assert run.stdout == b"a" * 10
 
 
+def test_a_file_without_end_does_not_go_to_stdout(
+    shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_PRINTED_BASE_BYTES", 1000)
+    cid, size = leaf(peer.blocks, b"x"), 1
+    for _ in range(3):
+        sizes = [size] * 100
+        cid = node(peer.blocks, [Link(cid=cid)] * 100, file_message(b"", sum(sizes), sizes))
+        size = sum(sizes)
+
+    answer = shell("get", cids.text(cid), "--output", "-")
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "1,000,000 bytes are described by" in answer.err
+
+
 def test_a_car_is_kept_as_it_is(shell: Shell, peer: LedgerPeer, photos: Path) -> None:
     root = added(shell)
     expected = io.BytesIO()
@@ -299,6 +324,20 @@ def test_links_that_lead_to_no_block_are_not_collected_for_ever(
     assert "links without end" in answer.err
 
 
+def test_what_is_behind_a_block_in_its_own_cid_belongs_to_the_content(tmp_path: Path) -> None:
+    store = MemoryStore()
+    node = encode_node([Link(cid=leaf(store))], DIRECTORY_MESSAGE)
+    root = directory(store, ("x", cids.from_bytes(bytes((1, 0x70, 0, len(node))) + node)))
+    with (tmp_path / "car").open("w+b") as file:
+        car = car_files.CarFile(file)
+        sent = io.BytesIO()
+        export_car(store, root, sent)
+
+        car.receive(root, iter([sent.getvalue()]), lambda _: None)
+
+        assert car.has_many([root]) == [True]
+
+
 def test_content_that_nobody_has_is_refused(shell: Shell, peer: LedgerPeer) -> None:
     answer = shell("get", cids.text(cids.of_block(b"nowhere")))
 
@@ -331,9 +370,9 @@ def test_symlinks_stay_symlinks(home: Path) -> None:
 
 
 def test_two_paths_of_one_name_are_refused(shell: Shell, home: Path) -> None:
-    for directory in ("one", "two"):
-        (home / directory).mkdir()
-        (home / directory / "same").touch()
+    for name in ("one", "two"):
+        (home / name).mkdir()
+        (home / name / "same").touch()
 
     answer = shell("add", "one/same", "two/same", "--no-pin")
 

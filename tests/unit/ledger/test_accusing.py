@@ -4,6 +4,7 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.accusing import evidence_record
+from bftcluster.ledger.member_operations import RemovePeer
 from bftcluster.ledger.outcomes import OutcomeCode, PeerAccused
 from bftcluster.ledger.proofs import prove, proves
 from bftcluster.ledger.requests import ReportEvidence
@@ -12,6 +13,7 @@ from bftcluster.pbft.evidence import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.test_reopened import recover, recovery_of
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 
 A, B, C = (Digest(letter * 32) for letter in (b"a", b"b", b"c"))
@@ -32,6 +34,10 @@ def evidence(
 ) -> ReportEvidence:
     first, second = (vote(world, culprit, digest, epoch=epoch) for digest in (A, other))
     return ReportEvidence(evidence=Evidence(first, second).to_bytes())
+
+
+def replica_of(signer: SigningKey) -> ReplicaId:
+    return ReplicaId(signer.public_key)
 
 
 def test_a_replica_that_contradicted_itself_is_accused_for_all_to_see() -> None:
@@ -97,3 +103,26 @@ def test_votes_of_two_views_accuse_nobody() -> None:
     assert outcome.code is OutcomeCode.BAD_SIGNATURE
     assert world.store.get(Space.EVIDENCE, peer_id(CULPRIT)) is None
     assert not world.verifier.admissible(report.to_bytes())
+
+
+def test_evidence_of_a_recoverys_epoch_is_ordered_and_that_of_one_it_gave_up_is_not() -> None:
+    """Its number is far from its place among the epochs there were."""
+    world = World(genesis_of(peers=PEERS[:5], checkpoint_interval=2))
+    world.run(world.submit(RemovePeer(peer=peer_id(PEERS[4]))))
+    while world.ledger.head.seq < 4:
+        world.run()
+    given_up = world.ledger.epochs[-1].membership
+    newcomers = tuple(map(peer_id, PEERS[5:7]))
+    recover(world, recovery_of(world, leaving=2, coming=newcomers))
+    now = world.ledger.epochs[-1].membership
+    assert given_up.epoch == 1
+    assert replica_of(PEERS[2]) in given_up.replicas
+    assert replica_of(PEERS[2]) in now.replicas
+
+    old, new = (
+        evidence(world, culprit=PEERS[2], epoch=each.epoch).to_bytes() for each in (given_up, now)
+    )
+
+    assert [world.verifier.is_wanted(each) for each in (old, new)] == [False, True]
+    assert world.do(old).code is OutcomeCode.UNKNOWN_PEER
+    assert world.do(new).code is OutcomeCode.RECORDED

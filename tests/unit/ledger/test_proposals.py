@@ -269,6 +269,7 @@ def test_a_closed_proposal_is_forgotten_when_its_intent_expires(
 
 
 SHARE = b"share/" + ALICE.public_key
+HOUR = START_MS // HOUR_MS
 
 
 def give(world: World, share: Share) -> None:
@@ -284,11 +285,11 @@ def give(world: World, share: Share) -> None:
         (Share(opened=1, size_bytes=64 << 20), "67108864 bytes of proposals"),
         (Share(rejected=20_000), "20000 proposals of this maintainer were rejected"),
         (
-            Share(spent=Spent(hour=START_MS // HOUR_MS, requests=20_000)),
+            Share(spent=Spent(hour=HOUR, requests=20_000, counted_ms=START_MS)),
             "20000 proposals of this maintainer came to nothing in this hour",
         ),
         (
-            Share(spent=Spent(hour=START_MS // HOUR_MS, requests=3, size_bytes=128 << 20)),
+            Share(spent=Spent(hour=HOUR, requests=3, size_bytes=128 << 20, counted_ms=START_MS)),
             "3 proposals of this maintainer came to nothing in this hour",
         ),
     ],
@@ -307,7 +308,7 @@ def test_one_maintainer_cannot_fill_the_state_with_proposals(
 
 
 def test_a_maintainer_who_proposed_too_much_goes_on_in_the_next_hour(world: World) -> None:
-    give(world, Share(spent=Spent(hour=START_MS // HOUR_MS, requests=20_000)))
+    give(world, Share(spent=Spent(hour=HOUR, requests=20_000)))
 
     world.run(after_ms=HOUR_MS)
 

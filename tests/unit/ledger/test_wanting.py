@@ -273,7 +273,7 @@ def test_a_peer_that_announced_too_much_waits_for_the_next_hour(
     world.do(world.join(PEERS[0]))
     key = (Space.PEER, peer_id(PEERS[0]))
     record = peer_record(world.store.get(*key))
-    used = Spent(hour=START_MS // HOUR_MS, **spent)
+    used = Spent(hour=START_MS // HOUR_MS, counted_ms=START_MS, **spent)
     world.store.flush({key: replace(record, spent=used).to_value()})
     world.reopen()
 

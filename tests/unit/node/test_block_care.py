@@ -3,18 +3,20 @@
 import base64
 import io
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
 
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
-from bftcluster.blocks.block import Block, key_of, raw_cid
+from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.exchange_messages import Want, from_frame
 from bftcluster.blocks.layout import Entry
 from bftcluster.blocks.memory import MemoryStore
@@ -26,12 +28,12 @@ from bftcluster.errors import BlockNotFoundError, CidMismatchError
 from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
-from bftcluster.node.healer import Healer
-from bftcluster.node.scrubber import Scrubber
+from bftcluster.node.healer import READER_PATIENCE_S, Healer
 from bftcluster.node.threads import Workers
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.network import Network, open_network, peer_id
 from tests.unit.node.test_content_reader import ReadingService
+from tests.unit.node.test_tracker_loop import break_index, until
 
 ME, ALICE, BOB = map(peer_id, (1, 2, 3))
 QUOTA = 64 << 20
@@ -181,6 +183,129 @@ async def test_what_nobody_has_stays_damaged_and_is_no_answer(tmp_path: Path) ->
         assert disk.store.roots() == [Root(cid=disk.entry.cid, complete=False)]
 
 
+async def test_a_reader_who_leaves_takes_no_other_s_block_along(tmp_path: Path) -> None:
+    async with open_disk(tmp_path) as disk, trio.open_nursery() as nursery:
+        await disk.helper(ALICE)
+        leaf = disk.blocks[-1]
+        rot(tmp_path, leaf.cid)
+        disk.store.scrub()
+        silent = {ALICE: True}
+        disk.network.tamper[ALICE] = lambda frame: [] if silent[ALICE] else [frame]
+        got: list[bytes] = []
+        leaves = trio.CancelScope()
+
+        async def read(scope: trio.CancelScope) -> None:
+            with scope:
+                got.append(await disk.healer.heal(leaf.cid))
+
+        nursery.start_soon(read, leaves)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(read, trio.CancelScope())
+        nursery.start_soon(read, trio.CancelScope())
+        await trio.testing.wait_all_tasks_blocked()
+        silent[ALICE] = False
+        leaves.cancel()
+        with trio.fail_after(10):
+            await until(lambda: len(got) == 2)
+
+    assert got == [leaf.data] * 2
+
+
+async def test_readers_who_wait_have_a_block_that_the_disk_has_no_room_for(
+    tmp_path: Path,
+) -> None:
+    async with open_disk(tmp_path) as disk:
+        await disk.helper(ALICE)
+        leaf = disk.blocks[-1]
+        rot(tmp_path, leaf.cid)
+        disk.store.scrub()
+        break_index(disk.store)
+        got: list[bytes] = []
+
+        async def read() -> None:
+            got.append(await disk.healer.heal(leaf.cid))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read)
+        break_index(disk.store, broken=False)
+
+    assert got == [leaf.data] * 3
+
+
+async def test_a_reader_does_not_hold_its_thread_for_longer_than_a_few_seconds(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    async with open_disk(tmp_path) as disk, trio.open_nursery() as nursery:
+        await disk.helper(ALICE)
+        disk.network.tamper[ALICE] = lambda _: []
+        rot(tmp_path, disk.blocks[-1].cid)
+        disk.store.scrub()
+        workers, missed = Workers(1), trio.Event()
+
+        async def read() -> None:
+            with pytest.raises(BlockNotFoundError, match="in time"):
+                await workers.run(disk.source.get, disk.blocks[-1].cid)
+            missed.set()
+
+        nursery.start_soon(read)
+        await until(lambda: any(sender == ME for sender, _, _ in disk.network.sent))
+        mock_clock.jump(READER_PATIENCE_S)
+        for _ in range(2_000):  # The thread has so many milliseconds to end.
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            if missed.is_set():
+                break
+
+        assert missed.is_set()
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_nobody_has_is_not_in_the_way_of_what_somebody_has(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    async with open_disk(tmp_path) as disk, trio.open_nursery() as nursery:
+        lost = [Block.make(pattern(10, seed)) for seed in range(150)]
+        disk.store.put_many(lost)
+        kept = Block.make(b"somebody has this")
+        disk.store.put_many([kept])
+        alice = await disk.helper(ALICE)
+        alice.put_many([kept])
+        for block in (*lost, kept):
+            rot(tmp_path, block.cid)
+        disk.store.scrub()
+
+        with capture_logs() as logs:
+            nursery.start_soon(disk.healer.run)
+            for _ in range(100):
+                await trio.testing.wait_all_tasks_blocked(0.001)
+                mock_clock.jump(10)
+            nursery.cancel_scope.cancel()
+
+        assert disk.store.get(kept.cid) == kept.data
+        told = [log["cid"] for log in logs if log["log_level"] == "warning"]
+        assert len(told) == len(set(told)) == len(lost) + 1
+        asked = [frame for sender, _, frame in disk.network.sent if sender == ME]
+        assert len(asked) < 10 * len(lost), "in a thousand seconds"
+
+
+async def test_a_healer_goes_on_when_the_index_could_not_be_read(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    async with open_disk(tmp_path) as disk, trio.open_nursery() as nursery:
+        await disk.helper(ALICE)
+        rot(tmp_path, disk.blocks[3].cid)
+        disk.store.scrub()
+        break_index(disk.store)
+
+        with capture_logs() as logs:
+            nursery.start_soon(disk.healer.run)
+            await until(lambda: bool(logs))
+            break_index(disk.store, broken=False)
+            mock_clock.jump(10)
+            await until(lambda: disk.store.damage().healed == 1)
+        nursery.cancel_scope.cancel()
+
+
 async def test_readers_of_one_damaged_block_ask_for_it_once(tmp_path: Path) -> None:
     async with open_disk(tmp_path) as disk:
         await disk.helper(ALICE)
@@ -212,90 +337,3 @@ async def test_what_a_scrub_finds_is_healed_without_a_reader(tmp_path: Path) -> 
 
         assert disk.store.damage() == Damage(blocks=0, found=1, healed=1)
         assert disk.store.get(disk.blocks[3].cid) == disk.blocks[3].data
-
-
-class SlowClock:
-    """Each look at it takes a while."""
-
-    def __init__(self, step_ms: int) -> None:
-        self._step_ms = step_ms
-        self._now_ms = 0
-
-    def now_ms(self) -> int:
-        self._now_ms += self._step_ms
-        return self._now_ms
-
-    def wall_ms(self) -> int:
-        return self._now_ms
-
-
-class EnoughError(Exception):
-    """The test has seen enough."""
-
-
-async def rests(
-    store: EmbeddedStore, path: Path, count: int, *, step_ms: int = 0, rate: int = 4_000_000
-) -> list[float]:
-    """Scrub until so many rests were taken; return how long each was, in seconds."""
-    taken: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        await trio.lowlevel.checkpoint()
-        taken.append(seconds)
-        if len(taken) == count:
-            raise EnoughError
-
-    scrubber = Scrubber(
-        blocks=store,
-        directory=path,
-        rate_bytes_per_s=rate,
-        clock=SlowClock(step_ms),
-        workers=Workers(1),
-        sleep=sleep,
-    )
-    with pytest.raises(EnoughError):
-        await scrubber.run()
-    return taken
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path / "store", QUOTA) as store:
-        store.put_many([Block.make(pattern(1 << 19, seed)) for seed in range(8)])
-        yield store
-
-
-async def test_a_scrub_reads_no_faster_than_it_may(large: EmbeddedStore, tmp_path: Path) -> None:
-    taken = await rests(large, tmp_path, 4, rate=1 << 20)
-
-    assert all(1.0 <= seconds < 1.1 for seconds in taken)
-
-
-async def test_a_scrub_rests_longer_while_the_disk_is_slow(
-    large: EmbeddedStore, tmp_path: Path
-) -> None:
-    taken = await rests(large, tmp_path, 4, step_ms=10_000)
-
-    assert taken == [40.0] * 4
-
-
-async def test_a_scrub_goes_on_where_it_was_and_begins_again_after_a_day(
-    large: EmbeddedStore, tmp_path: Path
-) -> None:
-    await rests(large, tmp_path, 3)
-    rotten = sorted(large.multihashes())[7]
-    rot(tmp_path / "store", raw_cid(rotten))
-
-    taken = await rests(large, tmp_path, 3)
-
-    assert large.damaged(10) == [raw_cid(rotten)]
-    assert taken[2] == 86_400.0
-
-
-async def test_a_torn_position_is_the_start(large: EmbeddedStore, tmp_path: Path) -> None:
-    (tmp_path / "scrub").write_text("12x")
-    rot(tmp_path / "store", raw_cid(min(large.multihashes())))
-
-    await rests(large, tmp_path, 1)
-
-    assert large.damage().blocks == 1

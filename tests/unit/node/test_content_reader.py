@@ -2,9 +2,10 @@
 
 import base64
 import io
+import itertools
 import tarfile
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import httpx
 import pytest
@@ -14,20 +15,25 @@ from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import ContentView
+from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.car import import_car
+from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.threads import Workers
 from tests.unit.api.memory_service import MemoryService
 from tests.unit.blocks.bombs import (
+    CountingStore,
     copies,
     directory,
     empty_parts,
     empty_shards,
     leaf,
     names_without_end,
+    node,
     symlink,
 )
 
@@ -40,17 +46,18 @@ a2ia1Gf6Th0aUKG4qZ1alfcv9UhlbGxvLCB3b3JsZCEK
 """gateway-conformance, ``dag-pb/…/dir-with-path-outside-root``: an entry ``../foo``."""
 
 
+async def no_fetch(_: Cid) -> None:
+    raise AssertionError("all is here")
+
+
 class ReadingService(MemoryService):
     """Content comes from a store as a node reads it."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
         self.reader = ContentReader(
-            blocks=store, source=DagSource(store), fetch=self._fetch, workers=Workers(4)
+            blocks=store, source=DagSource(store), fetch=no_fetch, workers=Workers(4)
         )
-
-    async def _fetch(self, cid: Cid) -> None:
-        raise AssertionError("all is here")
 
     async def content(self, cid: Cid) -> ContentView:
         return await self.reader.open(cid)
@@ -125,7 +132,10 @@ async def test_what_is_no_honest_tree_is_refused_before_the_first_byte_of_a_tar(
     wrapped = directory(store, ("inside", root))
 
     for cid in (root, wrapped):
-        assert is_refused(await client.get(f"/content/{cids.text(cid)}?format=tar"))
+        refused = await client.get(f"/content/{cids.text(cid)}?format=tar")
+        assert is_refused(refused)
+        head = await client.head(f"/content/{cids.text(cid)}?format=tar")
+        assert head.status_code == refused.status_code
 
 
 async def test_a_file_of_parts_without_end_is_the_nothing_that_it_holds(
@@ -221,3 +231,83 @@ async def test_a_client_that_goes_away_before_the_answer_frees_the_thread() -> N
 
     assert ended.is_set()
     assert sent == []
+
+
+MANY = 150
+"""Squared, what a walk looks at."""
+
+
+def thin_file(store: MemoryStore) -> Cid:
+    """22,500 chunks of one byte."""
+    cid, size = leaf(store), 1
+    for _ in range(2):
+        cid = node(store, [Link(cid=cid)] * MANY, file_message(b"", size * MANY, [size] * MANY))
+        size *= MANY
+    return cid
+
+
+def many_directories(store: MemoryStore) -> Cid:
+    """22,650 different ones."""
+    blocks: list[Block] = []
+
+    def make(names: Sequence[str], cids: Sequence[Cid]) -> Cid:
+        links = [Link(cid=cid, name=name) for name, cid in zip(names, cids, strict=True)]
+        blocks.append(make_node(encode_node(links, DIRECTORY_MESSAGE), version=1))
+        return blocks[-1].cid
+
+    cid = leaf(store)
+    names = [f"{number:03}" for number in range(MANY)]
+    tops = [make(names, [make([f"{top} {name}"], [cid]) for name in names]) for top in names]
+    root = make(names, tops)
+    store.put_many(blocks)
+    return root
+
+
+async def read_bytes(reader: ContentReader, cid: Cid) -> bytes:
+    view = await reader.open(cid)
+    return b"".join([chunk async for chunk in view.content])
+
+
+async def list_all(reader: ContentReader, cid: Cid) -> int:
+    return len([entry async for entry in reader.walk(cid)])
+
+
+async def send_car(reader: ContentReader, cid: Cid) -> bytes:
+    return b"".join([piece async for piece in reader.car(cid)])
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+@pytest.mark.parametrize(
+    ("make", "read"),
+    [
+        (thin_file, read_bytes),
+        (many_directories, list_all),
+        (many_directories, send_car),
+    ],
+)
+async def test_a_long_read_lets_others_have_their_turn(
+    nursery: trio.Nursery,
+    make: Callable[[MemoryStore], Cid],
+    read: Callable[[ContentReader, Cid], Awaitable[object]],
+    is_root: bool,
+) -> None:
+    store = CountingStore()
+    root, small = make(store), leaf(store, b"small")
+    if is_root:  # else it is first looked for
+        store.pin_root(root)
+    clock = itertools.count(0, 0.01)
+    reader = ContentReader(
+        blocks=store,
+        source=DagSource(store),
+        fetch=no_fetch,
+        workers=Workers(1),
+        now_s=lambda: next(clock),
+    )
+    store.reads = 0
+
+    nursery.start_soon(read, reader, root)
+    await trio.testing.wait_all_tasks_blocked()
+    assert await read_bytes(reader, small) == b"small"
+
+    assert store.reads < MANY * MANY
+    nursery.cancel_scope.cancel()

@@ -1,23 +1,36 @@
 """Uploads into the store, at the pace of their client and without waiting for it in a thread."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.api.views import AddPart, PartKind
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
 from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.port import no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
 from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.threads import Workers
+from tests.property.running_peer import Loner
 
 BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]
 ROOT = BLOCKS[0].cid
@@ -52,7 +65,13 @@ def file_of(content: AsyncIterator[bytes]) -> AddPart:
 
 async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:
     kept: list[Cid] = []
-    root = await import_car_part(store, file_of(arriving(pieces)), kept.append, Workers(1))
+
+    def keep(root: Cid) -> AbstractContextManager[None]:
+        assert store.find_root(root) is None, "it stays before the store lists it"
+        kept.append(root)
+        return nullcontext()
+
+    root = await import_car_part(store, file_of(arriving(pieces)), keep, Workers(1))
     assert kept == [root]
     return root
 
@@ -111,9 +130,72 @@ async def test_uploads_that_stand_still_hold_no_thread(
 
     for _ in range(20):
         nursery.start_soon(add)
-        nursery.start_soon(import_car_part, store, file_of(never()), lambda _: None, workers)
+        nursery.start_soon(
+            import_car_part, store, file_of(never()), lambda _: nullcontext(), workers
+        )
     await wait_all_tasks_blocked(0.2)
 
     assert workers.working == 0
     assert await take_car(store, [car_of([ROOT])]) == ROOT
     nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_stops_leaves_the_blocks_of_an_upload_to_its_next_life(
+    tmp_path: Path,
+) -> None:
+    loner = Loner(tmp_path)
+    with trio.fail_after(20), capture_logs() as logs:
+        async with loner.running() as running:
+            blocks = running.blocks
+            hold = blocks.begin()
+            blocks.put_many(BLOCKS, hold=hold)
+            running.stop()
+            while "stopping" not in [log["event"] for log in logs]:
+                await trio.lowlevel.checkpoint()
+
+            assert blocks.release(hold) == 0
+            assert blocks.has(ROOT)
+
+    async with loner.running() as running:
+        assert not running.blocks.has(ROOT)
+
+
+class EndlessStore(MemoryStore):
+    """Walks what it shall keep for a long time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.walking = threading.Event()
+
+    def pin_root(self, root: Cid, pause: Callable[[], None] = no_pause) -> None:
+        for _ in range(3_000_000):
+            self.walking.set()
+            pause()
+        raise AssertionError("nobody ended it")
+
+
+async def pin_files(store: MemoryStore) -> None:
+    async with Importer(store, Layout(), Workers(1)) as importer:
+        async for _ in importer.file(file_of(arriving([b"content"]))):
+            pass
+        _, root = await importer.build(wrap=False)
+        await importer.pin(root, lambda _: nullcontext())
+
+
+async def pin_car(store: MemoryStore) -> None:
+    part = file_of(arriving([car_of([ROOT])]))
+    await import_car_part(store, part, lambda _: nullcontext(), Workers(1))
+
+
+@pytest.mark.parametrize("add", [pin_files, pin_car])
+async def test_a_walk_over_what_was_uploaded_ends_when_nobody_waits_for_it(
+    add: Callable[[MemoryStore], Awaitable[None]],
+) -> None:
+    store = EndlessStore()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add, store)
+        await trio.to_thread.run_sync(store.walking.wait)
+        nursery.cancel_scope.cancel()
+
+    assert store.roots() == []
+    assert store.stat().blocks == 0

@@ -177,6 +177,24 @@ def test_a_state_that_is_not_kept_is_made_again_from_the_log(peers: Peers) -> No
     assert peers.rows(0) == peers.rows(1)
 
 
+def log_sizes(parts: Parts) -> tuple[int, int]:
+    """Return how large the log is said to be, and how large it is."""
+    entries = parts.store.reader.log(Seq(1), 1000)
+    return parts.store.log_size_bytes, sum(map(len, entries))
+
+
+def test_the_log_of_a_recovered_peer_is_as_large_as_it_says(peers: Peers) -> None:
+    recovery = peers.recovery()
+    peers.apply(1, recovery)  # Goes back to a state that is kept.
+    more = [peers.pin_request(f"more {number}") for number in range(INTERVAL)]
+    peers.run([0], more, stable=False)
+    peers.apply(0, recovery)  # Executes its log again.
+
+    for number in (0, 1):
+        said, actual = peers.opened(number, log_sizes)
+        assert said == actual > 0
+
+
 def test_a_later_recovery_replaces_one_that_came_to_nothing(peers: Peers) -> None:
     peers.apply(0, peers.recovery())
     second = peers.recovery(epoch=Epoch(2 * RECOVERY_EPOCHS), coming=peers.operation().coming[:1])

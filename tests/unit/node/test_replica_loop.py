@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.errors import HaltedError
@@ -207,6 +208,26 @@ async def test_a_log_that_fails_sends_nothing(tmp_path: Path) -> None:
         await peer.loop.run()
 
     assert peer.happened == []
+
+
+async def test_a_member_that_sends_junk_has_one_line_of_the_log_in_a_while(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    other, third = ReplicaId(sim_key(1)), ReplicaId(sim_key(2))
+    peer = Peer(tmp_path, replicas=(ME, other, third))
+
+    with capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.loop.run)
+            for sender, count in ((other, 100), (third, 1), (other, 50)):
+                for _ in range(count):
+                    peer.inbox.put_nowait(MessageReceived(sender, b"junk"))
+                await trio.sleep(6)
+            nursery.cancel_scope.cancel()
+
+    told = [(log["peer"], log.get("left_out")) for log in logs if log["event"] == "fault"]
+    mine, theirs = other.hex()[:8], third.hex()[:8]
+    assert told == [(mine, None), (theirs, None), (mine, 99)]
 
 
 async def test_who_cannot_go_on_leaves_the_proof_says_where_and_ends_with_a_code_of_its_own(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import trio.testing
+from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
@@ -156,3 +157,11 @@ async def test_earlier_checkpoints_are_kept_while_somebody_fetches(
     await trio.sleep(60)
 
     assert world.kept == [True, False]
+
+
+async def test_malformed_requests_without_end_are_one_line_of_the_log(world: World) -> None:
+    with capture_logs() as logs:
+        for _ in range(100):
+            world.giver.on_frame(GREEDY, b"no request")
+
+    assert len(logs) == 1

@@ -64,4 +64,9 @@ async def test_long_work_learns_that_nobody_waits_for_it_any_more() -> None:
 
 
 def test_whoever_reads_the_ledger_finds_a_connection_free() -> None:
-    assert Threads().ledger_readers_max + 1 <= READERS_MAX, "one for the event loop"
+    threads = Threads()
+    readers = (threads.consensus, threads.upkeep, threads.lists, threads.rest)
+
+    total = sum(workers.threads_max for workers in readers)
+
+    assert total + 1 <= READERS_MAX, "one for the event loop"

@@ -1,13 +1,17 @@
-"""The tracker's loop in a peer that stops."""
+"""The tracker's loop in a peer that stops, and beside a block store that fails."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
 
 from bftcluster import cid as cids
 from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.operations import PinOperation
 from bftcluster.ledger.outcomes import Keep, Reported
@@ -116,3 +120,56 @@ async def test_what_was_added_here_is_kept_until_enough_others_report_it(parts: 
         nursery.cancel_scope.cancel()
 
     assert uploads.is_kept(cid_of(1), wall_ms=now_ms)
+
+
+def break_index(blocks: EmbeddedStore, *, broken: bool = True) -> None:
+    """Let SQLite refuse whatever the block index asks of it, or serve it again."""
+    database = blocks._index._database
+    with database.reader() as reader:
+        for connection in (reader, database._writer):
+            connection.set_authorizer((lambda *_: sqlite3.SQLITE_DENY) if broken else None)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait without looking at the test's clock, which stands still."""
+    while not is_so():
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_scan_of_a_block_store_that_fails_is_taken_up_again(
+    parts: Parts, mock_clock: MockClock
+) -> None:
+    world = World(parts.genesis)
+    world.pin(CID)
+    parts.store.flush(world.store.rows(), (), Seq(0))
+    parts.blocks.put(CID, b"content")
+    break_index(parts.blocks)
+    tracker = tracker_of(parts)
+
+    with trio.fail_after(100), capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tracker.run)
+            await until(lambda: any("cannot be looked at" in log["event"] for log in logs))
+            break_index(parts.blocks, broken=False)
+            mock_clock.jump(60)
+            await until(lambda: parts.blocks.find_root(CID) is not None)
+            nursery.cancel_scope.cancel()
+
+
+async def test_pins_that_the_block_store_cannot_take_in_fail_and_end_no_tracker(
+    parts: Parts, mock_clock: MockClock
+) -> None:
+    tracker = tracker_of(parts)
+    parts.blocks.put(CID, b"content")
+
+    with trio.fail_after(100), capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tracker.run)
+            await trio.testing.wait_all_tasks_blocked()
+            break_index(parts.blocks)
+            tracker.carry_out([Keep(CID, RECORD)])
+            await until(lambda: any(log["event"] == "fetch failed" for log in logs))
+            break_index(parts.blocks, broken=False)
+            tracker.recover(CID)
+            await until(lambda: parts.blocks.find_root(CID) is not None)
+            nursery.cancel_scope.cancel()

@@ -1,8 +1,13 @@
 """Roots that stay for a while although no pin keeps them."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from bftcluster.errors import StorageError, StoreFullError
 from bftcluster.node.uploads import Uploads
 from tests.unit.ledger.world import cid_of
 
@@ -24,12 +29,72 @@ def test_a_restart_remembers_and_a_later_end_wins(tmp_path: Path):
     assert Uploads(tmp_path).is_kept(cid_of(1), wall_ms=199)
 
 
-def test_what_is_over_leaves_the_file(tmp_path: Path):
-    uploads = Uploads(tmp_path)
-    uploads.keep(cid_of(1), until_ms=100, wall_ms=0)
-    uploads.keep(cid_of(2), until_ms=300, wall_ms=200)
+def lines_in(directory: Path) -> int:
+    return len((directory / "uploads").read_text().splitlines())
 
-    assert len((tmp_path / "uploads").read_text().splitlines()) == 1
+
+def test_what_is_over_leaves_the_file_after_a_while(tmp_path: Path):
+    uploads = Uploads(tmp_path)
+    for number in range(5000):
+        uploads.keep(cid_of(number), until_ms=number + 10, wall_ms=number)
+        assert lines_in(tmp_path) < 1100
+
+    again = Uploads(tmp_path)
+    assert all(again.is_kept(cid_of(number), wall_ms=4999) for number in range(4990, 5000))
+
+
+def test_the_file_is_seldom_written_again_and_never_grows_far_beyond_what_it_holds(tmp_path: Path):
+    uploads = Uploads(tmp_path)
+    rewritten, before = 0, 0
+    for number in range(6000):
+        uploads.keep(cid_of(number % 3000), until_ms=100 + number, wall_ms=0)
+        lines = lines_in(tmp_path)
+        assert lines < 2 * 3000 + 1000
+        rewritten += lines <= before
+        before = lines
+
+    assert rewritten < 5
+
+
+def fail_while_kept(uploads: Uploads, number: int, meanwhile: Callable[[], None]) -> None:
+    with suppress(StoreFullError), uploads.keeping(cid_of(number), until_ms=100, wall_ms=0):
+        meanwhile()
+        raise StoreFullError("it does not fit")
+
+
+def test_what_failed_is_not_kept_for_it(tmp_path: Path):
+    uploads = Uploads(tmp_path)
+    uploads.keep(cid_of(1), until_ms=50, wall_ms=0)
+
+    for number in (1, 2):
+        fail_while_kept(uploads, number, lambda: None)
+
+    assert uploads.is_kept(cid_of(1), wall_ms=49)
+    assert not uploads.is_kept(cid_of(1), wall_ms=50)
+    assert not uploads.is_kept(cid_of(2), wall_ms=0)
+
+
+def test_what_failed_is_kept_for_another_who_added_it_meanwhile(tmp_path: Path):
+    uploads = Uploads(tmp_path)
+
+    fail_while_kept(uploads, 1, lambda: uploads.keep(cid_of(1), until_ms=101, wall_ms=1))
+
+    assert uploads.is_kept(cid_of(1), wall_ms=100)
+
+
+def test_so_many_roots_are_kept_and_no_more_until_some_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bftcluster.node.uploads.ROOTS_KEPT_MAX", 3)
+    uploads = Uploads(tmp_path)
+    for number in range(3):
+        uploads.keep(cid_of(number), until_ms=100, wall_ms=0)
+
+    with pytest.raises(StoreFullError):
+        uploads.keep(cid_of(3), until_ms=200, wall_ms=0)
+
+    uploads.keep(cid_of(3), until_ms=200, wall_ms=100)
+    assert uploads.is_kept(cid_of(3), wall_ms=100)
 
 
 def test_what_was_given_up_may_go(tmp_path: Path):
@@ -60,3 +125,12 @@ def test_many_uploads_that_end_at_once_are_all_kept(tmp_path: Path):
 
     again = Uploads(tmp_path)
     assert all(again.is_kept(cid_of(number), wall_ms=0) for number in range(60))
+
+
+def test_a_disk_that_refuses_is_an_error_with_a_hint_and_not_a_bug(tmp_path: Path):
+    (tmp_path / "uploads.new").mkdir()
+
+    with pytest.raises(StorageError, match="uploads") as caught:
+        Uploads(tmp_path).keep(cid_of(1), until_ms=100, wall_ms=0)
+
+    assert caught.value.hint

@@ -243,7 +243,7 @@ def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:
 
 
 def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> None:
-    cluster = running(Settings(pool_requests_max=1_000))
+    cluster = running(Settings())
     cluster.network.cut = lambda _source, target, _frame: target == 0
     cluster.network.sent.clear()
 
@@ -274,6 +274,15 @@ def test_of_large_requests_that_others_relay_fewer_are_passed_on(sender: int) ->
     for request in requests:
         hear(cluster, 1, request, sender=sender, relayed=True)
     assert passed() > first + 2 * 100_000
+
+
+def test_a_request_for_which_there_is_no_room_keeps_out_none_that_came_with_it() -> None:
+    cluster = running(replace(SETTINGS, pool_size_max_bytes=1_000))
+
+    hear(cluster, 1, b"large" * 300, b"small", sender=2, relayed=False)
+
+    waiting = cluster.hosts[1].replica._core.pool.waiting.values()
+    assert [pending.request for pending in waiting] == [b"small"]
 
 
 def test_decisions_of_other_requests_do_not_excuse_one_that_is_passed_over() -> None:

@@ -1,11 +1,13 @@
 """What is said to all goes to the voters; who does not vote asks, and is answered in time."""
 
+import tracemalloc
 from collections import Counter
 
 import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq
+from bftcluster.limits import RECENT_ENTRIES_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
 from bftcluster.pbft.epochs import Epochs, EpochStart
@@ -26,6 +28,7 @@ from tests.unit.pbft.readies import sent, sent_early, those
 
 SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
 FOLLOWER = 4
+ENTRY_BYTES = 200 << 10
 
 
 def following(spare: int = 1) -> Cluster:
@@ -35,6 +38,12 @@ def following(spare: int = 1) -> Cluster:
     cluster.run(SETTINGS.follow_hold_ms + 1_000)
     cluster.network.sent.clear()
     return cluster
+
+
+def source_at_rest(cluster: Cluster) -> int:
+    """Return who holds the question of a follower."""
+    cluster.run(SETTINGS.follow_hold_ms)
+    return source_of(cluster)
 
 
 def order(cluster: Cluster, count: int, *, to: int = 0) -> None:
@@ -250,6 +259,44 @@ def test_an_entry_of_this_turn_leaves_after_our_vote_in_it_is_durable(first: int
     assert those(Append, ready)
     assert not any(isinstance(message, Entries) for message in early)
     assert any(isinstance(message, Entries) for message in said) is (first == 5)
+
+
+def test_a_source_that_stood_still_goes_back_to_rest_when_it_wakes() -> None:
+    cluster = following()
+    source = cluster.hosts[source_at_rest(cluster)]
+    woken_ms = cluster.clock.now_ms + 3 * SETTINGS.follow_hold_ms
+
+    for _ in range(3):
+        ready = source.replica.step(now_ms=woken_ms, wall_ms=woken_ms)
+
+    assert ready.deadline_ms is None or ready.deadline_ms > woken_ms + 10
+
+
+def test_questions_from_many_places_keep_one_answer_in_memory() -> None:
+    cluster = following()
+    order(cluster, RECENT_ENTRIES_MAX - 1)
+    cluster.submit(bytes(ENTRY_BYTES))
+    cluster.run(100)
+    source, now_ms = cluster.hosts[source_of(cluster)], cluster.clock.now_ms
+    last = source.replica.last_decided
+    assert last >= RECENT_ENTRIES_MAX
+
+    def ask(first: int) -> bytes:
+        question = MessageReceived(cluster.hosts[FOLLOWER].me, Follow(Seq(first), last).frame())
+        ready = source.replica.step(question, now_ms=now_ms, wall_ms=0)
+        [frame] = [out.frame for out in sent(ready) if len(out.frame) > ENTRY_BYTES]
+        return frame
+
+    ask(last)
+    tracemalloc.start()
+    try:
+        for first in range(last - RECENT_ENTRIES_MAX + 1, last):
+            ask(first)
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 4 * ENTRY_BYTES
+    assert ask(last) is ask(last)
 
 
 def test_who_votes_next_is_told_though_later_voters_are_known_too() -> None:

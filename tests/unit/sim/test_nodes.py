@@ -158,12 +158,12 @@ def test_a_ledger_loses_flushes_after_its_last_sync_and_none_before() -> None:
 def test_a_ledger_that_starts_over_has_the_state_it_had(world: World) -> None:
     decide(world, 0, 1, 2, 4, 5)
     state = world.nodes[PEER].state
-    before = (state.executed, state.recovered(()))
+    before = (state.executed, state.recovered((), 0))
 
     state.restart()
 
-    assert (state.executed, state.recovered(())) == before
-    assert state.recovered(()).checkpoint_root is not None
+    assert (state.executed, state.recovered((), 0)) == before
+    assert state.recovered((), 0).checkpoint_root is not None
 
 
 def test_a_restored_backup_is_an_older_state(world: World) -> None:

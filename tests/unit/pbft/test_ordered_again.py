@@ -1,0 +1,117 @@
+"""What was refused when it was ordered may be wanted later: the state decides, and a pace holds."""
+
+import pytest
+
+from bftcluster.limits import DECIDED_AGAIN_MS
+from bftcluster.pbft import Settings
+from bftcluster.pbft.messages import Requests
+from bftcluster_sim.cluster.cluster import Cluster
+
+PRIMARY, FOLLOWER = 0, 4
+REFUSED = b"refused for now"
+
+
+class WantsAll:
+    """A state that refused everything, and wants everything again."""
+
+    def admissible(self, request: bytes) -> bool:
+        return bool(request)
+
+    def is_wanted(self, request: bytes) -> bool:
+        return bool(request)
+
+    def is_owed(self, request: bytes) -> bool:
+        return bool(request)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """One in which a request was just ordered, and refused."""
+    cluster = Cluster(4, spare=1, settings=Settings())
+    cluster.start()
+    for host in cluster.hosts:
+        host.replica._core.application = WantsAll()
+    cluster.run(10)
+    cluster.submit(REFUSED, to=1)
+    cluster.run(100)
+    assert ordered(cluster) == 1
+    return cluster
+
+
+def ordered(cluster: Cluster) -> int:
+    [count] = {host.requests.count(REFUSED) for host in cluster.hosts}
+    return count
+
+
+def is_calm(cluster: Cluster) -> bool:
+    pending = {host.replica.stats.pending_requests for host in cluster.hosts}
+    return pending == {0} and {host.replica.view for host in cluster.hosts} == {0}
+
+
+@pytest.mark.parametrize("to", [PRIMARY, 1, 2, FOLLOWER])
+def test_what_a_client_hands_in_again_is_ordered_again(cluster: Cluster, to: int) -> None:
+    cluster.run(DECIDED_AGAIN_MS)
+
+    cluster.submit(REFUSED, to=to)
+    cluster.run(1_000)
+
+    assert ordered(cluster) == 2
+    assert is_calm(cluster)
+
+
+@pytest.mark.parametrize("to", [PRIMARY, 1, 2, FOLLOWER])
+def test_what_is_handed_in_again_at_once_waits_for_its_time(cluster: Cluster, to: int) -> None:
+    for _ in range(3):
+        cluster.submit(REFUSED, to=to)
+        cluster.run(DECIDED_AGAIN_MS // 4)
+    assert ordered(cluster) == 1
+
+    cluster.run(DECIDED_AGAIN_MS)
+
+    assert ordered(cluster) == 2
+    assert is_calm(cluster)
+
+
+def test_nobody_has_what_was_refused_ordered_more_often_than_that(cluster: Cluster) -> None:
+    frame = Requests((REFUSED,), relayed=True).frame()
+    for _ in range(100):
+        for host in cluster.hosts[:3]:
+            host.receive(cluster.hosts[3].me, frame)
+            host.receive(cluster.hosts[FOLLOWER].me, frame)
+        cluster.submit(REFUSED, to=1)
+        cluster.run(DECIDED_AGAIN_MS // 20)
+
+    assert 5 <= ordered(cluster) <= 6
+    assert is_calm(cluster)
+
+
+@pytest.mark.parametrize("restarted", [(1,), (1, 2), (2, 3), (0, 1, 2, 3)])
+def test_who_restarted_blames_nobody_for_it(cluster: Cluster, restarted: tuple[int, ...]) -> None:
+    for index in restarted:
+        cluster.hosts[index].stop()
+        cluster.hosts[index].start()
+        cluster.hosts[index].replica._core.application = WantsAll()
+        cluster.run(1_000)
+
+    cluster.submit(REFUSED, to=1)
+    cluster.run(2 * DECIDED_AGAIN_MS)
+
+    assert ordered(cluster) == 2
+    assert is_calm(cluster)
+
+
+def test_what_was_decided_before_a_restart_is_ordered_again_when_its_time_is_over(
+    cluster: Cluster,
+) -> None:
+    cluster.run(DECIDED_AGAIN_MS - 2_000)
+    for host in cluster.hosts[:3]:
+        host.stop()
+        host.start()
+        host.replica._core.application = WantsAll()
+        cluster.run(500)
+
+    cluster.run(1_000)
+    cluster.submit(REFUSED, to=1)
+    cluster.run(1_000)
+
+    assert ordered(cluster) == 2
