@@ -3,11 +3,12 @@
 Everything they sign is signed with their own key only, so nothing here forges.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import Digest, MaintainerId, Seq, View
 from bftcluster.ledger.requests import Approve
 from bftcluster.pbft import Batch, Outbound
@@ -143,7 +144,8 @@ class Byzantine:
             requests += [self._useless() for _ in range(_RELAYED)]
         if Vice.REHASH in self.vices and self._batches:
             batch = self._batches[self.random.choice(list(self._batches))]
-            requests += Batch.from_bytes(batch).requests[:_RELAYED]
+            with suppress(MalformedMessageError):  # it may be one of its own absurd ones
+                requests += Batch.from_bytes(batch).requests[:_RELAYED]
         self._relayed += len(requests)
         if not requests or self._relayed > _RELAYED_MAX:
             return []

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from bftcluster import codec
+from bftcluster.ids import Digest
 from bftcluster.pbft import Batch
 from bftcluster_sim.cluster.behaviours import Byzantine, Corruption, Vice, draw_corruption
 from bftcluster_sim.cluster.world import World
@@ -157,6 +158,16 @@ def test_useless_requests_are_relayed_in_bounded_numbers_and_depose_nobody(vice:
     assert 0 < len(named) <= 120
     assert (named <= tap.world.integrity.asked) == (vice is Vice.REHASH)
     assert {node.replica.view for node in tap.world.nodes if node.replica} == {0}
+    assert not tap.world.breaches
+
+
+def test_one_who_repeats_absurd_batches_of_its_own_relays_what_can_be_read() -> None:
+    tap = Tap(Vice.ABSURD, Vice.REHASH)
+
+    liar = tap.world.nodes[LIAR].behaviour
+    assert isinstance(liar, Byzantine)
+    liar._batches = {Digest(bytes(32)): Batch(1, (b"twice", b"twice")).to_bytes()}
+    assert liar._relay(tap.world.nodes[LIAR]) == []
     assert not tap.world.breaches
 
 
