@@ -16,8 +16,7 @@ from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.records import HolderStatus
-from bftcluster.ledger.requests import ReportEntry, join, report
+from bftcluster.ledger.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from bftcluster import codec
 from bftcluster.errors import BadSignatureError, ClusterError
 from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.effects import PeerAccused
 from bftcluster.ledger.execution import Execution
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerAccused
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
 

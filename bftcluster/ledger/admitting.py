@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
+from bftcluster.ledger.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.execution import Approved, Execution
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import (
@@ -13,7 +14,7 @@ from bftcluster.ledger.members import (
     voters_min,
     voters_to_be,
 )
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, PeerRemoved
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import PeerRecord
 from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership

@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Final
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.effects import PeerChanged, Reported
 from bftcluster.ledger.execution import Execution
 from bftcluster.ledger.holdings import note
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode, PeerChanged, Reported
-from bftcluster.ledger.records import HolderStatus, PeerRecord, number_and_allocations
-from bftcluster.ledger.requests import Join, ReportEntry, ReportPinned
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.records import PeerRecord, number_and_allocations
+from bftcluster.ledger.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.shares import peer_is_over
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.verifying import ApprovalVerifier, Inspected

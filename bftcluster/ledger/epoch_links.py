@@ -10,16 +10,18 @@ new voters: without that it is not in force, and whoever has the file could stop
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
-from bftcluster.ledger.members import epoch_key, epoch_of, read_epoch
-from bftcluster.ledger.proofs import Proof, proves
+from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.members import epoch_key, epoch_of, epoch_to_value, read_epoch
+from bftcluster.ledger.ports import StatePort
+from bftcluster.ledger.proofs import Proof, prove, proves
 from bftcluster.ledger.recovering import Recovery, start_of, verify_recovery
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.spaces import Delta, Space
 from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
@@ -31,7 +33,7 @@ from bftcluster.limits import (
 )
 from bftcluster.membership import Membership
 from bftcluster.pbft import shapes
-from bftcluster.pbft.certificates import verify_checkpoint_certificate
+from bftcluster.pbft.certificates import CheckpointCertificate, verify_checkpoint_certificate
 from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, recovery_after
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
@@ -235,3 +237,35 @@ def _recovered(
         raise RemoteProtocolError(f"a recovery before epoch {known.epoch}")
     verify_checkpoint_certificate(link.certificate, start.membership, cluster_id, verifier)
     return start
+
+
+def epoch_link(ledger: Ledger, certificate: CheckpointCertificate) -> Delta:
+    """Return the row that links two epochs, if this checkpoint of ours can make one."""
+    store = ledger.store
+    proved = _recovery_link(store, certificate)
+    seq, interval = certificate.seq, ledger.genesis.checkpoint_interval
+    named = [start for start in ledger.epochs if start.first in (seq + 1, seq + interval + 1)]
+    if not named or ledger.checkpoint_root() != certificate.state_root:
+        return proved
+    key = epoch_key(named[0].membership.epoch)
+    if store.get(Space.EPOCH_LINK, key) is not None:
+        return proved
+    link = EpochLink(
+        certificate=certificate.to_bytes(),
+        row=epoch_to_value(named[0]),
+        proof=prove(store, Space.EPOCH, key).to_bytes(),
+    )
+    return {**proved, (Space.EPOCH_LINK, key): link.to_bytes()}
+
+
+def _recovery_link(store: StatePort, certificate: CheckpointCertificate) -> Delta:
+    """Return the link to a recovery, if this is the first checkpoint that shows it in force."""
+    key = epoch_key(certificate.epoch)
+    row = store.get(Space.EPOCH_LINK, key)
+    if row is None or not is_recovery_epoch(certificate.epoch):
+        return {}
+    link = EpochLink.from_bytes(row)
+    if link.certificate:
+        return {}
+    proved = replace(link, certificate=certificate.to_bytes())
+    return {(Space.EPOCH_LINK, key): proved.to_bytes()}

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from bftcluster.ids import Digest, MaintainerId, Seq
+from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.operations import Operation
-from bftcluster.ledger.outcomes import Effect, Outcome, OutcomeCode
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
 from bftcluster.signing.approvals import Intent

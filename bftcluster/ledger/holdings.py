@@ -10,8 +10,8 @@ from typing import Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import HolderReport, HolderStatus
-from bftcluster.ledger.requests import ReportEntry
+from bftcluster.ledger.records import HolderReport
+from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
 

@@ -6,28 +6,24 @@ from dataclasses import dataclass, replace
 
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.earlier import Read
-from bftcluster.ledger.epoch_links import EpochLink
+from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
-from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree, stored_root
-from bftcluster.ledger.outcomes import Effect
 from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.proofs import prove
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.recovering import Recovery, carry_out, problem_with
 from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.roster import Roster
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.sweeping import due_ms
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.ledger.wanting import Wanting
 from bftcluster.membership import Membership
-from bftcluster.pbft.certificates import CheckpointCertificate
-from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, with_start
+from bftcluster.pbft.epochs import EpochStart, with_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +79,7 @@ class Ledger:
             )
         assert verifier.cluster_id == genesis.cluster_id, "one cluster per process"
         self.genesis = genesis
-        self._store = store
+        self.store = store
         self._verifier = verifier
         self._state = State(store, Roster(genesis.cluster_id))
         self._recoveries = recoveries
@@ -115,7 +111,7 @@ class Ledger:
         Raises:
             HaltedError: Our state is not the one that the recovery names.
         """
-        effects = self._recover(stored_root(self._store.get))
+        effects = self._recover(stored_root(self.store.get))
         if effects is None:
             return {}
         self._tree.absorb(self._state.take_dirty())
@@ -163,46 +159,17 @@ class Ledger:
         """Return the state root of the last checkpoint that was flushed; None before the first."""
         if self.head.seq < self.genesis.checkpoint_interval:
             return None
-        return stored_root(self._store.get)
-
-    def epoch_link(self, certificate: CheckpointCertificate) -> Delta:
-        """Return the row that links two epochs, if this checkpoint of ours can make one."""
-        proved = self._recovery_link(certificate)
-        seq, interval = certificate.seq, self.genesis.checkpoint_interval
-        named = [s for s in self.epochs if s.first in (seq + 1, seq + interval + 1)]
-        if not named or self.checkpoint_root() != certificate.state_root:
-            return proved
-        key = epoch_key(named[0].membership.epoch)
-        if self._store.get(Space.EPOCH_LINK, key) is not None:
-            return proved
-        link = EpochLink(
-            certificate=certificate.to_bytes(),
-            row=epoch_to_value(named[0]),
-            proof=prove(self._store, Space.EPOCH, key).to_bytes(),
-        )
-        return {**proved, (Space.EPOCH_LINK, key): link.to_bytes()}
-
-    def _recovery_link(self, certificate: CheckpointCertificate) -> Delta:
-        """Return the link to a recovery, if this is the first checkpoint that shows it in force."""
-        key = epoch_key(certificate.epoch)
-        row = self._store.get(Space.EPOCH_LINK, key)
-        if row is None or not is_recovery_epoch(certificate.epoch):
-            return {}
-        link = EpochLink.from_bytes(row)
-        if link.certificate:
-            return {}
-        proved = replace(link, certificate=certificate.to_bytes())
-        return {(Space.EPOCH_LINK, key): proved.to_bytes()}
+        return stored_root(self.store.get)
 
     def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
         """Execute consecutive batches, the first right after ``head.seq``."""
         assert batches, "something to execute"
         requests = (request for batch in batches for request in batch.requests)
         proposals_open = self.head.proposals_open > 0
-        self._store.prefetch(keys_of(requests, self._verifier, proposals_open=proposals_open))
+        self.store.prefetch(keys_of(requests, self._verifier, proposals_open=proposals_open))
         applied: list[Applied] = []
         roots: dict[Seq, Digest] = {}
-        at_root: Read = self._store.get
+        at_root: Read = self.store.get
         for batch in batches:
             applied.append(apply(batch, self._state, self.genesis, self._verifier))
             if batch.seq % self.genesis.checkpoint_interval == 0:

@@ -15,12 +15,13 @@ from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.accusing import accuse
 from bftcluster.ledger.admitting import turn
 from bftcluster.ledger.announcing import join, report
+from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.execution import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.moving import move_on
 from bftcluster.ledger.operating import execute_operation
 from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import Effect, Outcome, OutcomeCode
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import Head
 from bftcluster.ledger.requests import (
     Approve,

@@ -7,6 +7,7 @@ from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.deadlines import pin_deadline
+from bftcluster.ledger.effects import Drop, Keep
 from bftcluster.ledger.execution import Approved, Execution
 from bftcluster.ledger.holdings import forget, holders
 from bftcluster.ledger.operations import (
@@ -16,7 +17,7 @@ from bftcluster.ledger.operations import (
     PinOperation,
     UnpinOperation,
 )
-from bftcluster.ledger.outcomes import Drop, Keep, Outcome, OutcomeCode
+from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.spaces import Space
 

@@ -13,20 +13,13 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
+from bftcluster.ledger.requests import HolderStatus
 from bftcluster.ledger.shares import Spent, spent_from_wire
 from bftcluster.signing.approvals import Approval, Intent
 
 _PIN_HEADER: Final = struct.Struct(">QI")
 """The pin's number, and the size of what follows; the rest are the allocations."""
 _KEY_SIZE: Final = 32
-
-
-class HolderStatus(IntEnum):
-    """What a holder last reported about a pin. The numbers are part of the wire format."""
-
-    PINNED = 1
-    PIN_ERROR = 2
-    UNPINNED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from bftcluster.errors import RefusedError
 from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.admitting import drop, stop_move
+from bftcluster.ledger.effects import Effect, PeerChanged
 from bftcluster.ledger.execution import Execution, burn
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import voters_min
 from bftcluster.ledger.operations import parse_operation
-from bftcluster.ledger.outcomes import Effect, PeerChanged
 from bftcluster.ledger.records import PeerRecord
 from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.requests import Submit, parse_request

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import HolderReport, HolderStatus, PeerRecord, PinRecord
+from bftcluster.ledger.records import HolderReport, PeerRecord, PinRecord
+from bftcluster.ledger.requests import HolderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
 from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
-from bftcluster.ledger.records import HolderStatus
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
     DIGEST_SIZE_BYTES,
@@ -35,6 +34,14 @@ _REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
 _JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list]
 _EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
 _UINT_MAX: Final = 1 << 63
+
+
+class HolderStatus(IntEnum):
+    """What a holder last reported about a pin. The numbers are part of the wire format."""
+
+    PINNED = 1
+    PIN_ERROR = 2
+    UNPINNED = 3
 
 
 class RequestKind(IntEnum):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bftcluster.ids import Seq
+from bftcluster.ledger.epoch_links import epoch_link
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.spaces import Delta
 from bftcluster.pbft import CheckpointCertificate
@@ -48,6 +49,6 @@ def settle(
 
 def keep_link(ledger: Ledger, store: Store, stable: CheckpointCertificate | None) -> None:
     """Store the link between two epochs, if we stand where one can be made."""
-    link = {} if stable is None else ledger.epoch_link(stable)
+    link = {} if stable is None else epoch_link(ledger, stable)
     if link:
         store.flush(link, (), ledger.head.seq)

@@ -9,7 +9,6 @@ from itertools import islice, takewhile
 from typing import Final
 
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
-from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import (
     Change,
@@ -34,6 +33,7 @@ from bftcluster.ledger.records import (
     peer_record,
     proposal,
 )
+from bftcluster.ledger.roster import Roster
 from bftcluster.ledger.seen import SeenIntents
 from bftcluster.ledger.shares import Share, read_share
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space

@@ -6,8 +6,8 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.effects import Effect, PeerChanged, PeerRemoved
 from bftcluster.ledger.members import Change, read_changes
-from bftcluster.ledger.outcomes import Effect, PeerChanged, PeerRemoved
 from bftcluster.ledger.records import PeerRecord, peer_record
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import CHANGES_KEY

@@ -8,9 +8,9 @@ from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.outcomes import Drop, Effect, Keep
-from bftcluster.ledger.records import HolderStatus, PinRecord
-from bftcluster.ledger.requests import ReportEntry
+from bftcluster.ledger.effects import Drop, Effect, Keep
+from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.pins.events import Desired, NotDesired, Observation, ReportLine
 from bftcluster.pins.status import TrackerStatus
 

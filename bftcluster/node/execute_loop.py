@@ -11,10 +11,11 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import Digest
+from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.outcomes import Effect, Outcome
+from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.settling import Store, settle
 from bftcluster.ledger.spaces import Delta
 from bftcluster.node.gateway import Gateway, Ordered, digest_of

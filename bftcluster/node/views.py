@@ -30,13 +30,13 @@ from bftcluster.ledger.operations import (
 )
 from bftcluster.ledger.records import (
     ClosedProposal,
-    HolderStatus,
     PeerRecord,
     PinRecord,
     ProposalRecord,
     ProposalState,
 )
 from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.requests import HolderStatus
 from bftcluster.pins import status
 from bftcluster.pins.view import PinInfo, elsewhere
 from bftcluster.signing.approvals import Approval

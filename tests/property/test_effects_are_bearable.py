@@ -14,8 +14,7 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import Operation, PinMode, PinOperation, UnpinOperation
-from bftcluster.ledger.records import HolderStatus
-from bftcluster.ledger.requests import ReportEntry, join, report
+from bftcluster.ledger.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.limits import TIME_MAX_MS
 from tests.property.running_peer import Loner
 from tests.unit.ledger.world import PEERS, cid_of, peer_id

@@ -5,10 +5,10 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bftcluster.ledger.allocation import Roster
 from bftcluster.ledger.holdings import PINS_PER_ROW, forget, forget_all, holders, note, reports_of
-from bftcluster.ledger.records import HolderReport, HolderStatus
-from bftcluster.ledger.requests import ReportEntry
+from bftcluster.ledger.records import HolderReport
+from bftcluster.ledger.requests import HolderStatus, ReportEntry
+from bftcluster.ledger.roster import Roster
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id

@@ -12,8 +12,7 @@ from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.records import HolderStatus
-from bftcluster.ledger.requests import ReportEntry, Request
+from bftcluster.ledger.requests import HolderStatus, ReportEntry, Request
 from bftcluster.ledger.spaces import STATE_SPACES, Key
 from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.storage.engine import sqlite_url

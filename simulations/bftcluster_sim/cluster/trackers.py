@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.announcing import next_counter
-from bftcluster.ledger.outcomes import Effect, Keep, Outcome
+from bftcluster.ledger.effects import Effect, Keep
+from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.records import PeerRecord, PinRecord, peer_record
 from bftcluster.ledger.requests import Join, ReportPinned, join, report
 from bftcluster.ledger.spaces import Space

@@ -4,8 +4,9 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.accusing import evidence_record
+from bftcluster.ledger.effects import PeerAccused
 from bftcluster.ledger.member_operations import RemovePeer
-from bftcluster.ledger.outcomes import OutcomeCode, PeerAccused
+from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.proofs import prove, proves
 from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.ledger.spaces import Space

@@ -4,7 +4,8 @@ import math
 import pytest
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.allocation import NotEnoughPeers, Roster, allocate, negative_log2
+from bftcluster.ledger.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.roster import Roster, negative_log2
 from tests.unit.ledger.world import cid_of
 
 MIB = 1 << 20

@@ -8,8 +8,16 @@ import pytest
 from bftcluster.ledger.announcing import refusal_by
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.records import HolderStatus, peer_record
-from bftcluster.ledger.requests import Approve, Propose, Reject, ReportEntry, ReportPinned, Request
+from bftcluster.ledger.records import peer_record
+from bftcluster.ledger.requests import (
+    Approve,
+    HolderStatus,
+    Propose,
+    Reject,
+    ReportEntry,
+    ReportPinned,
+    Request,
+)
 from bftcluster.ledger.shares import HOUR_MS, Share, Spent
 from bftcluster.ledger.spaces import Space
 from bftcluster.limits import (

@@ -9,8 +9,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.records import HolderStatus
-from bftcluster.ledger.requests import Approve, Reject, ReportEntry
+from bftcluster.ledger.requests import Approve, HolderStatus, Reject, ReportEntry
 from bftcluster.ledger.spaces import STATE_SPACES
 from bftcluster.signing.approvals import approve, reject
 from tests.unit.ledger.world import GIB, MIB, PEERS, World, cid_of, genesis_of

@@ -4,8 +4,7 @@ from bftcluster.ledger.holdings import PINS_PER_ROW, row_key
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.proofs import prove, proves
-from bftcluster.ledger.records import HolderStatus
-from bftcluster.ledger.requests import ReportEntry
+from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.spaces import Space
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 

@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.epoch_links import EpochLink, follow, links_after, recoveries_in
+from bftcluster.ledger.epoch_links import EpochLink, epoch_link, follow, links_after, recoveries_in
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import epoch_key
@@ -131,7 +131,8 @@ def test_a_recovery_is_shown_to_others_once_it_is_in_force() -> None:
     world.store.flush({key: replace(LINK, certificate=b"").to_bytes()})
     before = links_after(world.store, Epoch(0))
 
-    world.store.flush(world.ledger.epoch_link(CheckpointCertificate.from_bytes(certificate())))
+    proved = CheckpointCertificate.from_bytes(certificate())
+    world.store.flush(epoch_link(world.ledger, proved))
 
     assert before == []
     assert links_after(world.store, Epoch(0)) == [LINK.to_bytes()]

@@ -14,8 +14,9 @@ from bftcluster.ledger.machine import Applied, OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.operations import Operation, PinOperation
 from bftcluster.ledger.outcomes import Outcome
-from bftcluster.ledger.records import HolderStatus, PinRecord, pin_record
+from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.requests import (
+    HolderStatus,
     Propose,
     ReportEntry,
     ReportPinned,

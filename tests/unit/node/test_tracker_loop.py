@@ -13,8 +13,8 @@ from bftcluster import cid as cids
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.effects import Keep, Reported
 from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import Keep, Reported
 from bftcluster.ledger.records import PinRecord
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.clock import SystemClock

@@ -1,0 +1,54 @@
+"""What the ledger asks nodes to do after a batch."""
+
+from dataclasses import dataclass
+
+from bftcluster.cid import Cid
+from bftcluster.ids import PeerId
+from bftcluster.ledger.records import PinRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A pin was added or changed. Who is not allocated may drop it."""
+
+    cid: Cid
+    record: PinRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A pin was removed or expired."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A peer said again or for the first time that it holds pins which it is to hold."""
+
+    peer: PeerId
+    cids: tuple[Cid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerChanged:
+    """A peer was admitted, joined, announced something else, began to vote or stopped."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRemoved:
+    """A peer is not one of the cluster's any more."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAccused:
+    """Proof was ordered that a replica contradicted itself."""
+
+    peer: PeerId
+
+
+Effect = Keep | Drop | Reported | PeerChanged | PeerRemoved | PeerAccused
