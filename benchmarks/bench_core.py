@@ -12,7 +12,7 @@ from benchmarks.bench_crypto import verifications_per_second
 from benchmarks.memory_cluster import MemoryCluster
 from benchmarks.result import Result
 from benchmarks.workload import APPROVALS, blocks, genesis, pin_requests
-from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.node.tuning import tune_collector
 from bftcluster.signing.keys import Ed25519Verifier
 

@@ -19,8 +19,8 @@ from benchmarks.result import Result
 from benchmarks.workload import MAINTAINERS, blocks, key, pin_requests
 from bftcluster.blocks.block import Block
 from bftcluster.ids import PeerId
-from bftcluster.ledger.member_operations import AdmitPeer
-from bftcluster.ledger.requests import Submit
+from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import parse_peer_id

@@ -11,14 +11,14 @@ from benchmarks.result import Result
 from benchmarks.workload import blocks, genesis, key, pin_requests
 from bftcluster.cid import Cid
 from bftcluster.ids import Seq, View
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 
 PINS = 4000
 REPORT_ENTRIES = 1000

@@ -19,7 +19,7 @@ from bftcluster.blocks.block import Block
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
-from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
 from bftcluster_cli.demo.ports import free_ports
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId, PeerId
-from bftcluster.ledger.genesis import Genesis, GenesisPeer
-from bftcluster.ledger.operations import EVERYWHERE, PinOperation
-from bftcluster.ledger.requests import Submit
+from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, INTENT_NONCE_SIZE_BYTES
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey

@@ -8,9 +8,9 @@ from bftcluster.errors import BadSignatureError, ClusterError
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.effects import PeerAccused
 from bftcluster.ledger.execution import Execution
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.requests import ReportEvidence
-from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.requests import ReportEvidence
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

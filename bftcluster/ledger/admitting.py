@@ -5,7 +5,6 @@ from dataclasses import replace
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.execution import Approved, Execution
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import (
     Change,
     Move,
@@ -14,8 +13,9 @@ from bftcluster.ledger.members import (
     voters_min,
     voters_to_be,
 )
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import PeerRecord
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart

@@ -7,12 +7,12 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.effects import PeerChanged, Reported
 from bftcluster.ledger.execution import Execution
 from bftcluster.ledger.holdings import note
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import PeerRecord, number_and_allocations
-from bftcluster.ledger.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.shares import peer_is_over
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import COUNTER_AHEAD_MAX_MS
 
 _KEY_SIZE: Final = 32

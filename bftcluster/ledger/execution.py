@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.effects import Effect
-from bftcluster.ledger.genesis import Genesis
-from bftcluster.ledger.operations import Operation
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import Operation
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.signing.approvals import Intent
 
 

@@ -11,9 +11,9 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.ids import PeerId
 from bftcluster.ledger.records import HolderReport
-from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 
 PINS_PER_ROW: Final = 64
 """More make a report of many pins cheaper, fewer a report of one."""

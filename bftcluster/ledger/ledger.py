@@ -8,20 +8,20 @@ from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.effects import Effect
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import StateTree, stored_root
 from bftcluster.ledger.ports import StatePort
 from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.recovering import Recovery, carry_out, problem_with
-from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.roster import Roster
 from bftcluster.ledger.spaces import Delta, Rows, Space
 from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.sweeping import due_ms
-from bftcluster.ledger.verifying import ApprovalVerifier
 from bftcluster.ledger.wanting import Wanting
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart, with_start
 

@@ -17,13 +17,17 @@ from bftcluster.ledger.admitting import turn
 from bftcluster.ledger.announcing import join, report
 from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.execution import Approved, Execution, judge_intent, nonce_key
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.moving import move_on
 from bftcluster.ledger.operating import execute_operation
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import Head
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.spaces import Key, Space
+from bftcluster.ledger.state import State
+from bftcluster.ledger.sweeping import due_ms, sweep
+from bftcluster.ledger.voting import close_if_open, vote
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
     Propose,
@@ -32,11 +36,7 @@ from bftcluster.ledger.requests import (
     ReportPinned,
     Submit,
 )
-from bftcluster.ledger.spaces import Key, Space
-from bftcluster.ledger.state import State
-from bftcluster.ledger.sweeping import due_ms, sweep
-from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
-from bftcluster.ledger.voting import close_if_open, vote
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import TIME_MAX_MS
 from bftcluster.membership import Membership
 

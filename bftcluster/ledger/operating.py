@@ -4,11 +4,11 @@ from typing import Final, assert_never
 
 from bftcluster.ledger.admitting import admit, remove
 from bftcluster.ledger.execution import Approved, Execution, burn
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.pinning import pin, unpin
-from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
 _TRIED_SIZE_BYTES: Final = 600
 """What remembering a refusal takes, roughly."""

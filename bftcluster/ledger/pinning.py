@@ -10,16 +10,16 @@ from bftcluster.ledger.deadlines import pin_deadline
 from bftcluster.ledger.effects import Drop, Keep
 from bftcluster.ledger.execution import Approved, Execution
 from bftcluster.ledger.holdings import forget, holders
-from bftcluster.ledger.operations import (
+from bftcluster.ledger.records import PinRecord, pin_record
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.operations import (
     DEFAULT,
     EVERYWHERE,
     PinMode,
     PinOperation,
     UnpinOperation,
 )
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.records import PinRecord, pin_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 
 
 def pin(execution: Execution, approved: Approved, operation: PinOperation) -> Outcome:

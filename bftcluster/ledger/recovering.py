@@ -13,13 +13,13 @@ from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.admitting import drop, stop_move
 from bftcluster.ledger.effects import Effect, PeerChanged
 from bftcluster.ledger.execution import Execution, burn
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import voters_min
-from bftcluster.ledger.operations import parse_operation
 from bftcluster.ledger.records import PeerRecord
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import Submit, parse_request
 from bftcluster.ledger.state import State
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import parse_operation
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import Submit, parse_request
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.approvals import ApprovalCertificate, Intent

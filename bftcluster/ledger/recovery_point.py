@@ -10,7 +10,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RefusedError
 from bftcluster.ids import Digest, Epoch, PeerId, Seq
 from bftcluster.ledger.epoch_links import EpochLink, follow
-from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import (
     CBOR_SIZE_MAX_BYTES,
     CERTIFICATE_SIZE_MAX_BYTES,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.records import HolderReport, PeerRecord, PinRecord
-from bftcluster.ledger.requests import HolderStatus
+from bftcluster.ledger.wire.requests import HolderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

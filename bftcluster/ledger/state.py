@@ -9,7 +9,6 @@ from itertools import islice, takewhile
 from typing import Final
 
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.members import (
     Change,
     Move,
@@ -21,9 +20,7 @@ from bftcluster.ledger.members import (
     read_epoch,
     read_moves,
 )
-from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.records import (
     ClosedProposal,
     Head,
@@ -38,6 +35,9 @@ from bftcluster.ledger.seen import SeenIntents
 from bftcluster.ledger.shares import Share, read_share
 from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
+from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES, TRIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart, with_start

@@ -12,11 +12,11 @@ from bftcluster.ids import Digest, MaintainerId
 from bftcluster.ledger.deadlines import proposal_deadline
 from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent, replayed
 from bftcluster.ledger.operating import execute_operation
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState
-from bftcluster.ledger.requests import Approve, Propose, Reject
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier, Inspected
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.requests import Approve, Propose, Reject
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.signing.approvals import Approval, Intent
 from bftcluster.signing.keys import maintainer_text
 

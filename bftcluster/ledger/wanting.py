@@ -11,10 +11,12 @@ from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.announcing import refusal_by
 from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.execution import nonce_key, replayed
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.recent import Recent
 from bftcluster.ledger.records import ClosedProposal, ProposalRecord, proposal
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state import State
+from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
     Propose,
@@ -23,9 +25,7 @@ from bftcluster.ledger.requests import (
     ReportPinned,
     Submit,
 )
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import State
-from bftcluster.ledger.verifying import Inspected
+from bftcluster.ledger.wire.verification import Inspected
 from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
 from bftcluster.signing.approvals import Intent
 

@@ -7,7 +7,7 @@ import trio
 
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.announcing import next_counter
-from bftcluster.ledger.requests import ReportEntry, join, report
+from bftcluster.ledger.wire.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Clock

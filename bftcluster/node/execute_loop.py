@@ -15,9 +15,9 @@ from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.settling import Store, settle
 from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for

@@ -13,8 +13,8 @@ import trio
 
 from bftcluster.errors import SigningError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.waiters import Waiter, Waiters

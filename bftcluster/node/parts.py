@@ -11,11 +11,11 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.epoch_links import recoveries_in, starts_after
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.recovering import Recovery
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog

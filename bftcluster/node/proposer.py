@@ -10,9 +10,9 @@ from typing import Final
 
 from bftcluster.errors import ConfigError, NotReachedError, RefusedError
 from bftcluster.ids import ClusterId, Digest
-from bftcluster.ledger.operations import Operation
-from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.requests import Propose
+from bftcluster.ledger.wire.operations import Operation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import Propose
 from bftcluster.node.config import Config
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.pinset import Pinset

@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ledger.requests import ReportEvidence
+from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for
 

@@ -14,10 +14,10 @@ from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
-from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.recovery_point import RecoveryPoint
 from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.spaces import Key, Space
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.config import Config
 from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts, open_parts

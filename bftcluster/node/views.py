@@ -20,14 +20,6 @@ from bftcluster.api.views import (
 )
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger import operations
-from bftcluster.ledger.genesis import Genesis
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import (
-    Operation,
-    PinOperation,
-    UnpinOperation,
-)
 from bftcluster.ledger.records import (
     ClosedProposal,
     PeerRecord,
@@ -35,8 +27,16 @@ from bftcluster.ledger.records import (
     ProposalRecord,
     ProposalState,
 )
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import HolderStatus
+from bftcluster.ledger.wire import operations
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import (
+    Operation,
+    PinOperation,
+    UnpinOperation,
+)
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.pins import status
 from bftcluster.pins.view import PinInfo, elsewhere
 from bftcluster.signing.approvals import Approval

@@ -15,7 +15,7 @@ from bftcluster_cli.output import emit, plural, say, warn
 from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.genesis import Genesis, GenesisPeer
+    from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
     from bftcluster.signing.policies import Maintainer
 
 app = noun("cluster", "Set up a cluster, and show what it began with.")
@@ -70,8 +70,8 @@ def init(
     ] = 128,
 ) -> None:
     """Write the genesis: the maintainers, how many must agree, and the peers. All peers need it."""
-    from bftcluster.ledger.genesis import Genesis
-    from bftcluster.ledger.operations import EVERYWHERE
+    from bftcluster.ledger.wire.genesis import Genesis
+    from bftcluster.ledger.wire.operations import EVERYWHERE
     from bftcluster.limits import DIGEST_SIZE_BYTES
     from bftcluster.signing.policies import Policy
     from bftcluster_cli.files import write_new
@@ -145,7 +145,7 @@ def parse_peer(text: str) -> "GenesisPeer":
     Raises:
         UsageError: It is neither.
     """
-    from bftcluster.ledger.genesis import GenesisPeer
+    from bftcluster.ledger.wire.genesis import GenesisPeer
     from bftcluster.signing.keys import parse_peer_id
     from bftcluster_cli.files import read_bounded
 

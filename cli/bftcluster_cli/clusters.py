@@ -22,7 +22,7 @@ from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId
-    from bftcluster.ledger.genesis import Genesis
+    from bftcluster.ledger.wire.genesis import Genesis
     from bftcluster.signing.policies import Policy
 
 _KNOWN_SIZE_MAX_BYTES: Final = 1 << 20
@@ -55,7 +55,7 @@ def cluster_of(client: Client, settings: Settings) -> Cluster:
     Raises:
         RefusedError: It is another, or the peer contradicts itself.
     """
-    from bftcluster.ledger.genesis import Genesis
+    from bftcluster.ledger.wire.genesis import Genesis
     from bftcluster.signing.policies import Policy
 
     genesis = Genesis.from_bytes(bytes_in(client.get("/genesis"), "bytes"))
@@ -85,7 +85,7 @@ def read_genesis(path: Path) -> "Genesis":
         ConfigError: It holds none.
         UsageError: It cannot be read.
     """
-    from bftcluster.ledger.genesis import Genesis
+    from bftcluster.ledger.wire.genesis import Genesis
 
     data = read_bounded(path, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="genesis")
     try:

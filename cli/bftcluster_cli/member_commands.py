@@ -13,7 +13,7 @@ from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
-    from bftcluster.ledger.operations import Operation
+    from bftcluster.ledger.wire.operations import Operation
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +71,7 @@ def admit(
     yes: options.Yes = False,
 ) -> None:
     """Propose to let a peer in, or to change whether it votes. It happens by approval, as a pin."""
-    from bftcluster.ledger.member_operations import AdmitPeer
+    from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster_cli.cluster_commands import parse_peer
 
     peer = parse_peer(descriptor)
@@ -89,7 +89,7 @@ def remove(
     yes: options.Yes = False,
 ) -> None:
     """Propose that a peer no longer belongs to the cluster. What it held goes to others."""
-    from bftcluster.ledger.member_operations import RemovePeer
+    from bftcluster.ledger.wire.member_operations import RemovePeer
 
     with Client(settings_of(ctx)) as client:
         found = _find(client.list("/members"), peer)

@@ -20,7 +20,7 @@ from bftcluster_cli.pin_commands import report_outcome, voted_record
 from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.operations import Operation
+    from bftcluster.ledger.wire.operations import Operation
     from bftcluster.signing.approvals import Approval
     from bftcluster.signing.proposal_file import ProposalFile
     from bftcluster_cli.clusters import Cluster
@@ -79,7 +79,7 @@ def propose(
 ) -> None:
     """Write a proposal to a file, signed if you pass --key. Needs no network, but --genesis."""
     from bftcluster.cid import parse
-    from bftcluster.ledger.operations import UnpinOperation
+    from bftcluster.ledger.wire.operations import UnpinOperation
     from bftcluster.signing.proposal_file import ProposalFile
     from bftcluster_cli import proposals
 
@@ -145,7 +145,7 @@ def merge(
 
 def submit(ctx: typer.Context, file: FileArgument, wait: options.Wait = False) -> None:
     """Hand a proposal that enough maintainers have signed to the cluster."""
-    from bftcluster.ledger.requests import Submit
+    from bftcluster.ledger.wire.requests import Submit
     from bftcluster.signing.keys import Ed25519Verifier
     from bftcluster.signing.schemes import certify
     from bftcluster_cli import proposals

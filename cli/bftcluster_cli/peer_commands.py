@@ -14,7 +14,7 @@ from bftcluster_cli.output import emit, say, size_text
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.genesis import Genesis
+    from bftcluster.ledger.wire.genesis import Genesis
 
 app = noun("peer", "Make a peer, run it, and see how it is doing.")
 

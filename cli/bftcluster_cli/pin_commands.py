@@ -13,7 +13,7 @@ from bftcluster_cli.output import emit, say
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.operations import Operation
+    from bftcluster.ledger.wire.operations import Operation
     from bftcluster_cli.clusters import Cluster
     from bftcluster_cli.proposals import Proposal
 
@@ -78,7 +78,7 @@ def rm(
 ) -> None:
     """Propose to unpin in your name."""
     from bftcluster.cid import parse
-    from bftcluster.ledger.operations import UnpinOperation
+    from bftcluster.ledger.wire.operations import UnpinOperation
 
     settings = settings_of(ctx)
     with Client(settings) as client:

@@ -9,7 +9,7 @@ import typer
 from bftcluster.errors import UsageError
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.operations import PinOperation
+    from bftcluster.ledger.wire.operations import PinOperation
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
@@ -67,7 +67,7 @@ class PinChoice:
             UsageError: The options make no sense.
         """
         from bftcluster.cid import parse
-        from bftcluster.ledger.operations import PinMode, PinOperation, sorted_metadata
+        from bftcluster.ledger.wire.operations import PinMode, PinOperation, sorted_metadata
         from bftcluster.signing.keys import parse_peer_id
 
         least, most = replication(self.least, self.most)

@@ -13,7 +13,7 @@ from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId
-    from bftcluster.ledger.operations import Operation
+    from bftcluster.ledger.wire.operations import Operation
     from bftcluster.signing.approvals import Intent
     from bftcluster.signing.envelope import Domain
     from bftcluster.signing.keys import SigningKey
@@ -98,7 +98,7 @@ def propose(client: Client, cluster: Cluster, key: "SigningKey", intent: "Intent
         RefusedError: The cluster said no.
         NotReachedError: It did not decide in time.
     """
-    from bftcluster.ledger.requests import Propose
+    from bftcluster.ledger.wire.requests import Propose
     from bftcluster.signing.approvals import approve
 
     scheme = cluster.policy.scheme
@@ -115,7 +115,7 @@ def vote(
     Raises:
         ClusterError: As ``propose``.
     """
-    from bftcluster.ledger.requests import Approve, Reject
+    from bftcluster.ledger.wire.requests import Approve, Reject
     from bftcluster.signing.approvals import approve, reject
 
     data, scheme = proposal.intent.to_bytes(), cluster.policy.scheme
@@ -235,7 +235,7 @@ def check_intent(intent: "Intent", cluster: Cluster) -> "Operation":
     Raises:
         ClusterError: It is for another cluster or policy, or its operation makes no sense.
     """
-    from bftcluster.ledger.operations import parse_operation
+    from bftcluster.ledger.wire.operations import parse_operation
 
     if intent.cluster_id != cluster.genesis.cluster_id:
         raise RefusedError("it is for another cluster")

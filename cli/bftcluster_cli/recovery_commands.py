@@ -26,8 +26,8 @@ from bftcluster_cli.output import emit, plural, say
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
-    from bftcluster.ledger.recovery_operation import RecoverCluster
     from bftcluster.ledger.recovery_point import RecoveryPoint
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.node.config import Config
     from bftcluster_cli.clusters import Cluster
 
@@ -126,7 +126,7 @@ def recover_peer(
 
     What the peer executed beyond the recovery's state is set aside, and ordered again once it runs.
     """
-    from bftcluster.ledger.requests import Submit
+    from bftcluster.ledger.wire.requests import Submit
     from bftcluster.node.parts import load_genesis
     from bftcluster.node.recovering import apply_recovery
     from bftcluster.signing.keys import Ed25519Verifier
@@ -167,8 +167,8 @@ def _operation(
         ClusterError: A point proves nothing, or the choice of peers makes no sense.
     """
     from bftcluster.ids import PeerId
-    from bftcluster.ledger.member_operations import AdmitPeer
-    from bftcluster.ledger.recovery_operation import RecoverCluster
+    from bftcluster.ledger.wire.member_operations import AdmitPeer
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.pbft.epochs import Epochs, recovery_after
     from bftcluster.signing.keys import Ed25519Verifier
     from bftcluster_cli.cluster_commands import parse_peer

@@ -19,9 +19,9 @@ from bftcluster_cli.untrusted_text import (
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId, PeerId
-    from bftcluster.ledger.member_operations import AdmitPeer
-    from bftcluster.ledger.operations import Operation, PinOperation
-    from bftcluster.ledger.recovery_operation import RecoverCluster
+    from bftcluster.ledger.wire.member_operations import AdmitPeer
+    from bftcluster.ledger.wire.operations import Operation, PinOperation
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster_cli.proposals import Proposal
 
 
@@ -56,9 +56,9 @@ def _voter_lines(what: str, voters: Collection["MaintainerId"], cluster: Cluster
 def subject_text(operation: "Operation") -> str:
     """Return what is asked about, in one line that ends with what is ours: a CID or an id."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-    from bftcluster.ledger.operations import PinOperation, UnpinOperation
-    from bftcluster.ledger.recovery_operation import RecoverCluster
+    from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+    from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation(cid=cid, name=name):
@@ -80,9 +80,9 @@ def subject_text(operation: "Operation") -> str:
 def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     """Return what an operation does, one line for each thing it says."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-    from bftcluster.ledger.operations import PinOperation, UnpinOperation
-    from bftcluster.ledger.recovery_operation import RecoverCluster
+    from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+    from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation():
@@ -108,9 +108,9 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
 def subject_record(operation: "Operation") -> dict[str, str | None]:
     """Return what an operation is about, for a command's JSON."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-    from bftcluster.ledger.operations import PinOperation, UnpinOperation
-    from bftcluster.ledger.recovery_operation import RecoverCluster
+    from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+    from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
         case PinOperation(cid=cid, name=name):
@@ -180,7 +180,7 @@ def _peer_text(peer: "PeerId") -> str:
 
 def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
     from bftcluster import cid as cids
-    from bftcluster.ledger.operations import PinMode
+    from bftcluster.ledger.wire.operations import PinMode
     from bftcluster.signing.keys import peer_id_text
 
     until = time_text(operation.expire_at_ms) if operation.expire_at_ms else "unpinned"

@@ -19,10 +19,10 @@ from bftcluster.blocks.block import Block
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
-from bftcluster.ledger.genesis import Genesis
-from bftcluster.ledger.operations import EVERYWHERE, Operation, PinOperation
-from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey, maintainer_text

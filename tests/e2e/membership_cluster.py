@@ -9,11 +9,11 @@ import httpx
 
 from bftcluster import cid as cids
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.requests import Submit
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.requests import Submit
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keyfile import unseal
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey

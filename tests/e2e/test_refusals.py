@@ -15,8 +15,8 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster import codec
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import RequestKind, Submit, parse_request, report
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import RequestKind, Submit, parse_request, report
 from bftcluster.node.identity import load_identity
 from bftcluster.signing.envelope import Domain, sign
 from bftcluster.signing.keys import SigningKey

@@ -7,9 +7,9 @@ import httpx
 
 from bftcluster import cid as cids
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Approve
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import Approve
 from bftcluster.limits import TIME_MAX_MS
 from bftcluster.signing.approvals import approve, reject
 from tests.e2e.cluster import MAINTAINERS

@@ -8,9 +8,9 @@ from typing import Any
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
-from bftcluster.ledger.genesis import Genesis
-from bftcluster.ledger.operations import Operation, PinOperation
-from bftcluster.ledger.requests import Approve, Propose, Reject, Submit
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.requests import Approve, Propose, Reject, Submit
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.envelope import Domain, sign
 from bftcluster.signing.keys import SigningKey

@@ -8,7 +8,7 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster.ids import ClusterId, Digest
-from bftcluster.ledger.requests import Approve
+from bftcluster.ledger.wire.requests import Approve
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
 from bftcluster.signing.approvals import approve

@@ -13,8 +13,8 @@ from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import text
-from bftcluster.ledger.operations import Operation, PinOperation
-from bftcluster.ledger.requests import Propose, Request, Submit
+from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.requests import Propose, Request, Submit
 from bftcluster.node.compose import Peer
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity

@@ -12,9 +12,9 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid, write_varint
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import Operation, PinMode, PinOperation, UnpinOperation
-from bftcluster.ledger.requests import HolderStatus, ReportEntry, join, report
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import Operation, PinMode, PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.limits import TIME_MAX_MS
 from tests.property.running_peer import Loner
 from tests.unit.ledger.world import PEERS, cid_of, peer_id

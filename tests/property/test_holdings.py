@@ -7,10 +7,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bftcluster.ledger.holdings import PINS_PER_ROW, forget, forget_all, holders, note, reports_of
 from bftcluster.ledger.records import HolderReport
-from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.roster import Roster
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import State
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 
 IDS = [peer_id(peer) for peer in PEERS[:4]]

@@ -5,9 +5,9 @@ from hypothesis import given
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Approve, Reject
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import Approve, Reject
 from bftcluster.signing.approvals import approve, reject
 from tests.unit.ledger.world import PEERS, World, cid_of
 from tests.unit.signing.people import ALICE, BOB, CAROL

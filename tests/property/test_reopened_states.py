@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import Operation, PinOperation
-from bftcluster.ledger.requests import Approve, Reject, Request
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.requests import Approve, Reject, Request
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.test_reopened import assert_reopens_alike, recover, recovery_of

@@ -7,14 +7,14 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from bftcluster.ids import Digest, Seq, View
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import HolderStatus, ReportEntry, Request
 from bftcluster.ledger.spaces import STATE_SPACES, Key
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, Request
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster.storage.row_cache import RowCache

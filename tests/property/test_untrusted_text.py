@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bftcluster import cid as cids
-from bftcluster.ledger.member_operations import AdmitPeer
-from bftcluster.ledger.operations import Operation, PinOperation, sorted_metadata
+from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.operations import Operation, PinOperation, sorted_metadata
 from bftcluster.signing.approvals import Intent
 from bftcluster.visible import visible
 from bftcluster_cli.clusters import Cluster

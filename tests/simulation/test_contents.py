@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.contents import ContentFaults
 from bftcluster_sim.cluster.processes import CrashedError
 from bftcluster_sim.cluster.states import pinned

@@ -3,9 +3,9 @@
 import pytest
 
 from bftcluster.ids import Epoch, PeerId
-from bftcluster.ledger.member_operations import AdmitPeer
 from bftcluster.ledger.recovering import Recovery
-from bftcluster.ledger.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster_sim.cluster import recoveries
 from bftcluster_sim.cluster.nodes import Node

@@ -8,7 +8,7 @@ import pytest
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
 from bftcluster.ledger.epoch_links import links_after
 from bftcluster.ledger.learning import ASK_AGAIN_MS
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.votes import Vote, VoteKind

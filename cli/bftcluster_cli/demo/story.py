@@ -90,7 +90,7 @@ class Story:
     def _submit_forged(self, digest: str) -> str:
         """Submit a certificate that is one signature short; return why it was refused."""
         from bftcluster.ids import MaintainerId
-        from bftcluster.ledger.requests import Submit
+        from bftcluster.ledger.wire.requests import Submit
         from bftcluster.signing.approvals import approve
         from bftcluster.signing.schemes import scheme_of
         from bftcluster_cli import proposals

@@ -10,7 +10,7 @@ from random import Random
 
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import Digest, MaintainerId, Seq, View
-from bftcluster.ledger.requests import Approve
+from bftcluster.ledger.wire.requests import Approve
 from bftcluster.pbft import Batch, Outbound
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import BODY, Body, Entries, Message, Requests, Status, parse_frame

@@ -1,6 +1,6 @@
 """What was decided becomes state, in one life of a simulated process."""
 
-from bftcluster.ledger.outcomes import OutcomeCode
+from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.pbft import Batch, Decided, Executed
 from bftcluster.pbft.log import batch_digest
 from bftcluster_sim.cluster.processes import Process

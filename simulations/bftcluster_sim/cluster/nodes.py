@@ -10,7 +10,7 @@ from typing import assert_never
 
 from bftcluster.errors import ClusterError, FatalStorageError
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster.ledger.requests import ReportEvidence
+from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.pbft import (
     Event,
     Halt,

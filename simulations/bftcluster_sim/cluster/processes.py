@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, ReplicaId, Seq
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft import Decided, EpochStart, Event, Halt, Outbound, Report, Settings
 from bftcluster.pbft.verdicts import Verdict

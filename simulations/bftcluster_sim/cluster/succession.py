@@ -8,7 +8,7 @@ epoch that it knows.
 from random import Random
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.votes import Vote, VoteKind

@@ -10,10 +10,10 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.effects import Effect, Keep
-from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.records import PeerRecord, PinRecord, peer_record
-from bftcluster.ledger.requests import Join, ReportPinned, join, report
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.requests import Join, ReportPinned, join, report
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.pins.events import (

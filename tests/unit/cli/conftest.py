@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bftcluster.ids import MaintainerId, PeerId
-from bftcluster.ledger.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.signing.keyfile import Strength
 from bftcluster.signing.keys import SigningKey, maintainer_text
 from bftcluster.signing.policies import Policy

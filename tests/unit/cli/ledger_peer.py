@@ -44,15 +44,15 @@ from bftcluster.blocks.memory import MemoryStore
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore as StateStore
-from bftcluster.ledger.operations import PinOperation, parse_operation
 from bftcluster.ledger.records import ClosedProposal, PinRecord, pin_record, proposal
-from bftcluster.ledger.requests import join
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import PinOperation, parse_operation
+from bftcluster.ledger.wire.requests import join
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.views import closed_view, genesis_view, policy_view
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey

@@ -12,7 +12,7 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster.errors import UsageError
 from bftcluster.ids import Digest
-from bftcluster.ledger.operations import EVERYWHERE, PinOperation
+from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation
 from bftcluster_cli.pin_options import PinChoice, duration_ms, replication
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer

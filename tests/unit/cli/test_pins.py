@@ -6,7 +6,7 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster.api.views import SignerView, TrackerStatus
 from bftcluster.ids import MaintainerId
-from bftcluster.ledger.operations import PinOperation
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.signing.approvals import Intent
 from bftcluster.signing.keys import peer_id_text
 from bftcluster_cli.clusters import read_genesis

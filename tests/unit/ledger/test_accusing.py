@@ -5,11 +5,11 @@ import pytest
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.accusing import evidence_record
 from bftcluster.ledger.effects import PeerAccused
-from bftcluster.ledger.member_operations import RemovePeer
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.proofs import prove, proves
-from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.member_operations import RemovePeer
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.pbft.evidence import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign

@@ -5,10 +5,10 @@ import pytest
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.effects import PeerChanged, Reported
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.records import PeerRecord, peer_record
-from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import DAY_MS, GIB, PEERS, START_MS, World, cid_of, genesis_of, peer_id
 

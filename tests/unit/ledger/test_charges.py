@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ledger.announcing import refusal_by
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.records import peer_record
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.shares import HOUR_MS, Share, Spent
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import (
     Approve,
     HolderStatus,
     Propose,
@@ -18,8 +20,6 @@ from bftcluster.ledger.requests import (
     ReportPinned,
     Request,
 )
-from bftcluster.ledger.shares import HOUR_MS, Share, Spent
-from bftcluster.ledger.spaces import Space
 from bftcluster.limits import (
     PEER_REQUESTS_PER_HOUR_MAX,
     PEER_SIZE_PER_HOUR_MAX_BYTES,

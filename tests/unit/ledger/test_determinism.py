@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from bftcluster import codec
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Approve, HolderStatus, Reject, ReportEntry
 from bftcluster.ledger.spaces import STATE_SPACES
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import Approve, HolderStatus, Reject, ReportEntry
 from bftcluster.signing.approvals import approve, reject
 from tests.unit.ledger.world import GIB, MIB, PEERS, World, cid_of, genesis_of
 from tests.unit.signing.people import BOB, CAROL, DAY_MS

@@ -4,10 +4,10 @@ from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.ledger import genesis_delta
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.spaces import STATE_SPACES, Space
 from bftcluster.ledger.transferring import answer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 
 SOURCE = PeerId(b"s" * 32)

@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from tests.unit.ledger.world import PEERS, genesis_of, peer_id
 
 GENESIS = genesis_of()

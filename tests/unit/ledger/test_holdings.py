@@ -1,11 +1,11 @@
 """What peers reported about pins is kept apart from the pins, in rows of neighbours."""
 
 from bftcluster.ledger.holdings import PINS_PER_ROW, row_key
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.proofs import prove, proves
-from bftcluster.ledger.requests import HolderStatus, ReportEntry
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 A, B = PEERS[0], PEERS[1]

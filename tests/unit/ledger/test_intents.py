@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bftcluster import codec
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.requests import Approve, Propose, Reject, Submit
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import Approve, Propose, Reject, Submit
 from bftcluster.signing.approvals import Approval, Intent, approve, reject
 from tests.unit.ledger.world import World, cid_of, genesis_of
 from tests.unit.signing.people import ALICE, BOB, CAROL, DAY_MS, MALLORY, policy_of

@@ -5,10 +5,10 @@ from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.operations import PinOperation
 from bftcluster.ledger.proofs import prove, proves
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import TIME_MAX_MS
 from tests.unit.ledger.world import World, cid_of, genesis_of
 from tests.unit.signing.people import VERIFIER

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import Change, Move, moves_to_value, next_membership
-from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.requests import ReportEvidence
 from bftcluster.ledger.spaces import Space
 from bftcluster.ledger.state import MOVES_KEY
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.limits import MOVES_MAX, PEERS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import Evidence

@@ -2,7 +2,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
-from bftcluster.ledger.operations import (
+from bftcluster.ledger.wire.operations import (
     EVERYWHERE,
     PinMode,
     PinOperation,

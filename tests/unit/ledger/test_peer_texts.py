@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.peer_texts import check_peer_texts, is_tcp_address
+from bftcluster.ledger.wire.peer_fields import check_peer_texts, is_tcp_address
 from bftcluster.net import tcp
 
 GOOD = [

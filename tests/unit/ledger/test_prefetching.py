@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Approve, Request
 from bftcluster.ledger.spaces import Key, Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import Approve, Request
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.signing.approvals import approve
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 from tests.unit.signing.people import BOB, VERIFIER

@@ -1,11 +1,11 @@
 import pytest
 
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState, proposal
-from bftcluster.ledger.requests import Approve, Reject, Submit
 from bftcluster.ledger.shares import HOUR_MS, Share, Spent, read_share
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import Approve, Reject, Submit
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import World, cid_of, genesis_of

@@ -1,4 +1,4 @@
-from bftcluster.ledger.recent import Recent
+from bftcluster.ledger.wire.bounded_cache import Recent
 
 
 def test_the_memory_is_bounded_and_forgets_the_older_half() -> None:

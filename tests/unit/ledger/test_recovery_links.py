@@ -8,15 +8,15 @@ from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EpochLink, epoch_link, follow, links_after, recoveries_in
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.members import epoch_key
 from bftcluster.ledger.merkle import stored_root
-from bftcluster.ledger.operations import parse_operation
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.recovering import Recovery, verify_recovery
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import parse_operation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload

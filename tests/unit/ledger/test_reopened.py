@@ -2,12 +2,12 @@
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
-from bftcluster.ledger.recovery_operation import RecoverCluster
 from bftcluster.ledger.shares import Share
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.epochs import recovery_after
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload

@@ -1,6 +1,6 @@
 from bftcluster.ledger.records import PeerRecord, PinRecord
 from bftcluster.ledger.replication import Replication, status_of, wanted
-from bftcluster.ledger.requests import HolderStatus, ReportEntry
+from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 
 CID = cid_of(1)

@@ -2,8 +2,8 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
     Propose,

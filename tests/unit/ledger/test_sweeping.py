@@ -1,9 +1,9 @@
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.effects import Drop
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
 from tests.unit.ledger.world import World, cid_of
 from tests.unit.signing.people import DAY_MS

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
-from bftcluster.ledger.member_operations import AdmitPeer
 from bftcluster.ledger.members import next_membership
 from bftcluster.ledger.turns import MARKS_MAX, Turns, read_turns, turns_to_value
+from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.membership import Membership
 from tests.unit.ledger.test_members import contradiction
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id

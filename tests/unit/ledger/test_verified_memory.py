@@ -7,9 +7,9 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.cid import Cid
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.requests import Approve
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.requests import Approve
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.signing.approvals import approve
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 from tests.unit.signing.people import ALICE, VERIFIER

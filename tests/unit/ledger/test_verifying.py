@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.requests import Approve, Propose, Reject, Submit
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.requests import Approve, Propose, Reject, Submit
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.signing.approvals import Approval, approve, reject
 from bftcluster.signing.envelope import Verifier
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of

@@ -6,13 +6,20 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
 from bftcluster.ledger.records import peer_record
-from bftcluster.ledger.requests import Approve, Propose, Reject, ReportEvidence, Request, Submit
 from bftcluster.ledger.shares import HOUR_MS, Share, Spent
 from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import (
+    Approve,
+    Propose,
+    Reject,
+    ReportEvidence,
+    Request,
+    Submit,
+)
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import (
     PEER_REQUESTS_PER_HOUR_MAX,
     PEER_SIZE_PER_HOUR_MAX_BYTES,

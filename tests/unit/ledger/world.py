@@ -7,15 +7,16 @@ from functools import partial
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
-from bftcluster.ledger.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
 from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.operations import Operation, PinOperation
-from bftcluster.ledger.outcomes import Outcome
 from bftcluster.ledger.records import PinRecord, pin_record
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.requests import (
     HolderStatus,
     Propose,
     ReportEntry,
@@ -25,8 +26,7 @@ from bftcluster.ledger.requests import (
     join,
     report,
 )
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.verifying import ApprovalVerifier
+from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.signing.approvals import ApprovalCertificate, Intent, approve
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.policies import Policy

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from bftcluster import cid as cids
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.genesis import Genesis
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.member_operations import AdmitPeer
-from bftcluster.ledger.operations import Operation, PinOperation
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity

@@ -14,9 +14,9 @@ from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearnin
 from bftcluster.ledger.members import epoch_key, epoch_to_value
 from bftcluster.ledger.memory import MemoryStore
 from bftcluster.ledger.proofs import prove
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import Submit
 from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner

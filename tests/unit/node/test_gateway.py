@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.operations import PinOperation
-from bftcluster.ledger.outcomes import OutcomeCode
-from bftcluster.ledger.requests import Approve, Request
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.requests import Approve, Request
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.inbox import Inbox
 from bftcluster.pbft import Event, RequestSubmitted

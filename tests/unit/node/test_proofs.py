@@ -9,9 +9,9 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Seq
-from bftcluster.ledger.operations import PinOperation
 from bftcluster.ledger.records import PinRecord
-from bftcluster.ledger.requests import Submit
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.proofs import approval_certificate

@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.api.ports import Wait
 from bftcluster.codec import encode
-from bftcluster.ledger.operations import PinOperation
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.submissions import submit_all

@@ -14,8 +14,8 @@ from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.effects import Keep, Reported
-from bftcluster.ledger.operations import PinOperation
 from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bftcluster.ledger.genesis import Genesis
+from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, WINDOW_SIZE_SEQS
 from bftcluster.pbft import Settings
 from bftcluster_sim.cluster.cluster import Cluster

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.plans import Fault, Plan, Ruin

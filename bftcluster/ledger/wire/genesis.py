@@ -7,8 +7,8 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
-from bftcluster.ledger.operations import EVERYWHERE
-from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
+from bftcluster.ledger.wire.operations import EVERYWHERE
+from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
 from bftcluster.limits import (
     CBOR_SIZE_MAX_BYTES,
     CHECKPOINT_INTERVAL_SEQS,

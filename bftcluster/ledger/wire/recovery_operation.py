@@ -9,7 +9,7 @@ from typing import Any, Final
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq
-from bftcluster.ledger.member_operations import AdmitPeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     COUNTER_MAX,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
-from bftcluster.ledger.peer_texts import check_peer_texts
+from bftcluster.ledger.wire.peer_fields import check_peer_texts
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
 from bftcluster.signing.wire import check_array, check_size
 

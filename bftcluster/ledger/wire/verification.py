@@ -10,11 +10,11 @@ from typing import Final, TypeAlias, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
-from bftcluster.ledger.operations import Operation, PinOperation, parse_operation
-from bftcluster.ledger.outcomes import Outcome
-from bftcluster.ledger.recent import Recent
-from bftcluster.ledger.recovery_operation import RecoverCluster
-from bftcluster.ledger.requests import (
+from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.operations import Operation, PinOperation, parse_operation
+from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
     Propose,

@@ -9,7 +9,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.member_operations import (
+from bftcluster.ledger.wire.member_operations import (
     ADMIT,
     REMOVE,
     AdmitPeer,
@@ -17,7 +17,7 @@ from bftcluster.ledger.member_operations import (
     parse_admit,
     parse_remove,
 )
-from bftcluster.ledger.recovery_operation import RECOVER, RecoverCluster, parse_recover
+from bftcluster.ledger.wire.recovery_operation import RECOVER, RecoverCluster, parse_recover
 from bftcluster.limits import (
     MULTIADDR_MAX_CHARS,
     OPERATION_SIZE_MAX_BYTES,

@@ -8,7 +8,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
-from bftcluster.ledger.peer_texts import check_peer_texts, check_readable
+from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
     DIGEST_SIZE_BYTES,
