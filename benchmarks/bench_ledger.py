@@ -13,9 +13,9 @@ from bftcluster.cid import Cid
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.wire.verification import ApprovalVerifier

@@ -13,8 +13,8 @@ from benchmarks.workload import key
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.spaces import STATE_SPACES, Key
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.inbox import EVENTS_PER_TURN_MAX

@@ -5,7 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.execution import Approved, Execution
-from bftcluster.ledger.members import (
+from bftcluster.ledger.state.membership_rows import (
     Change,
     Move,
     next_membership,
@@ -13,7 +13,7 @@ from bftcluster.ledger.members import (
     voters_min,
     voters_to_be,
 )
-from bftcluster.ledger.records import PeerRecord
+from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX

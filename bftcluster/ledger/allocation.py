@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.roster import Roster
+from bftcluster.ledger.state.roster import Roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

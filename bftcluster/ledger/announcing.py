@@ -6,10 +6,10 @@ from typing import Final
 from bftcluster.ids import PeerId
 from bftcluster.ledger.effects import PeerChanged, Reported
 from bftcluster.ledger.execution import Execution
-from bftcluster.ledger.holdings import note
-from bftcluster.ledger.records import PeerRecord, number_and_allocations
-from bftcluster.ledger.shares import peer_is_over
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.holder_reports import note
+from bftcluster.ledger.state.records import PeerRecord, number_and_allocations
+from bftcluster.ledger.state.shares import peer_is_over
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.state.records import PinRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.members import epoch_key, epoch_of, epoch_to_value, read_epoch
-from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.proofs import Proof, prove, proves
 from bftcluster.ledger.recovering import Recovery, start_of, verify_recovery
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_to_value, read_epoch
+from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
 from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.effects import Effect
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import Operation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode

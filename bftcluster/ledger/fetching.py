@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.merkle import before_key, node_key
 from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, Sources
-from bftcluster.ledger.spaces import Key, Space
-from bftcluster.ledger.transferring import FetchState, Source, StateParts
-from bftcluster.ledger.tree_nodes import (
+from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.tree import before_key, node_key
+from bftcluster.ledger.state.tree_nodes import (
     ENTRY_SIZE,
     HASH_SIZE,
     digest_of_node,
@@ -29,6 +28,7 @@ from bftcluster.ledger.tree_nodes import (
     slot_count,
     slot_digest,
 )
+from bftcluster.ledger.transferring import FetchState, Source, StateParts
 from bftcluster.limits import (
     STATE_REMEMBERED_SIZE_BYTES,
     STATE_REQUESTS_MAX,

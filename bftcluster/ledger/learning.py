@@ -16,8 +16,8 @@ from bftcluster.ledger.epoch_links import (
     read_links,
     starts_after,
 )
-from bftcluster.ledger.members import epoch_key
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.membership_rows import epoch_key
+from bftcluster.ledger.state.spaces import Delta, Space
 from bftcluster.ledger.transferring import Source
 from bftcluster.limits import EPOCH_SOURCES_MAX
 from bftcluster.membership import Membership

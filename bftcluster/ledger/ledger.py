@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import StateTree, stored_root
-from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.records import Head, PeerRecord
 from bftcluster.ledger.recovering import Recovery, carry_out, problem_with
-from bftcluster.ledger.roster import Roster
-from bftcluster.ledger.spaces import Delta, Rows, Space
-from bftcluster.ledger.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.records import Head, PeerRecord
+from bftcluster.ledger.state.roster import Roster
+from bftcluster.ledger.state.spaces import Delta, Rows, Space
+from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
+from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.tree import StateTree, stored_root
+from bftcluster.ledger.state.tree_history import Read
 from bftcluster.ledger.sweeping import due_ms
 from bftcluster.ledger.wanting import Wanting
 from bftcluster.ledger.wire.genesis import Genesis

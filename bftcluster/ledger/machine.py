@@ -19,9 +19,9 @@ from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.execution import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.moving import move_on
 from bftcluster.ledger.operating import execute_operation
-from bftcluster.ledger.records import Head
-from bftcluster.ledger.spaces import Key, Space
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.records import Head
+from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.sweeping import due_ms, sweep
 from bftcluster.ledger.voting import close_if_open, vote
 from bftcluster.ledger.wire.genesis import Genesis

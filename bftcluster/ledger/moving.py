@@ -6,10 +6,10 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.effects import Keep
 from bftcluster.ledger.execution import Execution
-from bftcluster.ledger.holdings import forget, forget_all
-from bftcluster.ledger.members import Move
-from bftcluster.ledger.records import PinRecord, pin_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.holder_reports import forget, forget_all
+from bftcluster.ledger.state.membership_rows import Move
+from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import MOVED_ROWS_MAX
 
 

@@ -6,12 +6,12 @@ from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
-from bftcluster.ledger.deadlines import pin_deadline
 from bftcluster.ledger.effects import Drop, Keep
 from bftcluster.ledger.execution import Approved, Execution
-from bftcluster.ledger.holdings import forget, holders
-from bftcluster.ledger.records import PinRecord, pin_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.deadlines import pin_deadline
+from bftcluster.ledger.state.holder_reports import forget, holders
+from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import (
     DEFAULT,
     EVERYWHERE,

@@ -13,9 +13,9 @@ from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.admitting import drop, stop_move
 from bftcluster.ledger.effects import Effect, PeerChanged
 from bftcluster.ledger.execution import Execution, burn
-from bftcluster.ledger.members import voters_min
-from bftcluster.ledger.records import PeerRecord
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.membership_rows import voters_min
+from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import parse_operation
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.fetching import StateFetcher
-from bftcluster.ledger.members import epoch_key
-from bftcluster.ledger.spaces import Delta, Key, Space
+from bftcluster.ledger.state.membership_rows import epoch_key
+from bftcluster.ledger.state.spaces import Delta, Key, Space
 from bftcluster.ledger.taking import Stage
 from bftcluster.ledger.transferring import Source, answer
 from bftcluster.pbft.epochs import EpochStart, with_start

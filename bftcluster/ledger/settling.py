@@ -6,7 +6,7 @@ from typing import Protocol
 from bftcluster.ids import Seq
 from bftcluster.ledger.epoch_links import epoch_link
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.state.spaces import Delta
 from bftcluster.pbft import CheckpointCertificate
 
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.fetching import StateFetcher
-from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.state.spaces import Delta
 from bftcluster.ledger.transferring import FetchState, Source, StateParts
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict

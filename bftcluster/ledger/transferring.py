@@ -14,10 +14,10 @@ from typing import Final, Protocol
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
-from bftcluster.ledger.earlier import first_kept, kept_from, node_at, row_at
-from bftcluster.ledger.merkle import before_key, node_key, stored_root
-from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
-from bftcluster.ledger.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.tree import before_key, node_key, stored_root
+from bftcluster.ledger.state.tree_history import first_kept, kept_from, node_at, row_at
+from bftcluster.ledger.state.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
     FRAME_SIZE_MAX_BYTES,
     STATE_ANSWER_SIZE_BYTES,

@@ -9,11 +9,11 @@ from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.announcing import refusal_by
-from bftcluster.ledger.earlier import Read
 from bftcluster.ledger.execution import nonce_key, replayed
-from bftcluster.ledger.records import ClosedProposal, ProposalRecord, proposal
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import State
+from bftcluster.ledger.state.tree_history import Read
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import (

@@ -7,10 +7,10 @@ import trio
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.effects import Effect, PeerChanged, PeerRemoved
-from bftcluster.ledger.members import Change, read_changes
-from bftcluster.ledger.records import PeerRecord, peer_record
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import CHANGES_KEY
+from bftcluster.ledger.state.membership_rows import Change, read_changes
+from bftcluster.ledger.state.records import PeerRecord, peer_record
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import CHANGES_KEY
 from bftcluster.ledger.transferring import Source
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers

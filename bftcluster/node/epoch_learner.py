@@ -9,7 +9,7 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
 from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.learning import ASK_AGAIN_MS, Answer, EpochLearning
-from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.state.spaces import Delta
 from bftcluster.ledger.transferring import Source
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for

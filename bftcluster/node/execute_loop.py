@@ -16,7 +16,7 @@ from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.machine import OrderedBatch
 from bftcluster.ledger.settling import Store, settle
-from bftcluster.ledger.spaces import Delta
+from bftcluster.ledger.state.spaces import Delta
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
 from bftcluster.node.in_place import InPlace

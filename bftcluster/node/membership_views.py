@@ -6,10 +6,10 @@ from typing import Final
 from bftcluster.api.member_views import MemberView
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
 from bftcluster.ledger.accusing import EvidenceRecord, evidence_record
-from bftcluster.ledger.members import Change, read_changes, read_epoch
-from bftcluster.ledger.records import PeerRecord, peer_record
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import CHANGES_KEY
+from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
+from bftcluster.ledger.state.records import PeerRecord, peer_record
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import CHANGES_KEY
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.storage.ledger_reader import LedgerReader

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bftcluster.api.views import MetricView
 from bftcluster.blocks.port import Damage
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import PeerRecord
+from bftcluster.ledger.state.records import PeerRecord
 
 
 def metric_views(

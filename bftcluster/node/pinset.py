@@ -8,8 +8,8 @@ import trio
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.holdings import reports_of, row_key
-from bftcluster.ledger.records import (
+from bftcluster.ledger.state.holder_reports import reports_of, row_key
+from bftcluster.ledger.state.records import (
     ClosedProposal,
     Head,
     PeerRecord,
@@ -20,8 +20,8 @@ from bftcluster.ledger.records import (
     pin_record,
     proposal,
 )
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import HEAD_KEY, POLICY_KEY
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import HEAD_KEY, POLICY_KEY
 from bftcluster.node.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader

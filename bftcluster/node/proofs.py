@@ -6,7 +6,7 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, NotFoundError
 from bftcluster.ids import Digest, MaintainerId, Seq
-from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.requests import Approve, Propose, Submit, parse_request
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.node.pinset import Pinset

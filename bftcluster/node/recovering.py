@@ -11,12 +11,12 @@ from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.epoch_links import EpochLink, links_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.recovery_point import RecoveryPoint
 from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
-from bftcluster.ledger.spaces import Key, Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.config import Config
 from bftcluster.node.logs import log_for

@@ -32,7 +32,7 @@ from bftcluster.api.views import (
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.records import ClosedProposal, PeerRecord, PinRecord
+from bftcluster.ledger.state.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.node.content import Content
 from bftcluster.node.gateway import Gateway

@@ -6,7 +6,7 @@ from typing import Final
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import LinkView
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import PeerRecord
+from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.contacts import Contacts
 from bftcluster.node.log_budget import LogBudget, LogUse

@@ -14,8 +14,8 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.effects import Effect, Keep, Reported
-from bftcluster.ledger.records import PinRecord
-from bftcluster.ledger.replication import status_of
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.logs import log_for

@@ -20,7 +20,7 @@ from bftcluster.api.views import (
 )
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.records import (
+from bftcluster.ledger.state.records import (
     ClosedProposal,
     PeerRecord,
     PinRecord,

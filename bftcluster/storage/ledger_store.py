@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from bftcluster.errors import ConfigError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.spaces import Delta, Key, Space
+from bftcluster.ledger.state.spaces import Delta, Key, Space
 from bftcluster.storage.engine import fatal_errors, make_durable, make_engine, tune_writer
 from bftcluster.storage.ledger_reader import (
     LedgerReader,

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Delta, Space
 from bftcluster.storage.ledger_reader import (
     Row,
     select_meta,

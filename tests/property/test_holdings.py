@@ -5,11 +5,18 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bftcluster.ledger.holdings import PINS_PER_ROW, forget, forget_all, holders, note, reports_of
-from bftcluster.ledger.records import HolderReport
-from bftcluster.ledger.roster import Roster
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.holder_reports import (
+    PINS_PER_ROW,
+    forget,
+    forget_all,
+    holders,
+    note,
+    reports_of,
+)
+from bftcluster.ledger.state.records import HolderReport
+from bftcluster.ledger.state.roster import Roster
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 

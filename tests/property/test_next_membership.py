@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId
-from bftcluster.ledger.members import Change, next_membership, taken_up
+from bftcluster.ledger.state.membership_rows import Change, next_membership, taken_up
 from bftcluster.membership import Membership
 
 PEERS = [ReplicaId(bytes((number,)) * 32) for number in range(16)]

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.transferring import FetchState, StateParts, answer
 from tests.unit.ledger.transfer_world import Fetcher, Server, peer
 

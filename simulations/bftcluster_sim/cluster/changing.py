@@ -1,7 +1,7 @@
 """Maintainers who let peers in and out while a run rages, by operations that go through the log."""
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.members import VOTERS_MIN
+from bftcluster.ledger.state.membership_rows import VOTERS_MIN
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.plans import Plan
 from bftcluster_sim.cluster.world import World

@@ -10,8 +10,8 @@ from random import Random
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import Seq
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import Delta, Space
 
 Checkpoint = tuple[Seq, bytes]
 """Which state, and its certificate."""

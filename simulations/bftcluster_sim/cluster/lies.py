@@ -9,8 +9,8 @@ from random import Random
 
 from bftcluster.ids import Digest, View
 from bftcluster.ledger.epoch_links import EPOCHS, links_frame, read_links
+from bftcluster.ledger.state.tree_nodes import is_branch, page, records_of
 from bftcluster.ledger.transferring import STATE, StateParts
-from bftcluster.ledger.tree_nodes import is_branch, page, records_of
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest

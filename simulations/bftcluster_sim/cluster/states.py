@@ -10,16 +10,16 @@ from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.epoch_links import EpochLink, recoveries_in, starts_after
-from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.records import PinRecord, pin_record
 from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.settling import keep_link, settle
-from bftcluster.ledger.spaces import STATE_SPACES, Delta, Rows, Space
+from bftcluster.ledger.state.holder_reports import reports_of
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.spaces import STATE_SPACES, Delta, Rows, Space
+from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation, UnpinOperation

@@ -10,8 +10,8 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.effects import Effect, Keep
-from bftcluster.ledger.records import PeerRecord, PinRecord, peer_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.records import PeerRecord, PinRecord, peer_record
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.requests import Join, ReportPinned, join, report
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted

@@ -46,9 +46,9 @@ from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.memory import MemoryStore as StateStore
-from bftcluster.ledger.records import ClosedProposal, PinRecord, pin_record, proposal
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.memory_store import MemoryStore as StateStore
+from bftcluster.ledger.state.records import ClosedProposal, PinRecord, pin_record, proposal
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import join

@@ -5,8 +5,8 @@ import pytest
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.accusing import evidence_record
 from bftcluster.ledger.effects import PeerAccused
-from bftcluster.ledger.proofs import prove, proves
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.member_operations import RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import ReportEvidence

@@ -5,7 +5,7 @@ import pytest
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.allocation import NotEnoughPeers, allocate
-from bftcluster.ledger.roster import Roster, negative_log2
+from bftcluster.ledger.state.roster import Roster, negative_log2
 from tests.unit.ledger.world import cid_of
 
 MIB = 1 << 20

@@ -5,8 +5,8 @@ import pytest
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.announcing import next_counter
 from bftcluster.ledger.effects import PeerChanged, Reported
-from bftcluster.ledger.records import PeerRecord, peer_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.records import PeerRecord, peer_record
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.signing.keys import SigningKey

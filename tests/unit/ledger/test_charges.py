@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ledger.announcing import refusal_by
-from bftcluster.ledger.records import peer_record
-from bftcluster.ledger.shares import HOUR_MS, Share, Spent
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.records import peer_record
+from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (

@@ -18,9 +18,9 @@ from bftcluster.ledger.epoch_links import (
     read_links,
     starts_after,
 )
-from bftcluster.ledger.members import epoch_key, epoch_to_value
-from bftcluster.ledger.proofs import prove
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_proofs import prove
 from bftcluster.limits import EPOCH_LINKS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import CheckpointCertificate, EpochStart

@@ -3,8 +3,8 @@
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.ledger import genesis_delta
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.spaces import STATE_SPACES, Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 from bftcluster.ledger.transferring import answer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode

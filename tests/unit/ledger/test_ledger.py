@@ -4,9 +4,9 @@ from bftcluster.errors import ConfigError
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.proofs import prove, proves
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import TIME_MAX_MS

@@ -1,5 +1,5 @@
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.spaces import STATE_SPACES, Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 
 
 def test_rows_come_in_order_page_by_page() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.earlier import kept_from
-from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.tree import StateTree
+from bftcluster.ledger.state.tree_history import kept_from
 from bftcluster.ledger.transferring import FetchState, answer
 from bftcluster.limits import EARLIER_CHECKPOINTS_MAX
 from bftcluster.pbft.verdicts import Verdict

@@ -1,8 +1,8 @@
 import pytest
 
-from bftcluster.ledger.records import ClosedProposal, ProposalRecord, ProposalState, proposal
-from bftcluster.ledger.shares import HOUR_MS, Share, Spent, read_share
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState, proposal
+from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent, read_share
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Approve, Reject, Submit

@@ -8,10 +8,10 @@ from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EpochLink, epoch_link, follow, links_after, recoveries_in
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.members import epoch_key
-from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.membership_rows import epoch_key
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import parse_operation
 from bftcluster.ledger.wire.outcomes import OutcomeCode

@@ -2,9 +2,9 @@
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.merkle import stored_root
 from bftcluster.ledger.recovering import Recovery, verify_recovery
-from bftcluster.ledger.shares import Share
+from bftcluster.ledger.state.shares import Share
+from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier

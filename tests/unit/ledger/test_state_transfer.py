@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_nodes import (
+    EMPTY_PAGE,
+    is_branch,
+)
 from bftcluster.ledger.transferring import (
     FetchState,
     StateParts,
     answer,
     row_at_root,
-)
-from bftcluster.ledger.tree_nodes import (
-    EMPTY_PAGE,
-    is_branch,
 )
 from bftcluster.limits import STATE_WANTS_MAX
 from bftcluster.pbft.verdicts import Verdict

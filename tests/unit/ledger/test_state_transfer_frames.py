@@ -4,9 +4,8 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState, StateParts, answer
-from bftcluster.ledger.tree_nodes import (
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_nodes import (
     EMPTY_PAGE,
     digest_of_value,
     is_well_formed,
@@ -14,6 +13,7 @@ from bftcluster.ledger.tree_nodes import (
     path_of,
     record,
 )
+from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState, StateParts, answer
 from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from tests.unit.ledger.transfer_world import Fetcher, Server, peer, pins
 

@@ -1,7 +1,7 @@
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.effects import Drop
 from bftcluster.ledger.machine import OrderedBatch
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX

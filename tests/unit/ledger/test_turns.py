@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
-from bftcluster.ledger.members import next_membership
-from bftcluster.ledger.turns import MARKS_MAX, Turns, read_turns, turns_to_value
+from bftcluster.ledger.state.membership_rows import next_membership
+from bftcluster.ledger.state.primary_penalties import MARKS_MAX, Turns, read_turns, turns_to_value
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.membership import Membership
 from tests.unit.ledger.test_members import contradiction

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.fetching import StateFetcher
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.transferring import FetchState, StateParts, answer
 from bftcluster.pbft.verdicts import Verdict
 

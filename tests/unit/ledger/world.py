@@ -7,12 +7,12 @@ from functools import partial
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
-from bftcluster.ledger.holdings import reports_of
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
 from bftcluster.ledger.machine import Applied, OrderedBatch
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.records import PinRecord, pin_record
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.holder_reports import reports_of
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome

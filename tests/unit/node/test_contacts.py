@@ -7,9 +7,9 @@ import trio
 import trio.testing
 
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.records import PeerRecord
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.node.contacts import LOOK_AGAIN_S, Addresses, Contacts
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_after, links_frame, read_fetch
 from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
-from bftcluster.ledger.members import epoch_key, epoch_to_value
-from bftcluster.ledger.memory import MemoryStore
-from bftcluster.ledger.proofs import prove
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.tree_proofs import prove
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS

@@ -10,9 +10,9 @@ from trio.testing import MockClock
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE
 from bftcluster.ledger.transferring import STATE, StateParts
-from bftcluster.ledger.tree_nodes import EMPTY_PAGE
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from tests.unit.ledger.transfer_world import pins
 from tests.unit.node.transfer_peers import World

@@ -15,8 +15,8 @@ from bftcluster.errors import (
 )
 from bftcluster.ids import Epoch, Seq
 from bftcluster.ledger.epoch_links import EpochLink
-from bftcluster.ledger.members import epoch_key, epoch_to_value
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity

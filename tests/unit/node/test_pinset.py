@@ -9,8 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.records import ProposalRecord
-from bftcluster.ledger.spaces import STATE_SPACES
+from bftcluster.ledger.state.records import ProposalRecord
+from bftcluster.ledger.state.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.pinset import Pinset
 from bftcluster.node.threads import Workers

@@ -9,7 +9,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Seq
-from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES

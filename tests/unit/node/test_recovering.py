@@ -7,7 +7,7 @@ import pytest
 from bftcluster.errors import ClusterError, ConfigError, HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EpochLink
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.node.parts import Parts, open_parts

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS, fetch_frame
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.transferring import FETCH_STATE, FetchState, StateParts
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.node.state_giver import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateGiver

@@ -14,7 +14,7 @@ from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.effects import Keep, Reported
-from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.clock import SystemClock

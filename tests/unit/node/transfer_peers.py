@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
-from bftcluster.ledger.merkle import StateTree
-from bftcluster.ledger.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.tree import StateTree
 from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker

@@ -5,9 +5,9 @@ from random import Random
 
 from bftcluster.ids import Epoch, Seq, View
 from bftcluster.ledger.epoch_links import EpochLink, links_frame
-from bftcluster.ledger.spaces import Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
 from bftcluster.ledger.transferring import StateParts
-from bftcluster.ledger.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest

@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from bftcluster.errors import ConfigError, FatalStorageError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.store import StatePort
 from bftcluster.storage import schema
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore

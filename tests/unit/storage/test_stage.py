@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Delta, Space
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 

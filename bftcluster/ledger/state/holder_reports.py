@@ -10,9 +10,9 @@ from typing import Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import HolderReport
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.state import State
+from bftcluster.ledger.state.records import HolderReport
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 
 PINS_PER_ROW: Final = 64

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from bftcluster.ledger.spaces import Delta, Key, Space
+from bftcluster.ledger.state.spaces import Delta, Key, Space
 
 
 class MemoryStore:

@@ -12,7 +12,7 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
-from bftcluster.ledger.shares import Spent, spent_from_wire
+from bftcluster.ledger.state.shares import Spent, spent_from_wire
 from bftcluster.ledger.wire.operations import Operation, PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.signing.approvals import Approval, Intent

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.records import HolderReport, PeerRecord, PinRecord
+from bftcluster.ledger.state.records import HolderReport, PeerRecord, PinRecord
 from bftcluster.ledger.wire.requests import HolderStatus
 
 

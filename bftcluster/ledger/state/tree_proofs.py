@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
-from bftcluster.ledger.merkle import node_key
-from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.spaces import Space
-from bftcluster.ledger.tree_nodes import (
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.tree import node_key
+from bftcluster.ledger.state.tree_nodes import (
     BRANCH_SIZE,
     EMPTY_PAGE,
     ENTRY_SIZE,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.records import PinRecord
+from bftcluster.ledger.state.records import PinRecord
 
 TIME_SIZE_BYTES: Final = 8
 PIN_KIND: Final = 1

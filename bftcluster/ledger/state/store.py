@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from bftcluster.ledger.spaces import Key, Space
+from bftcluster.ledger.state.spaces import Key, Space
 
 
 class StatePort(Protocol):

@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
-from bftcluster.ledger.members import (
+from bftcluster.ledger.state.membership_rows import (
     Change,
     Move,
     changes_to_value,
@@ -20,8 +20,8 @@ from bftcluster.ledger.members import (
     read_epoch,
     read_moves,
 )
-from bftcluster.ledger.ports import StatePort
-from bftcluster.ledger.records import (
+from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
+from bftcluster.ledger.state.records import (
     ClosedProposal,
     Head,
     PeerRecord,
@@ -30,11 +30,11 @@ from bftcluster.ledger.records import (
     peer_record,
     proposal,
 )
-from bftcluster.ledger.roster import Roster
-from bftcluster.ledger.seen import SeenIntents
-from bftcluster.ledger.shares import Share, read_share
-from bftcluster.ledger.spaces import STATE_SPACES, Key, Rows, Space
-from bftcluster.ledger.turns import Turns, read_turns, turns_to_value
+from bftcluster.ledger.state.roster import Roster
+from bftcluster.ledger.state.seen_intents import SeenIntents
+from bftcluster.ledger.state.shares import Share, read_share
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
+from bftcluster.ledger.state.store import StatePort
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.outcomes import Outcome

@@ -1,0 +1,1 @@
+"""The replicated rows, and the tree of hashes over them."""
