@@ -12,7 +12,7 @@ from benchmarks.workload import blocks, genesis, key, pin_requests
 from bftcluster.cid import Cid
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import StateTree

@@ -12,7 +12,7 @@ from typing import assert_never
 from benchmarks.workload import key
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key
 from bftcluster.ledger.wire.genesis import Genesis

@@ -17,7 +17,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.recovering import Recovery, start_of, verify_recovery
+from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_to_value, read_epoch
 from bftcluster.ledger.state.spaces import Delta, Space
 from bftcluster.ledger.state.store import StatePort

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.effects import Effect
-from bftcluster.ledger.machine import Applied, OrderedBatch, apply, keys_of
-from bftcluster.ledger.recovering import Recovery, carry_out, problem_with
+from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, keys_of
+from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.rules.expiry import due_ms
+from bftcluster.ledger.rules.recovery import Recovery, carry_out, problem_with
+from bftcluster.ledger.rules.relevance import Wanting
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.records import Head, PeerRecord
 from bftcluster.ledger.state.roster import Roster
@@ -17,8 +19,6 @@ from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, Sta
 from bftcluster.ledger.state.store import StatePort
 from bftcluster.ledger.state.tree import StateTree, stored_root
 from bftcluster.ledger.state.tree_history import Read
-from bftcluster.ledger.sweeping import due_ms
-from bftcluster.ledger.wanting import Wanting
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier

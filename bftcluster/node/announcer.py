@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import ClusterId
-from bftcluster.ledger.announcing import next_counter
+from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for

@@ -16,8 +16,8 @@ from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS, EpochLink
+from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings

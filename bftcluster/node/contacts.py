@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.effects import Effect, PeerChanged, PeerRemoved
+from bftcluster.ledger.rules.effects import Effect, PeerChanged, PeerRemoved
 from bftcluster.ledger.state.membership_rows import Change, read_changes
 from bftcluster.ledger.state.records import PeerRecord, peer_record
 from bftcluster.ledger.state.spaces import Space

@@ -8,7 +8,7 @@ from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.effects import Drop, Effect, Keep
+from bftcluster.ledger.rules.effects import Drop, Effect, Keep
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.pins.events import Desired, NotDesired, Observation, ReportLine

@@ -11,10 +11,10 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.effects import Effect
 from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
+from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.settling import Store, settle
 from bftcluster.ledger.state.spaces import Delta
 from bftcluster.ledger.wire.outcomes import Outcome

@@ -5,7 +5,7 @@ from typing import Final
 
 from bftcluster.api.member_views import MemberView
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
-from bftcluster.ledger.accusing import EvidenceRecord, evidence_record
+from bftcluster.ledger.rules.evidence import EvidenceRecord, evidence_record
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
 from bftcluster.ledger.state.records import PeerRecord, peer_record
 from bftcluster.ledger.state.spaces import Space

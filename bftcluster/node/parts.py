@@ -12,7 +12,7 @@ from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.epoch_links import recoveries_in, starts_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.recovering import Recovery
+from bftcluster.ledger.rules.recovery import Recovery
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier

@@ -11,9 +11,9 @@ from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.epoch_links import EpochLink, links_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.recovery_point import RecoveryPoint
 from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
+from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.tree import stored_root

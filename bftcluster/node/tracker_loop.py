@@ -13,7 +13,7 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.effects import Effect, Keep, Reported
+from bftcluster.ledger.rules.effects import Effect, Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.announcer import Announcer

@@ -3,7 +3,7 @@
 import pytest
 
 from bftcluster.ids import Epoch, PeerId
-from bftcluster.ledger.recovering import Recovery
+from bftcluster.ledger.rules.recovery import Recovery
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS

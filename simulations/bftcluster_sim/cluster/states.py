@@ -11,9 +11,9 @@ from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.epoch_links import EpochLink, recoveries_in, starts_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.machine import Applied, OrderedBatch
-from bftcluster.ledger.recovering import Recovery, verify_recovery
 from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
+from bftcluster.ledger.rules.batch import Applied, OrderedBatch
+from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.state.holder_reports import reports_of
 from bftcluster.ledger.state.memory_store import MemoryStore

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.announcing import next_counter
-from bftcluster.ledger.effects import Effect, Keep
+from bftcluster.ledger.rules.effects import Effect, Keep
+from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.state.records import PeerRecord, PinRecord, peer_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome

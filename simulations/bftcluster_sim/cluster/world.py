@@ -5,7 +5,7 @@ from random import Random
 
 from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
-from bftcluster.ledger.recovering import Recovery
+from bftcluster.ledger.rules.recovery import Recovery
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,

@@ -45,7 +45,7 @@ from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state.memory_store import MemoryStore as StateStore
 from bftcluster.ledger.state.records import ClosedProposal, PinRecord, pin_record, proposal
 from bftcluster.ledger.state.spaces import Space

@@ -3,8 +3,8 @@
 import pytest
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
-from bftcluster.ledger.accusing import evidence_record
-from bftcluster.ledger.effects import PeerAccused
+from bftcluster.ledger.rules.effects import PeerAccused
+from bftcluster.ledger.rules.evidence import evidence_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.member_operations import RemovePeer

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.state.roster import Roster, negative_log2
 from tests.unit.ledger.world import cid_of
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.announcing import next_counter
-from bftcluster.ledger.effects import PeerChanged, Reported
+from bftcluster.ledger.rules.effects import PeerChanged, Reported
+from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.state.records import PeerRecord, peer_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import OutcomeCode

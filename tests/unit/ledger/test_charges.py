@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.ledger.announcing import refusal_by
+from bftcluster.ledger.rules.peer_reports import refusal_by
 from bftcluster.ledger.state.records import peer_record
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
 from bftcluster.ledger.state.spaces import Space

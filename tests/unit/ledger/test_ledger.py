@@ -3,7 +3,7 @@ import pytest
 from bftcluster.errors import ConfigError
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_proofs import prove, proves

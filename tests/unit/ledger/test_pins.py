@@ -1,6 +1,6 @@
 import pytest
 
-from bftcluster.ledger.effects import Drop, Keep
+from bftcluster.ledger.rules.effects import Drop, Keep
 from bftcluster.ledger.wire.operations import PinMode, PinOperation, UnpinOperation, sorted_metadata
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id

@@ -8,7 +8,7 @@ from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.epoch_links import EpochLink, epoch_link, follow, links_after, recoveries_in
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.recovering import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import stored_root

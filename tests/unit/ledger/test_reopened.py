@@ -2,7 +2,7 @@
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.recovering import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.state.shares import Share
 from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer

@@ -1,6 +1,6 @@
 from bftcluster.ids import Seq, View
-from bftcluster.ledger.effects import Drop
-from bftcluster.ledger.machine import OrderedBatch
+from bftcluster.ledger.rules.batch import OrderedBatch
+from bftcluster.ledger.rules.effects import Drop
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Submit

@@ -8,7 +8,7 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
-from bftcluster.ledger.machine import Applied, OrderedBatch
+from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.state.holder_reports import reports_of
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.records import PinRecord, pin_record

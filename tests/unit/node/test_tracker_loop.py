@@ -13,7 +13,7 @@ from bftcluster import cid as cids
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.effects import Keep, Reported
+from bftcluster.ledger.rules.effects import Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.announcer import Announcer

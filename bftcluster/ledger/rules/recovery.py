@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from bftcluster.errors import RefusedError
 from bftcluster.ids import ClusterId, ReplicaId, Seq, View
-from bftcluster.ledger.admitting import drop, stop_move
-from bftcluster.ledger.effects import Effect, PeerChanged
-from bftcluster.ledger.execution import Execution, burn
+from bftcluster.ledger.rules.context import Execution, burn
+from bftcluster.ledger.rules.effects import Effect, PeerChanged
+from bftcluster.ledger.rules.membership import drop, stop_move
 from bftcluster.ledger.state.membership_rows import voters_min
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.state.state import State

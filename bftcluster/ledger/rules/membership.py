@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.effects import PeerChanged, PeerRemoved
-from bftcluster.ledger.execution import Approved, Execution
+from bftcluster.ledger.rules.context import Approved, Execution
+from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.state.membership_rows import (
     Change,
     Move,

@@ -5,9 +5,9 @@ from dataclasses import replace
 from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
-from bftcluster.ledger.allocation import NotEnoughPeers, allocate
-from bftcluster.ledger.effects import Drop, Keep
-from bftcluster.ledger.execution import Approved, Execution
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.context import Approved, Execution
+from bftcluster.ledger.rules.effects import Drop, Keep
 from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import forget, holders
 from bftcluster.ledger.state.records import PinRecord, pin_record

@@ -8,8 +8,8 @@ on proposals that are not at hand, and about intents as old as our memory.
 from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
-from bftcluster.ledger.announcing import refusal_by
-from bftcluster.ledger.execution import nonce_key, replayed
+from bftcluster.ledger.rules.context import nonce_key, replayed
+from bftcluster.ledger.rules.peer_reports import refusal_by
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State

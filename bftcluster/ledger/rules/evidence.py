@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from bftcluster import codec
 from bftcluster.errors import BadSignatureError, ClusterError
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.effects import PeerAccused
-from bftcluster.ledger.execution import Execution
+from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import PeerAccused
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected

@@ -2,9 +2,9 @@
 
 from typing import Final, assert_never
 
-from bftcluster.ledger.admitting import admit, remove
-from bftcluster.ledger.execution import Approved, Execution, burn
-from bftcluster.ledger.pinning import pin, unpin
+from bftcluster.ledger.rules.context import Approved, Execution, burn
+from bftcluster.ledger.rules.membership import admit, remove
+from bftcluster.ledger.rules.pins import pin, unpin
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode

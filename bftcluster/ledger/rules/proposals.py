@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId
-from bftcluster.ledger.execution import Approved, Execution, burn, judge_intent, replayed
-from bftcluster.ledger.operating import execute_operation
+from bftcluster.ledger.rules.context import Approved, Execution, burn, judge_intent, replayed
+from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.state.deadlines import proposal_deadline
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
 from bftcluster.ledger.state.spaces import Space

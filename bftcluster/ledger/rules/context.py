@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bftcluster.ids import Digest, MaintainerId, Seq
-from bftcluster.ledger.effects import Effect
+from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis

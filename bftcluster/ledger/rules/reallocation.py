@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.allocation import NotEnoughPeers, allocate
-from bftcluster.ledger.effects import Keep
-from bftcluster.ledger.execution import Execution
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import Keep
 from bftcluster.ledger.state.holder_reports import forget, forget_all
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record

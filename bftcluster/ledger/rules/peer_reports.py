@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.effects import PeerChanged, Reported
-from bftcluster.ledger.execution import Execution
+from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.state.holder_reports import note
 from bftcluster.ledger.state.records import PeerRecord, number_and_allocations
 from bftcluster.ledger.state.shares import peer_is_over

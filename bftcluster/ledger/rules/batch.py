@@ -12,18 +12,18 @@ from bftcluster.errors import (
     ThresholdNotMetError,
 )
 from bftcluster.ids import Digest, Seq, View
-from bftcluster.ledger.accusing import accuse
-from bftcluster.ledger.admitting import turn
-from bftcluster.ledger.announcing import join, report
-from bftcluster.ledger.effects import Effect
-from bftcluster.ledger.execution import Approved, Execution, judge_intent, nonce_key
-from bftcluster.ledger.moving import move_on
-from bftcluster.ledger.operating import execute_operation
+from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
+from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.rules.evidence import accuse
+from bftcluster.ledger.rules.expiry import due_ms, sweep
+from bftcluster.ledger.rules.membership import turn
+from bftcluster.ledger.rules.operations import execute_operation
+from bftcluster.ledger.rules.peer_reports import join, report
+from bftcluster.ledger.rules.proposals import close_if_open, vote
+from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.state import State
-from bftcluster.ledger.sweeping import due_ms, sweep
-from bftcluster.ledger.voting import close_if_open, vote
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
