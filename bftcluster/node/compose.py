@@ -16,9 +16,7 @@ from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS, EpochLink
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.transferring import FETCH_STATE, STATE
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
@@ -57,6 +55,8 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS, EpochLink
+from bftcluster.sync.messages import FETCH_STATE, STATE
 
 INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""

@@ -11,10 +11,10 @@ from bftcluster.ledger.state.membership_rows import Change, read_changes
 from bftcluster.ledger.state.records import PeerRecord, peer_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import CHANGES_KEY
-from bftcluster.ledger.transferring import Source
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.signing.keys import peer_id_text
+from bftcluster.sync.messages import Source
 
 REMOVED_GRACE_S: Final = 30.0
 """How long a removed peer may still connect: it must be able to learn that it was removed."""

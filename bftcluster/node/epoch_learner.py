@@ -7,16 +7,16 @@ import trio
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
-from bftcluster.ledger.epoch_links import EpochLink
-from bftcluster.ledger.learning import ASK_AGAIN_MS, Answer, EpochLearning
 from bftcluster.ledger.state.spaces import Delta
-from bftcluster.ledger.transferring import Source
 from bftcluster.membership import Membership
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.signing.policies import Policy
+from bftcluster.sync.epoch_proofs import EpochLink
+from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, Answer, EpochLearning
+from bftcluster.sync.messages import Source
 
 _log = log_for("transfer")
 

@@ -15,7 +15,6 @@ from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.settling import Store, settle
 from bftcluster.ledger.state.spaces import Delta
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.node.gateway import Gateway, Ordered, digest_of
@@ -23,6 +22,7 @@ from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
+from bftcluster.sync.retention import Store, settle
 
 BATCHES_PER_TURN_MAX: Final = 32
 

@@ -10,7 +10,6 @@ from typing import Final
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
-from bftcluster.ledger.epoch_links import recoveries_in, starts_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.recovery import Recovery
 from bftcluster.ledger.state.spaces import Space
@@ -32,6 +31,7 @@ from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster.storage.lock import DirectoryLock
 from bftcluster.storage.ports import Disk
 from bftcluster.storage.wal import WAL_NAME, Wal
+from bftcluster.sync.epoch_proofs import recoveries_in, starts_after
 
 _GENESIS_SIZE_MAX_BYTES: Final = 4 << 20
 _NONCE_SIZE_BYTES: Final = 16

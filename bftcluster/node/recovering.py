@@ -9,10 +9,7 @@ from dataclasses import dataclass
 
 from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.epoch_links import EpochLink, links_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.recovery_point import RecoveryPoint
-from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Key, Space
@@ -25,6 +22,9 @@ from bftcluster.pbft.certificates import verify_checkpoint_certificate
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.storage.stage import Stage
+from bftcluster.sync.epoch_proofs import EpochLink, links_after
+from bftcluster.sync.recovery_point import RecoveryPoint
+from bftcluster.sync.rewind import links_to_change, stage_checkpoint
 
 _log = log_for("recovery")
 

@@ -10,13 +10,13 @@ import trio
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.giving import Request, read_request, reply
-from bftcluster.ledger.transferring import FetchState
 from bftcluster.log_pace import LogPace
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.storage.ledger_reader import LedgerReader
+from bftcluster.sync.messages import FetchState
+from bftcluster.sync.server import Request, read_request, reply
 
 PEERS_WAITING_MAX: Final = 64
 ANSWER_COST_BYTES: Final = 64 << 10

@@ -6,7 +6,6 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.taking import StateTaking
 from bftcluster.node.logs import log_for
 from bftcluster.node.replica_loop import Clock
 from bftcluster.node.threads import Workers
@@ -14,6 +13,7 @@ from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.storage.stage import Stage
+from bftcluster.sync.transfer import StateTaking
 
 _PAUSE_MIN_S: Final = 0.01
 

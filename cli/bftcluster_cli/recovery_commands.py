@@ -26,9 +26,9 @@ from bftcluster_cli.output import emit, plural, say
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
-    from bftcluster.ledger.recovery_point import RecoveryPoint
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.node.config import Config
+    from bftcluster.sync.recovery_point import RecoveryPoint
     from bftcluster_cli.clusters import Cluster
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")]
@@ -241,7 +241,7 @@ def _config(directory: Path) -> "Config":
 
 
 def _read_point(path: Path) -> "RecoveryPoint":
-    from bftcluster.ledger.recovery_point import RecoveryPoint
+    from bftcluster.sync.recovery_point import RecoveryPoint
 
     data = read_bounded(path, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="recovery point")
     try:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
-from bftcluster.ledger.epoch_links import links_after
-from bftcluster.ledger.learning import ASK_AGAIN_MS
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.votes import Vote, VoteKind
+from bftcluster.sync.epoch_proofs import links_after
+from bftcluster.sync.epoch_sync import ASK_AGAIN_MS
 from bftcluster_sim.cluster.mutations import signed_vote
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.world import SETTINGS, World

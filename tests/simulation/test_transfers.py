@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.transferring import STATE
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.pbft import Application, Replica
+from bftcluster.sync.messages import STATE
 from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.disks import Loss

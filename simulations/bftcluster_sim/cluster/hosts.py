@@ -7,7 +7,6 @@ from enum import Enum
 from typing import assert_never
 
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
-from bftcluster.ledger.epoch_links import fetch_frame, links_frame
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Append,
@@ -39,6 +38,7 @@ from bftcluster.pbft import (
     decided_lately,
 )
 from bftcluster.signing.envelope import Verifier
+from bftcluster.sync.epoch_proofs import fetch_frame, links_frame
 from bftcluster_sim.cluster.network import Clock, Network
 from bftcluster_sim.cluster.signatures import SimSigner, sim_key
 

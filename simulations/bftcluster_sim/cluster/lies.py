@@ -8,14 +8,14 @@ from dataclasses import replace
 from random import Random
 
 from bftcluster.ids import Digest, View
-from bftcluster.ledger.epoch_links import EPOCHS, links_frame, read_links
 from bftcluster.ledger.state.tree_nodes import is_branch, page, records_of
-from bftcluster.ledger.transferring import STATE, StateParts
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.view_messages import Claim, ViewChange
+from bftcluster.sync.epoch_proofs import EPOCHS, links_frame, read_links
+from bftcluster.sync.messages import STATE, StateParts
 
 
 def forgetful(change: ViewChange) -> ViewChange:

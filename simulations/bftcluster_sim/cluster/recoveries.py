@@ -2,10 +2,10 @@
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ReplicaId
-from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Stable, Started
+from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster_sim.cluster.processes import Process
 
 

@@ -9,12 +9,9 @@ from random import Random
 from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
-from bftcluster.ledger.epoch_links import EpochLink, recoveries_in, starts_after
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.rewinding import links_to_change, stage_checkpoint
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
-from bftcluster.ledger.settling import keep_link, settle
 from bftcluster.ledger.state.holder_reports import reports_of
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.records import PinRecord, pin_record
@@ -40,6 +37,9 @@ from bftcluster.pbft import (
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
+from bftcluster.sync.epoch_proofs import EpochLink, recoveries_in, starts_after
+from bftcluster.sync.retention import keep_link, settle
+from bftcluster.sync.rewind import links_to_change, stage_checkpoint
 from bftcluster_sim.cluster.databases import Checkpoint, SimDatabase
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
 

@@ -1,19 +1,19 @@
 """State transfer in one life of a simulated process: it gives, takes, and learns who votes.
 
-Does what the loops around ``bftcluster.ledger.taking``, ``giving`` and ``learning`` do in a node.
+Does what the loops around ``bftcluster.sync.transfer``, ``giving`` and ``learning`` do in a node.
 """
 
 from typing import Final
 
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.epoch_links import EPOCHS, FETCH_EPOCHS
-from bftcluster.ledger.giving import Request, read_request, reply
-from bftcluster.ledger.learning import ASK_AGAIN_MS, EpochLearning
-from bftcluster.ledger.taking import StateTaking
-from bftcluster.ledger.transferring import FETCH_STATE, STATE, FetchState
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS
+from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, EpochLearning
+from bftcluster.sync.messages import FETCH_STATE, STATE, FetchState
+from bftcluster.sync.server import Request, read_request, reply
+from bftcluster.sync.transfer import StateTaking
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.recoveries import follow
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import ReplicaId
-from bftcluster.ledger.recovery_point import RecoveryPoint
 from bftcluster.node.config import Config
 from bftcluster.node.parts import open_parts
 from bftcluster.pbft.records import Started
+from bftcluster.sync.recovery_point import RecoveryPoint
 from tests.unit.cli.conftest import Shell
 
 FOUNDERS = ("peer1", "peer2", "peer3", "peer4")

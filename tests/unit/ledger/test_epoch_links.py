@@ -7,7 +7,14 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, Seq
-from bftcluster.ledger.epoch_links import (
+from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.tree_proofs import prove
+from bftcluster.limits import EPOCH_LINKS_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft import CheckpointCertificate, EpochStart
+from bftcluster.pbft.votes import VoteKind
+from bftcluster.sync.epoch_proofs import (
     EPOCHS,
     FETCH_EPOCHS,
     EpochLink,
@@ -18,13 +25,6 @@ from bftcluster.ledger.epoch_links import (
     read_links,
     starts_after,
 )
-from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_proofs import prove
-from bftcluster.limits import EPOCH_LINKS_MAX
-from bftcluster.membership import Membership
-from bftcluster.pbft import CheckpointCertificate, EpochStart
-from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier
 from tests.unit.ledger.transfer_world import Server, pins

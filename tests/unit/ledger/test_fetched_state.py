@@ -1,13 +1,13 @@
 """A ledger that goes on from a fetched state does exactly what the others do."""
 
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.ledger import genesis_delta
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Space
-from bftcluster.ledger.transferring import answer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.sync.fetcher import StateFetcher
+from bftcluster.sync.messages import answer
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 
 SOURCE = PeerId(b"s" * 32)

@@ -6,9 +6,9 @@ from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.state.tree_history import kept_from
-from bftcluster.ledger.transferring import FetchState, answer
 from bftcluster.limits import EARLIER_CHECKPOINTS_MAX
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.messages import FetchState, answer
 from tests.unit.ledger.transfer_world import Fetcher, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)

@@ -6,7 +6,6 @@ import pytest
 
 from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.epoch_links import EpochLink, epoch_link, follow, links_after, recoveries_in
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key
@@ -24,6 +23,7 @@ from bftcluster.signing.approvals import approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.schemes import scheme_of
+from bftcluster.sync.epoch_proofs import EpochLink, epoch_link, follow, links_after, recoveries_in
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 from tests.unit.signing.people import ALICE, BOB, CAROL, VERIFIER
 

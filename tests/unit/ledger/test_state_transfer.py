@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_nodes import (
     EMPTY_PAGE,
     is_branch,
 )
-from bftcluster.ledger.transferring import (
+from bftcluster.limits import STATE_WANTS_MAX
+from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.messages import (
     FetchState,
     StateParts,
     answer,
     row_at_root,
 )
-from bftcluster.limits import STATE_WANTS_MAX
-from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
 from tests.unit.ledger.transfer_world import Fetcher, Lie, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)

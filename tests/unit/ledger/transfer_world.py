@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
-from bftcluster.ledger.transferring import FetchState, StateParts, answer
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.fetcher import StateFetcher
+from bftcluster.sync.messages import FetchState, StateParts, answer
 
 STEPS_MAX = 5_000
 

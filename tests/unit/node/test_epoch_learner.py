@@ -9,8 +9,6 @@ from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.ledger.epoch_links import EPOCHS, EpochLink, links_after, links_frame, read_fetch
-from bftcluster.ledger.learning import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Delta, Space
@@ -27,6 +25,8 @@ from bftcluster.signing.approvals import approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.schemes import certify
+from bftcluster.sync.epoch_proofs import EPOCHS, EpochLink, links_after, links_frame, read_fetch
+from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
 from tests.unit.ledger.transfer_world import Server, pins
 from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
 

@@ -14,7 +14,6 @@ from bftcluster.errors import (
     StoreFullError,
 )
 from bftcluster.ids import Epoch, Seq
-from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
@@ -25,6 +24,7 @@ from bftcluster.pbft import CheckpointCertificate, EpochStart
 from bftcluster.pbft.records import BodyKept, Started
 from bftcluster.pbft.steps import Append
 from bftcluster.signing.keys import SigningKey
+from bftcluster.sync.epoch_proofs import EpochLink
 from tests.unit.ledger.world import PEERS, World, genesis_of
 from tests.unit.pbft.builders import members
 

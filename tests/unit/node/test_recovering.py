@@ -6,7 +6,6 @@ import pytest
 
 from bftcluster.errors import ClusterError, ConfigError, HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
-from bftcluster.ledger.epoch_links import EpochLink
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
@@ -16,6 +15,7 @@ from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Voted
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.signing.keys import Ed25519Verifier
+from bftcluster.sync.epoch_proofs import EpochLink
 from tests.unit.node.recovery_peers import INTERVAL, Peers
 from tests.unit.signing.people import ALICE, CAROL, DAY_MS, START_MS
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 from random import Random
 
 from bftcluster.ids import Epoch, Seq, View
-from bftcluster.ledger.epoch_links import EpochLink, links_frame
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
-from bftcluster.ledger.transferring import StateParts
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.new_view import Rejection
+from bftcluster.sync.epoch_proofs import EpochLink, links_frame
+from bftcluster.sync.messages import StateParts
 from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from tests.unit.pbft.builders import B, prepared, rules
 from tests.unit.pbft.view_builders import resign, view_change

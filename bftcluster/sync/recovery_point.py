@@ -9,7 +9,6 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RefusedError
 from bftcluster.ids import Digest, Epoch, PeerId, Seq
-from bftcluster.ledger.epoch_links import EpochLink, follow
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import (
     CBOR_SIZE_MAX_BYTES,
@@ -23,6 +22,7 @@ from bftcluster.pbft.certificates import CheckpointCertificate, verify_checkpoin
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.wire import check_items, check_size, read_array
+from bftcluster.sync.epoch_proofs import EpochLink, follow
 
 _MAGIC: Final = "bftcluster-recovery-point"
 _VERSION: Final = 1

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import ClusterId, Epoch, PeerId
-from bftcluster.ledger.epoch_links import (
+from bftcluster.ledger.state.membership_rows import epoch_key
+from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.limits import EPOCH_SOURCES_MAX
+from bftcluster.membership import Membership
+from bftcluster.pbft.epochs import EpochStart
+from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.policies import Policy
+from bftcluster.sync.epoch_proofs import (
     EpochLink,
     fetch_frame,
     follow,
     read_links,
     starts_after,
 )
-from bftcluster.ledger.state.membership_rows import epoch_key
-from bftcluster.ledger.state.spaces import Delta, Space
-from bftcluster.ledger.transferring import Source
-from bftcluster.limits import EPOCH_SOURCES_MAX
-from bftcluster.membership import Membership
-from bftcluster.pbft.epochs import EpochStart
-from bftcluster.signing.envelope import Verifier
-from bftcluster.signing.policies import Policy
+from bftcluster.sync.messages import Source
 
 ASK_AGAIN_MS: Final = 5_000
 """How long an answer may take, and how soon the same peer is asked again."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.epoch_links import epoch_link
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.state.spaces import Delta
 from bftcluster.pbft import CheckpointCertificate
+from bftcluster.sync.epoch_proofs import epoch_link
 
 
 class Store(Protocol):

@@ -22,7 +22,6 @@ from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_t
 from bftcluster.ledger.state.spaces import Delta, Space
 from bftcluster.ledger.state.store import StatePort
 from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
-from bftcluster.ledger.transferring import Source
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
@@ -37,6 +36,7 @@ from bftcluster.pbft.certificates import CheckpointCertificate, verify_checkpoin
 from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, recovery_after
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
+from bftcluster.sync.messages import Source
 
 FETCH_EPOCHS: Final = 19
 EPOCHS: Final = 20

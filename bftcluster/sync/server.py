@@ -3,10 +3,10 @@
 from typing import TypeAlias
 
 from bftcluster.ids import Epoch
-from bftcluster.ledger.epoch_links import links_after, links_frame, read_fetch
-from bftcluster.ledger.transferring import FETCH_STATE, FetchState, Source, answer
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.messages import StableCheckpoint
+from bftcluster.sync.epoch_proofs import links_after, links_frame, read_fetch
+from bftcluster.sync.messages import FETCH_STATE, FetchState, Source, answer
 
 Request: TypeAlias = FetchState | Epoch
 """Parts of a state, or the links behind an epoch."""

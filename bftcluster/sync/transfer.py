@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.state.spaces import Delta
-from bftcluster.ledger.transferring import FetchState, Source, StateParts
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.fetcher import StateFetcher
+from bftcluster.sync.messages import FetchState, Source, StateParts
 
 AIM_MAX_MS: Final = 30_000
 """No longer than this does one checkpoint stay the target once a newer one is certified: a source

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.epoch_links import EpochLink
-from bftcluster.ledger.fetching import StateFetcher
 from bftcluster.ledger.state.membership_rows import epoch_key
 from bftcluster.ledger.state.spaces import Delta, Key, Space
-from bftcluster.ledger.taking import Stage
-from bftcluster.ledger.transferring import Source, answer
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.epoch_proofs import EpochLink
+from bftcluster.sync.fetcher import StateFetcher
+from bftcluster.sync.messages import Source, answer
+from bftcluster.sync.transfer import Stage
 
 
 def stage_checkpoint(stage: Stage, own: Source, root: Digest) -> bool:

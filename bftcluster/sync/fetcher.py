@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.sources import ANSWER_TIMEOUT_MS, Sources
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.tree import before_key, node_key
 from bftcluster.ledger.state.tree_nodes import (
@@ -28,13 +27,14 @@ from bftcluster.ledger.state.tree_nodes import (
     slot_count,
     slot_digest,
 )
-from bftcluster.ledger.transferring import FetchState, Source, StateParts
 from bftcluster.limits import (
     STATE_REMEMBERED_SIZE_BYTES,
     STATE_REQUESTS_MAX,
     STATE_WANTS_MAX,
 )
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.messages import FetchState, Source, StateParts
+from bftcluster.sync.sources import ANSWER_TIMEOUT_MS, Sources
 
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""

@@ -1,0 +1,1 @@
+"""Bringing a peer that lags to the present: states and epochs, given, taken and proved."""
