@@ -6,7 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE_FOLDERS = ("bftcluster", "cli", "simulations")
-CORE = ("pbft", "ledger", "reputation", "pins", "signing", "codec", "cid", "membership", "errors")
+CORE = (
+    "pbft",
+    "ledger",
+    "sync",
+    "reputation",
+    "pins",
+    "signing",
+    "codec",
+    "cid",
+    "membership",
+    "errors",
+)
 
 
 @cache

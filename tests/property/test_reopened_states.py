@@ -10,7 +10,7 @@ from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.requests import Approve, Reject, Request
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.test_reopened import assert_reopens_alike, recover, recovery_of
+from tests.unit.ledger.state.test_reopened import assert_reopens_alike, recover, recovery_of
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id
 from tests.unit.signing.people import ALICE, BOB, CAROL, key
 

@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.sync.messages import FetchState, StateParts, answer
-from tests.unit.ledger.transfer_world import Fetcher, Server, peer
+from tests.unit.sync.transfer_world import Fetcher, Server, peer
 
 KEYS = st.integers(0, 500).map(lambda number: (Space.PIN, b"%d" % number))
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=3), max_size=60)

@@ -1,1 +1,1 @@
-"""What is signed and ordered: operations, requests, the genesis, and what executing a request leads to."""
+"""What is signed and ordered, and what can become of it."""

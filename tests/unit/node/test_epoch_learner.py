@@ -27,8 +27,8 @@ from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.schemes import certify
 from bftcluster.sync.epoch_proofs import EPOCHS, EpochLink, links_after, links_frame, read_fetch
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
-from tests.unit.ledger.transfer_world import Server, pins
 from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
+from tests.unit.sync.transfer_world import Server, pins
 
 CLUSTER_ID = ClusterId(b"c" * 32)
 VOTERS = [key(f"voter {number}") for number in range(7)]

@@ -14,8 +14,8 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.sync.messages import STATE, StateParts
-from tests.unit.ledger.transfer_world import pins
 from tests.unit.node.transfer_peers import World
+from tests.unit.sync.transfer_world import pins
 
 PINS = 2_000
 FLOOD = 200

@@ -9,7 +9,7 @@ from bftcluster.ledger.state.tree_history import kept_from
 from bftcluster.limits import EARLIER_CHECKPOINTS_MAX
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.messages import FetchState, answer
-from tests.unit.ledger.transfer_world import Fetcher, Server, peer, pins
+from tests.unit.sync.transfer_world import Fetcher, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)
 PINS = 5_000

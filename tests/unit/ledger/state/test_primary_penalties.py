@@ -9,7 +9,7 @@ from bftcluster.ledger.state.membership_rows import next_membership
 from bftcluster.ledger.state.primary_penalties import MARKS_MAX, Turns, read_turns, turns_to_value
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.membership import Membership
-from tests.unit.ledger.test_members import contradiction
+from tests.unit.ledger.rules.test_membership import contradiction
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 
 INTERVAL = 4

@@ -15,7 +15,7 @@ from bftcluster.ledger.state.tree_nodes import (
 )
 from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.sync.messages import FETCH_STATE, STATE, FetchState, StateParts, answer
-from tests.unit.ledger.transfer_world import Fetcher, Server, peer, pins
+from tests.unit.sync.transfer_world import Fetcher, Server, peer, pins
 
 A = peer(1)
 

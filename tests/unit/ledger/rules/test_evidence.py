@@ -14,7 +14,7 @@ from bftcluster.pbft.evidence import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.test_reopened import recover, recovery_of
+from tests.unit.ledger.state.test_reopened import recover, recovery_of
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 
 A, B, C = (Digest(letter * 32) for letter in (b"a", b"b", b"c"))

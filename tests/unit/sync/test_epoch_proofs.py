@@ -27,9 +27,9 @@ from bftcluster.sync.epoch_proofs import (
 )
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier
-from tests.unit.ledger.transfer_world import Server, pins
 from tests.unit.pbft.builders import members, vote
 from tests.unit.signing.people import POLICY
+from tests.unit.sync.transfer_world import Server, pins
 
 
 def certificate(root: Digest, epoch: int, *, seq: int, voters: int) -> bytes:

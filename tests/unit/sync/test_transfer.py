@@ -18,7 +18,7 @@ from bftcluster.sync.messages import (
     row_at_root,
 )
 from bftcluster.sync.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
-from tests.unit.ledger.transfer_world import Fetcher, Lie, Server, peer, pins
+from tests.unit.sync.transfer_world import Fetcher, Lie, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)
 OTHER = {(Space.META, b"head"): b"head", (Space.PEER, b"p" * 32): b"a peer"}
