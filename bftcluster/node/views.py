@@ -1,7 +1,6 @@
 """Ledger rows as the HTTP API shows them: values in, values out."""
 
 from collections.abc import Mapping
-from typing import assert_never
 
 from bftcluster.api.views import (
     GenesisPeerView,
@@ -29,31 +28,19 @@ from bftcluster.ledger.state.records import (
 )
 from bftcluster.ledger.wire import operations
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
-    Operation,
     PinOperation,
-    UnpinOperation,
 )
-from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.pins import status
 from bftcluster.pins.view import PinInfo, elsewhere
 from bftcluster.signing.approvals import Approval
-from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.policies import Policy
 
 _REPORTED = {
     HolderStatus.PINNED: status.TrackerStatus.PINNED,
     HolderStatus.PIN_ERROR: status.TrackerStatus.PIN_ERROR,
     HolderStatus.UNPINNED: status.TrackerStatus.UNPINNED,
-}
-_KINDS = {
-    PinOperation: "pin",
-    UnpinOperation: "unpin",
-    AdmitPeer: "admit",
-    RemovePeer: "remove",
-    RecoverCluster: "recover",
 }
 
 
@@ -158,9 +145,9 @@ def proposal_view(record: ProposalRecord, policy: Policy, *, now_ms: int) -> Pro
     return ProposalView(
         digest=record.intent.digest,
         intent=record.intent.encoded,
-        kind=_KINDS[type(operation)],
+        kind=operation.label,
         cid=operation.cid,
-        name=_subject_name(operation),
+        name=operation.subject,
         state=state,
         threshold=policy.threshold,
         approvals=tuple(_signer(vote, policy) for vote in record.approvals),
@@ -189,18 +176,6 @@ def closed_view(digest: Digest, record: ClosedProposal, policy: Policy) -> Propo
         expires_ms=record.expires_ms,
         seq=record.seq,
     )
-
-
-def _subject_name(operation: Operation) -> str:
-    match operation:
-        case PinOperation(name=name) | AdmitPeer(name=name):
-            return name
-        case RemovePeer(peer=peer):
-            return peer_id_text(peer)
-        case UnpinOperation() | RecoverCluster():
-            return ""
-        case _:
-            assert_never(operation)
 
 
 def policy_view(policy: Policy) -> PolicyView:

@@ -108,23 +108,9 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
 def subject_record(operation: "Operation") -> dict[str, str | None]:
     """Return what an operation is about, for a command's JSON."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-    from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
-    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
-    match operation:
-        case PinOperation(cid=cid, name=name):
-            return {"kind": "pin", "cid": cids.text(cid), "name": name}
-        case UnpinOperation(cid=cid):
-            return {"kind": "unpin", "cid": cids.text(cid), "name": ""}
-        case AdmitPeer(name=name):
-            return {"kind": "admit", "cid": None, "name": name}
-        case RemovePeer(peer=peer):
-            return {"kind": "remove", "cid": None, "name": _peer_text(peer)}
-        case RecoverCluster():
-            return {"kind": "recover", "cid": None, "name": ""}
-        case _:
-            assert_never(operation)
+    cid = None if operation.cid is None else cids.text(operation.cid)
+    return {"kind": operation.label, "cid": cid, "name": operation.subject}
 
 
 def _recover_lines(operation: "RecoverCluster") -> list[str]:

@@ -1,12 +1,13 @@
 """Operations on the cluster's peers: who belongs to it, and who of them votes."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_fields import check_peer_texts
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
+from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.wire import check_array, check_size
 
 ADMIT: Final = 3
@@ -23,6 +24,7 @@ class AdmitPeer:
         MalformedMessageError: On construction, if a field is over a limit.
     """
 
+    label: ClassVar[str] = "admit"
     peer: PeerId
     name: str
     addresses: tuple[str, ...]
@@ -39,6 +41,11 @@ class AdmitPeer:
         """Return None: this is about no content."""
         return
 
+    @property
+    def subject(self) -> str:
+        """What the peer calls itself."""
+        return self.name
+
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode([ADMIT, self.peer, self.name, self.addresses, self.votes])
@@ -48,6 +55,7 @@ class AdmitPeer:
 class RemovePeer:
     """Let a peer take part no longer; one that votes goes at an epoch boundary."""
 
+    label: ClassVar[str] = "remove"
     peer: PeerId
 
     def __post_init__(self) -> None:
@@ -57,6 +65,11 @@ class RemovePeer:
     def cid(self) -> None:
         """Return None: this is about no content."""
         return
+
+    @property
+    def subject(self) -> str:
+        """The peer's id as text."""
+        return peer_id_text(self.peer)
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""

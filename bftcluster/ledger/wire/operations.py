@@ -1,8 +1,9 @@
 """What maintainers approve: the content of an intent. Options and limits are ipfs-cluster's."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from bftcluster import cid as cids
 from bftcluster import codec
@@ -65,6 +66,7 @@ class PinOperation:
         UsageError: On construction, if the options make no sense.
     """
 
+    label: ClassVar[str] = "pin"
     cid: Final[Cid]
     name: Final[str]
     replication_min: Final[int]
@@ -121,6 +123,11 @@ class PinOperation:
         if self.origins:
             _check_origins(self.origins)
 
+    @property
+    def subject(self) -> str:
+        """What it is about, besides ``cid``, for people."""
+        return self.name
+
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode(
@@ -144,14 +151,21 @@ class PinOperation:
 class UnpinOperation:
     """Keep ``cid`` no longer."""
 
+    label: ClassVar[str] = "unpin"
     cid: Cid
+
+    @property
+    def subject(self) -> str:
+        """Return nothing: the content has no other name here."""
+        return ""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode([_UNPIN, self.cid])
 
 
-Operation = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
+Operation: TypeAlias = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
+"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
 
 
 def sorted_metadata(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -168,21 +182,18 @@ def parse_operation(data: bytes) -> Operation:
     items = codec.decode(data, size_max_bytes=OPERATION_SIZE_MAX_BYTES)
     if type(items) is not list or not items:
         raise MalformedMessageError("an operation is an array")
+    parse = _PARSERS.get(items[0]) if type(items[0]) is int else None
+    if parse is None:
+        raise MalformedMessageError("unknown kind of operation")
     try:
-        if items[0] == _PIN:
-            return _parse_pin(items)
-        if items[0] == _UNPIN:
-            check_array(items, _UNPIN_SHAPE, "unpin operation")
-            return UnpinOperation(cid=cids.from_bytes(items[1]))
-        if items[0] == ADMIT:
-            return parse_admit(items)
-        if items[0] == REMOVE:
-            return parse_remove(items)
-        if items[0] == RECOVER:
-            return parse_recover(items)
+        return parse(items)
     except UsageError as exc:
         raise MalformedMessageError(str(exc)) from None
-    raise MalformedMessageError("unknown kind of operation")
+
+
+def _parse_unpin(items: list[Any]) -> UnpinOperation:
+    check_array(items, _UNPIN_SHAPE, "unpin operation")
+    return UnpinOperation(cid=cids.from_bytes(items[1]))
 
 
 def _parse_pin(items: list[Any]) -> PinOperation:
@@ -253,3 +264,12 @@ def _check_origins(origins: tuple[str, ...]) -> None:
             raise UsageError("an origin is no multiaddr")
         if not origin.startswith("/") or "/p2p/" not in origin:
             raise UsageError("an origin is a multiaddr that names its peer: /…/p2p/…")
+
+
+_PARSERS: Final[Mapping[int, Callable[[list[Any]], Operation]]] = {
+    _PIN: _parse_pin,
+    _UNPIN: _parse_unpin,
+    ADMIT: parse_admit,
+    REMOVE: parse_remove,
+    RECOVER: parse_recover,
+}

@@ -4,7 +4,7 @@ It names a certified state, who votes behind it, and whose keys never vote again
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
@@ -35,6 +35,7 @@ class RecoverCluster:
         MalformedMessageError: On construction, if it contradicts itself.
     """
 
+    label: ClassVar[str] = "recover"
     seq: Seq
     """The checkpoint; 0 is the genesis, when there was none yet."""
     state_root: Digest
@@ -89,6 +90,11 @@ class RecoverCluster:
     def cid(self) -> None:
         """Return None: this is about no content."""
         return
+
+    @property
+    def subject(self) -> str:
+        """Return nothing: it is about the whole cluster."""
+        return ""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""

@@ -1,15 +1,22 @@
+from typing import get_args
+
 import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
+from bftcluster.ids import Digest, Epoch, Seq
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
     EVERYWHERE,
+    Operation,
     PinMode,
     PinOperation,
     UnpinOperation,
     parse_operation,
     sorted_metadata,
 )
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.limits import RECOVERY_EPOCHS
 from tests.unit.ledger.world import PEERS, cid_of, peer_id
 
 CID = cid_of(1)
@@ -30,11 +37,43 @@ FULL = PinOperation(
 ALL_PEERS = PinOperation(cid=CID, replication_min=EVERYWHERE, replication_max=EVERYWHERE)
 
 
-@pytest.mark.parametrize(
-    "operation", [FULL, PinOperation(cid=CID), ALL_PEERS, UnpinOperation(cid=CID)]
+PEER = peer_id(PEERS[0])
+ADMITTED = AdmitPeer(peer=PEER, name="barn", addresses=(), votes=True)
+RECOVERED = RecoverCluster(
+    seq=Seq(0),
+    state_root=Digest(bytes(32)),
+    certificate=b"",
+    epoch=Epoch(RECOVERY_EPOCHS),
+    executed=Seq(7),
+    staying=(),
+    coming=(ADMITTED,),
+    leaving=(),
 )
-def test_an_operation_survives_its_encoding(operation: PinOperation | UnpinOperation) -> None:
+OPERATIONS = [
+    FULL,
+    PinOperation(cid=CID),
+    ALL_PEERS,
+    UnpinOperation(cid=CID),
+    ADMITTED,
+    RemovePeer(peer=PEER),
+    RECOVERED,
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_an_operation_survives_its_encoding(operation: Operation) -> None:
     assert parse_operation(operation.to_bytes()) == operation
+
+
+def test_every_kind_of_operation_is_among_them() -> None:
+    assert {type(operation) for operation in OPERATIONS} == set(get_args(Operation))
+    assert len({operation.label for operation in OPERATIONS}) == len(get_args(Operation))
+
+
+@pytest.mark.parametrize("kind", [0, 6, -1, True, b"", None, [1]])
+def test_an_unknown_kind_is_malformed(kind: object) -> None:
+    with pytest.raises(MalformedMessageError, match="unknown kind"):
+        parse_operation(codec.encode([kind, CID]))
 
 
 @pytest.mark.parametrize(
