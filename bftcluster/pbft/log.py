@@ -24,7 +24,7 @@ class Slot:
 
     seq: Seq
     opened_ms: int
-    """When something first happened here in the current view."""
+    """When the proposal came, or the view began with it."""
     view: View
     """Of the votes below."""
     proposal: Vote | None = None

@@ -73,6 +73,7 @@ class NormalCase:
         if not core.signatures.is_genuine(vote):
             return Verdict.BAD_SIGNATURE
         slot.proposal = vote
+        slot.opened_ms = core.now_ms
         slot.prepares.add_known(vote)
         self.advance(slot)
         return Verdict.ACCEPTED if slot.accepted else Verdict.WAITING

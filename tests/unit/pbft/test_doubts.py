@@ -8,7 +8,9 @@ from bftcluster import codec
 from bftcluster.ids import Epoch, View
 from bftcluster.pbft import MessageReceived, Settings
 from bftcluster.pbft.messages import DOUBT, REQUESTS, Doubt
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
+from tests.unit.pbft.builders import vote
 
 SETTINGS = Settings(request_timeout_ms=400, view_change_timeout_ms=1_000)
 DUE_MS = SETTINGS.request_timeout_ms + SETTINGS.view_change_timeout_ms
@@ -48,6 +50,27 @@ def test_beside_a_backup_that_alone_has_a_reason_a_silent_peer_costs_no_view() -
 
     assert max(took_ms) < 10
     assert views(cluster) == [0, 0, 0]
+
+
+def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() -> None:
+    cluster = Cluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    stray = vote(VoteKind.PREPARE, 3, seq=1).frame()
+    for host in cluster.hosts[1:3]:
+        host.receive(cluster.hosts[3].me, stray)
+    cluster.run(10 * DUE_MS)
+
+    cluster.network.cut = lambda _source, _target, frame: frame[1] == VoteKind.COMMIT
+    cluster.network.sent.clear()
+    cluster.submit(b"request")
+    cluster.run(DUE_MS // 2)
+    assert not [frame for _, _, _, frame in cluster.network.sent if frame[1] == DOUBT]
+
+    cluster.heal()
+    cluster.run(DUE_MS)
+    assert views(cluster) == [0, 0, 0, 0]
+    assert cluster.hosts[1].requests == [b"request"]
 
 
 def test_a_silent_primary_costs_one_view_and_the_others_stay_in_the_next() -> None:
