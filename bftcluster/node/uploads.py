@@ -1,6 +1,7 @@
 """Roots that no pin keeps, but that must stay for a while.
 
 What was added here waits for its maintainers; what was fetched for a reader may be read again.
+After a recovery all that is here waits for the pins that are ordered again.
 """
 
 import base64
@@ -19,6 +20,9 @@ from bftcluster.limits import ROOTS_KEPT_MAX
 ADDED_KEEP_MS: Final = 8 * 86_400_000
 """A day more than a proposal lives by default."""
 READ_KEEP_MS: Final = 3_600_000
+EVERYTHING: Final = Cid(b"")
+"""Stands for all roots, whichever there are."""
+_EVERYTHING_TEXT: Final = "*"
 _FILE_NAME: Final = "uploads"
 _LINES_FREE_MIN: Final = 1000
 
@@ -68,7 +72,8 @@ class Uploads:
             with self._entries:
                 if len(self._until_ms) >= ROOTS_KEPT_MAX or not self._lines_free:
                     self._forget_until(wall_ms)
-                if len(self._until_ms) >= ROOTS_KEPT_MAX and root not in self._until_ms:
+                is_full = len(self._until_ms) >= ROOTS_KEPT_MAX
+                if is_full and root not in self._until_ms and root != EVERYTHING:
                     raise StoreFullError(f"{ROOTS_KEPT_MAX} roots wait here for a pin")
                 until_ms = self._until_ms[root] = max(until_ms, self._until_ms.get(root, 0))
                 everything = None if self._lines_free else list(self._until_ms.items())
@@ -91,7 +96,8 @@ class Uploads:
 
     def is_kept(self, root: Cid, *, wall_ms: int) -> bool:
         """Return whether ``root`` must stay although no pin keeps it."""
-        return self._until_ms.get(root, 0) > wall_ms
+        until_ms = self._until_ms
+        return max(until_ms.get(root, 0), until_ms.get(EVERYTHING, 0)) > wall_ms
 
     def _forget_until(self, wall_ms: int) -> None:
         self._until_ms = {c: until for c, until in self._until_ms.items() if until > wall_ms}
@@ -103,7 +109,7 @@ class Uploads:
         self._lines_free = max(_LINES_FREE_MIN, len(entries))
 
     def _write(self, path: Path, mode: str, entries: Iterable[tuple[Cid, int]]) -> None:
-        lines = [f"{until} {base64.b64encode(root).decode()}\n" for root, until in entries]
+        lines = [f"{until} {_text(root)}\n" for root, until in entries]
         with path.open(mode, encoding="ascii") as file:
             file.writelines(lines)
             file.flush()
@@ -113,7 +119,14 @@ class Uploads:
         """Take one line; one that a crash tore is left out: its blocks are dropped, not its pin."""
         number, _, encoded = line.partition(" ")
         try:
-            root = cids.from_bytes(base64.b64decode(encoded, validate=True))
+            if encoded == _EVERYTHING_TEXT:
+                root = EVERYTHING
+            else:
+                root = cids.from_bytes(base64.b64decode(encoded, validate=True))
             self._until_ms[root] = int(number)
         except (ValueError, ClusterError):
             return
+
+
+def _text(root: Cid) -> str:
+    return _EVERYTHING_TEXT if root == EVERYTHING else base64.b64encode(root).decode()

@@ -8,13 +8,14 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster_cli.demo.cluster import CommandFailedError
+from bftcluster_cli.demo.cluster import CommandFailedError, last
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
 from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, stop_level
 
 pytestmark = pytest.mark.slow
 
 INTERVAL = 8
+CONTENT = b"held by those who are left\n" * 100_000
 
 
 @pytest.fixture
@@ -64,6 +65,19 @@ def ordered(cluster: GrowingCluster, at: PeerProcess, number: int) -> str:
     return cids.text(cid)
 
 
+def held_by(cluster: GrowingCluster, *peers: PeerProcess, added_at: PeerProcess) -> str:
+    """Have something pinned behind the last checkpoint that these peers hold; return its CID."""
+    source = cluster.directory / "content"
+    source.write_bytes(CONTENT)
+    ids = ",".join(str(cluster.status(peer)["peer"]) for peer in peers)
+    words = ("add", str(source), "--allocs", ids, "--yes")
+    proposal = last(cluster.run(*words, by="alice", at=added_at))
+    cluster.run("pin", "approve", str(proposal["proposal"])[:16], "--yes", by="bob", at=added_at)
+    cid = str(proposal["cid"])
+    cluster.run("pin", "status", cid, "--wait", at=added_at)
+    return cid
+
+
 def test_a_cluster_that_lost_two_of_five_disks_goes_on_with_two_new_keys(
     cluster: GrowingCluster,
 ) -> None:
@@ -72,6 +86,7 @@ def test_a_cluster_that_lost_two_of_five_disks_goes_on_with_two_new_keys(
     before = {ordered(cluster, one, number) for number in range(1000, 1000 + INTERVAL)}
     stop(away)
     before |= {ordered(cluster, two, number) for number in range(2000, 2000 + INTERVAL + 5)}
+    content = held_by(cluster, one, two, added_at=lost[0])
     for peer in lost:
         peer.kill()
         shutil.rmtree(peer.directory)
@@ -113,6 +128,11 @@ def test_a_cluster_that_lost_two_of_five_disks_goes_on_with_two_new_keys(
             peer,
             lambda peer=peer: before | {after} <= pinned(cluster, peer),  # type: ignore[misc]
         )
+    cluster.run("pin", "status", content, "--wait", at=seven)
+    for peer in everybody:
+        got = cluster.directory / f"got from {peer.name}"
+        cluster.run("get", content, "--output", str(got), at=peer)
+        assert got.read_bytes() == CONTENT
     members = cluster.members(one)
     assert sorted(members) == ["peer1", "peer2", "peer3", "peer6", "peer7"]
     assert {name for name, each in members.items() if each["votes"]} == {

@@ -9,13 +9,16 @@ from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
+from bftcluster.node.clock import SystemClock
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.recovering import begin_recovery, recovery_point, take_over
+from bftcluster.node.uploads import ADDED_KEEP_MS, Uploads
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Voted
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.sync.epoch_proofs import EpochLink
+from tests.unit.ledger.world import cid_of
 from tests.unit.node.recovery_peers import INTERVAL, Peers
 from tests.unit.signing.people import ALICE, CAROL, DAY_MS, START_MS
 
@@ -301,6 +304,14 @@ def test_a_crash_behind_the_transaction_leaves_a_peer_that_goes_on(peers: Peers)
     assert peers.opened(0, records_of) == peers.opened(1, records_of), "no old vote is left"
     assert votes.read_bytes() != unfinished
     assert not begin_recovery(peers.config(0), recovery, now_ms=START_MS + 1)
+
+
+def test_what_survivors_hold_stays_until_its_pins_are_ordered_again(peers: Peers) -> None:
+    peers.apply(0, peers.recovery())
+
+    uploads, wall_ms = Uploads(peers.directories[0]), SystemClock().wall_ms()
+    assert uploads.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS - 60_000)
+    assert not uploads.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS + 60_000)
 
 
 def records_of(parts: Parts) -> list[bytes]:

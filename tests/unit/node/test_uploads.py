@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import StorageError, StoreFullError
-from bftcluster.node.uploads import Uploads
+from bftcluster.node.uploads import EVERYTHING, Uploads
 from tests.unit.ledger.world import cid_of
 
 
@@ -27,6 +27,17 @@ def test_a_restart_remembers_and_a_later_end_wins(tmp_path: Path):
     uploads.keep(cid_of(1), until_ms=100, wall_ms=0)
 
     assert Uploads(tmp_path).is_kept(cid_of(1), wall_ms=199)
+
+
+def test_everything_stays_for_a_while_and_a_restart_remembers_that(tmp_path: Path):
+    uploads = Uploads(tmp_path)
+    uploads.keep(cid_of(1), until_ms=300, wall_ms=0)
+    uploads.keep(EVERYTHING, until_ms=200, wall_ms=0)
+
+    for each in (uploads, Uploads(tmp_path)):
+        assert each.is_kept(cid_of(2), wall_ms=199)
+        assert not each.is_kept(cid_of(2), wall_ms=200)
+        assert each.is_kept(cid_of(1), wall_ms=299)
 
 
 def lines_in(directory: Path) -> int:
