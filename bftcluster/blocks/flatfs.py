@@ -84,7 +84,7 @@ class FlatFs:
         What lies beside the directories that we make is not ours: ``lost+found``, a README.
         """
         for shard in _entries(self._path):
-            if len(shard.name) == _SHARD_NAME_SIZE and shard.is_dir():
+            if len(shard.name) == _SHARD_NAME_SIZE and shard.is_dir(follow_symlinks=False):
                 for entry in _entries(Path(shard.path)):
                     if not entry.is_dir(follow_symlinks=False):
                         file = Path(entry.path)

@@ -62,12 +62,15 @@ class Ingest:
         """
         self._store_group()
         self._wait()
-        fresh = [root for root in roots if self._store.find_root(root) is None]
+        ours: list[Cid] = []
         try:
             for root in roots:
+                is_new = self._store.find_root(root) is None
                 self._store.pin_root(root, self._pause)
+                if is_new:
+                    ours.append(root)
         except BaseException:
-            for root in fresh:
+            for root in ours:  # not what others have added meanwhile
                 self._store.unpin_root(root)
             raise
 

@@ -75,7 +75,8 @@ class Uploads:
                 is_full = len(self._until_ms) >= ROOTS_KEPT_MAX
                 if is_full and root not in self._until_ms and root != EVERYTHING:
                     raise StoreFullError(f"{ROOTS_KEPT_MAX} roots wait here for a pin")
-                until_ms = self._until_ms[root] = max(until_ms, self._until_ms.get(root, 0))
+                before_ms = self._until_ms.get(root, 0)
+                until_ms = self._until_ms[root] = max(until_ms, before_ms)
                 everything = None if self._lines_free else list(self._until_ms.items())
             lines_free, self._lines_free = self._lines_free, 0  # a line may be torn from now on
             try:
@@ -85,6 +86,8 @@ class Uploads:
                 else:
                     self._rewrite(everything)
             except OSError as exc:
+                with self._entries:
+                    self._until_ms[root] = before_ms
                 raise StorageError(
                     f"what was added cannot be noted: {exc}", hint="free some disk space"
                 ) from exc

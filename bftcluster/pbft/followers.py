@@ -163,7 +163,7 @@ class Followers:
 
     def _frame(self, first: Seq) -> bytes | None:
         """Return the entries from ``first`` on, if we still have it at hand."""
-        if not self._recent or first < self._recent[0].seq:
+        if not self._recent or not self._recent[0].seq <= first <= self._recent[-1].seq:
             return None
         if self._newest is not None and self._newest[0] == first:
             return self._newest[1]

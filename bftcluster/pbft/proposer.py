@@ -1,5 +1,7 @@
 """When a primary proposes, and what."""
 
+from typing import Final
+
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.limits import AGAIN_SIZE_MAX_BYTES, BATCH_REQUESTS_MAX, BATCH_SIZE_MAX_BYTES
 from bftcluster.pbft.batches import Batch
@@ -12,11 +14,13 @@ from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.verdicts import Verdict
 
+_AGAIN_LOOK_MS: Final = 250
+
 
 class Proposer:
     """Takes requests in, and turns them into proposals at a pace the cluster can follow."""
 
-    __slots__ = ("_again", "_again_bytes", "_core", "_next", "_normal_case")
+    __slots__ = ("_again", "_again_bytes", "_again_ms", "_core", "_next", "_normal_case")
 
     def __init__(self, core: Core, normal_case: NormalCase) -> None:
         self._core = core
@@ -26,6 +30,8 @@ class Proposer:
         """Requests of our clients that were decided a moment ago: what was refused then may be
         wanted again."""
         self._again_bytes = 0
+        self._again_ms = 0
+        """When to look at them again."""
 
     def submit(self, request: bytes) -> Verdict:
         """Take a request of our own client; the primary gets it, when it has room for it.
@@ -51,13 +57,14 @@ class Proposer:
     def _submit_again(self) -> None:
         """Submit what is not decided a moment ago any more, the first first."""
         core = self._core
-        while self._again:
-            digest, request = next(iter(self._again.items()))
-            if core.pool.is_decided(digest, core.now_ms):
-                return
-            del self._again[digest]
-            self._again_bytes -= len(request)
-            self.submit(request)
+        if not self._again or core.now_ms < self._again_ms:
+            return
+        self._again_ms = core.now_ms + _AGAIN_LOOK_MS
+        for digest, request in list(self._again.items()):
+            if not core.pool.is_decided(digest, core.now_ms):
+                del self._again[digest]
+                self._again_bytes -= len(request)
+                self.submit(request)
 
     def take_in(self, sender: ReplicaId, requests: tuple[bytes, ...], *, relayed: bool) -> Verdict:
         """Take requests that another replica passed on; ``relayed`` ones put the primary to test.

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ from bftcluster.blocks.add import AddOptions, Symlinks, add_parts, add_path
 from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.directory_reader import list_directory, resolve
 from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.layout import Layout
+from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.port import BlockStore, Root
+from bftcluster.blocks.port import BlockStore, Root, no_pause
+from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.tree import open_entry
 from bftcluster.blocks.unixfs import Kind
 from bftcluster.cid import Cid
@@ -221,3 +223,39 @@ def test_directories_count_with_the_paths_that_they_have(monkeypatch: pytest.Mon
     monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
     with Adder(MemoryStore()) as adder, pytest.raises(UsageError, match="at once"):
         adder.add_directory("/".join(["x" * 60] * 250))
+
+
+class LeftError(Exception):
+    """A client has gone."""
+
+
+def test_who_leaves_takes_nothing_along_that_another_has_added_meanwhile(
+    tmp_path: Path,
+) -> None:
+    store = EmbeddedStore(tmp_path / "blocks", 1 << 30)
+    content = pattern(600 * 10)
+    layout = Layout(chunk_size_bytes=10, raw_leaves=True)
+
+    def upload(pause: Callable[[], None]) -> tuple[Adder, Entry]:
+        adder = Adder(store, layout=layout, pause=pause).__enter__()
+        adder.begin_file("file")
+        adder.write(content)
+        adder.end_file()
+        return adder, adder.build(wrap=False)
+
+    first, root = upload(no_pause)
+
+    def leave_once_the_other_is_done() -> None:
+        first.keep(root)
+        raise LeftError
+
+    second, same = upload(leave_once_the_other_is_done)
+    assert same.cid == root.cid
+    with pytest.raises(LeftError):
+        second.keep(same)
+    for adder in (first, second):
+        adder.__exit__(None, None, None)
+
+    assert store.roots() == [Root(cid=root.cid, complete=True)]
+    assert b"".join(read_file(store, root.cid)) == content
+    store.close()

@@ -120,6 +120,19 @@ async def test_what_lies_beside_the_blocks_does_not_end_a_scrub(
     assert not stray.exists()
 
 
+async def test_a_scrub_follows_no_link_out_of_the_store(
+    large: EmbeddedStore, tmp_path: Path
+) -> None:
+    outside = tmp_path / "thesis"
+    outside.mkdir()
+    (outside / "chapter").write_text("ours alone")
+    (tmp_path / "store" / "blocks" / "my").symlink_to(outside)
+
+    await rests(large, tmp_path, 12)
+
+    assert (outside / "chapter").read_text() == "ours alone"
+
+
 async def test_a_scrub_goes_on_although_its_disk_refuses_and_says_where(tmp_path: Path) -> None:
     with EmbeddedStore(tmp_path / "store", QUOTA) as store, capture_logs() as logs:
         (tmp_path / "scrub").mkdir()  # Where it wants to write its position.

@@ -141,7 +141,10 @@ def test_many_uploads_that_end_at_once_are_all_kept(tmp_path: Path):
 def test_a_disk_that_refuses_is_an_error_with_a_hint_and_not_a_bug(tmp_path: Path):
     (tmp_path / "uploads.new").mkdir()
 
+    uploads = Uploads(tmp_path)
+
     with pytest.raises(StorageError, match="uploads") as caught:
-        Uploads(tmp_path).keep(cid_of(1), until_ms=100, wall_ms=0)
+        uploads.keep(cid_of(1), until_ms=100, wall_ms=0)
 
     assert caught.value.hint
+    assert not uploads.is_kept(cid_of(1), wall_ms=0)

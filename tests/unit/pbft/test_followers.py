@@ -9,7 +9,15 @@ from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq
 from bftcluster.limits import RECENT_ENTRIES_MAX
 from bftcluster.membership import Membership
-from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft import (
+    Batch,
+    Event,
+    LogEntry,
+    MessageReceived,
+    Ready,
+    Settings,
+    Verdict,
+)
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.messages import (
     ENTRIES,
@@ -307,3 +315,28 @@ def test_who_votes_next_is_told_though_later_voters_are_known_too() -> None:
     ]
 
     assert set(Epochs(starts).around(Seq(4), 4)) == set(voters)
+
+
+def test_who_asks_in_the_step_that_decides_what_it_asks_for_is_sent_it() -> None:
+    """A step takes all that has arrived: the last COMMIT, and a question behind it."""
+    cluster = following()
+    order(cluster, 2)
+    host = cluster.hosts[source_at_rest(cluster)]
+    step, follower = host.replica.step, cluster.hosts[FOLLOWER].me
+    first = Seq(host.replica.last_decided + 1)
+    answers: list[list[object]] = []
+
+    def with_question(*events: Event, now_ms: int, wall_ms: int) -> Ready:
+        before = host.replica.last_decided
+        question = MessageReceived(follower, Follow(first, Seq(0)).frame())
+        ready = step(*events, question, now_ms=now_ms, wall_ms=wall_ms)
+        if before < first <= host.replica.last_decided:
+            frames = [codec.decode(each.frame) for each in sent(ready) if each.to == follower]
+            answers.extend(frame[2] for frame in frames if frame[0] == ENTRIES)
+        return ready
+
+    host.replica.step = with_question  # type: ignore[method-assign]
+    cluster.submit(b"one more", to=(host.index + 1) % 4)
+    cluster.run(100)
+
+    assert all(answers), "no entries means that the log is gone"

@@ -115,3 +115,21 @@ def test_what_was_decided_before_a_restart_is_ordered_again_when_its_time_is_ove
     cluster.run(1_000)
 
     assert ordered(cluster) == 2
+
+
+def test_what_is_ordered_again_and_again_holds_up_no_other_retry(cluster: Cluster) -> None:
+    other = b"refused as well"
+    cluster.submit(other, to=1)
+    cluster.run(100)
+    for request in (REFUSED, other):
+        cluster.submit(request, to=1)
+
+    for _ in range(5):  # A primary that has its own idea of how often.
+        cluster.run(DECIDED_AGAIN_MS - 2_000)
+        pool = cluster.hosts[PRIMARY].replica._core.pool
+        pool._decided.clear()
+        cluster.hosts[PRIMARY].receive(
+            cluster.hosts[3].me, Requests((REFUSED,), relayed=False).frame()
+        )
+
+    assert cluster.hosts[1].requests.count(other) == 2
