@@ -70,7 +70,7 @@ cov: setup ## run the fast tests with branch coverage
 	@$(BIN)/coverage report
 
 .PHONY: campaigns
-campaigns: setup ## run the simulator's campaigns with a compiled core (five minutes)
+campaigns: setup ## run the simulator's campaigns with a compiled core (two to six minutes)
 	@$(SIMULATE) swarm --seeds 2000 --json
 	@$(SIMULATE) swarm --seeds 100 --faults f+1 --json
 	@$(SIMULATE) twins --json
@@ -86,7 +86,7 @@ determinism: setup ## run the deterministic scenarios twice: one trace whatever 
 	@$(BIN)/pytest -q tests/determinism
 
 .PHONY: mutants
-mutants: setup ## seed one bug at a time and see which test notices it (five minutes)
+mutants: setup ## seed one bug at a time and see which test notices it (two to nine minutes)
 	@$(BIN)/python -m tests.mutants.run $(OPTIONS)
 
 .PHONY: bench
