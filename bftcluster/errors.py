@@ -142,7 +142,7 @@ class ThresholdNotMetError(SigningError):
         signers: Distinct keys whose signature verified.
     """
 
-    hint = "collect more approvals with `bftcluster pin approve`"
+    hint = "collect more: `bftcluster pin approve`, or `bftcluster pin sign` for what is in a file"
 
     def __init__(self, *, required: int, signers: Collection[bytes]) -> None:
         self.required = required
