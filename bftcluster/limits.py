@@ -77,7 +77,9 @@ SHARE_USED_UP_PACE_MS: Final = 60_000
 COMING_MEMORY_MAX_BYTES: Final = 8 << 20
 """Names of proposals that came and were not executed yet."""
 TRIED_MEMORY_MAX_BYTES: Final = 1 << 20
-"""Approved intents that the state refused."""
+"""Intents that were refused, and may be tried again."""
+TRIED_AGAIN_PACE_MS: Final = 60_000
+"""How often such an intent is tried again, whoever asks for it, and with whichever request."""
 SEEN_INTENTS_MAX: Final = 131_072
 """Of each of two generations: at 2,500 pins a second, the last minute or two."""
 SWEEP_ROWS_MAX: Final = 1000

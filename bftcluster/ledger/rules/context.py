@@ -43,7 +43,7 @@ class Approved:
 
 
 def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
-    """Return why ``intent`` does not count now, or ``None`` if it does.
+    """Return why ``intent`` does not count now, or ``None`` if it does; note one that is early.
 
     The guards run in a fixed order, so that all replicas give the same reason.
     """
@@ -56,7 +56,9 @@ def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
         return Outcome(OutcomeCode.WRONG_POLICY, detail, digest)
     if now_ms < intent.not_before_ms:
         detail = f"valid from {intent.not_before_ms} ms, it is {now_ms} ms"
-        return Outcome(OutcomeCode.NOT_YET_VALID, detail, digest)
+        early = Outcome(OutcomeCode.NOT_YET_VALID, detail, digest)
+        note_refused(execution, intent, early)
+        return early
     if now_ms >= intent.expires_ms:
         detail = f"expired at {intent.expires_ms} ms, it is {now_ms} ms"
         return Outcome(OutcomeCode.EXPIRED, detail, digest)
@@ -64,6 +66,11 @@ def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:
     if used is not None:
         return replayed(digest, Seq(int.from_bytes(used, "big")))
     return None
+
+
+def note_refused(execution: Execution, intent: Intent, outcome: Outcome) -> None:
+    """Remember a refusal that another time, or another state, may turn into a yes."""
+    execution.state.tried.note(intent, outcome, execution.seq, execution.now_ms)
 
 
 def replayed(digest: Digest, used_in: Seq) -> Outcome:

@@ -1,17 +1,14 @@
 """Executes operations that enough maintainers approved, each kind where it belongs."""
 
-from typing import Final, assert_never
+from typing import assert_never
 
-from bftcluster.ledger.rules.context import Approved, Execution, burn
+from bftcluster.ledger.rules.context import Approved, Execution, burn, note_refused
 from bftcluster.ledger.rules.membership import admit, remove
 from bftcluster.ledger.rules.pins import pin, unpin
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
-
-_TRIED_SIZE_BYTES: Final = 600
-"""What remembering a refusal takes, roughly."""
 
 
 def execute_operation(execution: Execution, approved: Approved) -> Outcome:
@@ -20,8 +17,7 @@ def execute_operation(execution: Execution, approved: Approved) -> Outcome:
     if outcome.is_accepted:
         burn(execution, approved.intent)
     else:
-        tried = (execution.seq, outcome)
-        execution.state.tried.put(approved.intent.digest, tried, _TRIED_SIZE_BYTES)
+        note_refused(execution, approved.intent, outcome)
     return outcome
 
 

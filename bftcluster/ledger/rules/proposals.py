@@ -195,7 +195,8 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
     """Count a verified approval of an open proposal; the last one executes.
 
     If the state refuses, the proposal stays open with all its approvals, and any of them, sent
-    again, tries again.
+    again, tries again. Approvals are public, so whoever sends one again need not be its signer: it
+    is charged to nobody, and the intent has a pace (``TriedIntents``).
     """
     state, digest, maintainer = execution.state, record.intent.digest, approval.maintainer
     operation = record.operation
@@ -213,8 +214,6 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
         if outcome.is_accepted:
             _close(execution, record, ProposalState.EXECUTED)
             return outcome
-        if repeated:
-            _charge(execution, maintainer, len(record.intent.encoded))
     else:
         code = OutcomeCode.ALREADY if repeated else OutcomeCode.PENDING
         outcome = Outcome(code, f"{count} of {threshold} approvals", digest, operation.cid)

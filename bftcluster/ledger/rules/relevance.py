@@ -61,7 +61,7 @@ class Wanting:
                 return self._of_intent(inspected.intent)
             case Propose() as request:
                 assert inspected.intent is not None, "a parsed proposal has an intent"
-                return self._of_proposal(inspected.intent, request)
+                return self._of_proposal(inspected.intent, request, by_state_alone)
             case Approve() | Reject() as request:
                 return self._of_vote(request, by_state_alone)
             case Join() | ReportPinned() as request:
@@ -75,7 +75,7 @@ class Wanting:
         refusal = self._of_terms(intent)
         if refusal is None and self._state.seen.may_have(intent):
             refusal = self._of_used(intent)
-        return refusal or self._of_tried(intent.digest)
+        return refusal or self._of_tried(intent)
 
     def _of_terms(self, intent: Intent) -> Outcome | None:
         """Judge what an intent says of policy and time."""
@@ -92,12 +92,13 @@ class Wanting:
         used = self._read(Space.NONCE, nonce_key(intent))
         return None if used is None else replayed(intent.digest, Seq(int.from_bytes(used, "big")))
 
-    def _of_tried(self, digest: Digest) -> Outcome | None:
-        """Return why the state refused an intent that was approved, if it is still the same."""
-        tried = self._state.tried.get(digest)
-        return tried[1] if tried is not None and tried[0] == self._state.head.seq else None
+    def _of_tried(self, intent: Intent) -> Outcome | None:
+        """Return why an intent was refused lately, if it is to wait before it is tried again."""
+        return self._state.tried.refusal(intent, self._state.head)
 
-    def _of_proposal(self, intent: Intent, request: Propose) -> Outcome | None:
+    def _of_proposal(
+        self, intent: Intent, request: Propose, by_state_alone: bool
+    ) -> Outcome | None:
         refusal = self._of_terms(intent) or self._of_maintainer(intent.digest, request)
         if refusal is not None:
             return refusal
@@ -111,7 +112,10 @@ class Wanting:
         if problem:
             return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, intent.digest)
         if known is not None:
-            return self._of_known(known, intent.digest, request)
+            return self._of_known(known, intent.digest, request, by_state_alone)
+        refusal = self._of_tried(intent)
+        if refusal is not None:
+            return refusal
         self._coming.put(intent.digest, True, _COMING_SIZE_BYTES)
         return None
 
@@ -145,7 +149,7 @@ class Wanting:
             return refusal
         known = self._proposal(digest)
         if known is not None:
-            return self._of_known(known, digest, request)
+            return self._of_known(known, digest, request, by_state_alone)
         is_coming = not by_state_alone and self._coming.get(digest)
         if is_coming and not self._problem_of_hour(request.approval.maintainer):
             return None
@@ -174,6 +178,7 @@ class Wanting:
         known: ProposalRecord | ClosedProposal,
         digest: Digest,
         request: Propose | Approve | Reject,
+        by_state_alone: bool,
     ) -> Outcome | None:
         """Judge a vote on a proposal that is on the log."""
         if isinstance(known, ClosedProposal):
@@ -194,10 +199,12 @@ class Wanting:
         if maintainer not in known.approvers:
             return None
         if count >= threshold:
-            problem = self._problem_of_hour(maintainer)
-            if problem:
-                return Outcome(OutcomeCode.TOO_MANY_PROPOSALS, problem, digest)
-            return self._of_tried(digest)
+            refusal = self._of_tried(known.intent)
+            may_wait = by_state_alone and self._state.tried.may_have_forgotten(self._state.head)
+            if refusal is None and may_wait:
+                detail = "the state refused it, when is not known"
+                refusal = Outcome(OutcomeCode.INVALID_OPERATION, detail, digest)
+            return refusal
         detail = f"{count} of {threshold} approvals"
         return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
 

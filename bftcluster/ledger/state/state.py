@@ -35,10 +35,10 @@ from bftcluster.ledger.state.seen_intents import SeenIntents
 from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.tried_intents import TriedIntents
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.outcomes import Outcome
-from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES, TRIED_MEMORY_MAX_BYTES
+from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.signing.policies import Policy
@@ -104,8 +104,7 @@ class State:
         self.shares: dict[MaintainerId, Share] = dict(self._read_shares())
         """What each maintainer has on the log that others did not approve."""
         self.seen = SeenIntents(self.head.timestamp_ms)
-        self.tried: Recent[tuple[Seq, Outcome]] = Recent(TRIED_MEMORY_MAX_BYTES)
-        """Approved intents that the state refused last, and in which batch."""
+        self.tried = TriedIntents(self.head.timestamp_ms)
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the row's value as of now."""

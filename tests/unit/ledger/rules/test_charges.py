@@ -21,6 +21,7 @@ from bftcluster.ledger.wire.requests import (
     Request,
 )
 from bftcluster.limits import (
+    DECIDED_AGAIN_MS,
     PEER_REQUESTS_PER_HOUR_MAX,
     PEER_SIZE_PER_HOUR_MAX_BYTES,
     PROPOSALS_PER_HOUR_MAX,
@@ -206,24 +207,18 @@ def test_votes_on_what_is_decided_are_charged(world: World) -> None:
     assert after.size_bytes == before.size_bytes + len(intent.encoded)
 
 
-def test_trying_again_what_the_state_refuses_is_charged_and_the_last_vote_is_not(
-    world: World,
-) -> None:
+def test_trying_again_what_the_state_refuses_is_charged_to_nobody(world: World) -> None:
     intent = world.intent(UnpinOperation(cid=cid_of(1)))
     world.run(world.propose(intent, ALICE), yes(intent, BOB))
 
-    assert world.do(yes(intent, CAROL)).code is OutcomeCode.UNKNOWN_PIN
+    for _ in range(2):
+        assert world.do(yes(intent, CAROL)).code is OutcomeCode.UNKNOWN_PIN
     assert share_of(world, CAROL) == Share()
-    assert world.do(yes(intent, CAROL)).code is OutcomeCode.UNKNOWN_PIN
-    assert share_of(world, CAROL).spent.requests == 1
 
-    world.run()
-    assert world.verifier.is_wanted(yes(intent, CAROL).to_bytes())
     full = Share(spent=Spent(hour=HOUR, requests=PROPOSALS_PER_HOUR_MAX))
     world.store.flush({(Space.META, b"share/" + CAROL.public_key): full.to_value()})
     world.reopen()
-    assert not world.verifier.is_wanted(yes(intent, CAROL).to_bytes())
-    assert world.verifier.is_wanted(yes(intent, BOB).to_bytes())
+    assert world.verifier.is_wanted(yes(intent, CAROL).to_bytes())
 
 
 def test_what_somebody_did_not_sign_is_not_charged_to_it(world: World) -> None:
@@ -293,3 +288,18 @@ def test_whoever_has_used_up_its_share_is_heard_only_with_what_counts(world: Wor
     ]
     for intent, is_wanted in ((ahead, False), (short, False), (world.intent(PIN), True)):
         assert world.verifier.is_wanted(world.propose(intent, ALICE).to_bytes()) is is_wanted
+
+
+def test_what_others_send_again_uses_up_no_maintainers_share(world: World) -> None:
+    """Votes are public: who has read one may hand it in again, and has it tried once a minute."""
+    intents = [world.intent(PinOperation(cid=cid_of(n), replication_min=3)) for n in range(10)]
+    for intent in intents:
+        world.run(world.propose(intent), yes(intent, BOB), yes(intent, CAROL))
+    before = share_of(world, CAROL).spent.requests
+
+    for _ in range(60):
+        world.run(world.join(PEER), after_ms=DECIDED_AGAIN_MS)
+        for intent in intents:
+            code_if_wanted(world, yes(intent, CAROL))
+
+    assert share_of(world, CAROL).spent.requests <= before + 10 * len(intents)

@@ -1,0 +1,71 @@
+"""Which approved intents were refused lately, so that the same refusal is not ordered all the time.
+
+An intent has many requests: each choice of its signers, each of its votes, and anybody may send
+them. So the pace is the intent's, whatever carries it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bftcluster.ids import Seq
+from bftcluster.ledger.state.records import Head
+from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.limits import TRIED_AGAIN_PACE_MS, TRIED_MEMORY_MAX_BYTES
+from bftcluster.signing.approvals import Intent
+
+_SIZE_BYTES: Final = 700
+"""What remembering a refusal takes, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    outcome: Outcome
+    seq: Seq
+    """The batch that refused it last."""
+    first_ms: int
+    last_ms: int
+
+
+class TriedIntents:
+    """Remembers refusals by intent. Memory alone: a restart, or a state that is fetched, loses it.
+
+    Safe to ask from other threads than the one that notes.
+    """
+
+    __slots__ = ("_begun_ms", "_tried")
+
+    def __init__(self, now_ms: int) -> None:
+        self._begun_ms = now_ms
+        """From when on refusals are remembered."""
+        self._tried: Recent[_Tried] = Recent(TRIED_MEMORY_MAX_BYTES)
+
+    def note(self, intent: Intent, outcome: Outcome, seq: Seq, now_ms: int) -> None:
+        """Remember that batch ``seq``, of ``now_ms``, refused an intent."""
+        known = self._tried.get(intent.digest)
+        first_ms = now_ms if known is None else known.first_ms
+        self._tried.put(intent.digest, _Tried(outcome, seq, first_ms, now_ms), _SIZE_BYTES)
+
+    def refusal(self, intent: Intent, head: Head) -> Outcome | None:
+        """Return how an intent was refused if that is not worth another try yet, else ``None``.
+
+        The second try may follow the first at once, and those after it later and later, up to
+        ``TRIED_AGAIN_PACE_MS`` apart in batch time. While the head stands still the state refuses
+        as before; but the head of an idle cluster lags, and what it takes for a little too early
+        may be valid by now.
+        """
+        tried, now_ms = self._tried.get(intent.digest), head.timestamp_ms
+        if tried is None:
+            return None
+        if tried.outcome.code is OutcomeCode.NOT_YET_VALID:
+            is_soon = intent.not_before_ms <= now_ms + TRIED_AGAIN_PACE_MS
+            if now_ms >= intent.not_before_ms or (is_soon and tried.seq == head.seq):
+                return None
+        elif tried.seq == head.seq:
+            return tried.outcome
+        wait_ms = min(tried.last_ms - tried.first_ms, TRIED_AGAIN_PACE_MS)
+        return tried.outcome if now_ms < tried.last_ms + wait_ms else None
+
+    def may_have_forgotten(self, head: Head) -> bool:
+        """Whether others may remember a refusal from before our memory began, and wait."""
+        return head.timestamp_ms < self._begun_ms + TRIED_AGAIN_PACE_MS
