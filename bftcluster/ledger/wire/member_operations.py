@@ -1,7 +1,7 @@
 """Operations on the cluster's peers: who belongs to it, and who of them votes."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
@@ -24,7 +24,6 @@ class AdmitPeer:
         MalformedMessageError: On construction, if a field is over a limit.
     """
 
-    label: ClassVar[str] = "admit"
     peer: PeerId
     name: str
     addresses: tuple[str, ...]
@@ -35,6 +34,11 @@ class AdmitPeer:
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
         check_peer_texts(self.name, self.addresses)
+
+    @property
+    def label(self) -> str:
+        """One word for its kind."""
+        return "admit"
 
     @property
     def cid(self) -> None:
@@ -55,11 +59,15 @@ class AdmitPeer:
 class RemovePeer:
     """Let a peer take part no longer; one that votes goes at an epoch boundary."""
 
-    label: ClassVar[str] = "remove"
     peer: PeerId
 
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+
+    @property
+    def label(self) -> str:
+        """One word for its kind."""
+        return "remove"
 
     @property
     def cid(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bftcluster import cid as cids
 from bftcluster import codec
@@ -66,7 +66,6 @@ class PinOperation:
         UsageError: On construction, if the options make no sense.
     """
 
-    label: ClassVar[str] = "pin"
     cid: Final[Cid]
     name: Final[str]
     replication_min: Final[int]
@@ -124,6 +123,11 @@ class PinOperation:
             _check_origins(self.origins)
 
     @property
+    def label(self) -> str:
+        """One word for its kind."""
+        return "pin"
+
+    @property
     def subject(self) -> str:
         """What it is about, besides ``cid``, for people."""
         return self.name
@@ -151,8 +155,12 @@ class PinOperation:
 class UnpinOperation:
     """Keep ``cid`` no longer."""
 
-    label: ClassVar[str] = "unpin"
     cid: Cid
+
+    @property
+    def label(self) -> str:
+        """One word for its kind."""
+        return "unpin"
 
     @property
     def subject(self) -> str:

@@ -4,7 +4,7 @@ It names a certified state, who votes behind it, and whose keys never vote again
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
@@ -35,7 +35,6 @@ class RecoverCluster:
         MalformedMessageError: On construction, if it contradicts itself.
     """
 
-    label: ClassVar[str] = "recover"
     seq: Seq
     """The checkpoint; 0 is the genesis, when there was none yet."""
     state_root: Digest
@@ -74,6 +73,11 @@ class RecoverCluster:
             raise MalformedMessageError("only a recovery at the genesis needs no certificate")
         if proof is not None and (proof.seq, proof.state_root) != (self.seq, self.state_root):
             raise MalformedMessageError("the certificate is of another checkpoint")
+
+    @property
+    def label(self) -> str:
+        """One word for its kind."""
+        return "recover"
 
     @property
     def proof(self) -> CheckpointCertificate | None:
