@@ -319,14 +319,17 @@ def test_who_asks_in_the_step_that_decides_what_it_asks_for_is_not_sent_nothing(
     """A step takes all that has arrived: the last COMMIT, and a question behind it."""
     cluster = following()
     order(cluster, 4)
-    source, follower = cluster.hosts[0], cluster.hosts[FOLLOWER].me
+    source, follower = cluster.hosts[source_at_rest(cluster)], cluster.hosts[FOLLOWER].me
+    to_source = source.index
     held: list[tuple[int, bytes]] = []
-    cluster.network.cut = lambda s, to, f: to == 0 and f[1] in {2, 3} and not held.append((s, f))
-    cluster.submit(b"fifth")
+    cluster.network.cut = lambda s, to, f: (
+        to == to_source and f[1] in {2, 3} and not held.append((s, f))
+    )
+    cluster.submit(b"fifth", to=(to_source + 1) % 4)
     cluster.run(20)
 
     ready = source.replica.step(
-        *(MessageReceived(cluster.hosts[i].me, frame) for i, frame in held if i in {1, 2}),
+        *(MessageReceived(cluster.hosts[i].me, frame) for i, frame in held),
         MessageReceived(follower, Follow(Seq(5), Seq(4)).frame()),
         now_ms=cluster.clock.now_ms,
         wall_ms=0,
