@@ -26,6 +26,8 @@ from bftcluster.limits import CONNECTIONS_MAX, HEADERS_SIZE_MAX_BYTES
 GRACE_SECONDS: Final = 1.0
 """How long requests in flight may take to finish once a shutdown has begun."""
 
+_BODY_PARTS_UNREAD_MAX: Final = 2
+"""Of a quarter of a MiB: what a connection holds of a body that nobody reads."""
 _IDLE_TIMEOUT_SECONDS: Final = 120
 """ipfs-cluster's."""
 _REQUESTS_PER_CONNECTION_MAX: Final = 1_000_000
@@ -146,6 +148,7 @@ def _config(settings: ApiSettings) -> Config:
     config.accesslog = "-" if settings.has_access_log else None
     config.include_server_header = False
     config.h11_max_incomplete_size = HEADERS_SIZE_MAX_BYTES - 1  # what is longer has no end yet
+    config.max_app_queue_size = _BODY_PARTS_UNREAD_MAX
     config.keep_alive_timeout = _IDLE_TIMEOUT_SECONDS
     config.keep_alive_max_requests = _REQUESTS_PER_CONNECTION_MAX
     return config
