@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
+OF_THE_CORE := $(addprefix tests/unit/,ledger pbft pins signing sync sim node) tests/property tests/datadriven tests/simulation
 COMPILED := $(BIN)/python scripts/compile_core.py
 SIMULATE := $(COMPILED) $(BIN)/python -m bftcluster_cli sim cluster
 
@@ -37,8 +38,8 @@ test: setup ## run the tests that finish within a minute or two
 	@$(PYTEST) -m "not ($(NOT_FAST))"
 
 .PHONY: test-compiled
-test-compiled: setup ## compile the core as in a wheel, and run the fast tests with it
-	@HYPOTHESIS_PROFILE=compiled $(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" tests/unit tests/property tests/datadriven tests/simulation
+test-compiled: setup ## compile the core as in a wheel, and run its own fast tests with it
+	@HYPOTHESIS_PROFILE=compiled $(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" $(OF_THE_CORE)
 
 .PHONY: test-slow
 test-slow: setup ## run the slow tests: processes, crashes, longer searches
