@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
-OF_THE_CORE := $(addprefix tests/unit/,ledger pbft pins signing sync sim node) tests/property tests/datadriven tests/simulation
+OF_THE_CORE := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,ledger pbft pins signing sync sim node) \
+	tests/property tests/datadriven tests/simulation
 COMPILED := $(BIN)/python scripts/compile_core.py
 SIMULATE := $(COMPILED) $(BIN)/python -m bftcluster_cli sim cluster
 
