@@ -10,14 +10,12 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ids import Digest
 from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state.spaces import Delta
-from bftcluster.ledger.wire.outcomes import Outcome
-from bftcluster.node.gateway import Gateway, Ordered, digest_of
+from bftcluster.node.gateway import Gateway
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.logs import log_for
 from bftcluster.node.threads import Workers
@@ -110,7 +108,8 @@ class ExecuteLoop:
             root = executed.roots.get(batch.seq)
             self._report(Executed(batch.seq, root, named, applied.wants_batches, applied.due_ms))
             if self._gateway.is_awaited:
-                self._gateway.resolve(_outcomes(batch, applied.outcomes))
+                outcomes = zip(batch.requests, applied.outcomes, strict=True)
+                self._gateway.resolve(batch.seq, outcomes)
             self._carry_out(applied.effects)
 
     def _execute_and_flush(
@@ -134,8 +133,3 @@ def _ordered(decided: Decided) -> OrderedBatch:
 
 def _entry(decided: Decided) -> bytes:
     return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
-
-
-def _outcomes(batch: OrderedBatch, outcomes: Sequence[Outcome]) -> dict[Digest, Ordered]:
-    pairs = zip(batch.requests, outcomes, strict=True)
-    return {digest_of(request): Ordered(batch.seq, outcome) for request, outcome in pairs}

@@ -4,8 +4,7 @@ The one door in: a request is checked for what is provably wrong and for whether
 anything, handed to the replica, and its outcome is handed back once it was executed here.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -100,7 +99,7 @@ class Gateway:
 
     async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered | None]:
         """Submit requests; return each one's outcome, ``None`` for those not executed in time."""
-        waiters = [self._waiters.expect(digest_of(request)) for request in requests]
+        waiters = [self._waiters.expect(self._verifier.name(request)) for request in requests]
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._notice_useless, requests, waiters)
@@ -151,9 +150,12 @@ class Gateway:
                 if refusal is not None and waiter.outcome is None:
                     waiter.finish(refused(refusal))
 
-    def resolve(self, outcomes: Mapping[Digest, Ordered]) -> None:
-        """Wake those who wait for these requests."""
-        self._waiters.resolve(outcomes)
+    def resolve(self, seq: Seq, outcomes: Iterable[tuple[bytes, Outcome]]) -> None:
+        """Wake those who wait for these requests, which batch ``seq`` executed, or for variants."""
+        ordered: dict[Digest, Ordered] = {}
+        for request, outcome in outcomes:
+            ordered.setdefault(self._verifier.name(request), Ordered(seq, outcome))
+        self._waiters.resolve(ordered)
 
     @property
     def is_awaited(self) -> bool:
@@ -164,8 +166,3 @@ class Gateway:
 def refused(refusal: Outcome) -> Ordered:
     """Return what became of a request that was refused before it had a place in the order."""
     return Ordered(refusal.earlier or Seq(0), refusal)
-
-
-def digest_of(request: bytes) -> Digest:
-    """Return the name of a request."""
-    return Digest(hashlib.sha256(request).digest())

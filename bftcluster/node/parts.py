@@ -23,7 +23,7 @@ from bftcluster.node.logs import log_for
 from bftcluster.node.replaying import replay
 from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
-from bftcluster.pbft import Recovered, Replica, Settings, birth_records, decided_lately
+from bftcluster.pbft import Application, Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
@@ -125,7 +125,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
                 verifier=Ed25519Verifier(),
                 application=verifier,
                 settings=_settings(config, genesis),
-                recovered=_recovered(store, ledger, records),
+                recovered=_recovered(store, ledger, records, verifier),
             ),
             blocks=blocks,
             frame_log=_open_frame_log(config, stack),
@@ -240,7 +240,9 @@ def _open_frame_log(config: Config, stack: ExitStack) -> FrameLog | None:
     return frame_log
 
 
-def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> Recovered:
+def _recovered(
+    store: LedgerStore, ledger: Ledger, records: Sequence[bytes], application: Application
+) -> Recovered:
     """Return what the replica starts from."""
     checkpoint = store.reader.checkpoint()
     return Recovered(
@@ -253,7 +255,12 @@ def _recovered(store: LedgerStore, ledger: Ledger, records: Sequence[bytes]) -> 
         learned=starts_after(store.reader, ledger.epochs[-1].membership.epoch),
         wants_batches=ledger.wants_batches,
         due_ms=ledger.due_ms,
-        decided=decided_lately(store.reader.log, store.position(), SystemClock().wall_ms()),
+        decided=decided_lately(
+            store.reader.log,
+            store.position(),
+            SystemClock().wall_ms(),
+            name=application.name,
+        ),
     )
 
 

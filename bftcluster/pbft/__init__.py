@@ -45,6 +45,7 @@ from bftcluster.pbft.events import (
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
+from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import Loss, birth_records
 from bftcluster.pbft.recovery import decided_lately
 from bftcluster.pbft.replica import Replica, Stats
@@ -108,6 +109,7 @@ __all__ = [
     "Verdict",
     "birth_records",
     "decided_lately",
+    "request_digest",
     "verify_checkpoint_certificate",
     "verify_commit_certificate",
     "verify_evidence",

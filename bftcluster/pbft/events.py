@@ -20,6 +20,14 @@ class Application(Protocol):
         """
         ...
 
+    def name(self, request: bytes) -> Digest:
+        """Return what ``request`` is known by: SHA-256 of it, unless it has variants.
+
+        Variants have one effect together, whichever is ordered, and each is wanted if one is; that
+        one is admissible says nothing of another. Must depend on the bytes alone.
+        """
+        ...
+
     def is_wanted(self, request: bytes) -> bool:
         """Return whether ordering ``request`` could change anything, as far as our state knows.
 

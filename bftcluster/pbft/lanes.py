@@ -17,7 +17,8 @@ class Pending:
     """One request that is not decided yet."""
 
     request: bytes
-    digest: Digest
+    name: Digest
+    """What the application calls it: variants of one request have one name."""
     since_ms: int
     """When it came here."""
     sender: ReplicaId
@@ -95,16 +96,16 @@ class Lanes:
         if lane is None:
             lane = self._lanes[pending.sender] = _Lane()
             self._queue_up(pending.sender)
-        lane.waiting[pending.digest] = pending
+        lane.waiting[pending.name] = pending
         if is_first:
-            lane.waiting.move_to_end(pending.digest, last=False)
+            lane.waiting.move_to_end(pending.name, last=False)
         lane.load.add(pending)
         self.total.add(pending)
 
     def remove(self, pending: Pending) -> None:
         """Let ``pending`` wait no longer."""
         lane = self._lanes[pending.sender]
-        del lane.waiting[pending.digest]
+        del lane.waiting[pending.name]
         lane.load.remove(pending)
         self.total.remove(pending)
         if not lane.waiting:

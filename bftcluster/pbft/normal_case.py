@@ -13,7 +13,6 @@ from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.evidence import accuse
 from bftcluster.pbft.log import Slot
-from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import BodyKept, Prepared, ProposalAccepted
 from bftcluster.pbft.steps import Decided, HaltReason
 from bftcluster.pbft.verdicts import Verdict
@@ -272,8 +271,9 @@ class NormalCase:
         if not batch.requests:
             return self._judge_empty(seq, batch)
         for request in batch.requests:  # What is in the pool was judged when it came.
-            is_known = core.pool.find(request_digest(request)) is not None
-            if not is_known and not core.application.admissible(request):
+            known = core.pool.find(core.application.name(request))
+            is_judged = known is not None and known.request == request
+            if not is_judged and not core.application.admissible(request):
                 return Verdict.INADMISSIBLE, "holds an inadmissible request"
         return Verdict.ACCEPTED, ""
 

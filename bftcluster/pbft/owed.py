@@ -50,12 +50,12 @@ class _Account:
 
     def add(self, debt: Debt) -> None:
         """Note one more."""
-        self.debts[debt.pending.digest] = debt
+        self.debts[debt.pending.name] = debt
         self.load.add(debt.pending)
 
-    def remove(self, digest: Digest) -> Debt | None:
+    def remove(self, name: Digest) -> Debt | None:
         """Forget a debt, if it is one of these; return it."""
-        debt = self.debts.pop(digest, None)
+        debt = self.debts.pop(name, None)
         if debt is not None:
             self.load.remove(debt.pending)
         return debt
@@ -146,8 +146,8 @@ class Owed:
 
     def want(self, pending: Pending) -> None:
         """Note that a client of ours wants ``pending``."""
-        if pending.digest not in self._ours.debts:
-            self._backlog[pending.digest] = pending
+        if pending.name not in self._ours.debts:
+            self._backlog[pending.name] = pending
 
     def give(self, now_ms: int) -> list[Pending]:
         """Return what is to be sent to the primary now: of our clients, and a large one."""
@@ -158,11 +158,11 @@ class Owed:
             self._ours.add(self._begin(Debt(pending, None), now_ms))
             given.append(pending)
         for pending in given:
-            del self._backlog[pending.digest]
+            del self._backlog[pending.name]
         for relayer, pending in list(self._asking.items())[:1]:
             for held in self._large.oldest:
                 if held.relayer == FOLLOWERS:  # Nobody owes it: it could be there for ever.
-                    self._large.remove(held.pending.digest)
+                    self._large.remove(held.pending.name)
             if not self._large.debts:
                 del self._asking[relayer]
                 self._large.add(self._begin(Debt(pending, relayer), now_ms))
@@ -175,7 +175,7 @@ class Owed:
         No more than a part of each: the oldest put the primary to the test. What is too large for
         that is given later, when its relayer's turn has come.
         """
-        if self._is_vouched(pending.digest, relayer):
+        if self._is_vouched(pending.name, relayer):
             return False
         account = self._relayed.get(relayer, _Account())
         if account.fits(pending, self._relayer_max):
@@ -192,9 +192,9 @@ class Owed:
         account.add(self._begin(Debt(pending, relayer), now_ms))
         return True
 
-    def _is_vouched(self, digest: Digest, relayer: ReplicaId) -> bool:
+    def _is_vouched(self, name: Digest, relayer: ReplicaId) -> bool:
         """Whether it is there already; that followers relayed it spares no voter."""
-        debts = [account.debts.get(digest) for account in self._accounts()]
+        debts = [account.debts.get(name) for account in self._accounts()]
         is_by_followers = relayer == FOLLOWERS
         return any(d is not None and (is_by_followers or d.relayer != FOLLOWERS) for d in debts)
 
@@ -205,7 +205,7 @@ class Owed:
             now_ms: When the view begins.
             is_primary: It is us: nobody owes us anything.
         """
-        ours = {digest: debt.pending for digest, debt in self._ours.debts.items()}
+        ours = {name: debt.pending for name, debt in self._ours.debts.items()}
         self._backlog = ours | self._backlog
         self._ours = _Account()
         if is_primary:
@@ -215,8 +215,8 @@ class Owed:
         again: dict[Digest, Pending] = {}
         for debt in relayed:
             self._begin(debt, now_ms).ahead = len(again)
-            again[debt.pending.digest] = debt.pending
-        again.update((pending.digest, pending) for pending in self.give(now_ms))
+            again[debt.pending.name] = debt.pending
+        again.update((pending.name, pending) for pending in self.give(now_ms))
         return list(again.values())
 
     def _forget_relayed(self) -> None:
@@ -224,27 +224,27 @@ class Owed:
         self._large = _Account()
         self._asking = {}
 
-    def settle(self, digest: Digest) -> None:
+    def settle(self, name: Digest) -> None:
         """Note that a request was ordered."""
         self.ordered += 1
-        self.paid += self.forgive(digest)
+        self.paid += self.forgive(name)
 
-    def forgive(self, digest: Digest) -> bool:
+    def forgive(self, name: Digest) -> bool:
         """Forget a request; return whether the primary owed it."""
-        is_owed = self._ours.remove(digest) is not None
-        self._backlog.pop(digest, None)
+        is_owed = self._ours.remove(name) is not None
+        self._backlog.pop(name, None)
         for account in self._accounts():
-            debt = account.remove(digest)
+            debt = account.remove(name)
             is_owed = is_owed or (debt is not None and debt.relayer != FOLLOWERS)
         for relayer, pending in list(self._asking.items()):
-            if pending.digest == digest:
+            if pending.name == name:
                 del self._asking[relayer]
         return is_owed
 
     def put_off(self, pending: Pending) -> None:
         """Hold a request against nobody for now; our own client goes on wanting it."""
-        is_ours = pending.digest in self._ours.debts
-        self.forgive(pending.digest)
+        is_ours = pending.name in self._ours.debts
+        self.forgive(pending.name)
         if is_ours:
             self.want(pending)
 

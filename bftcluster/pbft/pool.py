@@ -1,4 +1,8 @@
-"""Requests that wait for a decision, each once, within bounds that every sender has a share of."""
+"""Requests that wait for a decision, each once, within bounds that every sender has a share of.
+
+A request goes by the name that the application gives it. Of several variants with one name the
+first that comes stands for all of them: what is decided of it, is decided of the others.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -22,7 +26,7 @@ _CLAIMED_MAX_BYTES: Final = UNEXECUTED_SIZE_MAX_BYTES + BATCH_SIZE_MAX_BYTES
 
 
 def request_digest(request: bytes) -> Digest:
-    """Return the name of ``request``: SHA-256."""
+    """Return SHA-256 of ``request``: the name of what has no variants."""
     return Digest(hashlib.sha256(request).digest())
 
 
@@ -34,6 +38,7 @@ class RequestPool:
         "_lane_max_bytes",
         "_lanes",
         "_me",
+        "_name",
         "_requests_max",
         "_size_max_bytes",
         "owed",
@@ -41,8 +46,16 @@ class RequestPool:
         "waiting",
     )
 
-    def __init__(self, *, me: ReplicaId, requests_max: int, size_max_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        me: ReplicaId,
+        requests_max: int,
+        size_max_bytes: int,
+        name: Callable[[bytes], Digest],
+    ) -> None:
         self._me = me
+        self._name = name
         self._requests_max = requests_max
         self._size_max_bytes = size_max_bytes
         self._lanes = Lanes(me)
@@ -65,17 +78,17 @@ class RequestPool:
         share = Load(self._requests_max // shares, self._size_max_bytes // shares)
         self.owed.seat(shares, share)
 
-    def find(self, digest: Digest) -> Pending | None:
+    def find(self, name: Digest) -> Pending | None:
         """Return the pending request of that name."""
-        return self.waiting.get(digest) or self.proposed.get(digest)
+        return self.waiting.get(name) or self.proposed.get(name)
 
-    def is_decided(self, digest: Digest, now_ms: int) -> bool:
+    def is_decided(self, name: Digest, now_ms: int) -> bool:
         """Whether the request of that name was decided a moment ago.
 
         Later only the state knows whether it has had its effect, or was refused and may be wanted
         again. All replicas judge alike, however much they remember.
         """
-        decided_ms = self._decided.get(digest)
+        decided_ms = self._decided.get(name)
         return decided_ms is not None and now_ms < decided_ms + DECIDED_AGAIN_MS
 
     def pending(self) -> Iterator[Pending]:
@@ -98,26 +111,26 @@ class RequestPool:
             return self._lanes.heaviest(sender, by_size=True)
         return None
 
-    def add(self, request: bytes, digest: Digest, *, sender: ReplicaId, now_ms: int) -> Verdict:
+    def add(self, request: bytes, name: Digest, *, sender: ReplicaId, now_ms: int) -> Verdict:
         """Take ``request`` unless it is known, was decided lately, or there is no room for it.
 
         A sender with less than its share always finds room: the heaviest loses its newest.
         """
-        known = self.find(digest)
+        known = self.find(name)
         if known is not None:
             known.ours = known.ours or sender == self._me
-            if digest in self.waiting:
+            if name in self.waiting:
                 self._lanes.lighten(known, sender)
             elif known.is_hearsay:
                 known.sender = sender
             known.is_hearsay = False
             return Verdict.DUPLICATE
-        if self.is_decided(digest, now_ms):
+        if self.is_decided(name, now_ms):
             return Verdict.LATE
         if not self._make_room(sender, len(request)):
             return Verdict.POOL_FULL
-        self._lanes.put(pending := Pending(request, digest, now_ms, sender, sender == self._me))
-        self.waiting[digest] = pending
+        self._lanes.put(pending := Pending(request, name, now_ms, sender, sender == self._me))
+        self.waiting[name] = pending
         return Verdict.ACCEPTED
 
     def _make_room(self, sender: ReplicaId, size_bytes: int) -> bool:
@@ -130,14 +143,14 @@ class RequestPool:
     def drop(self, pending: Pending) -> None:
         """Forget a request that waits: there is no room for it, or nobody wants it."""
         self._lanes.remove(pending)
-        del self.waiting[pending.digest]
-        self.owed.forgive(pending.digest)
+        del self.waiting[pending.name]
+        self.owed.forgive(pending.name)
 
     def forget(self, pending: Pending) -> None:
         """Forget a request that is not wanted any more; what proposes it is not our business."""
-        if pending.digest in self.waiting:
+        if pending.name in self.waiting:
             self.drop(pending)
-        self.owed.forgive(pending.digest)
+        self.owed.forgive(pending.name)
 
     def expire(self, before_ms: int) -> None:
         """Forget what others brought before ``before_ms``: who wants it brings it again."""
@@ -150,7 +163,7 @@ class RequestPool:
         requests_max: int,
         size_max_bytes: int,
         share_max_bytes: int,
-        is_wanted: Callable[[bytes], bool],
+        may_propose: Callable[[bytes], bool],
     ) -> tuple[bytes, ...]:
         """Move waiting requests to the proposed ones, and return them: of each sender in turn.
 
@@ -161,14 +174,14 @@ class RequestPool:
             size_max_bytes: Of all; more only if the first alone has more.
             share_max_bytes: Of one sender, or of all followers, likewise: who comes next waits
                 until what is before it has been checked and executed.
-            is_wanted: Whether to order a request still makes sense.
+            may_propose: Whether to order a request still makes sense.
         """
         taken: list[bytes] = []
         size_bytes = 0
         shares_bytes: dict[ReplicaId, int] = {}
         left_out: set[ReplicaId] = set()
         while len(taken) < requests_max and (pending := self._lanes.next(left_out)) is not None:
-            if not is_wanted(pending.request):
+            if not may_propose(pending.request):
                 self.drop(pending)
                 continue
             turn = self._lanes.turn_of(pending.sender)
@@ -183,27 +196,27 @@ class RequestPool:
                 continue
             size_bytes, shares_bytes[turn] = total_bytes, share_bytes
             self._lanes.serve(pending)
-            del self.waiting[pending.digest]
-            self.proposed[pending.digest] = pending
+            del self.waiting[pending.name]
+            self.proposed[pending.name] = pending
             taken.append(pending.request)
         return tuple(taken)
 
     def settle(self, requests: tuple[bytes, ...], *, now_ms: int) -> None:
         """Drop ``requests``, which were decided, and remember them for a while."""
         for request in requests:
-            digest = request_digest(request)
-            pending = self.waiting.pop(digest, None)
+            name = self._name(request)
+            pending = self.waiting.pop(name, None)
             if pending is not None:
                 self._lanes.remove(pending)
             else:
-                self.proposed.pop(digest, None)
-            self.owed.settle(digest)
-            self.remember(digest, now_ms)
+                self.proposed.pop(name, None)
+            self.owed.settle(name)
+            self.remember(name, now_ms)
 
-    def remember(self, digest: Digest, decided_ms: int) -> None:
+    def remember(self, name: Digest, decided_ms: int) -> None:
         """Know when a request was decided, later than all that were remembered before."""
-        self._decided.pop(digest, None)
-        self._decided[digest] = decided_ms
+        self._decided.pop(name, None)
+        self._decided[name] = decided_ms
         if len(self._decided) > POOL_DECIDED_MAX:
             del self._decided[next(iter(self._decided))]
 
@@ -221,15 +234,15 @@ class RequestPool:
         that only the proposal told us of as its primary's.
         """
         for request in requests:
-            digest = request_digest(request)
-            if digest in self.proposed or self.is_decided(digest, now_ms):
+            name = self._name(request)
+            if name in self.proposed or self.is_decided(name, now_ms):
                 continue
-            pending = self.waiting.pop(digest, None)
+            pending = self.waiting.pop(name, None)
             if pending is None:
-                pending = Pending(request, digest, now_ms, primary, ours=False, is_hearsay=True)
+                pending = Pending(request, name, now_ms, primary, ours=False, is_hearsay=True)
             else:
                 self._lanes.remove(pending)
-            self.proposed[digest] = pending
+            self.proposed[name] = pending
 
     def release(self, requests: tuple[bytes, ...]) -> None:
         """Count ``requests`` as proposed no longer: something else was decided in their slot.
@@ -237,7 +250,7 @@ class RequestPool:
         They wait again, but for those that only the proposal told us of: nobody else may have it.
         """
         for request in requests:
-            pending = self.proposed.pop(request_digest(request), None)
+            pending = self.proposed.pop(self._name(request), None)
             if pending is not None and not pending.is_hearsay:
                 self._lanes.put(pending, is_first=True)
-                self.waiting[pending.digest] = pending
+                self.waiting[pending.name] = pending

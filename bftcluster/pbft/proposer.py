@@ -10,7 +10,6 @@ from bftcluster.pbft.lanes import FOLLOWERS, Pending
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.normal_case import NormalCase
-from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.verdicts import Verdict
 
@@ -38,19 +37,20 @@ class Proposer:
 
         A primary that does not order it in time is answered by ``Suspicion``.
         """
-        core, digest = self._core, request_digest(request)
-        if core.pool.is_decided(digest, core.now_ms):
-            return self._wait_to_submit(request, digest)
-        pending, verdict = self._bring(request, digest, core.me)
+        core = self._core
+        name = core.application.name(request)
+        if core.pool.is_decided(name, core.now_ms):
+            return self._wait_to_submit(request, name)
+        pending, verdict = self._bring(request, core.me)
         if pending is not None:
             core.pool.owed.want(pending)
         return verdict
 
-    def _wait_to_submit(self, request: bytes, digest: Digest) -> Verdict:
-        if digest not in self._again:
+    def _wait_to_submit(self, request: bytes, name: Digest) -> Verdict:
+        if name not in self._again:
             if self._again_bytes + len(request) > AGAIN_SIZE_MAX_BYTES:
                 return Verdict.POOL_FULL
-            self._again[digest] = request
+            self._again[name] = request
             self._again_bytes += len(request)
         return Verdict.LATE
 
@@ -60,9 +60,9 @@ class Proposer:
         if not self._again or core.now_ms < self._again_ms:
             return
         self._again_ms = core.now_ms + _AGAIN_LOOK_MS
-        for digest, request in list(self._again.items()):
-            if not core.pool.is_decided(digest, core.now_ms):
-                del self._again[digest]
+        for name, request in list(self._again.items()):
+            if not core.pool.is_decided(name, core.now_ms):
+                del self._again[name]
                 self._again_bytes -= len(request)
                 self.submit(request)
 
@@ -77,7 +77,7 @@ class Proposer:
         result = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            pending, verdict = self._bring(request, request_digest(request), sender)
+            pending, verdict = self._bring(request, sender)
             if verdict is Verdict.POOL_FULL:
                 result = verdict  # There may be room for a smaller one.
             elif verdict is Verdict.INADMISSIBLE:
@@ -96,22 +96,21 @@ class Proposer:
         relayer = sender if sender in core.membership.replicas else FOLLOWERS
         return core.pool.owed.vouch(pending, relayer, core.now_ms)
 
-    def _bring(
-        self, request: bytes, digest: Digest, sender: ReplicaId
-    ) -> tuple[Pending | None, Verdict]:
+    def _bring(self, request: bytes, sender: ReplicaId) -> tuple[Pending | None, Verdict]:
         """Have the pool take a request, once judged, which may be costly; return it if it waits."""
         core, pool = self._core, self._core.pool
-        if pool.is_decided(digest, core.now_ms):
+        name = core.application.name(request)
+        if pool.is_decided(name, core.now_ms):
             return None, Verdict.LATE
-        if pool.find(digest) is None:
+        if pool.find(name) is None:
             if not pool.has_room(sender, len(request)):
                 return None, Verdict.POOL_FULL
             if not core.application.admissible(request):
                 return None, Verdict.INADMISSIBLE
             if not core.application.is_wanted(request):
                 return None, Verdict.LATE
-        verdict = pool.add(request, digest, sender=sender, now_ms=core.now_ms)
-        return pool.find(digest), verdict
+        verdict = pool.add(request, name, sender=sender, now_ms=core.now_ms)
+        return pool.find(name), verdict
 
     def relay(self, pending: list[Pending]) -> None:
         """Send our overdue requests to everybody: from now on all time the primary."""
@@ -224,6 +223,11 @@ class Proposer:
         oldest = next(iter(waiting.values()))
         return core.now_ms < oldest.since_ms + settings.batch_delay_ms
 
+    def _may_propose(self, request: bytes) -> bool:
+        """Whether a request helps, and nobody refuses us for it: we may know more than before."""
+        application = self._core.application
+        return application.is_wanted(request) and application.admissible(request)
+
     def _propose(self, before_ms: int) -> bool:
         """Propose what waits, or nothing if the state asks for that; return whether we did."""
         core, settings = self._core, self._core.settings
@@ -231,7 +235,7 @@ class Proposer:
             requests_max=settings.batch_requests_max,
             size_max_bytes=settings.batch_size_max_bytes,
             share_max_bytes=settings.batch_share_max_bytes,
-            is_wanted=core.application.is_wanted,
+            may_propose=self._may_propose,
         )
         if not requests and not (self._is_asked_for_empty() and self._next == core.decided + 1):
             return False

@@ -13,7 +13,6 @@ from bftcluster.pbft.core import Core
 from bftcluster.pbft.events import Recovered
 from bftcluster.pbft.log import Slot, batch_digest
 from bftcluster.pbft.messages import LogEntry
-from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.records import (
     BodyKept,
     Prepared,
@@ -62,7 +61,11 @@ def restore(
 
 
 def decided_lately(
-    read: Callable[[Seq, int], Sequence[bytes]], last: Seq, wall_ms: int
+    read: Callable[[Seq, int], Sequence[bytes]],
+    last: Seq,
+    wall_ms: int,
+    *,
+    name: Callable[[bytes], Digest],
 ) -> dict[Digest, int]:
     """Return when the requests were decided that are not to be ordered again yet.
 
@@ -70,6 +73,7 @@ def decided_lately(
         read: Returns log entries: from a number on, so many, or fewer if it has no more.
         last: The last that there is.
         wall_ms: What time it is.
+        name: Names a request, as the replica's ``Application`` does.
 
     Returns:
         Unix milliseconds by the request's name, the oldest first.
@@ -80,7 +84,7 @@ def decided_lately(
         batch = Batch.from_bytes(LogEntry.from_bytes(entries[0]).batch)
         if 0 < batch.timestamp_ms <= wall_ms - DECIDED_AGAIN_MS:
             break
-        decided += [(request_digest(each), batch.timestamp_ms) for each in batch.requests]
+        decided += [(name(each), batch.timestamp_ms) for each in batch.requests]
         seq = Seq(seq - 1)
     return dict(reversed(decided))
 

@@ -337,6 +337,7 @@ def _new_core(
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
     out = Outbox()
     pool = RequestPool(
+        name=application.name,
         me=me,
         requests_max=settings.pool_requests_max,
         size_max_bytes=settings.pool_size_max_bytes,

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from bftcluster.ids import Digest
 from bftcluster.pbft import Application, Event, Ready, Replica
 from bftcluster_sim.cluster import crash_points, nodes, swarm, world
 from bftcluster_sim.cluster.disks import Loss
@@ -27,6 +28,9 @@ class Judged:
 
     def admissible(self, request: bytes) -> bool:
         return self._application.admissible(request)
+
+    def name(self, request: bytes) -> Digest:
+        return self._application.name(request)
 
     def is_wanted(self, request: bytes) -> bool:
         self.answers.append(self._application.is_wanted(request))

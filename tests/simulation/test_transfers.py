@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.ids import PeerId
+from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.pbft import Application, Replica
 from bftcluster.sync.messages import STATE
@@ -203,6 +203,9 @@ class WantsAll:
 
     def admissible(self, request: bytes) -> bool:
         return self._application.admissible(request)
+
+    def name(self, request: bytes) -> Digest:
+        return self._application.name(request)
 
     def is_wanted(self, request: bytes) -> bool:
         return True

@@ -28,6 +28,7 @@ from bftcluster.ledger.wire.requests import (
 from bftcluster.limits import VERIFIED_LARGE_MEMORY_MAX_BYTES, VERIFIED_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.evidence import Evidence, verify_evidence
+from bftcluster.pbft.pool import request_digest
 from bftcluster.signing.approvals import Intent, is_valid_vote
 from bftcluster.signing.envelope import Domain, Verifier, is_valid
 from bftcluster.signing.policies import Policy
@@ -54,6 +55,7 @@ class Inspected:
         "evidence",
         "intent",
         "is_valid",
+        "name",
         "operation",
         "problem",
         "request",
@@ -82,6 +84,8 @@ class Inspected:
         """Of the others: whether the one signature verifies; ``None`` until verified."""
         self.evidence = evidence
         """Of a ``ReportEvidence``."""
+        self.name: Digest | None = None
+        """What it goes by while it is under way; ``None`` until asked."""
         self.culprit: ReplicaId | ClusterError | None = None
         """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
 
@@ -167,6 +171,17 @@ class ApprovalVerifier:
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def name(self, request: bytes) -> Digest:
+        """Return what a request goes by while it is under way.
+
+        Anybody can make variants of some: another choice of an intent's signers, another proof
+        against the same replica. Their effect is the same, so one name stands for all of them.
+        """
+        inspected = self.inspect(request)
+        if inspected.name is None:
+            inspected.name = _name(request, inspected)
+        return inspected.name
 
     def is_wanted(self, request: bytes) -> bool:
         """Return whether ordering ``request`` could change anything, as far as our state knows."""
@@ -271,6 +286,19 @@ def _subject(inspected: Inspected) -> Digest:
         return request.intent_digest
     assert inspected.intent is not None, "a parsed proposal has an intent"
     return inspected.intent.digest
+
+
+def _name(data: bytes, inspected: Inspected) -> Digest:
+    match inspected.request:
+        case Submit():
+            assert inspected.intent is not None, "a parsed submit has an intent"
+            return request_digest(b"intent" + inspected.intent.digest)
+        case ReportEvidence():
+            assert inspected.evidence is not None, "a parsed report of evidence has evidence"
+            accused = inspected.evidence.first
+            return request_digest(b"evidence" + accused.epoch.to_bytes(8, "big") + accused.replica)
+        case _:
+            return request_digest(data)
 
 
 def _parse(data: bytes) -> Inspected:

@@ -10,6 +10,7 @@ from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Append,
+    Application,
     Batch,
     Compact,
     Decided,
@@ -36,6 +37,7 @@ from bftcluster.pbft import (
     Tick,
     birth_records,
     decided_lately,
+    request_digest,
 )
 from bftcluster.signing.envelope import Verifier
 from bftcluster.sync.epoch_proofs import fetch_frame, links_frame
@@ -106,6 +108,10 @@ class AcceptEverything:
         """Return True."""
         return not request.startswith(b"inadmissible")
 
+    def name(self, request: bytes) -> Digest:
+        """Return its hash."""
+        return request_digest(request)
+
     def is_wanted(self, request: bytes) -> bool:
         """Return whether it was not executed yet."""
         for entry in self._entries[self._seen :]:
@@ -151,6 +157,8 @@ class Host:
         """Entries before this one are no longer served to peers."""
         self.batches_wanted = Seq(0)
         """The state asks for batches until it has executed this one."""
+        self.application: Callable[[Sequence[bytes]], Application] = AcceptEverything
+        """Makes what judges requests, in each life from the log as it is."""
         self.before_effect: Callable[[Effect], None] = lambda _effect: None
         """Called before each effect; raises CrashedError to interrupt."""
         self._clock = clock
@@ -186,13 +194,14 @@ class Host:
         """Start the process on what its disk holds."""
         assert not self.is_up, "one process per host"
         self._life += 1
+        application = self.application(self.disk.entries)
         self._replica = Replica(
             me=self.me,
             cluster_id=self._cluster_id,
             membership=self.membership,
             signer=SimSigner(self.me),
             verifier=self._verifier,
-            application=AcceptEverything(self.disk.entries),
+            application=application,
             settings=self._settings,
             recovered=Recovered(
                 records=tuple(self.disk.records),
@@ -207,6 +216,7 @@ class Host:
                     lambda first, count: self.disk.entries[first - 1 : first - 1 + count],
                     Seq(len(self.disk.entries)),
                     WALL_EPOCH_MS + self._clock.now_ms,
+                    name=application.name,
                 ),
             ),
         )

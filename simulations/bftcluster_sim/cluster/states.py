@@ -237,7 +237,9 @@ class LedgerState:
             learned=starts_after(self.database, self.epochs[-1].membership.epoch),
             wants_batches=self.ledger.wants_batches,
             due_ms=self.ledger.due_ms,
-            decided=decided_lately(self.database.entries, self.executed, wall_ms),
+            decided=decided_lately(
+                self.database.entries, self.executed, wall_ms, name=self.approvals.name
+            ),
         )
 
     def execute(self, one: Decided) -> Done:

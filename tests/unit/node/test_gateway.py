@@ -9,13 +9,13 @@ from trio.testing import MockClock
 from bftcluster.ids import Seq
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
-from bftcluster.ledger.wire.requests import Approve, Request
-from bftcluster.node.gateway import Gateway, Ordered, digest_of
+from bftcluster.ledger.wire.requests import Approve, Request, Submit
+from bftcluster.node.gateway import Gateway, Ordered
 from bftcluster.node.inbox import Inbox
 from bftcluster.pbft import Event, RequestSubmitted
 from bftcluster.signing.approvals import approve
 from tests.unit.ledger.world import PEERS, World, cid_of
-from tests.unit.signing.people import BOB, MALLORY
+from tests.unit.signing.people import ALICE, BOB, CAROL, MALLORY
 
 PIN = PinOperation(cid=cid_of(1))
 
@@ -40,12 +40,7 @@ class Door:
     def execute(self, requests: Sequence[bytes]) -> None:
         outcomes = self.world.run(*requests).outcomes
         seq = self.world.ledger.head.seq
-        self.gateway.resolve(
-            {
-                digest_of(request): Ordered(seq, outcome)
-                for request, outcome in zip(requests, outcomes, strict=True)
-            }
-        )
+        self.gateway.resolve(seq, zip(requests, outcomes, strict=True))
 
 
 @pytest.fixture
@@ -141,11 +136,32 @@ async def test_a_second_client_who_is_refused_takes_nothing_from_the_first(
     await trio.sleep(0.1)
     outcomes = door.world.run(request).outcomes
     [again] = await door.order(request)
-    door.gateway.resolve({digest_of(request.to_bytes()): Ordered(Seq(1), outcomes[0])})
+    door.gateway.resolve(Seq(1), [(request.to_bytes(), outcomes[0])])
     await trio.sleep(0.1)
 
     assert again.outcome.code is OutcomeCode.REPLAYED
     assert [answer.outcome.code for answer in answers] == [OutcomeCode.COMMITTED]
+
+
+async def test_what_becomes_of_an_intent_is_told_to_whoever_brought_other_signers_of_it(
+    door: Door, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    answers: list[Ordered | None] = []
+    intent = door.world.intent(PIN)
+    one, other = (
+        Submit(certificate=door.world.certificate(intent, *signers))
+        for signers in ((ALICE, BOB), (ALICE, BOB, CAROL))
+    )
+
+    async def client() -> None:
+        answers.extend(await door.order(one))
+
+    nursery.start_soon(client)
+    await trio.sleep(0.1)
+    door.execute([other.to_bytes()])
+    await trio.sleep(0.1)
+
+    assert [(a.seq, a.outcome.code) for a in answers] == [(Seq(1), OutcomeCode.COMMITTED)]
 
 
 async def test_who_does_not_wait_is_told_of_a_refusal_too(

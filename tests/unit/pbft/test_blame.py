@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bftcluster.ids import Digest
 from bftcluster.limits import RELAYED_PER_SENDER_MAX, RELAYED_SIZE_PER_SENDER_MAX_BYTES
-from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft import MessageReceived, Settings, request_digest
 from bftcluster.pbft.messages import Body, Requests, parse_frame
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -213,6 +214,9 @@ class Knowing:
 
     def admissible(self, request: bytes) -> bool:
         return bool(request)
+
+    def name(self, request: bytes) -> Digest:
+        return request_digest(request)
 
     def is_wanted(self, request: bytes) -> bool:
         return request != self.useless

@@ -2,8 +2,9 @@
 
 import pytest
 
+from bftcluster.ids import Digest
 from bftcluster.limits import DECIDED_AGAIN_MS
-from bftcluster.pbft import Settings
+from bftcluster.pbft import Settings, request_digest
 from bftcluster.pbft.messages import Requests
 from bftcluster_sim.cluster.cluster import Cluster
 
@@ -16,6 +17,9 @@ class WantsAll:
 
     def admissible(self, request: bytes) -> bool:
         return bool(request)
+
+    def name(self, request: bytes) -> Digest:
+        return request_digest(request)
 
     def is_wanted(self, request: bytes) -> bool:
         return bool(request)

@@ -71,7 +71,7 @@ def test_a_large_request_of_each_voter_is_passed_on_in_turn(n: int) -> None:
     for number in range(4):
         for one in owed.give(0):
             served.append(one.request.rstrip(b"."))
-            owed.settle(one.digest)
+            owed.settle(one.name)
             owed.vouch(large(b"more junk %d" % number), liar, 0)
 
     assert served == [b"junk 0", b"honest", b"more junk 0", b"more junk 2"]
@@ -110,7 +110,7 @@ def test_what_followers_relayed_first_is_owed_once_a_voter_vouches_for_it(one: P
     assert is_given
     assert [debt.pending for debt in owed.oldest] == [one]
     assert not owed.vouch(one, voter(2), 0)
-    assert owed.forgive(one.digest)
+    assert owed.forgive(one.name)
     assert (owed.oldest, owed.passed_on) == ([], [])
 
 
@@ -119,7 +119,7 @@ def test_what_waits_for_its_turn_is_forgotten_when_it_is_ordered() -> None:
     for number in range(3):
         owed.vouch(large(b"%d" % number), voter(number), 0)
 
-    owed.settle(large(b"0").digest)
+    owed.settle(large(b"0").name)
 
     assert owed.give(0) == [large(b"1")]
 

@@ -13,7 +13,9 @@ ME, A, B, C = (ReplicaId(name * 32) for name in (b"m", b"a", b"b", b"c"))
 
 
 def pool(*, requests_max: int = 4, size_max_bytes: int = 100) -> RequestPool:
-    return RequestPool(me=ME, requests_max=requests_max, size_max_bytes=size_max_bytes)
+    return RequestPool(
+        me=ME, requests_max=requests_max, size_max_bytes=size_max_bytes, name=request_digest
+    )
 
 
 def add(requests: RequestPool, request: bytes, *, sender: ReplicaId, now_ms: int) -> Verdict:
@@ -27,7 +29,7 @@ def take(
         requests_max=requests_max,
         size_max_bytes=size_max_bytes,
         share_max_bytes=share_max_bytes,
-        is_wanted=lambda request: request != b"unwanted",
+        may_propose=lambda request: request != b"unwanted",
     )
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.ids import Digest
+from bftcluster.pbft import MessageReceived, Settings, request_digest
 from bftcluster.pbft.messages import STABLE, Requests
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
@@ -249,6 +250,9 @@ class Censor:
 
     def admissible(self, request: bytes) -> bool:
         return request != b"censored"
+
+    def name(self, request: bytes) -> Digest:
+        return request_digest(request)
 
     def is_wanted(self, request: bytes) -> bool:
         return True

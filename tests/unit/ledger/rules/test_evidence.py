@@ -53,6 +53,21 @@ def test_a_replica_that_contradicted_itself_is_accused_for_all_to_see() -> None:
     assert evidence_record(value).evidence == report.evidence
 
 
+def test_all_proof_against_one_replica_of_one_epoch_has_one_name() -> None:
+    world = World()
+    reports = [
+        evidence(world),
+        evidence(world, other=C),
+        evidence(world, epoch=1),
+        evidence(world, culprit=PEERS[2]),
+    ]
+
+    first, again, later, another = (world.verifier.name(each.to_bytes()) for each in reports)
+
+    assert first == again
+    assert len({first, later, another}) == 3
+
+
 def test_the_state_root_covers_the_accusation() -> None:
     world = World(genesis_of(checkpoint_interval=2))
     world.do(evidence(world))

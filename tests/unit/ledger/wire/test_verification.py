@@ -3,10 +3,11 @@ from dataclasses import replace
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Approve, Propose, Reject, Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.signing.approvals import Approval, approve, reject
+from bftcluster.signing.approvals import Approval, Intent, approve, reject
 from bftcluster.signing.envelope import Verifier
+from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
-from tests.unit.signing.people import ALICE, BOB, MALLORY, VERIFIER
+from tests.unit.signing.people import ALICE, BOB, CAROL, MALLORY, VERIFIER, policy_of
 
 OPERATION = PinOperation(cid=cid_of(1))
 
@@ -114,3 +115,19 @@ def test_a_bad_certificate_is_judged_once_too() -> None:
     assert not verifier.admissible(request)
     assert not verifier.admissible(request)
     assert counting.calls == 1
+
+
+def test_every_choice_of_signers_of_one_intent_has_one_name() -> None:
+    world = World(genesis_of(policy=policy_of(ALICE, BOB, CAROL, threshold=2)))
+    verifier = knowing(world)
+    one, other = world.intent(OPERATION), world.intent(OPERATION)
+
+    def submit(intent: Intent, *signers: SigningKey) -> bytes:
+        return Submit(certificate=world.certificate(intent, *signers)).to_bytes()
+
+    variants = [submit(one, ALICE, BOB), submit(one, BOB, CAROL), submit(one, ALICE, BOB, CAROL)]
+    vote = Approve(intent_digest=one.digest, approval=approve(one.to_bytes(), BOB)).to_bytes()
+    others = [submit(other, ALICE, BOB), world.propose(one).to_bytes(), vote, b"no request"]
+
+    assert len({verifier.name(request) for request in variants}) == 1
+    assert len({verifier.name(request) for request in (variants[0], *others)}) == 5
