@@ -10,7 +10,7 @@ from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.logs import log_for
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.threads import Workers
 from bftcluster.signing.envelope import Signer
 

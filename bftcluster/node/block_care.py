@@ -8,7 +8,7 @@ from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId
 from bftcluster.node.healer import Healer
 from bftcluster.node.parts import Parts
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.scrubber import Scrubber
 from bftcluster.node.threads import Workers
 

@@ -15,8 +15,8 @@ from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.pinset import Pinset
+from bftcluster.node.ports import Clock
 from bftcluster.node.proposer import Proposer
-from bftcluster.node.replica_loop import Clock
 from bftcluster.node.threads import Threads
 from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation

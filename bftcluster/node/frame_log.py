@@ -23,7 +23,7 @@ _log = log_for("node")
 _name_of = lru_cache(maxsize=64)(peer_id_text)
 
 
-class Clock(Protocol):
+class WallClock(Protocol):
     """When."""
 
     def wall_ms(self) -> int:
@@ -34,7 +34,9 @@ class Clock(Protocol):
 class FrameLog:
     """Appends to one file; a failure to write ends the log and not the peer."""
 
-    def __init__(self, path: Path, clock: Clock, *, size_max_bytes: int = SIZE_MAX_BYTES) -> None:
+    def __init__(
+        self, path: Path, clock: WallClock, *, size_max_bytes: int = SIZE_MAX_BYTES
+    ) -> None:
         try:
             self._file = path.open("ab+", buffering=0)
         except OSError as exc:

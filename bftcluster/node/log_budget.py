@@ -14,7 +14,7 @@ import trio
 
 from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 
 LOOK_INTERVAL_S: Final = 60.0
 WINDOW_MS: Final = 24 * 3_600_000

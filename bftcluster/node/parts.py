@@ -20,8 +20,8 @@ from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
 from bftcluster.node.identity import is_unused, load_identity, note_use
 from bftcluster.node.logs import log_for
+from bftcluster.node.ports import VoteLog
 from bftcluster.node.replaying import replay
-from bftcluster.node.replica_loop import Wal as WalPort
 from bftcluster.node.unsynced import UnsyncedDisk
 from bftcluster.pbft import Application, Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started
@@ -51,7 +51,7 @@ class Parts:
     store: LedgerStore
     ledger: Ledger
     verifier: ApprovalVerifier
-    wal: WalPort
+    wal: VoteLog
     replica: Replica
     blocks: EmbeddedStore
     frame_log: FrameLog | None

@@ -16,7 +16,7 @@ from bftcluster.ledger.wire.requests import Propose
 from bftcluster.node.config import Config
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.pinset import Pinset
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keyfile import unseal
 from bftcluster.signing.keys import SigningKey

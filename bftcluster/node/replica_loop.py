@@ -6,8 +6,7 @@ everything that has arrived, so one fsync pays for many votes (group commit).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import NoReturn, Protocol, assert_never
+from typing import NoReturn, assert_never
 
 import trio
 
@@ -17,6 +16,7 @@ from bftcluster.log_pace import LogPace
 from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.logs import log_for
+from bftcluster.node.ports import Clock, EvidenceSink, VoteLog
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     Append,
@@ -44,42 +44,6 @@ IDLE_TURN_S = 1.0
 _log = log_for("pbft")
 
 
-class Wal(Protocol):
-    """Durable memory of votes."""
-
-    def append(self, records: Sequence[bytes]) -> None:
-        """Return when every record is on the disk."""
-        ...
-
-    def rewrite(self, records: Sequence[bytes]) -> None:
-        """Replace all records by these."""
-        ...
-
-
-class Clock(Protocol):
-    """What time it is, twice."""
-
-    def now_ms(self) -> int:
-        """Return monotonic milliseconds, for timers."""
-        ...
-
-    def wall_ms(self) -> int:
-        """Return Unix milliseconds, for data."""
-        ...
-
-
-class Evidence(Protocol):
-    """Where proofs of misbehaviour are kept."""
-
-    def keep(self, pieces: Sequence[bytes]) -> Sequence[Path]:
-        """Write proofs that replicas contradicted themselves; return their files."""
-        ...
-
-    def keep_halt(self, halt: Halt) -> Path:
-        """Write what made this replica stop; return the file."""
-        ...
-
-
 class ReplicaLoop:
     """Owns the replica: nothing else may touch it."""
 
@@ -87,7 +51,7 @@ class ReplicaLoop:
         self,
         *,
         replica: Replica,
-        wal: Wal,
+        wal: VoteLog,
         inbox: Inbox[Event],
         clock: Clock,
         send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
@@ -96,7 +60,7 @@ class ReplicaLoop:
         fetch_state: Callable[[StateFetch], None],
         fetch_epochs: Callable[[ReplicaId], None],
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
-        evidence: Evidence,
+        evidence: EvidenceSink,
         accuse: Callable[[Sequence[bytes]], None],
         workers: Workers,
     ) -> None:

@@ -10,7 +10,7 @@ from bftcluster.blocks.port import Scrubbed
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError
 from bftcluster.node.logs import log_for
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.threads import Workers
 
 _POSITION_FILE: Final = "scrub"

@@ -12,7 +12,7 @@ from bftcluster.node.contacts import Contacts
 from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.threads import Workers
 
 REPLICA: Final = "replica"

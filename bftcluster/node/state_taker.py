@@ -7,7 +7,7 @@ import trio
 
 from bftcluster.ids import PeerId
 from bftcluster.node.logs import log_for
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict

@@ -20,7 +20,7 @@ from bftcluster.node.announcer import Announcer
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.logs import log_for
 from bftcluster.node.pinset import Pinset
-from bftcluster.node.replica_loop import Clock
+from bftcluster.node.ports import Clock
 from bftcluster.node.threads import Workers
 from bftcluster.node.uploads import Uploads
 from bftcluster.pins.events import (
