@@ -14,9 +14,9 @@ from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.importing import Importer, import_car_part
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.ports import Clock
 from bftcluster.node.proposer import Proposer
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.threads import Threads
 from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation
@@ -30,7 +30,7 @@ class Content:
         *,
         blocks: EmbeddedStore,
         exchange: Exchange,
-        pinset: Pinset,
+        reads: LedgerReads,
         proposer: Proposer,
         uploads: Uploads,
         clock: Clock,
@@ -40,7 +40,7 @@ class Content:
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
-        self._pinset = pinset
+        self._reads = reads
         self._proposer = proposer
         self._uploads = uploads
         self._clock = clock
@@ -70,7 +70,7 @@ class Content:
             yield root
             return
         proposed = await self._proposer.propose(pin_operation(root.cid, options.pin))
-        record = await self._pinset.pin(root.cid)
+        record = await self._reads.pin(root.cid)
         yield AddEvent(
             name=root.name,
             cid=root.cid,
@@ -85,7 +85,7 @@ class Content:
         roots = await self._threads.uploads.run(self._blocks.roots)
         for root in roots:
             kept = self._uploads.is_kept(root.cid, wall_ms=self._clock.wall_ms())
-            if not kept and await self._pinset.pin(root.cid) is None:
+            if not kept and await self._reads.pin(root.cid) is None:
                 await self._threads.uploads.run(self._blocks.unpin_root, root.cid)
                 given_up.append(root.cid)
         await self._threads.uploads.run(self._blocks.collect_garbage)
@@ -126,7 +126,7 @@ class Content:
 
     async def _fetch(self, cid: Cid) -> None:
         """Bring a DAG here for its reader; it stays for a while, and no longer."""
-        record = await self._pinset.pin(cid)
+        record = await self._reads.pin(cid)
         holders = set() if record is None else set(record.holders)
         providers = sorted(self._connected(), key=lambda peer: peer not in holders)
         with ExitStack() as stack:

@@ -19,9 +19,9 @@ from bftcluster.node.clock import SystemClock
 from bftcluster.node.config import Config
 from bftcluster.node.frame_log import FrameLog
 from bftcluster.node.identity import is_unused, load_identity, note_use
+from bftcluster.node.log_replay import replay
 from bftcluster.node.logs import log_for
 from bftcluster.node.ports import VoteLog
-from bftcluster.node.replaying import replay
 from bftcluster.node.unsynced import UnsyncedDisk
 from bftcluster.pbft import Application, Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started

@@ -9,7 +9,7 @@ from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.requests import Approve, Propose, Submit, parse_request
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
-from bftcluster.node.pinset import Pinset
+from bftcluster.node.reads import LedgerReads
 from bftcluster.pbft import Batch
 from bftcluster.signing.approvals import Approval, ApprovalCertificate, Intent
 from bftcluster.signing.keys import Ed25519Verifier
@@ -20,7 +20,7 @@ _PAGE_ENTRIES: Final = 64
 
 
 async def approval_certificate(
-    pinset: Pinset, record: PinRecord, policy: Policy
+    reads: LedgerReads, record: PinRecord, policy: Policy
 ) -> ApprovalCertificate:
     """Return the approvals of a pin, whether they came complete or one by one on the log.
 
@@ -34,10 +34,10 @@ async def approval_certificate(
     last = record.seq
     while last > 0:
         first = Seq(max(1, last - _PAGE_ENTRIES + 1))
-        entries = await pinset.log_entries(first, last - first + 1)
+        entries = await reads.log_entries(first, last - first + 1)
         if len(entries) < last - first + 1 and first < last:
             first = last  # Where the log begins or has a gap, or is too large: one by one.
-            entries = await pinset.log_entries(first, 1)
+            entries = await reads.log_entries(first, 1)
         if not entries:
             break
         for request in _requests_backwards(entries):

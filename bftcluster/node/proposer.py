@@ -15,8 +15,8 @@ from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Propose
 from bftcluster.node.config import Config
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.ports import Clock
+from bftcluster.node.reads import LedgerReads
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keyfile import unseal
 from bftcluster.signing.keys import SigningKey
@@ -44,13 +44,13 @@ class Proposer:
         *,
         key: SigningKey | None,
         cluster_id: ClusterId,
-        pinset: Pinset,
+        reads: LedgerReads,
         gateway: Gateway,
         clock: Clock,
     ) -> None:
         self._key = key
         self._cluster_id = cluster_id
-        self._pinset = pinset
+        self._reads = reads
         self._gateway = gateway
         self._clock = clock
 
@@ -75,7 +75,7 @@ class Proposer:
         """
         self.check()
         assert self._key is not None, "checked"
-        policy = await self._pinset.policy()
+        policy = await self._reads.policy()
         now_ms = self._clock.wall_ms()
         intent = Intent(
             cluster_id=self._cluster_id,

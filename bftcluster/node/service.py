@@ -39,10 +39,10 @@ from bftcluster.node.gateway import Gateway
 from bftcluster.node.membership_views import evidence_by_peer
 from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.ports import Clock
 from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.proposer import Proposer
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.standing import Standing
 from bftcluster.node.submissions import submit_all
 from bftcluster.node.threads import Workers
@@ -67,7 +67,7 @@ class NodeService:
         self,
         *,
         parts: Parts,
-        pinset: Pinset,
+        reads: LedgerReads,
         standing: Standing,
         gateway: Gateway,
         tracker: TrackerLoop,
@@ -77,7 +77,7 @@ class NodeService:
         judges: Workers,
     ) -> None:
         self._parts = parts
-        self._pinset = pinset
+        self._reads = reads
         self._standing = standing
         self._gateway = gateway
         self._tracker = tracker
@@ -99,7 +99,7 @@ class NodeService:
 
     def peers(self) -> Sequence[IdView]:
         """Return every admitted peer, sorted by id."""
-        peers = self._pinset.peers()
+        peers = self._reads.peers()
         evidence = evidence_by_peer(self._parts.store.reader)
         views = [self._id_view(peers[peer]) for peer in sorted(peers)]
         return [
@@ -114,7 +114,7 @@ class NodeService:
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
         parts, replica = self._parts, self._parts.replica
-        head = await self._pinset.head()
+        head = await self._reads.head()
         stat = parts.blocks.stat()
         damage = parts.blocks.damage()
         log_use = self._standing.log_use()
@@ -153,7 +153,7 @@ class NodeService:
     def metrics(self) -> Sequence[MetricView]:
         """Return who is reachable, what each peer last said it has free, and what rotted here."""
         return metric_views(
-            self._pinset.peers(),
+            self._reads.peers(),
             self._standing.is_connected,
             me=self._parts.me,
             damage=self._parts.blocks.damage(),
@@ -165,7 +165,7 @@ class NodeService:
 
     async def allocations(self) -> Pages[PinView]:
         """Yield the pinset."""
-        async for page in self._pinset.pins():
+        async for page in self._reads.pins():
             yield [pin_view(record) for record in page]
 
     async def allocation(self, cid: Cid) -> PinView:
@@ -174,12 +174,12 @@ class NodeService:
 
     async def pins(self, *, local: bool) -> Pages[PinStatusView]:
         """Yield the status of the whole pinset."""
-        async for page in self._pinset.pins():
+        async for page in self._reads.pins():
             yield await self._status_views(page, local=local)
 
     async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
         """Return the status of any CID."""
-        record = await self._pinset.pin(cid)
+        record = await self._reads.pin(cid)
         if record is None:
             return unpinned_view(cid, self._shown_peers(local=local))
         [view] = await self._status_views([record], local=local)
@@ -188,7 +188,7 @@ class NodeService:
     async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
         """Propose a pin in the name of this peer's maintainer key."""
         proposed = await self._proposer.propose(pin_operation(cid, options))
-        record = await self._pinset.pin(cid)
+        record = await self._reads.pin(cid)
         shown = PinView(cid=cid, options=options, timestamp_ms=self._clock.wall_ms())
         return PinOutcome(
             pin=pin_view(record) if record is not None and proposed.committed else shown,
@@ -214,7 +214,7 @@ class NodeService:
     async def recover_all(self) -> Pages[PinStatusView]:
         """Retry all of this peer's failed work now."""
         for cid in self._tracker.recover_all():
-            record = await self._pinset.pin(cid)
+            record = await self._reads.pin(cid)
             if record is not None:
                 yield await self._status_views([record], local=True)
 
@@ -258,10 +258,10 @@ class NodeService:
 
     async def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals."""
-        policy = await self._pinset.policy()
+        policy = await self._reads.policy()
         now_ms = self._clock.wall_ms()
         show = partial(proposal_view, policy=policy, now_ms=now_ms)
-        async for views in self._pinset.proposals(show):
+        async for views in self._reads.proposals(show):
             yield sorted(
                 (view for view in views if view.state == "pending"),
                 key=lambda view: (view.proposed_ms, view.digest),
@@ -269,13 +269,13 @@ class NodeService:
 
     async def proposal(self, digest: Digest) -> ProposalView:
         """Return one proposal, open or decided."""
-        record = await self._pinset.proposal(digest)
+        record = await self._reads.proposal(digest)
         if record is None:
             raise NotFoundError(
                 "no such proposal, or it has expired",
                 hint="`bftcluster pin pending` lists those that wait",
             )
-        policy = await self._pinset.policy()
+        policy = await self._reads.policy()
         if isinstance(record, ClosedProposal):
             return closed_view(digest, record, policy)
         return proposal_view(record, policy, now_ms=self._clock.wall_ms())
@@ -283,9 +283,9 @@ class NodeService:
     async def certificate(self, cid: Cid) -> CertificateView:
         """Return the proof for one pin."""
         record = await self._pin(cid)
-        policy = await self._pinset.policy()
-        certificate = await approval_certificate(self._pinset, record, policy)
-        entries = await self._pinset.log_entries(record.seq, 1)
+        policy = await self._reads.policy()
+        certificate = await approval_certificate(self._reads, record, policy)
+        entries = await self._reads.log_entries(record.seq, 1)
         return CertificateView(
             cid=cid,
             intent_digest=record.intent_digest,
@@ -304,14 +304,14 @@ class NodeService:
 
     def policy(self) -> PolicyView:
         """Return the policy in force."""
-        return policy_view(self._pinset.policy_now())
+        return policy_view(self._reads.policy_now())
 
     def genesis(self) -> GenesisView:
         """Return the genesis."""
         return genesis_view(self._parts.genesis)
 
     async def _pin(self, cid: Cid) -> PinRecord:
-        record = await self._pinset.pin(cid)
+        record = await self._reads.pin(cid)
         if record is None:
             raise PinNotFoundError
         return record
@@ -327,11 +327,11 @@ class NodeService:
         ]
 
     def _shown_peers(self, *, local: bool) -> dict[PeerId, PeerRecord]:
-        peers = self._pinset.peers()
+        peers = self._reads.peers()
         return {self._parts.me: self._standing.own_record()} if local else peers
 
     def _id_view(self, record: PeerRecord) -> IdView:
-        peers = self._pinset.peers()
+        peers = self._reads.peers()
         me = record.peer == self._parts.me
         addresses = _with_id(record.addresses, record.peer)
         if not me and not self._standing.is_connected(record.peer):

@@ -19,8 +19,8 @@ from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.logs import log_for
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.ports import Clock
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.threads import Workers
 from bftcluster.node.uploads import Uploads
 from bftcluster.pins.events import (
@@ -67,7 +67,7 @@ class TrackerLoop:
         settings: TrackerSettings,
         blocks: EmbeddedStore,
         exchange: Exchange,
-        pinset: Pinset,
+        reads: LedgerReads,
         announcer: Announcer,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
@@ -81,7 +81,7 @@ class TrackerLoop:
         self._settings = settings
         self._blocks = blocks
         self._exchange = exchange
-        self._pinset = pinset
+        self._reads = reads
         self._announcer = announcer
         self._clock = clock
         self._connected = connected
@@ -180,8 +180,8 @@ class TrackerLoop:
 
     async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
         """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
-        pins = await self._pinset.pins_of(cids)
-        peers = list(self._pinset.peers().values())
+        pins = await self._reads.pins_of(cids)
+        peers = list(self._reads.peers().values())
         for cid, record in pins.items():
             if status_of(record, peers).is_replicated:
                 self._uploads.give_up(cid)
@@ -289,7 +289,7 @@ class TrackerLoop:
 
     async def _providers(self, cid: Cid, attempt: int) -> list[PeerId]:
         """Return whom to ask: those who reported it first; after a failure, in another order."""
-        record = await self._pinset.pin(cid)
+        record = await self._reads.pin(cid)
         online = [peer for peer in self._connected() if peer != self._me]
         likely = set() if record is None else {*record.holders, *record.allocations}
         turn = (attempt - 1) % max(1, len(online))
@@ -313,7 +313,7 @@ class TrackerLoop:
         self._step(await read(scan))
 
     async def _scan_desired(self, scan: Scan) -> Scanned:
-        records = await self._pinset.page(Cid(scan.after), scan.limit, of=(self._me,))
+        records = await self._reads.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if record.is_owed_by(self._me)]
         kept = await self._look(self._kept, [record.cid for record in mine])
         observations = [
@@ -327,7 +327,7 @@ class TrackerLoop:
 
     async def _scan_kept(self, scan: Scan) -> Scanned:
         roots = await self._look(self._blocks.roots, scan.after, scan.limit)
-        records = await self._pinset.pins_of([root.cid for root in roots])
+        records = await self._reads.pins_of([root.cid for root in roots])
         observations = []
         for root in roots:
             record = records.get(root.cid)

@@ -120,7 +120,7 @@ def run(directory: Directory) -> None:
             f"the peer in {directory} does not know its cluster yet",
             hint=f"bftcluster peer init {directory} --genesis genesis.cbor",
         )
-    from bftcluster.node.process import run_peer
+    from bftcluster.node.daemon import run_peer
 
     run_peer(directory)
 

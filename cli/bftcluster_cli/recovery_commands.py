@@ -62,7 +62,7 @@ def recovery_point(ctx: typer.Context, directory: Directory, *, output: Output) 
 
     Changes nothing. The maintainers need this file of every peer whose disk is there.
     """
-    from bftcluster.node.recovering import recovery_point as point_of
+    from bftcluster.node.recovery import recovery_point as point_of
 
     point = point_of(_config(directory))
     write_new(output, point.to_bytes())
@@ -128,7 +128,7 @@ def recover_peer(
     """
     from bftcluster.ledger.wire.requests import Submit
     from bftcluster.node.parts import load_genesis
-    from bftcluster.node.recovering import apply_recovery
+    from bftcluster.node.recovery import apply_recovery
     from bftcluster.signing.keys import Ed25519Verifier
     from bftcluster.signing.schemes import certify
     from bftcluster_cli.clusters import Cluster

@@ -1,4 +1,4 @@
-"""Recoveries of simulated clusters: what ``bftcluster.node.recovering`` does to a peer."""
+"""Recoveries of simulated clusters: what ``bftcluster.node.recovery`` does to a peer."""
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ReplicaId

@@ -19,7 +19,7 @@ from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.node.config import Config
 from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import Parts, open_parts
-from bftcluster.node.recovering import Applied, apply_recovery, recovery_point
+from bftcluster.node.recovery import AppliedRecovery, apply_recovery, recovery_point
 from bftcluster.pbft import Batch, CheckpointCertificate, CommitCertificate, LogEntry
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.records import Stable, Started
@@ -155,7 +155,7 @@ class Peers:
     def recovery(self, at: int = 0, **changes: object) -> bytes:
         return self.submit(self.operation(at, **changes), ALICE, BOB)
 
-    def apply(self, number: int, recovery: bytes, *, now_ms: int = START_MS + 1) -> Applied:
+    def apply(self, number: int, recovery: bytes, *, now_ms: int = START_MS + 1) -> AppliedRecovery:
         return apply_recovery(self.config(number), recovery, now_ms=now_ms)
 
     def standing(self, number: int) -> tuple[int, str, str]:

@@ -13,8 +13,8 @@ from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.proofs import approval_certificate
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.threads import Workers
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.storage.engine import sqlite_url
@@ -52,8 +52,8 @@ def store(tmp_path: Path, world: World, pinned: Submit) -> Iterator[LedgerStore]
     store.close()
 
 
-def pinset_of(store: LedgerStore) -> Pinset:
-    return Pinset(store.reader, workers=Workers(1), lists=Workers(1))
+def reads_of(store: LedgerStore) -> LedgerReads:
+    return LedgerReads(store.reader, workers=Workers(1), lists=Workers(1))
 
 
 def record_of(world: World) -> PinRecord:
@@ -68,7 +68,7 @@ async def test_approvals_that_the_log_still_has_are_found(
 ) -> None:
     store.prune_log(Seq(log_from))
 
-    found = await approval_certificate(pinset_of(store), record_of(world), world.genesis.policy)
+    found = await approval_certificate(reads_of(store), record_of(world), world.genesis.policy)
 
     assert found == pinned.certificate
 
@@ -79,7 +79,7 @@ async def test_approvals_that_were_pruned_are_to_be_asked_for_elsewhere(
     store.prune_log(Seq(PINNED_AT + 1))
 
     with pytest.raises(NotFoundError, match="this peer no longer holds") as caught:
-        await approval_certificate(pinset_of(store), record_of(world), world.genesis.policy)
+        await approval_certificate(reads_of(store), record_of(world), world.genesis.policy)
 
     assert "keep_log" in caught.value.hint
 
@@ -107,7 +107,7 @@ async def test_approvals_in_a_gap_are_to_be_asked_for_elsewhere(
     record = replace(record_of(world), seq=Seq(proposed + 9), intent_digest=intent.digest)
 
     with pytest.raises(NotFoundError, match="this peer no longer holds") as caught:
-        await approval_certificate(pinset_of(store), record, world.genesis.policy)
+        await approval_certificate(reads_of(store), record, world.genesis.policy)
 
     assert "keep_log" in caught.value.hint
 
@@ -117,7 +117,7 @@ async def test_approvals_before_a_gap_are_found(
 ) -> None:
     skip(store)
 
-    found = await approval_certificate(pinset_of(store), record_of(world), world.genesis.policy)
+    found = await approval_certificate(reads_of(store), record_of(world), world.genesis.policy)
 
     assert found == pinned.certificate
 
@@ -135,7 +135,7 @@ async def test_approvals_among_large_entries_are_found(
     ]
     store.flush({}, entries, PINNED_AT)
 
-    found = await approval_certificate(pinset_of(store), record_of(world), world.genesis.policy)
+    found = await approval_certificate(reads_of(store), record_of(world), world.genesis.policy)
 
     assert found == pinned.certificate
     store.close()

@@ -23,7 +23,7 @@ from bftcluster.node.gateway import Gateway
 from bftcluster.node.identity import create_identity
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.parts import Parts, open_parts
-from bftcluster.node.pinset import Pinset
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.uploads import Uploads
@@ -59,7 +59,10 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
 
 
 def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
-    clock, pinset = SystemClock(), Pinset(parts.store.reader, workers=Workers(1), lists=Workers(1))
+    clock, reads = (
+        SystemClock(),
+        LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1)),
+    )
     announcer = Announcer(
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
@@ -77,7 +80,7 @@ def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
         settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
         blocks=parts.blocks,
         exchange=Exchange(store=parts.blocks, send=to_nobody, offload=Workers(1).run),
-        pinset=pinset,
+        reads=reads,
         announcer=announcer,
         clock=clock,
         connected=list,

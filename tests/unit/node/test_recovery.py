@@ -11,7 +11,7 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.node.clock import SystemClock
 from bftcluster.node.parts import Parts, open_parts
-from bftcluster.node.recovering import begin_recovery, recovery_point, take_over
+from bftcluster.node.recovery import begin_recovery, recovery_point, take_over
 from bftcluster.node.uploads import ADDED_KEEP_MS, Uploads
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Voted

@@ -34,7 +34,7 @@ _PROPOSALS_PAGE_ROWS: Final = 100
 _PEERS_AGE_MAX_S: Final = 1.0
 
 
-class Pinset:
+class LedgerReads:
     """The pinset, its proposals, its peers and its policy, as of the last flush."""
 
     def __init__(self, reader: LedgerReader, *, workers: Workers, lists: Workers) -> None:

@@ -12,7 +12,7 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.records import ProposalRecord
 from bftcluster.ledger.state.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation
-from bftcluster.node.pinset import Pinset
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.threads import Workers
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
@@ -48,11 +48,11 @@ async def test_how_many_there_are_is_known_without_a_look_at_each(
     store: LedgerStore, nursery: trio.Nursery
 ) -> None:
     lists, end = Workers(1), threading.Event()
-    pinset = Pinset(store.reader, workers=Workers(1), lists=lists)
+    reads = LedgerReads(store.reader, workers=Workers(1), lists=lists)
     nursery.start_soon(lists.run, end.wait)
     await wait_all_tasks_blocked()
 
-    head = await pinset.head()
+    head = await reads.head()
 
     end.set()
     assert (head.pins, head.proposals_open) == (1, OPEN)
@@ -62,14 +62,14 @@ async def test_open_proposals_are_looked_at_in_a_thread_for_long_lists(
     store: LedgerStore, world: World
 ) -> None:
     lists = Workers(1)
-    pinset = Pinset(store.reader, workers=Workers(1), lists=lists)
+    reads = LedgerReads(store.reader, workers=Workers(1), lists=lists)
     event_loop = threading.get_ident()
 
     def show(record: ProposalRecord) -> Digest:
         assert threading.get_ident() != event_loop
         return record.intent.digest
 
-    pages = [page async for page in pinset.proposals(show)]
+    pages = [page async for page in reads.proposals(show)]
 
     assert len(pages) == 3
     found = [digest for page in pages for digest in page]

@@ -32,7 +32,7 @@ _log = log_for("recovery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class AppliedRecovery:
     """What applying a recovery led to."""
 
     is_new: bool
@@ -81,7 +81,7 @@ def genesis_root(parts: Parts) -> Digest:
     return stored_root(store.get)
 
 
-def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> Applied:
+def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> AppliedRecovery:
     """Apply a recovery that is brought by file.
 
     Args:
@@ -95,7 +95,7 @@ def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> Applied:
     """
     is_new = begin_recovery(config, request, now_ms=now_ms)
     with open_parts(config) as parts:  # This is what carries it out.
-        return Applied(
+        return AppliedRecovery(
             is_new=is_new,
             seq=parts.store.position(),
             entries_set_aside=parts.store.rewinder.count_set_aside(),

@@ -33,9 +33,9 @@ from bftcluster.node.inbox import Inbox
 from bftcluster.node.log_budget import LogBudget
 from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts
-from bftcluster.node.pinset import Pinset
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
+from bftcluster.node.reads import LedgerReads
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
 from bftcluster.node.set_aside import SetAside
@@ -84,8 +84,8 @@ class Peer:
             workers=threads.upkeep,
         )
         reader = parts.store.reader
-        self._pinset = Pinset(reader, workers=threads.upkeep, lists=threads.upkeep)
-        self._shown_pinset = Pinset(reader, workers=threads.rest, lists=threads.lists)
+        self._reads = LedgerReads(reader, workers=threads.upkeep, lists=threads.upkeep)
+        self._shown_reads = LedgerReads(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
         self._log_budget = LogBudget.of(parts, self._clock)
         problem = self._log_budget.problem
@@ -206,7 +206,7 @@ class Peer:
             ),
             blocks=self._parts.blocks,
             exchange=self._exchange,
-            pinset=self._pinset,
+            reads=self._reads,
             announcer=self._announcer,
             clock=self._clock,
             connected=self._connected,
@@ -257,14 +257,14 @@ class Peer:
         proposer = Proposer(
             key=Proposer.load_key(parts.config),
             cluster_id=parts.genesis.cluster_id,
-            pinset=self._shown_pinset,
+            reads=self._shown_reads,
             gateway=self._gateway,
             clock=self._clock,
         )
         content = Content(
             blocks=parts.blocks,
             exchange=self._exchange,
-            pinset=self._shown_pinset,
+            reads=self._shown_reads,
             proposer=proposer,
             uploads=self._uploads,
             clock=self._clock,
@@ -274,7 +274,7 @@ class Peer:
         )
         return NodeService(
             parts=parts,
-            pinset=self._shown_pinset,
+            reads=self._shown_reads,
             standing=Standing(
                 parts=parts,
                 contacts=self._contacts,
@@ -317,7 +317,7 @@ class Peer:
         return None if record is None else record.addresses
 
     def _recorded_counter(self) -> int:
-        record = self._pinset.peers().get(self._parts.me)
+        record = self._reads.peers().get(self._parts.me)
         return 0 if record is None else record.counter
 
     def _pace_s(self) -> float | None:
@@ -373,7 +373,7 @@ class Peer:
         self._nursery.start_soon(self._answer_log_read, request)
 
     async def _answer_log_read(self, request: ReadLog) -> None:
-        entries = await self._pinset.log_entries(request.first, request.count)
+        entries = await self._reads.log_entries(request.first, request.count)
         self._inbox.put_nowait(LogRead(request.to, tuple(entries)))
 
     def _connected(self) -> list[PeerId]:

@@ -5,11 +5,11 @@ from pathlib import Path
 import trio
 
 from bftcluster.errors import ClusterError, require_assertions
-from bftcluster.node.compose import Peer
 from bftcluster.node.config import Config
 from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import open_parts
-from bftcluster.node.recovering import take_over
+from bftcluster.node.peer import Peer
+from bftcluster.node.recovery import take_over
 from bftcluster.node.tuning import tune_process
 
 _log = log_for("node")
