@@ -9,9 +9,9 @@ from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import ReportEntry, join, report
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import Clock
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.signing.envelope import Signer
 
 ATTEMPT_TIMEOUT_S: Final = 15.0

@@ -9,8 +9,8 @@ from bftcluster.ids import PeerId
 from bftcluster.node.healer import Healer
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.scrubber import Scrubber
-from bftcluster.node.threads import Workers
 
 
 class BlockCare:

@@ -11,8 +11,8 @@ from bftcluster.ledger.state.membership_rows import Change, read_changes
 from bftcluster.ledger.state.records import PeerRecord, peer_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import CHANGES_KEY
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.sync.messages import Source
 

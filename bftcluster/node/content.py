@@ -15,10 +15,10 @@ from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, READ_KEEP_MS, TemporaryRoots
+from bftcluster.node.process.threads import Threads
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.threads import Threads
-from bftcluster.node.uploads import ADDED_KEEP_MS, READ_KEEP_MS, Uploads
 from bftcluster.node.views import pin_operation
 
 
@@ -32,7 +32,7 @@ class Content:
         exchange: Exchange,
         reads: LedgerReads,
         proposer: Proposer,
-        uploads: Uploads,
+        temporary_roots: TemporaryRoots,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         threads: Threads,
@@ -42,7 +42,7 @@ class Content:
         self._exchange = exchange
         self._reads = reads
         self._proposer = proposer
-        self._uploads = uploads
+        self._temporary_roots = temporary_roots
         self._clock = clock
         self._connected = connected
         self._threads = threads
@@ -84,7 +84,7 @@ class Content:
         given_up = []
         roots = await self._threads.uploads.run(self._blocks.roots)
         for root in roots:
-            kept = self._uploads.is_kept(root.cid, wall_ms=self._clock.wall_ms())
+            kept = self._temporary_roots.is_kept(root.cid, wall_ms=self._clock.wall_ms())
             if not kept and await self._reads.pin(root.cid) is None:
                 await self._threads.uploads.run(self._blocks.unpin_root, root.cid)
                 given_up.append(root.cid)
@@ -150,4 +150,4 @@ class Content:
 
     def _keep(self, cid: Cid, lifetime_ms: int) -> AbstractContextManager[None]:
         wall_ms = self._clock.wall_ms()
-        return self._uploads.keeping(cid, until_ms=wall_ms + lifetime_ms, wall_ms=wall_ms)
+        return self._temporary_roots.keeping(cid, until_ms=wall_ms + lifetime_ms, wall_ms=wall_ms)

@@ -19,7 +19,7 @@ from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid, text, write_varint
 from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 
 T = TypeVar("T")
 

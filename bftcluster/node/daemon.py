@@ -5,12 +5,12 @@ from pathlib import Path
 import trio
 
 from bftcluster.errors import ClusterError, require_assertions
-from bftcluster.node.config import Config
-from bftcluster.node.logs import configure_logs, log_for
 from bftcluster.node.parts import open_parts
 from bftcluster.node.peer import Peer
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.logs import configure_logs, log_for
+from bftcluster.node.process.tuning import tune_process
 from bftcluster.node.recovery import take_over
-from bftcluster.node.tuning import tune_process
 
 _log = log_for("node")
 

@@ -9,8 +9,8 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
 from bftcluster.ledger.state.spaces import Delta
 from bftcluster.membership import Membership
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.signing.policies import Policy

@@ -16,9 +16,9 @@ from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state.spaces import Delta
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.in_place import InPlace
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.adaptive_offload import AdaptiveOffload
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
 from bftcluster.sync.retention import Store, settle
 
@@ -62,7 +62,7 @@ class ExecuteLoop:
         self._decided: deque[Decided] = deque()
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
-        self._executing = InPlace(workers)
+        self._executing = AdaptiveOffload(workers)
 
     def decide(self, decided: Decided) -> None:
         """Queue a batch. The replica's window bounds how many wait."""

@@ -16,8 +16,8 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, ClusterError
 from bftcluster.ids import PeerId
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 
 _LOOK_INTERVAL_S: Final = 10.0
 _REST_MAX_S: Final = 600.0

@@ -17,7 +17,7 @@ from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
 from bftcluster.limits import SYMLINK_TARGET_SIZE_MAX_BYTES
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 
 _PIECE_SIZE_BYTES = 2 << 20
 """Hashed and handed on per visit to a thread: large enough that the visit costs nothing."""

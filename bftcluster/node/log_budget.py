@@ -12,9 +12,9 @@ from typing import Final, NoReturn, Self
 
 import trio
 
-from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.logs import log_for
 
 LOOK_INTERVAL_S: Final = 60.0
 WINDOW_MS: Final = 24 * 3_600_000

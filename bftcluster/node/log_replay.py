@@ -8,7 +8,7 @@ from typing import Final
 from bftcluster.ids import Seq
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.node.logs import log_for
+from bftcluster.node.process.logs import log_for
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.storage.ledger_store import LedgerStore
 

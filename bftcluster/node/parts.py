@@ -15,14 +15,14 @@ from bftcluster.ledger.rules.recovery import Recovery
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.node.clock import SystemClock
-from bftcluster.node.config import Config
-from bftcluster.node.frame_log import FrameLog
-from bftcluster.node.identity import is_unused, load_identity, note_use
 from bftcluster.node.log_replay import replay
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import VoteLog
-from bftcluster.node.unsynced import UnsyncedDisk
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.frame_log import FrameLog
+from bftcluster.node.process.identity import is_unused, load_identity, note_use
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.unsynced_disk import UnsyncedDisk
 from bftcluster.pbft import Application, Recovered, Replica, Settings, birth_records, decided_lately
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text

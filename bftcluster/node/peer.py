@@ -22,30 +22,30 @@ from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.block_care import BlockCare
-from bftcluster.node.clock import SystemClock
 from bftcluster.node.contacts import Contacts
 from bftcluster.node.content import Content
 from bftcluster.node.epoch_learner import EpochLearner
-from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.log_budget import LogBudget
-from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.evidence_files import EvidenceFiles
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.signals import watch_signals
+from bftcluster.node.process.temporary_roots import TemporaryRoots
+from bftcluster.node.process.threads import Threads
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.prosecutor import Prosecutor
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
 from bftcluster.node.set_aside import SetAside
-from bftcluster.node.signals import watch_signals
 from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
-from bftcluster.node.threads import Threads
 from bftcluster.node.tracker_loop import TrackerLoop
-from bftcluster.node.uploads import Uploads
 from bftcluster.pbft import (
     Event,
     Lane,
@@ -98,7 +98,7 @@ class Peer:
             offload_serving=threads.serving.run,
         )
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
-        self._uploads = Uploads(parts.config.directory)
+        self._temporary_roots = TemporaryRoots(parts.config.directory)
         self._announcer = self._make_announcer()
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
@@ -210,7 +210,7 @@ class Peer:
             announcer=self._announcer,
             clock=self._clock,
             connected=self._connected,
-            uploads=self._uploads,
+            temporary_roots=self._temporary_roots,
             workers=self._threads.blocks,
         )
 
@@ -266,7 +266,7 @@ class Peer:
             exchange=self._exchange,
             reads=self._shown_reads,
             proposer=proposer,
-            uploads=self._uploads,
+            temporary_roots=self._temporary_roots,
             clock=self._clock,
             connected=self._connected,
             threads=self._threads,

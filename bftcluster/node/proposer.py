@@ -13,9 +13,9 @@ from bftcluster.ids import ClusterId, Digest
 from bftcluster.ledger.wire.operations import Operation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Propose
-from bftcluster.node.config import Config
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.config import Config
 from bftcluster.node.reads import LedgerReads
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keyfile import unseal

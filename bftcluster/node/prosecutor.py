@@ -8,7 +8,7 @@ import trio
 
 from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.logs import log_for
+from bftcluster.node.process.logs import log_for
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
 

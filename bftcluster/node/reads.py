@@ -22,7 +22,7 @@ from bftcluster.ledger.state.records import (
 )
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import HEAD_KEY, POLICY_KEY
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
 

@@ -15,11 +15,11 @@ from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
-from bftcluster.node.clock import SystemClock
-from bftcluster.node.config import Config
-from bftcluster.node.logs import log_for
 from bftcluster.node.parts import Parts, open_parts
-from bftcluster.node.uploads import ADDED_KEEP_MS, EVERYTHING, Uploads
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, EVERYTHING, TemporaryRoots
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
@@ -191,8 +191,8 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
         _check_fit(operation, parts.ledger)
     # What the earlier state does not name is not to go before its pins are ordered again.
     wall_ms = SystemClock().wall_ms()
-    uploads = Uploads(parts.config.directory)
-    uploads.keep(EVERYTHING, until_ms=wall_ms + ADDED_KEEP_MS, wall_ms=wall_ms)
+    temporary_roots = TemporaryRoots(parts.config.directory)
+    temporary_roots.keep(EVERYTHING, until_ms=wall_ms + ADDED_KEEP_MS, wall_ms=wall_ms)
     parts.store.rewinder.begin(
         recovery.request,
         operation.seq,

@@ -13,11 +13,11 @@ import trio
 from bftcluster.errors import HaltedError
 from bftcluster.ids import ReplicaId
 from bftcluster.log_pace import LogPace
-from bftcluster.node.in_place import InPlace
 from bftcluster.node.inbox import Inbox
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import Clock, EvidenceSink, VoteLog
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.adaptive_offload import AdaptiveOffload
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import (
     Append,
     CheckpointCertificate,
@@ -77,7 +77,7 @@ class ReplicaLoop:
         self._evidence = evidence
         self._accuse = accuse
         self._workers = workers
-        self._syncing = InPlace(workers)
+        self._syncing = AdaptiveOffload(workers)
         self._deadline_ms = 0
         self._pace = LogPace()
         self.stable = replica.stable_certificate

@@ -9,9 +9,9 @@ import trio
 from bftcluster.blocks.port import Scrubbed
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import Clock
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 
 _POSITION_FILE: Final = "scrub"
 _STEP_BYTES: Final = 1 << 20

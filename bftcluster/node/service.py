@@ -40,12 +40,12 @@ from bftcluster.node.membership_views import evidence_by_peer
 from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.proposer import Proposer
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.standing import Standing
 from bftcluster.node.submissions import submit_all
-from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
     closed_view,

@@ -3,8 +3,8 @@
 from typing import Final
 
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.storage.rewinding import Rewinder
 

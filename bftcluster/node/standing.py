@@ -13,7 +13,7 @@ from bftcluster.node.log_budget import LogBudget, LogUse
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"

@@ -11,8 +11,8 @@ import trio
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.log_pace import LogPace
-from bftcluster.node.logs import log_for
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.sync.messages import FetchState

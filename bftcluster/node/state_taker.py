@@ -6,9 +6,9 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import PeerId
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import Clock
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.storage.ledger_reader import LedgerReader

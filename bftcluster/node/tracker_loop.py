@@ -18,11 +18,11 @@ from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.announcer import Announcer
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
-from bftcluster.node.logs import log_for
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.temporary_roots import TemporaryRoots
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.threads import Workers
-from bftcluster.node.uploads import Uploads
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
@@ -71,7 +71,7 @@ class TrackerLoop:
         announcer: Announcer,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
-        uploads: Uploads,
+        temporary_roots: TemporaryRoots,
         workers: Workers,
     ) -> None:
         self._tracker = Tracker(
@@ -85,7 +85,7 @@ class TrackerLoop:
         self._announcer = announcer
         self._clock = clock
         self._connected = connected
-        self._uploads = uploads
+        self._temporary_roots = temporary_roots
         self._workers = workers
         self._effects: list[Effect] = []
         """What the ledger changed and the tracker has yet to hear."""
@@ -184,7 +184,7 @@ class TrackerLoop:
         peers = list(self._reads.peers().values())
         for cid, record in pins.items():
             if status_of(record, peers).is_replicated:
-                self._uploads.give_up(cid)
+                self._temporary_roots.give_up(cid)
                 if not record.is_owed_by(self._me):
                     self._step(NotDesired(cid=cid))
 
@@ -355,7 +355,7 @@ class TrackerLoop:
         return [root is not None and root.complete for root in roots]
 
     def _is_upload(self, cid: Cid) -> bool:
-        return self._uploads.is_kept(cid, wall_ms=self._clock.wall_ms())
+        return self._temporary_roots.is_kept(cid, wall_ms=self._clock.wall_ms())
 
     def _patience_s(self) -> float:
         if self._deadline_ms is None:

@@ -22,8 +22,8 @@ def show(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")],
 ) -> None:
     """Show every setting of the peer in DIR, those left at their default marked, secrets hidden."""
-    from bftcluster.node.config import Config
-    from bftcluster.node.config_text import in_force, toml_text
+    from bftcluster.node.process.config import Config
+    from bftcluster.node.process.config_text import in_force, toml_text
 
     rows = [
         (name, _without_secret(value), is_default, doc)

@@ -76,7 +76,7 @@ def init(
 
     Run it again with --genesis once there is one. Nothing that is there is ever overwritten.
     """
-    from bftcluster.node.identity import create_identity
+    from bftcluster.node.process.identity import create_identity
     from bftcluster_cli.clusters import read_genesis
     from bftcluster_cli.files import make_private_directory, write_new
 
@@ -239,7 +239,7 @@ def _addresses_of(descriptors: list[str]) -> dict[str, list[str]]:
 def _config_text(
     *, name: str, listen: str, api: str, quota: str, members: dict[str, list[str]]
 ) -> str:
-    from bftcluster.node.config_text import default_text
+    from bftcluster.node.process.config_text import default_text
 
     return default_text(
         peer={"name": name},
@@ -251,7 +251,7 @@ def _config_text(
 
 def _peer_key(identity: Path) -> str:
     from bftcluster.ids import PeerId
-    from bftcluster.node.identity import load_identity
+    from bftcluster.node.process.identity import load_identity
     from bftcluster.signing.keys import peer_id_text
 
     return peer_id_text(PeerId(load_identity(identity).public_key))

@@ -27,7 +27,7 @@ from bftcluster_cli.output import emit, plural, say
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
-    from bftcluster.node.config import Config
+    from bftcluster.node.process.config import Config
     from bftcluster.sync.recovery_point import RecoveryPoint
     from bftcluster_cli.clusters import Cluster
 
@@ -228,8 +228,8 @@ def _lost_peer(text: str, cluster: "Cluster") -> "PeerId":
 
 
 def _config(directory: Path) -> "Config":
-    from bftcluster.node.config import Config
-    from bftcluster.node.logs import configure_logs
+    from bftcluster.node.process.config import Config
+    from bftcluster.node.process.logs import configure_logs
 
     if not (directory / "config.toml").is_file():
         raise ConfigError(

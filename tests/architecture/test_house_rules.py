@@ -153,7 +153,7 @@ def test_nothing_but_a_command_sleeps() -> None:
 def test_threads_are_given_out_in_one_place() -> None:
     places = found(r"\bto_thread\b", modules("bftcluster/"))
 
-    assert {place.partition(":")[0] for place in places} == {"bftcluster/node/threads.py"}
+    assert {place.partition(":")[0] for place in places} == {"bftcluster/node/process/threads.py"}
 
 
 def test_the_core_is_tested_without_doubles() -> None:

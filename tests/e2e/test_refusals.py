@@ -17,7 +17,7 @@ from bftcluster import cid as cids
 from bftcluster import codec
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import RequestKind, Submit, parse_request, report
-from bftcluster.node.identity import load_identity
+from bftcluster.node.process.identity import load_identity
 from bftcluster.signing.envelope import Domain, sign
 from bftcluster.signing.keys import SigningKey
 from bftcluster.storage.wal import WAL_NAME

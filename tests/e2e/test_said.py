@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.node.clock import SystemClock
-from bftcluster.node.frame_log import FrameLog
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.frame_log import FrameLog
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.signatures import sim_key

@@ -17,7 +17,7 @@ from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
-from bftcluster.node.identity import load_identity
+from bftcluster.node.process.identity import load_identity
 from bftcluster.pbft.messages import FetchBody, FetchEntries, Requests, Status
 from bftcluster.signing.keys import SigningKey
 from tests.e2e.cluster import MAINTAINERS

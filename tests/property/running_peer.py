@@ -15,10 +15,10 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import text
 from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.requests import Propose, Request, Submit
-from bftcluster.node.config import Config
-from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import open_parts
 from bftcluster.node.peer import Peer
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.identity import create_identity
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.schemes import certify

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import ReplicaId
-from bftcluster.node.config import Config
 from bftcluster.node.parts import open_parts
+from bftcluster.node.process.config import Config
 from bftcluster.pbft.records import Started
 from bftcluster.sync.recovery_point import RecoveryPoint
 from tests.unit.cli.conftest import Shell
@@ -26,7 +26,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def logs_of_the_test_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logging is set up for a process; this one goes on with other tests."""
-    monkeypatch.setattr("bftcluster.node.logs.configure_logs", lambda **_: None)
+    monkeypatch.setattr("bftcluster.node.process.logs.configure_logs", lambda **_: None)
 
 
 @pytest.fixture

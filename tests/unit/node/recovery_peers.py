@@ -16,9 +16,9 @@ from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import RECOVERY_EPOCHS
-from bftcluster.node.config import Config
-from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.identity import create_identity
 from bftcluster.node.recovery import AppliedRecovery, apply_recovery, recovery_point
 from bftcluster.pbft import Batch, CheckpointCertificate, CommitCertificate, LogEntry
 from bftcluster.pbft.log import batch_digest

@@ -29,7 +29,7 @@ from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.healer import READER_PATIENCE_S, Healer
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.network import Network, open_network, peer_id
 from tests.unit.node.test_content_reader import ReadingService

@@ -23,7 +23,7 @@ from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 from tests.unit.api.memory_service import MemoryService
 from tests.unit.blocks.bombs import (
     CountingStore,

@@ -18,7 +18,7 @@ from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
 from bftcluster.node.epoch_learner import EpochLearner
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.approvals import approve

@@ -7,13 +7,13 @@ import pytest
 import trio
 
 from bftcluster.ids import ReplicaId, Seq, View
-from bftcluster.node.config import Config
 from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.identity import create_identity
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.parts import Parts, open_parts
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.identity import create_identity
+from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Batch, Decided, Event, Executed
 from tests.unit.ledger.world import PEERS, START_MS, genesis_of, peer_id
 

@@ -29,7 +29,7 @@ from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
 from bftcluster.node.importing import Importer, import_car_part
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 from tests.property.running_peer import Loner
 
 BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]

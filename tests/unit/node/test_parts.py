@@ -17,9 +17,9 @@ from bftcluster.ids import Epoch, Seq
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.node.config import Config
-from bftcluster.node.identity import create_identity
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.identity import create_identity
 from bftcluster.pbft import CheckpointCertificate, EpochStart
 from bftcluster.pbft.records import BodyKept, Started
 from bftcluster.pbft.steps import Append

@@ -12,8 +12,8 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.records import ProposalRecord
 from bftcluster.ledger.state.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.threads import Workers
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 from tests.unit.ledger.world import World, cid_of

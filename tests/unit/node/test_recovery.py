@@ -9,10 +9,10 @@ from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
-from bftcluster.node.clock import SystemClock
 from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, TemporaryRoots
 from bftcluster.node.recovery import begin_recovery, recovery_point, take_over
-from bftcluster.node.uploads import ADDED_KEEP_MS, Uploads
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Voted
 from bftcluster.pbft.votes import VoteKind
@@ -309,9 +309,9 @@ def test_a_crash_behind_the_transaction_leaves_a_peer_that_goes_on(peers: Peers)
 def test_what_survivors_hold_stays_until_its_pins_are_ordered_again(peers: Peers) -> None:
     peers.apply(0, peers.recovery())
 
-    uploads, wall_ms = Uploads(peers.directories[0]), SystemClock().wall_ms()
-    assert uploads.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS - 60_000)
-    assert not uploads.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS + 60_000)
+    roots, wall_ms = TemporaryRoots(peers.directories[0]), SystemClock().wall_ms()
+    assert roots.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS - 60_000)
+    assert not roots.is_kept(cid_of(1), wall_ms=wall_ms + ADDED_KEEP_MS + 60_000)
 
 
 def records_of(parts: Parts) -> list[bytes]:

@@ -13,10 +13,10 @@ from bftcluster import codec
 from bftcluster.errors import HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
-from bftcluster.node.evidence_files import EvidenceFiles
 from bftcluster.node.inbox import Inbox
+from bftcluster.node.process.evidence_files import EvidenceFiles
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.replica_loop import ReplicaLoop
-from bftcluster.node.threads import Workers
 from bftcluster.pbft import (
     Decided,
     Event,

@@ -11,8 +11,8 @@ from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.state_giver import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateGiver
-from bftcluster.node.threads import Workers
 from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS, fetch_frame
 from bftcluster.sync.messages import FETCH_STATE, FetchState, StateParts
 from tests.unit.node.transfer_peers import Disk

@@ -13,8 +13,8 @@ from bftcluster.codec import encode
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.gateway import Gateway
 from bftcluster.node.inbox import Inbox
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.submissions import submit_all
-from bftcluster.node.threads import Workers
 from bftcluster.pbft import Event
 from tests.unit.ledger.world import World, cid_of
 

@@ -17,16 +17,16 @@ from bftcluster.ledger.rules.effects import Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.announcer import Announcer
-from bftcluster.node.clock import SystemClock
-from bftcluster.node.config import Config
 from bftcluster.node.gateway import Gateway
-from bftcluster.node.identity import create_identity
 from bftcluster.node.inbox import Inbox
 from bftcluster.node.parts import Parts, open_parts
+from bftcluster.node.process.clock import SystemClock
+from bftcluster.node.process.config import Config
+from bftcluster.node.process.identity import create_identity
+from bftcluster.node.process.temporary_roots import TemporaryRoots
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.threads import Workers
 from bftcluster.node.tracker_loop import TrackerLoop
-from bftcluster.node.uploads import Uploads
 from bftcluster.pins.settings import TrackerSettings
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
@@ -58,7 +58,7 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
     raise AssertionError("no peer is connected")
 
 
-def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
+def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop:
     clock, reads = (
         SystemClock(),
         LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1)),
@@ -84,7 +84,7 @@ def tracker_of(parts: Parts, uploads: Uploads | None = None) -> TrackerLoop:
         announcer=announcer,
         clock=clock,
         connected=list,
-        uploads=uploads or Uploads(parts.config.directory),
+        temporary_roots=roots or TemporaryRoots(parts.config.directory),
         workers=Workers(1),
     )
 
@@ -103,26 +103,26 @@ async def test_a_batch_that_ends_after_the_tracker_does_starts_nothing(parts: Pa
 
 async def test_what_was_added_here_is_kept_until_enough_others_report_it(parts: Parts) -> None:
     world, now_ms = World(parts.genesis), SystemClock().wall_ms()
-    uploads = Uploads(parts.config.directory)
+    roots = TemporaryRoots(parts.config.directory)
     for peer in PEERS[:2]:
         world.do(world.join(peer))
     for number, holders in enumerate((PEERS[:1], PEERS[:2])):
         least = {"replication_min": len(holders), "replication_max": len(holders)}
         world.pin(cid_of(number), user_allocations=tuple(map(peer_id, holders)), **least)
-        uploads.keep(cid_of(number), until_ms=now_ms + 60_000, wall_ms=now_ms)
+        roots.keep(cid_of(number), until_ms=now_ms + 60_000, wall_ms=now_ms)
     world.do(world.report(PEERS[0], cid_of(0), cid_of(1)))
     parts.store.flush(world.store.rows(), (), Seq(0))
-    tracker = tracker_of(parts, uploads)
+    tracker = tracker_of(parts, roots)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tracker.run)
         tracker.carry_out([Reported(peer_id(PEERS[0]), (cid_of(0), cid_of(1)))])
         with trio.fail_after(10):
-            while uploads.is_kept(cid_of(0), wall_ms=now_ms):
+            while roots.is_kept(cid_of(0), wall_ms=now_ms):
                 await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
 
-    assert uploads.is_kept(cid_of(1), wall_ms=now_ms)
+    assert roots.is_kept(cid_of(1), wall_ms=now_ms)
 
 
 def break_index(blocks: EmbeddedStore, *, broken: bool = True) -> None:

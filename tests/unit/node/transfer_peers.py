@@ -12,9 +12,9 @@ from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.limits import STATE_PAGE_ROWS_MAX
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
-from bftcluster.node.threads import Workers
 from bftcluster.pbft import StateFetch
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore

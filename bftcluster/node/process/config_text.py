@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bftcluster.node.config import Config
+from bftcluster.node.process.config import Config
 
 
 def default_text(**overrides: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from bftcluster.errors import ConfigError
 from bftcluster.ids import PeerId
-from bftcluster.node.logs import log_for
+from bftcluster.node.process.logs import log_for
 from bftcluster.signing.keys import peer_id_text
 
 SIZE_MAX_BYTES: Final = 4 << 30

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from bftcluster.node.threads import Threads, Workers
+from bftcluster.node.process.threads import Threads, Workers
 from bftcluster.storage.engine import READERS_MAX
 
 KINDS = [field.name for field in dataclasses.fields(Threads)]

@@ -7,7 +7,7 @@ import pytest
 
 from bftcluster.errors import ConfigError
 from bftcluster.ids import PeerId
-from bftcluster.node.frame_log import FrameLog
+from bftcluster.node.process.frame_log import FrameLog
 from bftcluster.signing.keys import peer_id_text
 
 SENDER = PeerId(b"p" * 32)

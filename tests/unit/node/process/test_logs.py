@@ -6,7 +6,7 @@ import sys
 import pytest
 
 PROGRAM = r"""
-from bftcluster.node.logs import configure_logs, log_for
+from bftcluster.node.process.logs import configure_logs, log_for
 configure_logs(level="info", levels={}, format="%s")
 log = log_for("test")
 evil = "\x1b[2J\x9b\u202e\u2028\x7f\nend"

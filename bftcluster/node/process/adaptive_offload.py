@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.threads import Workers
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ _FADE: Final = 0.9
 """What is left of a memory of slowness with each piece of work: after 22, a tenth."""
 
 
-class InPlace:
+class AdaptiveOffload:
     """Runs one kind of blocking work, one piece at a time."""
 
     def __init__(self, workers: Workers, now_s: Callable[[], float] = time.perf_counter) -> None:

@@ -5,8 +5,8 @@ import threading
 import pytest
 import trio
 
-from bftcluster.node.in_place import QUICK_S, InPlace
-from bftcluster.node.threads import Workers
+from bftcluster.node.process.adaptive_offload import QUICK_S, AdaptiveOffload
+from bftcluster.node.process.threads import Workers
 
 MAIN = threading.main_thread()
 
@@ -25,22 +25,22 @@ class Disk:
 
 async def test_the_first_work_is_done_in_a_thread_until_its_speed_is_known() -> None:
     disk = Disk()
-    in_place = InPlace(Workers(1), lambda: disk.now_s)
+    offload = AdaptiveOffload(Workers(1), lambda: disk.now_s)
 
-    assert await in_place.run(disk.work) is not MAIN
-    assert await in_place.run(disk.work) is MAIN
+    assert await offload.run(disk.work) is not MAIN
+    assert await offload.run(disk.work) is MAIN
 
 
 async def test_work_that_was_slow_once_goes_to_a_thread_for_a_while() -> None:
     disk = Disk()
-    in_place = InPlace(Workers(1), lambda: disk.now_s)
+    offload = AdaptiveOffload(Workers(1), lambda: disk.now_s)
     for _ in range(2):
-        await in_place.run(disk.work)
+        await offload.run(disk.work)
     disk.takes_s = 10 * QUICK_S
-    assert await in_place.run(disk.work) is MAIN
+    assert await offload.run(disk.work) is MAIN
 
     disk.takes_s = QUICK_S / 10
-    where = [await in_place.run(disk.work) for _ in range(40)]
+    where = [await offload.run(disk.work) for _ in range(40)]
 
     assert where[0] is not MAIN
     assert where[-1] is MAIN
@@ -50,16 +50,16 @@ async def test_work_that_was_slow_once_goes_to_a_thread_for_a_while() -> None:
 async def test_slow_work_is_not_tried_in_place_as_long_as_it_is_slow() -> None:
     disk = Disk()
     disk.takes_s = 2 * QUICK_S
-    in_place = InPlace(Workers(1), lambda: disk.now_s)
+    offload = AdaptiveOffload(Workers(1), lambda: disk.now_s)
 
-    where = [await in_place.run(disk.work) for _ in range(100)]
+    where = [await offload.run(disk.work) for _ in range(100)]
 
     assert MAIN not in where
 
 
 async def test_work_that_was_begun_is_ended_although_the_caller_is_cancelled() -> None:
     ended: list[str] = []
-    in_place = InPlace(Workers(1))
+    offload = AdaptiveOffload(Workers(1))
 
     with trio.CancelScope() as scope:
 
@@ -67,7 +67,7 @@ async def test_work_that_was_begun_is_ended_although_the_caller_is_cancelled() -
             trio.from_thread.run_sync(scope.cancel)
             ended.append("yes")
 
-        await in_place.run(work)
+        await offload.run(work)
         ended.append("and its result was used")
 
     assert ended == ["yes", "and its result was used"]
@@ -77,7 +77,7 @@ async def test_what_the_work_raises_is_raised() -> None:
     def fail() -> None:
         raise OSError(28, "no space left on device")
 
-    in_place = InPlace(Workers(1))
+    offload = AdaptiveOffload(Workers(1))
     for _ in range(2):
         with pytest.raises(OSError, match="no space"):
-            await in_place.run(fail)
+            await offload.run(fail)

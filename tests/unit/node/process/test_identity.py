@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import KeyFileError
-from bftcluster.node.identity import create_identity, is_unused, load_identity, note_use
+from bftcluster.node.process.identity import create_identity, is_unused, load_identity, note_use
 
 
 def test_a_new_identity_loads_again_and_no_one_else_may_read_it(tmp_path: Path):

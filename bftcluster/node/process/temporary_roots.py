@@ -27,7 +27,7 @@ _FILE_NAME: Final = "uploads"
 _LINES_FREE_MIN: Final = 1000
 
 
-class Uploads:
+class TemporaryRoots:
     """Roots by how long they stay, in a file that grows by a line for each and is then rewritten.
 
     Uploads end in worker threads, several at a time; the event loop only looks and never waits

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import ConfigError
-from bftcluster.node.config import CONFIG_FILE, Config
-from bftcluster.node.config_text import default_text, in_force
+from bftcluster.node.process.config import CONFIG_FILE, Config
+from bftcluster.node.process.config_text import default_text, in_force
 
 
 def load(tmp_path: Path, text: str) -> Config:

@@ -1,0 +1,1 @@
+"""What any process has: configuration, identity, clocks, logs, threads, and its own files."""
