@@ -17,7 +17,7 @@ from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.node.inbox import EVENTS_PER_TURN_MAX
+from bftcluster.node.ingress.inbox import EVENTS_PER_TURN_MAX
 from bftcluster.pbft import (
     Append,
     Batch,

@@ -14,10 +14,10 @@ from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
 from bftcluster.node.importing import Importer, import_car_part
+from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, READ_KEEP_MS, TemporaryRoots
 from bftcluster.node.process.threads import Threads
-from bftcluster.node.proposer import Proposer
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.views import pin_operation
 
@@ -31,7 +31,7 @@ class Content:
         blocks: EmbeddedStore,
         exchange: Exchange,
         reads: LedgerReads,
-        proposer: Proposer,
+        proposer: DelegatedProposer,
         temporary_roots: TemporaryRoots,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],

@@ -20,14 +20,17 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
-from bftcluster.node.announcer import Announcer
 from bftcluster.node.block_care import BlockCare
 from bftcluster.node.contacts import Contacts
 from bftcluster.node.content import Content
 from bftcluster.node.epoch_learner import EpochLearner
 from bftcluster.node.execute_loop import ExecuteLoop
-from bftcluster.node.gateway import Gateway
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
+from bftcluster.node.ingress.evidence_submission import EvidenceSubmission
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.ingress.peer_reports import PeerReporter
+from bftcluster.node.ingress.resubmission import Resubmission
 from bftcluster.node.log_budget import LogBudget
 from bftcluster.node.parts import Parts
 from bftcluster.node.process.clock import SystemClock
@@ -36,12 +39,9 @@ from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
-from bftcluster.node.proposer import Proposer
-from bftcluster.node.prosecutor import Prosecutor
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
-from bftcluster.node.set_aside import SetAside
 from bftcluster.node.standing import Standing
 from bftcluster.node.state_giver import StateGiver
 from bftcluster.node.state_taker import StateTaker
@@ -74,7 +74,7 @@ class Peer:
         self._parts = parts
         self._clock = SystemClock()
         threads = self._threads = Threads()
-        self._inbox: Inbox[Event] = Inbox(external_max=INBOX_EVENTS_MAX)
+        self._inbox: OrderInbox[Event] = OrderInbox(external_max=INBOX_EVENTS_MAX)
         self._contacts = Contacts(
             me=parts.me,
             reader=parts.store.reader,
@@ -99,7 +99,7 @@ class Peer:
         )
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._temporary_roots = TemporaryRoots(parts.config.directory)
-        self._announcer = self._make_announcer()
+        self._reporter = self._make_reporter()
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
         self.opens_again = False
@@ -109,7 +109,7 @@ class Peer:
         self._stop = trio.Event()
         self._giver, self._taker, self._learner = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
-        self._prosecutor = Prosecutor(self._gateway, evidence.kept())
+        self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
         self._replica_loop = ReplicaLoop(
             replica=parts.replica,
             wal=parts.wal,
@@ -122,10 +122,10 @@ class Peer:
             fetch_epochs=self._learner.ask,
             sync_ledger=self._executor.sync,
             evidence=evidence,
-            accuse=self._prosecutor.accuse,
+            accuse=self._evidence_submission.accuse,
             workers=threads.consensus,
         )
-        self._set_aside = SetAside(
+        self._resubmission = Resubmission(
             rewinder=parts.store.rewinder, gateway=self._gateway, workers=threads.upkeep
         )
         self._service = self._make_service()
@@ -144,13 +144,13 @@ class Peer:
             nursery.start_soon(self._tracker.run)
             nursery.start_soon(self._announce)
             nursery.start_soon(self._contacts.run, self._network.allow)
-            nursery.start_soon(self._prosecutor.run)
+            nursery.start_soon(self._evidence_submission.run)
             nursery.start_soon(self._giver.run)
             nursery.start_soon(self._taker.run)
             nursery.start_soon(self._learner.run)
             nursery.start_soon(self._log_budget.run)
             nursery.start_soon(self._care.run)
-            nursery.start_soon(self._set_aside.run)
+            nursery.start_soon(self._resubmission.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -166,7 +166,7 @@ class Peer:
         await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
 
     async def _announce(self) -> None:
-        await self._announcer.run(interval_s=self._parts.config.tracker.announce_interval_s)
+        await self._reporter.run(interval_s=self._parts.config.tracker.announce_interval_s)
 
     def _make_executor(self) -> ExecuteLoop:
         parts = self._parts
@@ -180,9 +180,9 @@ class Peer:
             workers=self._threads.consensus,
         )
 
-    def _make_announcer(self) -> Announcer:
+    def _make_reporter(self) -> PeerReporter:
         parts = self._parts
-        return Announcer(
+        return PeerReporter(
             signer=parts.key,
             cluster_id=parts.genesis.cluster_id,
             name=parts.name,
@@ -207,7 +207,7 @@ class Peer:
             blocks=self._parts.blocks,
             exchange=self._exchange,
             reads=self._reads,
-            announcer=self._announcer,
+            reporter=self._reporter,
             clock=self._clock,
             connected=self._connected,
             temporary_roots=self._temporary_roots,
@@ -254,8 +254,8 @@ class Peer:
 
     def _make_service(self) -> NodeService:
         parts = self._parts
-        proposer = Proposer(
-            key=Proposer.load_key(parts.config),
+        proposer = DelegatedProposer(
+            key=DelegatedProposer.load_key(parts.config),
             cluster_id=parts.genesis.cluster_id,
             reads=self._shown_reads,
             gateway=self._gateway,

@@ -13,7 +13,7 @@ import trio
 from bftcluster.errors import HaltedError
 from bftcluster.ids import ReplicaId
 from bftcluster.log_pace import LogPace
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ports import Clock, EvidenceSink, VoteLog
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for
@@ -52,7 +52,7 @@ class ReplicaLoop:
         *,
         replica: Replica,
         wal: VoteLog,
-        inbox: Inbox[Event],
+        inbox: OrderInbox[Event],
         clock: Clock,
         send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
         decide: Callable[[Decided], None],

@@ -35,17 +35,17 @@ from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.state.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.node.content import Content
-from bftcluster.node.gateway import Gateway
+from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.submissions import submit_all
 from bftcluster.node.membership_views import evidence_by_peer
 from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.proofs import approval_certificate, signatures_of
-from bftcluster.node.proposer import Proposer
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.standing import Standing
-from bftcluster.node.submissions import submit_all
 from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
     closed_view,
@@ -72,7 +72,7 @@ class NodeService:
         gateway: Gateway,
         tracker: TrackerLoop,
         content: Content,
-        proposer: Proposer,
+        proposer: DelegatedProposer,
         clock: Clock,
         judges: Workers,
     ) -> None:

@@ -16,8 +16,8 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
-from bftcluster.node.announcer import Announcer
 from bftcluster.node.duties import entries_of, event_of, observation, unwanted
+from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.temporary_roots import TemporaryRoots
@@ -68,7 +68,7 @@ class TrackerLoop:
         blocks: EmbeddedStore,
         exchange: Exchange,
         reads: LedgerReads,
-        announcer: Announcer,
+        reporter: PeerReporter,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         temporary_roots: TemporaryRoots,
@@ -82,7 +82,7 @@ class TrackerLoop:
         self._blocks = blocks
         self._exchange = exchange
         self._reads = reads
-        self._announcer = announcer
+        self._reporter = reporter
         self._clock = clock
         self._connected = connected
         self._temporary_roots = temporary_roots
@@ -305,7 +305,7 @@ class TrackerLoop:
             self._step(DropDone(cid=drop.cid, ticket=drop.ticket))
 
     async def _report(self, lines: tuple[ReportLine, ...]) -> None:
-        if await self._announcer.report(entries_of(lines)):
+        if await self._reporter.report(entries_of(lines)):
             self._step(Acknowledged(lines=lines))
 
     async def _scan(self, scan: Scan) -> None:

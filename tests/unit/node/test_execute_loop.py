@@ -8,8 +8,8 @@ import trio
 
 from bftcluster.ids import ReplicaId, Seq, View
 from bftcluster.node.execute_loop import ExecuteLoop
-from bftcluster.node.gateway import Gateway
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.identity import create_identity
@@ -33,7 +33,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 async def test_a_batch_counts_for_the_view_it_was_proposed_in_not_for_that_of_its_certificate(
     parts: Parts, nursery: trio.Nursery
 ) -> None:
-    inbox: Inbox[Event] = Inbox(external_max=10)
+    inbox: OrderInbox[Event] = OrderInbox(external_max=10)
     reports, reported = trio.open_memory_channel[Executed](INTERVAL)
     loop = ExecuteLoop(
         ledger=parts.ledger,

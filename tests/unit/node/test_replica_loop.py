@@ -13,7 +13,7 @@ from bftcluster import codec
 from bftcluster.errors import HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.process.evidence_files import EvidenceFiles
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.replica_loop import ReplicaLoop
@@ -58,7 +58,7 @@ class Peer:
         self.happened: list[str] = []
         self.premature: list[object] = []
         """Votes that left before the record of them was durable."""
-        self.inbox: Inbox[Event] = Inbox(external_max=10)
+        self.inbox: OrderInbox[Event] = OrderInbox(external_max=10)
         self.loop = ReplicaLoop(
             replica=Replica(
                 me=ME,

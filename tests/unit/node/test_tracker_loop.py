@@ -16,9 +16,9 @@ from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.rules.effects import Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
-from bftcluster.node.announcer import Announcer
-from bftcluster.node.gateway import Gateway
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config
@@ -63,14 +63,14 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         SystemClock(),
         LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1)),
     )
-    announcer = Announcer(
+    reporter = PeerReporter(
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
         name="peer",
         addresses=lambda: None,
         pace_s=lambda: None,
         clock=clock,
-        gateway=Gateway(inbox=Inbox(external_max=1), verifier=parts.verifier),
+        gateway=Gateway(inbox=OrderInbox(external_max=1), verifier=parts.verifier),
         space=lambda: (0, 0),
         recorded=lambda: 0,
         workers=Workers(1),
@@ -81,7 +81,7 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         blocks=parts.blocks,
         exchange=Exchange(store=parts.blocks, send=to_nobody, offload=Workers(1).run),
         reads=reads,
-        announcer=announcer,
+        reporter=reporter,
         clock=clock,
         connected=list,
         temporary_roots=roots or TemporaryRoots(parts.config.directory),

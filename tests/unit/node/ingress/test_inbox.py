@@ -3,11 +3,11 @@
 import trio
 import trio.testing
 
-from bftcluster.node.inbox import EVENTS_PER_TURN_MAX, SHARE_MAX_BYTES, Inbox
+from bftcluster.node.ingress.inbox import EVENTS_PER_TURN_MAX, SHARE_MAX_BYTES, OrderInbox
 
 
 async def test_events_come_out_in_the_order_they_came_in():
-    inbox: Inbox[str] = Inbox(external_max=10)
+    inbox: OrderInbox[str] = OrderInbox(external_max=10)
     await inbox.put("from a peer")
     inbox.put_nowait("our own")
     await inbox.put("from a client")
@@ -17,14 +17,14 @@ async def test_events_come_out_in_the_order_they_came_in():
 
 
 async def test_nothing_in_time_is_an_empty_turn(autojump_clock: trio.testing.MockClock):
-    inbox: Inbox[int] = Inbox(external_max=1)
+    inbox: OrderInbox[int] = OrderInbox(external_max=1)
 
     assert await inbox.take(timeout_s=30) == []
     assert trio.current_time() == 30
 
 
 async def test_a_waiting_turn_ends_with_the_first_event(autojump_clock: trio.testing.MockClock):
-    inbox: Inbox[int] = Inbox(external_max=1)
+    inbox: OrderInbox[int] = OrderInbox(external_max=1)
     async with trio.open_nursery() as nursery:
 
         async def later() -> None:
@@ -39,7 +39,7 @@ async def test_a_waiting_turn_ends_with_the_first_event(autojump_clock: trio.tes
 async def test_a_flood_from_outside_waits_for_room_and_our_own_never_does(
     autojump_clock: trio.testing.MockClock,
 ):
-    inbox: Inbox[int] = Inbox(external_max=3)
+    inbox: OrderInbox[int] = OrderInbox(external_max=3)
     entered: list[int] = []
 
     async def flood() -> None:
@@ -60,7 +60,7 @@ async def test_a_flood_from_outside_waits_for_room_and_our_own_never_does(
 
 
 async def test_a_turn_is_bounded_and_the_rest_stays():
-    inbox: Inbox[int] = Inbox(external_max=1)
+    inbox: OrderInbox[int] = OrderInbox(external_max=1)
     for number in range(EVENTS_PER_TURN_MAX + 5):
         inbox.put_nowait(number)
 
@@ -71,7 +71,7 @@ async def test_a_turn_is_bounded_and_the_rest_stays():
 async def test_a_consumer_that_answers_itself_never_waits_for_the_flood(
     autojump_clock: trio.testing.MockClock,
 ):
-    inbox: Inbox[str] = Inbox(external_max=2)
+    inbox: OrderInbox[str] = OrderInbox(external_max=2)
     seen: list[str] = []
 
     async def flood() -> None:
@@ -93,7 +93,7 @@ async def test_a_consumer_that_answers_itself_never_waits_for_the_flood(
 async def test_giving_up_while_waiting_for_room_leaves_nothing_behind(
     autojump_clock: trio.testing.MockClock,
 ):
-    inbox: Inbox[int] = Inbox(external_max=1)
+    inbox: OrderInbox[int] = OrderInbox(external_max=1)
     await inbox.put(1)
 
     with trio.move_on_after(1) as scope:
@@ -108,7 +108,7 @@ async def test_giving_up_while_waiting_for_room_leaves_nothing_behind(
 async def test_a_sender_that_has_its_share_waits_and_holds_up_nobody(
     autojump_clock: trio.testing.MockClock,
 ):
-    inbox: Inbox[str] = Inbox(external_max=100)
+    inbox: OrderInbox[str] = OrderInbox(external_max=100)
     taken: list[str] = []
 
     async def send(sender: str, size_bytes: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ledger.wire.requests import ReportEvidence
-from bftcluster.node.gateway import Gateway
+from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.logs import log_for
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
@@ -15,7 +15,7 @@ ATTEMPT_TIMEOUT_S: Final = 15.0
 _log = log_for("node")
 
 
-class Prosecutor:
+class EvidenceSubmission:
     """Orders each piece of evidence once; the ledger takes it only if it proves something."""
 
     def __init__(self, gateway: Gateway, known: Iterable[bytes]) -> None:

@@ -15,8 +15,8 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
-from bftcluster.node.inbox import Inbox
-from bftcluster.node.waiters import Waiter, Waiters
+from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.ingress.waiters import Waiter, Waiters
 from bftcluster.pbft import Event, RequestSubmitted
 
 LOOK_AGAIN_S: Final = 0.5
@@ -43,7 +43,7 @@ class Gateway:
     def __init__(
         self,
         *,
-        inbox: Inbox[Event],
+        inbox: OrderInbox[Event],
         verifier: ApprovalVerifier,
         closed: Callable[[], str] = lambda: "",
     ) -> None:

@@ -23,7 +23,7 @@ SHARE_MAX_BYTES: Final = 256 << 10
 Sender: TypeAlias = Hashable
 
 
-class Inbox(Generic[T]):
+class OrderInbox(Generic[T]):
     """A queue with one consumer."""
 
     def __init__(self, *, external_max: int) -> None:

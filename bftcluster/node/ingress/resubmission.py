@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bftcluster.node.gateway import Gateway
+from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Batch, LogEntry
@@ -14,7 +14,7 @@ ORDER_TIMEOUT_S: Final = 60.0
 _log = log_for("recovery")
 
 
-class SetAside:
+class Resubmission:
     """Orders the requests of one entry after the other, as they were; then forgets the entry.
 
     Each survivor does so. Who signed a request bound it to be done once, so that it is; a report

@@ -10,8 +10,8 @@ from bftcluster.ids import Seq
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Approve, Request, Submit
-from bftcluster.node.gateway import Gateway, Ordered
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.gateway import Gateway, Ordered
+from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.pbft import Event, RequestSubmitted
 from bftcluster.signing.approvals import approve
 from tests.unit.ledger.world import PEERS, World, cid_of
@@ -25,7 +25,7 @@ class Door:
 
     def __init__(self) -> None:
         self.world = World()
-        self.inbox: Inbox[Event] = Inbox(external_max=100)
+        self.inbox: OrderInbox[Event] = OrderInbox(external_max=100)
         self.gateway = Gateway(inbox=self.inbox, verifier=self.world.verifier)
 
     async def order(self, *requests: Request, timeout_s: float = 5) -> list[Ordered | None]:
@@ -185,7 +185,7 @@ async def test_a_proposal_by_a_stranger_is_a_problem_whatever_the_state(
 async def test_a_peer_whose_log_is_full_takes_nothing_from_clients_and_still_speaks() -> None:
     world = World()
     gateway = Gateway(
-        inbox=Inbox(external_max=10), verifier=world.verifier, closed=lambda: "the log is full"
+        inbox=OrderInbox(external_max=10), verifier=world.verifier, closed=lambda: "the log is full"
     )
     request = world.submit(PIN).to_bytes()
 

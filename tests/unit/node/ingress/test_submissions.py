@@ -11,10 +11,10 @@ from trio.testing import wait_all_tasks_blocked
 from bftcluster.api.ports import Wait
 from bftcluster.codec import encode
 from bftcluster.ledger.wire.operations import PinOperation
-from bftcluster.node.gateway import Gateway
-from bftcluster.node.inbox import Inbox
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.ingress.submissions import submit_all
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.submissions import submit_all
 from bftcluster.pbft import Event
 from tests.unit.ledger.world import World, cid_of
 
@@ -24,7 +24,7 @@ SHORT = encode([0])
 
 @pytest.fixture
 def gateway() -> Gateway:
-    return Gateway(inbox=Inbox(external_max=1000), verifier=World().verifier)
+    return Gateway(inbox=OrderInbox(external_max=1000), verifier=World().verifier)
 
 
 @dataclass
@@ -104,7 +104,7 @@ async def test_each_request_of_many_has_its_own_answer(gateway: Gateway) -> None
 async def test_a_peer_that_takes_nothing_says_why_to_each() -> None:
     world = World()
     good = world.submit(PinOperation(cid=cid_of(1))).to_bytes()
-    inbox = Inbox[Event](external_max=1000)
+    inbox = OrderInbox[Event](external_max=1000)
     full = Gateway(inbox=inbox, verifier=world.verifier, closed=lambda: "the log is full")
 
     outcomes = await submit_all(

@@ -8,7 +8,7 @@ import trio
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import ReportEntry, join, report
-from bftcluster.node.gateway import Gateway
+from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
@@ -20,7 +20,7 @@ POLL_S: Final = 0.5
 _log = log_for("node")
 
 
-class Announcer:
+class PeerReporter:
     """Signs joins and reports with one rising counter, so that none can be replayed."""
 
     def __init__(

@@ -13,7 +13,7 @@ from bftcluster.ids import ClusterId, Digest
 from bftcluster.ledger.wire.operations import Operation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Propose
-from bftcluster.node.gateway import Gateway
+from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.config import Config
 from bftcluster.node.reads import LedgerReads
@@ -36,7 +36,7 @@ class Proposed:
     """False: it needs more approvals."""
 
 
-class Proposer:
+class DelegatedProposer:
     """Holds at most one maintainer's key."""
 
     def __init__(

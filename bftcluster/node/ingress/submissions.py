@@ -9,7 +9,7 @@ from bftcluster.api.ports import Wait
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.ids import Seq
 from bftcluster.limits import BATCH_REQUESTS_MAX, REQUEST_SIZE_MAX_BYTES
-from bftcluster.node.gateway import Gateway, Ordered, refused
+from bftcluster.node.ingress.gateway import Gateway, Ordered, refused
 from bftcluster.node.process.threads import Workers
 
 _JUDGED_AT_ONCE_MAX_BYTES: Final = 8 << 10

@@ -1,0 +1,1 @@
+"""The one door into the order: what clients ask for, and what this peer itself has to say."""
