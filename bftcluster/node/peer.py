@@ -20,18 +20,22 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
-from bftcluster.node.block_care import BlockCare
-from bftcluster.node.contacts import Contacts
 from bftcluster.node.content import Content
-from bftcluster.node.epoch_learner import EpochLearner
-from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.evidence_submission import EvidenceSubmission
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.ingress.resubmission import Resubmission
-from bftcluster.node.log_budget import LogBudget
+from bftcluster.node.loops.block_care import BlockCare
+from bftcluster.node.loops.epoch_sync import EpochSync
+from bftcluster.node.loops.execution import ExecutionLoop
+from bftcluster.node.loops.log_budget import LogBudget
+from bftcluster.node.loops.peer_directory import PeerDirectory
+from bftcluster.node.loops.replica import ReplicaLoop
+from bftcluster.node.loops.state_server import StateServer
+from bftcluster.node.loops.state_transfer import StateTransfer
+from bftcluster.node.loops.tracking import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.evidence_files import EvidenceFiles
@@ -40,12 +44,8 @@ from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.node.service import NodeService
 from bftcluster.node.standing import Standing
-from bftcluster.node.state_giver import StateGiver
-from bftcluster.node.state_taker import StateTaker
-from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.pbft import (
     Event,
     Lane,
@@ -75,7 +75,7 @@ class Peer:
         self._clock = SystemClock()
         threads = self._threads = Threads()
         self._inbox: OrderInbox[Event] = OrderInbox(external_max=INBOX_EVENTS_MAX)
-        self._contacts = Contacts(
+        self._peer_directory = PeerDirectory(
             me=parts.me,
             reader=parts.store.reader,
             configured=parts.config.addresses(),
@@ -107,7 +107,7 @@ class Peer:
         self.recovery: EpochLink | None = None
         """One that was in force before this peer learnt of it."""
         self._stop = trio.Event()
-        self._giver, self._taker, self._learner = self._make_transfer()
+        self._state_server, self._state_transfer, self._epoch_sync = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
         self._replica_loop = ReplicaLoop(
@@ -118,8 +118,8 @@ class Peer:
             send=self._send_all,
             decide=self._executor.decide,
             read_log=self._read_log,
-            fetch_state=self._taker.fetch,
-            fetch_epochs=self._learner.ask,
+            fetch_state=self._state_transfer.fetch,
+            fetch_epochs=self._epoch_sync.ask,
             sync_ledger=self._executor.sync,
             evidence=evidence,
             accuse=self._evidence_submission.accuse,
@@ -143,11 +143,11 @@ class Peer:
             nursery.start_soon(self._executor.run)
             nursery.start_soon(self._tracker.run)
             nursery.start_soon(self._announce)
-            nursery.start_soon(self._contacts.run, self._network.allow)
+            nursery.start_soon(self._peer_directory.run, self._network.allow)
             nursery.start_soon(self._evidence_submission.run)
-            nursery.start_soon(self._giver.run)
-            nursery.start_soon(self._taker.run)
-            nursery.start_soon(self._learner.run)
+            nursery.start_soon(self._state_server.run)
+            nursery.start_soon(self._state_transfer.run)
+            nursery.start_soon(self._epoch_sync.run)
             nursery.start_soon(self._log_budget.run)
             nursery.start_soon(self._care.run)
             nursery.start_soon(self._resubmission.run)
@@ -168,9 +168,9 @@ class Peer:
     async def _announce(self) -> None:
         await self._reporter.run(interval_s=self._parts.config.tracker.announce_interval_s)
 
-    def _make_executor(self) -> ExecuteLoop:
+    def _make_executor(self) -> ExecutionLoop:
         parts = self._parts
-        return ExecuteLoop(
+        return ExecutionLoop(
             ledger=parts.ledger,
             store=parts.store,
             gateway=self._gateway,
@@ -214,10 +214,10 @@ class Peer:
             workers=self._threads.blocks,
         )
 
-    def _make_transfer(self) -> tuple[StateGiver, StateTaker, EpochLearner]:
+    def _make_transfer(self) -> tuple[StateServer, StateTransfer, EpochSync]:
         parts = self._parts
 
-        giver = StateGiver(
+        server = StateServer(
             reader=parts.store.reader,
             send=self._send_sync,
             stable=lambda: self._replica_loop.stable,
@@ -225,7 +225,7 @@ class Peer:
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
             workers=self._threads.upkeep,
         )
-        taker = StateTaker(
+        transfer = StateTransfer(
             stage=parts.store.stage,
             reader=parts.store.reader,
             send=self._send_sync,
@@ -233,7 +233,7 @@ class Peer:
             on_whole=self._open_again,
             workers=self._threads.upkeep,
         )
-        learner = EpochLearner(
+        sync = EpochSync(
             cluster_id=parts.genesis.cluster_id,
             genesis=parts.genesis.membership(),
             policy=parts.genesis.policy,
@@ -246,7 +246,7 @@ class Peer:
             begin_again=self._open_again,
             workers=self._threads.upkeep,
         )
-        return giver, taker, learner
+        return server, transfer, sync
 
     def _open_again(self, recovery: EpochLink | None = None) -> None:
         self.opens_again, self.recovery = True, recovery
@@ -277,7 +277,7 @@ class Peer:
             reads=self._shown_reads,
             standing=Standing(
                 parts=parts,
-                contacts=self._contacts,
+                peer_directory=self._peer_directory,
                 network=self._network,
                 clock=self._clock,
                 workers=self._threads.rest,
@@ -296,7 +296,7 @@ class Peer:
         return Network(
             seed=self._parts.key.seed,
             listen=config.listen,
-            peers=self._contacts.allowed(),
+            peers=self._peer_directory.allowed(),
             handlers={
                 StreamClass.CONSENSUS: self._on_consensus,
                 StreamClass.SYNC: self._on_sync,
@@ -309,11 +309,11 @@ class Peer:
         )
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
-        self._contacts.note(effects)
+        self._peer_directory.note(effects)
         self._tracker.carry_out(effects)
 
     def _own_addresses(self) -> Sequence[str] | None:
-        record = self._contacts.records.get(self._parts.me)
+        record = self._peer_directory.records.get(self._parts.me)
         return None if record is None else record.addresses
 
     def _recorded_counter(self) -> int:
@@ -323,7 +323,7 @@ class Peer:
     def _pace_s(self) -> float | None:
         """Return how often a voter announces itself so that waiting changes need not wait long."""
         replica = self._parts.replica
-        if not self._contacts.changes or replica.me not in replica.membership.replicas:
+        if not self._peer_directory.changes or replica.me not in replica.membership.replicas:
             return None
         return PACE_S * replica.membership.n
 
@@ -339,11 +339,11 @@ class Peer:
     async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
         kind = frame[1:2]  # Behind the head of a short array, and a small number itself.
         if kind in (bytes((FETCH_STATE,)), bytes((FETCH_EPOCHS,))):
-            self._giver.on_frame(peer, frame)
+            self._state_server.on_frame(peer, frame)
         elif kind == bytes((EPOCHS,)):
-            self._learner.on_frame(peer, frame)
+            self._epoch_sync.on_frame(peer, frame)
         elif kind == bytes((STATE,)):
-            self._taker.on_frame(peer, frame)
+            self._state_transfer.on_frame(peer, frame)
         else:
             await self._on_frame(peer, frame, StreamClass.SYNC)
 
@@ -362,7 +362,7 @@ class Peer:
         def targets(outbound: Outbound) -> Sequence[PeerId]:
             if outbound.to is not None:
                 return (PeerId(outbound.to),)
-            return self._contacts.peers if outbound.beyond_voters else all_voters
+            return self._peer_directory.peers if outbound.beyond_voters else all_voters
 
         self._network.send_all(
             (targets(outbound), _LANES[outbound.lane], outbound.frame) for outbound in outbounds

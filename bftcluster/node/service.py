@@ -38,6 +38,7 @@ from bftcluster.node.content import Content
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.submissions import submit_all
+from bftcluster.node.loops.tracking import TrackerLoop
 from bftcluster.node.membership_views import evidence_by_peer
 from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
@@ -46,7 +47,6 @@ from bftcluster.node.process.threads import Workers
 from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.standing import Standing
-from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.node.views import (
     closed_view,
     genesis_view,

@@ -8,8 +8,8 @@ from bftcluster.api.views import LinkView
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.net.network import Network
-from bftcluster.node.contacts import Contacts
-from bftcluster.node.log_budget import LogBudget, LogUse
+from bftcluster.node.loops.log_budget import LogBudget, LogUse
+from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
@@ -28,7 +28,7 @@ class Standing:
         self,
         *,
         parts: Parts,
-        contacts: Contacts,
+        peer_directory: PeerDirectory,
         network: Network,
         clock: Clock,
         workers: Workers,
@@ -36,7 +36,7 @@ class Standing:
     ) -> None:
         self._log_budget = log_budget
         self._parts = parts
-        self._contacts = contacts
+        self._peer_directory = peer_directory
         self._network = network
         self._clock = clock
         self._workers = workers
@@ -46,7 +46,7 @@ class Standing:
         replica = self._parts.replica
         if replica.me in replica.membership.replicas:
             return REPLICA
-        if self._contacts.is_admitted:
+        if self._peer_directory.is_admitted:
             return STORAGE
         voted = voted_ever(self._parts.store.reader, self._parts.genesis, replica.me)
         return REMOVED if voted else NOT_ADMITTED
@@ -70,7 +70,7 @@ class Standing:
         """Return this peer as the ledger knows it, or as it would."""
         parts = self._parts
         unknown = PeerRecord(peer=parts.me, name=parts.name, addresses=(), is_replica=False)
-        return self._contacts.records.get(parts.me, unknown)
+        return self._peer_directory.records.get(parts.me, unknown)
 
     def is_connected(self, peer: PeerId) -> bool:
         """Return whether a peer is reachable now; this one is."""
@@ -79,7 +79,7 @@ class Standing:
 
     def links(self) -> list[LinkView]:
         """Return the links to the others, sorted by peer."""
-        now_ms, records = self._clock.wall_ms(), self._contacts.records
+        now_ms, records = self._clock.wall_ms(), self._peer_directory.records
         return [
             LinkView(
                 peer=peer,

@@ -1,6 +1,6 @@
 """One simulated peer: the real replica, write-ahead log and ledger, run as the node runs them.
 
-A turn takes everything that has arrived, as in ``bftcluster.node.replica_loop``, and carries out
+A turn takes everything that has arrived, as in ``bftcluster.node.loops.replica``, and carries out
 what the replica wants, step by step. Between any two effects the process can be killed; what the
 disk then keeps is up to the disk.
 """

@@ -1,7 +1,7 @@
 """The tracker in one life of a simulated process: the real one, on a store made of CIDs.
 
-Does what ``bftcluster.node.tracker_loop`` and ``announcer`` do: tells it what the ledger changed,
-carries out what it asks for, and has its reports ordered like any request.
+Does what ``loops.tracking`` and ``ingress.peer_reports`` of ``bftcluster.node`` do: tells it what
+the ledger changed, carries out what it asks for, and has its reports ordered like any request.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from bftcluster.ledger.state.records import PeerRecord, PinRecord, peer_record
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.requests import Join, ReportPinned, join, report
-from bftcluster.node.duties import entries_of, event_of, observation, unwanted
+from bftcluster.node.loops.pin_events import entries_of, event_of, observation, unwanted
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.pins.events import (
     Acknowledged,

@@ -16,8 +16,8 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
-from bftcluster.node.duties import entries_of, event_of, observation, unwanted
 from bftcluster.node.ingress.peer_reports import PeerReporter
+from bftcluster.node.loops.pin_events import entries_of, event_of, observation, unwanted
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.temporary_roots import TemporaryRoots

@@ -27,7 +27,7 @@ KEEP_EARLIER_S: Final = 30.0
 _log = log_for("transfer")
 
 
-class StateGiver:
+class StateServer:
     """Answers the requests of a state transfer, peer after peer."""
 
     def __init__(

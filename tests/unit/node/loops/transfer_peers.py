@@ -12,9 +12,9 @@ from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.limits import STATE_PAGE_ROWS_MAX
+from bftcluster.node.loops.state_server import StateServer
+from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.state_giver import StateGiver
-from bftcluster.node.state_taker import StateTaker
 from bftcluster.pbft import StateFetch
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
@@ -83,8 +83,8 @@ class World:
         self._directory = directory
         self._clock = clock
         self.me = PeerId(b"t" * 32)
-        self.disk = Disk(directory / "taker.db")
-        self.givers: dict[PeerId, StateGiver] = {}
+        self.disk = Disk(directory / "transfer.db")
+        self.servers: dict[PeerId, StateServer] = {}
         self.disks: dict[PeerId, Disk] = {}
         self.liars: dict[PeerId, Liar] = {}
         self.frames: dict[PeerId, int] = {}
@@ -92,7 +92,7 @@ class World:
         self.whole = trio.Event()
         self.nursery: trio.Nursery | None = None
         self.workers = Workers(4)
-        self.taker = StateTaker(
+        self.transfer = StateTransfer(
             stage=self.disk.store.stage,
             reader=self.disk.store.reader,
             send=self.ask,
@@ -104,10 +104,10 @@ class World:
     def add(self, number: int, rows: Mapping[Key, bytes | None]) -> PeerId:
         """Make a peer that can give."""
         peer = PeerId(bytes((number,)) * 32)
-        disk = self.disks[peer] = Disk(self._directory / f"giver{number}.db")
+        disk = self.disks[peer] = Disk(self._directory / f"server{number}.db")
         disk.checkpoint(rows)
         self.frames[peer] = 0
-        self.givers[peer] = StateGiver(
+        self.servers[peer] = StateServer(
             reader=disk.store.reader,
             send=lambda to, frame: self.answer(peer, to, frame),
             stable=lambda: None,
@@ -118,22 +118,22 @@ class World:
         return peer
 
     def ask(self, peer: PeerId, frame: bytes) -> None:
-        self.givers[peer].on_frame(self.me, frame)
+        self.servers[peer].on_frame(self.me, frame)
 
     def answer(self, peer: PeerId, to: PeerId, frame: bytes) -> None:
-        """Send a giver's answer, or what a liar makes of it."""
+        """Send a server's answer, or what a liar makes of it."""
         liar = self.liars.get(peer)
         for each in [frame] if liar is None else liar(peer, frame):
             self.frames[peer] += 1
-            self.taker.on_frame(peer, each)
+            self.transfer.on_frame(peer, each)
 
     async def later(self, peer: PeerId, frame: bytes, after_s: float) -> None:
         await trio.sleep(after_s)
-        self.taker.on_frame(peer, frame)
+        self.transfer.on_frame(peer, frame)
 
     def wanted(self, disk: Disk) -> StateFetch:
         """Return the certified state of a peer, which all are said to have signed."""
-        sources = tuple(map(ReplicaId, self.givers))
+        sources = tuple(map(ReplicaId, self.servers))
         return StateFetch(disk.store.position(), disk.root, CERTIFICATE, sources)
 
     async def hurry(self) -> NoReturn:
@@ -149,10 +149,10 @@ class World:
         async with trio.open_nursery() as nursery:
             self.nursery = nursery
             nursery.start_soon(self.hurry)
-            for giver in self.givers.values():
-                nursery.start_soon(giver.run)
-            nursery.start_soon(self.taker.run)
-            self.taker.fetch(self.wanted(disk))
+            for server in self.servers.values():
+                nursery.start_soon(server.run)
+            nursery.start_soon(self.transfer.run)
+            self.transfer.fetch(self.wanted(disk))
             with trio.fail_after(TIMEOUT_S):
                 await self.whole.wait()
             nursery.cancel_scope.cancel()

@@ -29,7 +29,7 @@ Addresses = Mapping[PeerId, Sequence[str]]
 _log = log_for("node")
 
 
-class Contacts:
+class PeerDirectory:
     """Follows the ledger's peers, and tells the network."""
 
     def __init__(

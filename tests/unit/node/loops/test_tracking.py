@@ -19,6 +19,7 @@ from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
+from bftcluster.node.loops.tracking import TrackerLoop
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config
@@ -26,7 +27,6 @@ from bftcluster.node.process.identity import create_identity
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.tracker_loop import TrackerLoop
 from bftcluster.pins.settings import TrackerSettings
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 

@@ -28,12 +28,12 @@ from bftcluster.errors import BlockNotFoundError, CidMismatchError
 from bftcluster.ids import PeerId
 from bftcluster.node.content_reader import ContentReader
 from bftcluster.node.dag_source import DagSource
-from bftcluster.node.healer import READER_PATIENCE_S, Healer
+from bftcluster.node.loops.block_healing import READER_PATIENCE_S, Healer
 from bftcluster.node.process.threads import Workers
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.network import Network, open_network, peer_id
+from tests.unit.node.loops.test_tracking import break_index, until
 from tests.unit.node.test_content_reader import ReadingService
-from tests.unit.node.test_tracker_loop import break_index, until
 
 ME, ALICE, BOB = map(peer_id, (1, 2, 3))
 QUOTA = 64 << 20

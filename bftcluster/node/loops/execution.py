@@ -27,7 +27,7 @@ BATCHES_PER_TURN_MAX: Final = 32
 _log = log_for("ledger")
 
 
-class ExecuteLoop:
+class ExecutionLoop:
     """Owns the ledger: nothing else may touch it."""
 
     def __init__(

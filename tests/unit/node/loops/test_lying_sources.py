@@ -14,7 +14,7 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.sync.messages import STATE, StateParts
-from tests.unit.node.transfer_peers import World
+from tests.unit.node.loops.transfer_peers import World
 from tests.unit.sync.transfer_world import pins
 
 PINS = 2_000
@@ -173,7 +173,7 @@ async def test_parts_of_another_state_under_the_wanted_root_are_of_no_use(
         """Let the liar give what it has, as if it had been asked for that."""
         plain(peer, frame if peer != liar else frame.replace(honest.root, forged.root))
 
-    world.taker._send = ask
+    world.transfer._send = ask
     world.liars[liar] = lambda _, frame: [frame.replace(forged.root, honest.root)]
 
     with capture_logs() as logs:
@@ -198,11 +198,11 @@ async def test_a_target_that_only_a_liar_gives_is_left_for_a_newer_one(
     async with trio.open_nursery() as nursery:
         world.nursery = nursery
         nursery.start_soon(world.hurry)
-        for giver in world.givers.values():
-            nursery.start_soon(giver.run)
-        nursery.start_soon(world.taker.run)
-        world.taker.fetch(wanted)
-        world.taker.fetch(world.wanted(new))
+        for server in world.servers.values():
+            nursery.start_soon(server.run)
+        nursery.start_soon(world.transfer.run)
+        world.transfer.fetch(wanted)
+        world.transfer.fetch(world.wanted(new))
         with trio.fail_after(120):
             await world.whole.wait()
         nursery.cancel_scope.cancel()
@@ -218,8 +218,8 @@ async def test_who_was_not_asked_is_not_even_read(world: World, mock_clock: Mock
 
     with capture_logs() as logs:
         for peer in (stranger, *peers):
-            world.taker.on_frame(peer, frame.frame())
-            world.taker.on_frame(peer, b"\x80")
+            world.transfer.on_frame(peer, frame.frame())
+            world.transfer.on_frame(peer, b"\x80")
         await world.fetch(world.disks[peers[0]])
 
     assert [log for log in logs if log["event"] == "suspicion"] == []

@@ -11,11 +11,11 @@ from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
+from bftcluster.node.loops.state_server import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateServer
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.state_giver import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateGiver
 from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS, fetch_frame
 from bftcluster.sync.messages import FETCH_STATE, FetchState, StateParts
-from tests.unit.node.transfer_peers import Disk
+from tests.unit.node.loops.transfer_peers import Disk
 
 RATE_BYTES_PER_S = 1 << 20
 ROWS = {(Space.PIN, b"%d" % number): bytes(8_000) for number in range(400)}
@@ -23,14 +23,14 @@ GREEDY, HONEST = PeerId(b"g" * 32), PeerId(b"h" * 32)
 
 
 class World:
-    """A giver, and what it sent to whom."""
+    """A server, and what it sent to whom."""
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.sent: list[tuple[PeerId, bytes]] = []
         self.changed = trio.Event()
         self.kept: list[bool] = []
-        self.giver = StateGiver(
+        self.server = StateServer(
             reader=disk.store.reader,
             send=self.send,
             stable=lambda: None,
@@ -43,7 +43,7 @@ class World:
         self.sent.append((peer, frame))
         self.changed.set()
         if peer == GREEDY:
-            self.giver.on_frame(GREEDY, self.everything())
+            self.server.on_frame(GREEDY, self.everything())
 
     def everything(self) -> bytes:
         rows = tuple(ROWS)[:STATE_WANTS_MAX]
@@ -64,7 +64,7 @@ async def world(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[World]:
     disk = Disk(tmp_path / "ledger.db")
     disk.checkpoint(ROWS)
     world = World(disk)
-    nursery.start_soon(world.giver.run)
+    nursery.start_soon(world.server.run)
     yield world
     nursery.cancel_scope.cancel()
     disk.store.close()
@@ -75,12 +75,12 @@ async def test_who_asks_for_everything_for_ever_gets_the_rate_and_holds_up_nobod
 ) -> None:
     mock_clock.rate, mock_clock.autojump_threshold = 1, 0.3
     begun_s = trio.current_time()
-    world.giver.on_frame(GREEDY, world.everything())
+    world.server.on_frame(GREEDY, world.everything())
     while len(world.sent) < 4:
         world.changed = trio.Event()
         await world.changed.wait()
     taken_s = trio.current_time() - begun_s
-    world.giver.on_frame(HONEST, fetch_frame(Epoch(0)))
+    world.server.on_frame(HONEST, fetch_frame(Epoch(0)))
     before = len(world.sent)
     frame = await world.answered(HONEST)
 
@@ -110,8 +110,8 @@ HOSTILE = [
 
 async def test_hostile_bytes_are_answered_with_silence(world: World) -> None:
     for frame in HOSTILE:
-        world.giver.on_frame(GREEDY, frame)
-    world.giver.on_frame(HONEST, world.everything())
+        world.server.on_frame(GREEDY, frame)
+    world.server.on_frame(HONEST, world.everything())
 
     parts = StateParts.from_frame(await world.answered(HONEST))
 
@@ -121,7 +121,7 @@ async def test_hostile_bytes_are_answered_with_silence(world: World) -> None:
 
 async def test_what_nobody_has_is_said_not_to_be_there(world: World) -> None:
     unknown = FetchState(number=7, root=Digest(bytes(32)), nodes=("", "f" * 64), rows=())
-    world.giver.on_frame(HONEST, unknown.frame())
+    world.server.on_frame(HONEST, unknown.frame())
 
     parts = StateParts.from_frame(await world.answered(HONEST))
 
@@ -132,7 +132,7 @@ async def test_the_greatest_request_that_is_right_is_not_refused(world: World) -
     keys = tuple((Space.EVIDENCE, bytes((number,)) * 255) for number in range(STATE_WANTS_MAX))
     paths = tuple("f" * 64 for _ in range(STATE_WANTS_MAX))
     fetch = FetchState(number=(1 << 63) - 1, root=world.disk.root, nodes=paths, rows=keys)
-    world.giver.on_frame(HONEST, fetch.frame())
+    world.server.on_frame(HONEST, fetch.frame())
 
     assert StateParts.from_frame(await world.answered(HONEST)).root == world.disk.root
 
@@ -141,16 +141,16 @@ async def test_so_many_peers_wait_and_no_more(world: World) -> None:
     everything = world.everything()
     peers = [PeerId(bytes((number,)) * 32) for number in range(PEERS_WAITING_MAX + 9)]
     for peer in peers * 2:
-        world.giver.on_frame(peer, everything)
+        world.server.on_frame(peer, everything)
 
-    assert len(world.giver._waiting) == PEERS_WAITING_MAX
+    assert len(world.server._waiting) == PEERS_WAITING_MAX
 
 
 async def test_earlier_checkpoints_are_kept_while_somebody_fetches(
     world: World, mock_clock: trio.testing.MockClock
 ) -> None:
     mock_clock.rate, mock_clock.autojump_threshold = 1, 0.3
-    world.giver.on_frame(HONEST, world.everything())
+    world.server.on_frame(HONEST, world.everything())
     await world.answered(HONEST)
     assert world.kept == [True]
 
@@ -162,6 +162,6 @@ async def test_earlier_checkpoints_are_kept_while_somebody_fetches(
 async def test_malformed_requests_without_end_are_one_line_of_the_log(world: World) -> None:
     with capture_logs() as logs:
         for _ in range(100):
-            world.giver.on_frame(GREEDY, b"no request")
+            world.server.on_frame(GREEDY, b"no request")
 
     assert len(logs) == 1

@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from bftcluster.ids import ReplicaId, Seq, View
-from bftcluster.node.execute_loop import ExecuteLoop
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.identity import create_identity
@@ -35,7 +35,7 @@ async def test_a_batch_counts_for_the_view_it_was_proposed_in_not_for_that_of_it
 ) -> None:
     inbox: OrderInbox[Event] = OrderInbox(external_max=10)
     reports, reported = trio.open_memory_channel[Executed](INTERVAL)
-    loop = ExecuteLoop(
+    loop = ExecutionLoop(
         ledger=parts.ledger,
         store=parts.store,
         gateway=Gateway(inbox=inbox, verifier=parts.verifier),

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from bftcluster.node.log_budget import SOON_MS, WINDOW_MS, LogBudget
+from bftcluster.node.loops.log_budget import SOON_MS, WINDOW_MS, LogBudget
 
 DAY_MS = 86_400_000
 GB = 10**9

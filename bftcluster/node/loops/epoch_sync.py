@@ -21,7 +21,7 @@ from bftcluster.sync.messages import Source
 _log = log_for("transfer")
 
 
-class EpochLearner:
+class EpochSync:
     """Asks, checks the links it gets, keeps them for others, and tells the replica."""
 
     def __init__(

@@ -20,7 +20,7 @@ _PAUSE_MIN_S: Final = 0.01
 _log = log_for("transfer")
 
 
-class StateTaker:
+class StateTransfer:
     """Runs the taking and owns the stage. What is whole is installed when the peer opens next."""
 
     def __init__(

@@ -14,9 +14,9 @@ from bftcluster.errors import HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.loops.replica import ReplicaLoop
 from bftcluster.node.process.evidence_files import EvidenceFiles
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.replica_loop import ReplicaLoop
 from bftcluster.pbft import (
     Decided,
     Event,

@@ -10,7 +10,7 @@ from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.state.spaces import Space
-from bftcluster.node.contacts import LOOK_AGAIN_S, Addresses, Contacts
+from bftcluster.node.loops.peer_directory import LOOK_AGAIN_S, Addresses, PeerDirectory
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class World:
         for peer in (ME, FOUNDER):
             record = PeerRecord(peer=peer, name="p", addresses=(), is_replica=True)
             store.flush({(Space.PEER, peer): record.to_value()})
-        self.contacts = Contacts(
+        self.directory = PeerDirectory(
             me=ME,
             reader=store,
             configured=NAMED,
@@ -43,7 +43,7 @@ class World:
 
 
 async def test_an_admitted_peer_that_hears_others_lets_in_none_but_the_admitted() -> None:
-    assert set(World().contacts.allowed()) == {ME, FOUNDER}
+    assert set(World().directory.allowed()) == {ME, FOUNDER}
 
 
 async def test_one_that_hears_nobody_it_knows_follows_the_peers_its_operator_named(
@@ -51,7 +51,7 @@ async def test_one_that_hears_nobody_it_knows_follows_the_peers_its_operator_nam
 ) -> None:
     """It slept while the others were replaced, and its ledger cannot know that yet."""
     world = World()
-    nursery.start_soon(world.contacts.run, world.told.append)
+    nursery.start_soon(world.directory.run, world.told.append)
     await trio.sleep(3 * LOOK_AGAIN_S)
     assert world.told == []
 
@@ -69,7 +69,7 @@ async def test_voters_that_were_proved_are_let_in_before_the_ledger_knows_them()
     world = World()
     world.voters += [ReplicaId(SUCCESSOR), ReplicaId(STRANGER)]
 
-    allowed = world.contacts.allowed()
+    allowed = world.directory.allowed()
 
     assert allowed[SUCCESSOR] == NAMED[SUCCESSOR]
     assert allowed[STRANGER] == ()

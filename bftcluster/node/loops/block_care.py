@@ -6,11 +6,11 @@ import trio
 
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId
-from bftcluster.node.healer import Healer
+from bftcluster.node.loops.block_healing import Healer
+from bftcluster.node.loops.scrub import Scrubber
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.scrubber import Scrubber
 
 
 class BlockCare:

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from bftcluster.blocks.block import Block, raw_cid
 from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.node.loops.scrub import Scrubber
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.scrubber import Scrubber
 from tests.unit.blocks.content import pattern
-from tests.unit.node.test_block_care import QUOTA, rot
+from tests.unit.node.loops.test_block_care import QUOTA, rot
 
 
 class SlowClock:

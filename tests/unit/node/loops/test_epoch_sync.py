@@ -17,7 +17,7 @@ from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
-from bftcluster.node.epoch_learner import EpochLearner
+from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import CheckpointCertificate, EpochsLearned, EpochStart
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
@@ -95,7 +95,7 @@ RECOVERY = recovered()
 
 
 class World:
-    """A learner, and what came of it."""
+    """A sync of epochs, and what came of it."""
 
     def __init__(self) -> None:
         self.known = members(0)
@@ -107,7 +107,7 @@ class World:
         """What is said at once by whom, when it is asked."""
         self.store = MemoryStore()
         self.epoch = Epoch(0)
-        self.learner = EpochLearner(
+        self.sync = EpochSync(
             cluster_id=CLUSTER_ID,
             genesis=members(0),
             policy=POLICY,
@@ -124,7 +124,7 @@ class World:
     def send(self, peer: PeerId, _: bytes) -> None:
         self.asked.append(peer)
         if peer in self.answers:
-            self.learner.on_frame(peer, self.answers[peer])
+            self.sync.on_frame(peer, self.answers[peer])
 
     async def keep(self, delta: Delta) -> None:
         self.kept.append(delta)
@@ -138,9 +138,9 @@ class World:
     async def learn(self, answers: Sequence[tuple[PeerId, bytes]], until_epoch: int) -> None:
         """Ask all who answer, and wait until it is known who votes in an epoch."""
         for peer, _ in answers:
-            self.learner.ask(ReplicaId(peer))
+            self.sync.ask(ReplicaId(peer))
         for peer, frame in answers:
-            self.learner.on_frame(peer, frame)
+            self.sync.on_frame(peer, frame)
         await self.knows(until_epoch)
 
     async def knows(self, epoch: int) -> None:
@@ -153,7 +153,7 @@ class World:
 @pytest.fixture
 async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
     world = World()
-    nursery.start_soon(world.learner.run)
+    nursery.start_soon(world.sync.run)
     yield world
     nursery.cancel_scope.cancel()
 
@@ -185,7 +185,7 @@ async def test_a_liar_is_named_and_the_epochs_come_from_another(world: World, li
     ]
     suspicions = [log["peer"] for log in logs if log["event"] == "suspicion"]
     assert suspicions == [LIAR.hex()[:8]]
-    world.learner.ask(ReplicaId(LIAR))
+    world.sync.ask(ReplicaId(LIAR))
     assert world.asked.count(LIAR) == 1
 
 
@@ -198,12 +198,12 @@ async def test_who_tells_what_is_known_by_then_is_no_liar(world: World) -> None:
 
 async def test_those_who_make_us_ask_them_do_not_displace_another(world: World) -> None:
     """Anybody can show a certificate of an epoch that nobody heard of, and as often as it likes."""
-    world.learner.ask(ReplicaId(HONEST))
+    world.sync.ask(ReplicaId(HONEST))
     for _ in range(100):
-        world.learner.ask(ReplicaId(LIAR))
-        world.learner.on_frame(LIAR, frame_of([]))
+        world.sync.ask(ReplicaId(LIAR))
+        world.sync.on_frame(LIAR, frame_of([]))
 
-    world.learner.on_frame(HONEST, frame_of(LINKS))
+    world.sync.on_frame(HONEST, frame_of(LINKS))
     await world.knows(3)
 
     assert world.asked == [HONEST, LIAR]
@@ -214,13 +214,13 @@ async def test_those_who_never_answer_are_forgotten(
 ) -> None:
     world = World()
     for number in range(2 * EPOCH_SOURCES_MAX):
-        world.learner.ask(ReplicaId(bytes((number,)) * 32))
+        world.sync.ask(ReplicaId(bytes((number,)) * 32))
     assert len(world.asked) == EPOCH_SOURCES_MAX
-    world.learner.ask(ReplicaId(HONEST))
+    world.sync.ask(ReplicaId(HONEST))
     assert HONEST not in world.asked
 
     await trio.sleep(ASK_AGAIN_MS / 1000)
-    world.learner.ask(ReplicaId(HONEST))
+    world.sync.ask(ReplicaId(HONEST))
 
     assert HONEST in world.asked
     assert LIAR_PAUSE_MS > ASK_AGAIN_MS
@@ -234,7 +234,7 @@ async def test_links_that_others_know_and_we_went_past_are_asked_for_until_none_
     world.store.flush({(Space.EPOCH_LINK, epoch_key(Epoch(3))): LINKS[2].to_bytes()})
     world.epoch = Epoch(3)
     world.answers = {HONEST: frame_of(LINKS[:2]), LIAR: frame_of([])}
-    nursery.start_soon(world.learner.run)
+    nursery.start_soon(world.sync.run)
 
     while world.known.epoch < 2:
         await world.learned.wait()
@@ -268,8 +268,8 @@ async def test_what_was_learned_in_an_earlier_life_is_not_asked_for_again() -> N
 async def test_a_recovery_in_force_is_begun_and_not_told(world: World) -> None:
     """Slots of the epoch that it ends may be open: only a peer that opens again is rid of them."""
     known = world.known
-    world.learner.ask(ReplicaId(HONEST))
-    world.learner.on_frame(HONEST, frame_of([RECOVERY]))
+    world.sync.ask(ReplicaId(HONEST))
+    world.sync.on_frame(HONEST, frame_of([RECOVERY]))
     with trio.fail_after(30):
         while not world.recoveries:
             await trio.lowlevel.checkpoint()

@@ -1,0 +1,1 @@
+"""What a peer does all the time, each loop with one owner of what it changes."""
