@@ -20,7 +20,6 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
-from bftcluster.node.content import Content
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.evidence_submission import EvidenceSubmission
 from bftcluster.node.ingress.gateway import Gateway
@@ -44,8 +43,9 @@ from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.service import NodeService
-from bftcluster.node.standing import Standing
+from bftcluster.node.service.content import Content
+from bftcluster.node.service.peer_status import PeerStatus
+from bftcluster.node.service.service import NodeService
 from bftcluster.pbft import (
     Event,
     Lane,
@@ -275,7 +275,7 @@ class Peer:
         return NodeService(
             parts=parts,
             reads=self._shown_reads,
-            standing=Standing(
+            peer_status=PeerStatus(
                 parts=parts,
                 peer_directory=self._peer_directory,
                 network=self._network,

@@ -53,7 +53,7 @@ from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import join
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.node.views import closed_view, genesis_view, policy_view
+from bftcluster.node.service.pin_views import closed_view, genesis_view, policy_view
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.policies import Policy

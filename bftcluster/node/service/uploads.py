@@ -26,7 +26,7 @@ Keep = Callable[[Cid], AbstractContextManager[None]]
 """Lets a root stay, unless what is done in the context fails."""
 
 
-class Importer:
+class Upload:
     """One upload. Leave without ``pin``, and nothing of it stays in the store."""
 
     _adder: Adder

@@ -9,8 +9,8 @@ from bftcluster.cid import Cid
 from bftcluster.errors import CidMismatchError
 
 
-class DagSource:
-    """A store as a reader's thread sees it.
+class DagReader:
+    """A store as whoever reads DAGs for a client sees it, in a thread.
 
     Every walk comes by here for each block. So here it is stopped when its client has gone, and
     here a damaged block is had from elsewhere.

@@ -34,20 +34,20 @@ from bftcluster.errors import NotFoundError
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.state.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.wire.operations import UnpinOperation
-from bftcluster.node.content import Content
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.submissions import submit_all
 from bftcluster.node.loops.tracking import TrackerLoop
-from bftcluster.node.membership_views import evidence_by_peer
-from bftcluster.node.metric_views import metric_views
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.proofs import approval_certificate, signatures_of
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.standing import Standing
-from bftcluster.node.views import (
+from bftcluster.node.service.approval_archive import approval_certificate, signatures_of
+from bftcluster.node.service.content import Content
+from bftcluster.node.service.member_views import evidence_by_peer
+from bftcluster.node.service.metric_views import metric_views
+from bftcluster.node.service.peer_status import PeerStatus
+from bftcluster.node.service.pin_views import (
     closed_view,
     genesis_view,
     pin_operation,
@@ -68,7 +68,7 @@ class NodeService:
         *,
         parts: Parts,
         reads: LedgerReads,
-        standing: Standing,
+        peer_status: PeerStatus,
         gateway: Gateway,
         tracker: TrackerLoop,
         content: Content,
@@ -78,7 +78,7 @@ class NodeService:
     ) -> None:
         self._parts = parts
         self._reads = reads
-        self._standing = standing
+        self._peer_status = peer_status
         self._gateway = gateway
         self._tracker = tracker
         self._content = content
@@ -95,7 +95,7 @@ class NodeService:
 
     def id(self) -> IdView:
         """Return this peer."""
-        return self._id_view(self._standing.own_record())
+        return self._id_view(self._peer_status.own_record())
 
     def peers(self) -> Sequence[IdView]:
         """Return every admitted peer, sorted by id."""
@@ -109,7 +109,7 @@ class NodeService:
 
     def problem(self) -> str:
         """Return why this peer cannot serve now; reads memory only."""
-        return self._standing.problem()
+        return self._peer_status.problem()
 
     async def status(self) -> StatusView:
         """Return how this peer is doing."""
@@ -117,18 +117,18 @@ class NodeService:
         head = await self._reads.head()
         stat = parts.blocks.stat()
         damage = parts.blocks.damage()
-        log_use = self._standing.log_use()
+        log_use = self._peer_status.log_use()
         return StatusView(
             cluster_id=parts.genesis.cluster_id,
             peer=parts.me,
             peername=parts.name,
-            role=self._standing.role(),
+            role=self._peer_status.role(),
             epoch=replica.membership.epoch,
             view=replica.view,
             primary=PeerId(replica.primary),
             last_executed=replica.last_executed,
             last_stable=replica.stable,
-            links=tuple(self._standing.links()),
+            links=tuple(self._peer_status.links()),
             used_bytes=stat.used_bytes,
             quota_bytes=stat.quota_bytes,
             log_bytes=log_use.size_bytes,
@@ -148,13 +148,13 @@ class NodeService:
 
     async def members(self) -> Sequence[MemberView]:
         """Return every admitted peer's place in the cluster."""
-        return await self._standing.members()
+        return await self._peer_status.members()
 
     def metrics(self) -> Sequence[MetricView]:
         """Return who is reachable, what each peer last said it has free, and what rotted here."""
         return metric_views(
             self._reads.peers(),
-            self._standing.is_connected,
+            self._peer_status.is_connected,
             me=self._parts.me,
             damage=self._parts.blocks.damage(),
             now_ms=self._clock.wall_ms(),
@@ -328,13 +328,13 @@ class NodeService:
 
     def _shown_peers(self, *, local: bool) -> dict[PeerId, PeerRecord]:
         peers = self._reads.peers()
-        return {self._parts.me: self._standing.own_record()} if local else peers
+        return {self._parts.me: self._peer_status.own_record()} if local else peers
 
     def _id_view(self, record: PeerRecord) -> IdView:
         peers = self._reads.peers()
         me = record.peer == self._parts.me
         addresses = _with_id(record.addresses, record.peer)
-        if not me and not self._standing.is_connected(record.peer):
+        if not me and not self._peer_status.is_connected(record.peer):
             return IdView(peer=record.peer, error="not connected", peername=record.name)
         return IdView(
             peer=record.peer,

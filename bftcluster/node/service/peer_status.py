@@ -10,10 +10,10 @@ from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.log_budget import LogBudget, LogUse
 from bftcluster.node.loops.peer_directory import PeerDirectory
-from bftcluster.node.membership_views import member_views, voted_ever
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
+from bftcluster.node.service.member_views import member_views, voted_ever
 
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"
@@ -21,7 +21,7 @@ REMOVED: Final = "removed"
 NOT_ADMITTED: Final = "not admitted"
 
 
-class Standing:
+class PeerStatus:
     """Answers from the ledger's rows, the replica and the links, as of now."""
 
     def __init__(

@@ -11,15 +11,15 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, UsageError
 from bftcluster.ids import PeerId
-from bftcluster.node.content_reader import ContentReader
-from bftcluster.node.dag_source import DagSource
-from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, READ_KEEP_MS, TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.views import pin_operation
+from bftcluster.node.service.content_reader import ContentReader
+from bftcluster.node.service.dag_reader import DagReader
+from bftcluster.node.service.pin_views import pin_operation
+from bftcluster.node.service.uploads import Upload, import_car_part
 
 
 class Content:
@@ -46,7 +46,7 @@ class Content:
         self._clock = clock
         self._connected = connected
         self._threads = threads
-        source = DagSource(blocks, heal)
+        source = DagReader(blocks, heal)
         self.reader = ContentReader(
             blocks=blocks, source=source, fetch=self._fetch, workers=threads.reading
         )
@@ -99,19 +99,19 @@ class Content:
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        async with Importer(self._blocks, layout, self._threads.uploads) as importer:
+        async with Upload(self._blocks, layout, self._threads.uploads) as upload:
             async for part in parts:
                 if part.kind is not PartKind.FILE:
-                    await importer.other(part)
+                    await upload.other(part)
                     continue
-                async with aclosing(importer.file(part)) as steps:
+                async with aclosing(upload.file(part)) as steps:
                     async for step in steps:
                         if isinstance(step, Entry):
                             yield AddEvent(name=part.path, cid=step.cid, size_bytes=step.tsize)
                         elif options.progress:
                             yield AddEvent(name=part.path, progress_bytes=step)
-            directories, root = await importer.build(wrap=options.wrap_with_directory)
-            await importer.pin(root, self._keep_upload)
+            directories, root = await upload.build(wrap=options.wrap_with_directory)
+            await upload.pin(root, self._keep_upload)
             for path, entry in directories:
                 yield AddEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
             assert not directories or directories[-1][1] == root, "the root is built last"

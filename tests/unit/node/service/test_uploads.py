@@ -28,8 +28,8 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
-from bftcluster.node.importing import Importer, import_car_part
 from bftcluster.node.process.threads import Workers
+from bftcluster.node.service.uploads import Upload, import_car_part
 from tests.property.running_peer import Loner
 
 BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]
@@ -80,7 +80,7 @@ async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:
 async def test_a_car_may_arrive_in_pieces_of_any_size(
     store: EmbeddedStore, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bftcluster.node.importing._PIECE_SIZE_BYTES", piece_bytes)
+    monkeypatch.setattr("bftcluster.node.service.uploads._PIECE_SIZE_BYTES", piece_bytes)
     car = car_of([ROOT])
     pieces = [car[at : at + piece_bytes] for at in range(0, len(car), piece_bytes)]
 
@@ -124,8 +124,8 @@ async def test_uploads_that_stand_still_hold_no_thread(
     workers = Workers(2)
 
     async def add() -> None:
-        async with Importer(store, Layout(), workers) as importer:
-            async for _ in importer.file(file_of(never())):
+        async with Upload(store, Layout(), workers) as upload:
+            async for _ in upload.file(file_of(never())):
                 pass
 
     for _ in range(20):
@@ -175,11 +175,11 @@ class EndlessStore(MemoryStore):
 
 
 async def pin_files(store: MemoryStore) -> None:
-    async with Importer(store, Layout(), Workers(1)) as importer:
-        async for _ in importer.file(file_of(arriving([b"content"]))):
+    async with Upload(store, Layout(), Workers(1)) as upload:
+        async for _ in upload.file(file_of(arriving([b"content"]))):
             pass
-        _, root = await importer.build(wrap=False)
-        await importer.pin(root, lambda _: nullcontext())
+        _, root = await upload.build(wrap=False)
+        await upload.pin(root, lambda _: nullcontext())
 
 
 async def pin_car(store: MemoryStore) -> None:

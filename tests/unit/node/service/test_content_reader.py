@@ -21,9 +21,9 @@ from bftcluster.blocks.dag_pb import Link, encode_node
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
-from bftcluster.node.content_reader import ContentReader
-from bftcluster.node.dag_source import DagSource
 from bftcluster.node.process.threads import Workers
+from bftcluster.node.service.content_reader import ContentReader
+from bftcluster.node.service.dag_reader import DagReader
 from tests.unit.api.memory_service import MemoryService
 from tests.unit.blocks.bombs import (
     CountingStore,
@@ -56,7 +56,7 @@ class ReadingService(MemoryService):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
         self.reader = ContentReader(
-            blocks=store, source=DagSource(store), fetch=no_fetch, workers=Workers(4)
+            blocks=store, source=DagReader(store), fetch=no_fetch, workers=Workers(4)
         )
 
     async def content(self, cid: Cid) -> ContentView:
@@ -160,7 +160,7 @@ async def test_a_tar_has_strange_names_that_lead_nowhere_else(
 
 async def test_a_reader_that_nobody_waits_for_stops_at_its_next_block(store: MemoryStore) -> None:
     cid = leaf(store)
-    source = DagSource(store)
+    source = DagReader(store)
     begun, ended = threading.Event(), threading.Event()
 
     def read_for_ever() -> None:
@@ -195,7 +195,7 @@ async def test_a_client_that_goes_away_before_the_answer_frees_the_thread() -> N
     store = StuckStore()
     cid = leaf(store)
     service = ReadingService(store)
-    source = DagSource(store)
+    source = DagReader(store)
     ended = trio.Event()
 
     def read_for_ever() -> None:
@@ -298,7 +298,7 @@ async def test_a_long_read_lets_others_have_their_turn(
     clock = itertools.count(0, 0.01)
     reader = ContentReader(
         blocks=store,
-        source=DagSource(store),
+        source=DagReader(store),
         fetch=no_fetch,
         workers=Workers(1),
         now_s=lambda: next(clock),

@@ -14,8 +14,8 @@ from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.proofs import approval_certificate
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.service.approval_archive import approval_certificate
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
