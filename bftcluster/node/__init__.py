@@ -1,1 +1,1 @@
-"""One process: ports, configuration, composition and loops."""
+"""One process: a peer, put together of loops, of what comes in to them, and of what is seen."""
