@@ -76,6 +76,18 @@ def decode(data: Buffer, *, size_max_bytes: int = CBOR_SIZE_MAX_BYTES) -> Any:  
     return value
 
 
+def first_number(data: bytes) -> int | None:
+    """Return the number, below 256, that the short array in ``data`` begins with, else None.
+
+    Only the head is looked at: the rest may be anything.
+    """
+    if len(data) < 2 or not _ARRAY <= data[0] < _ARRAY + 24:
+        return None
+    if data[1] < 24:
+        return data[1]
+    return data[2] if data[1] == 24 and len(data) > 2 else None
+
+
 def _write(items: Iterable[Any], containers: int, parts: list[bytes]) -> None:
     """Append the encodings of ``items``, which lie inside so many ``containers``.
 

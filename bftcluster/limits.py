@@ -107,6 +107,7 @@ EPOCH_LINKS_MAX: Final = 64
 """Links between epochs in one answer."""
 EPOCH_SOURCES_MAX: Final = 16
 """Peers asked for them at once: each answer is a frame."""
+EPOCH_FETCH_SIZE_MAX_BYTES: Final = 16
 PROOF_SIZE_MAX_BYTES: Final = 64 << 10
 PROPOSALS_MEMORY_MAX_BYTES: Final = 4 << 20
 """Proposals that are kept decoded while they collect approvals."""
@@ -150,6 +151,9 @@ RECOVERY_EPOCHS: Final = 1 << 20
 can have come to by themselves, so that none of their votes counts there."""
 CERTIFICATE_SIZE_MAX_BYTES: Final = 64 << 10
 """Holds a signature of each of REPLICAS_MAX replicas."""
+EPOCH_LINK_SIZE_MAX_BYTES: Final = (
+    CERTIFICATE_SIZE_MAX_BYTES + REQUEST_SIZE_MAX_BYTES + PROOF_SIZE_MAX_BYTES
+)
 SIGNATURE_CACHE_MAX: Final = 16_384
 STASH_FRAMES_MAX: Final = 2_048
 """Frames of one sender kept for a view or window to come."""

@@ -7,7 +7,7 @@ what the state asks.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 import trio
 
@@ -55,8 +55,8 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
-from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS, EpochLink
-from bftcluster.sync.messages import FETCH_STATE, STATE
+from bftcluster.sync.epoch_proofs import EpochLink
+from bftcluster.sync.frames import Receiver, receiver_of
 
 INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""
@@ -337,15 +337,17 @@ class Peer:
         await self._inbox.put(event, sender=(peer, stream_class), size_bytes=len(frame))
 
     async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
-        kind = frame[1:2]  # Behind the head of a short array, and a small number itself.
-        if kind in (bytes((FETCH_STATE,)), bytes((FETCH_EPOCHS,))):
-            self._state_server.on_frame(peer, frame)
-        elif kind == bytes((EPOCHS,)):
-            self._epoch_sync.on_frame(peer, frame)
-        elif kind == bytes((STATE,)):
-            self._state_transfer.on_frame(peer, frame)
-        else:
-            await self._on_frame(peer, frame, StreamClass.SYNC)
+        match receiver_of(frame):
+            case Receiver.REPLICA:
+                await self._on_frame(peer, frame, StreamClass.SYNC)
+            case Receiver.STATE_SERVER:
+                self._state_server.on_frame(peer, frame)
+            case Receiver.STATE_TRANSFER:
+                self._state_transfer.on_frame(peer, frame)
+            case Receiver.EPOCH_SYNC:
+                self._epoch_sync.on_frame(peer, frame)
+            case _ as unreachable:
+                assert_never(unreachable)
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
         await self._exchange.on_frame(peer, frame)

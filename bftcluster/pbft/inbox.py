@@ -10,6 +10,7 @@ from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.followers import Followers
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -24,7 +25,6 @@ from bftcluster.pbft.messages import (
     StableCheckpoint,
     Status,
     Vouch,
-    parse_frame,
 )
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.probation import Probation

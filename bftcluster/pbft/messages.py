@@ -1,27 +1,18 @@
-"""What replicas say to each other, besides votes, and parsing all of it.
+"""What replicas say to each other, besides votes and what changes the view: one class a kind.
 
-A frame is a canonical CBOR array whose first item is its kind. Votes are frames of kinds 1 to 4.
+A frame is a canonical CBOR array whose first item is its kind; ``frames`` has the table of them.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bftcluster import codec
-from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
-from bftcluster.limits import (
-    BATCH_REQUESTS_MAX,
-    CERTIFICATE_SIZE_MAX_BYTES,
-    FRAME_SIZE_MAX_BYTES,
-    LOG_ENTRIES_MAX,
-    REQUEST_SIZE_MAX_BYTES,
-    VOTE_FRAME_MAX_BYTES,
-    VOUCH_VOTES_MAX,
-)
+from bftcluster.ids import Digest, Epoch, Seq, View
+from bftcluster.limits import CERTIFICATE_SIZE_MAX_BYTES, FRAME_SIZE_MAX_BYTES
 from bftcluster.pbft import shapes
 from bftcluster.pbft.certificates import CheckpointCertificate
-from bftcluster.pbft.view_messages import NewView, ViewChange, parse_signed_view_change
-from bftcluster.pbft.votes import Vote, VoteKind
+from bftcluster.pbft.view_messages import NewView, ViewChange
+from bftcluster.pbft.votes import Vote
 
 BODY: Final = 10
 REQUESTS: Final = 11
@@ -260,124 +251,4 @@ Message: TypeAlias = (
     | Probe
     | Vouch
 )
-
-_VOTE_KINDS: Final = {kind.value: kind for kind in VoteKind}
-
-
-def parse_frame(sender: ReplicaId, frame: bytes) -> Message:
-    """Return the message in ``frame``. Signatures are not checked.
-
-    Raises:
-        MalformedMessageError: Not a message of this protocol.
-    """
-    value = shapes.tagged(codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES))
-    kind = _VOTE_KINDS.get(value[0])
-    if kind is not None:
-        return _parse_vote(sender, kind, value)
-    if value[0] < BODY:
-        return _parse_view_message(value)
-    return _parse_sync(value)
-
-
-def _parse_view_message(value: list[Any]) -> ViewChange | NewView:
-    match value[0]:
-        case 5:
-            return ViewChange.from_wire(value[1:], with_proofs=True)
-        case 6:
-            return NewView.from_wire(value[1:])
-        case _:
-            raise MalformedMessageError(f"unknown frame kind {value[0]}")
-
-
-def _parse_sync(value: list[Any]) -> Message:
-    match value[0]:
-        case 10:
-            _, batch = shapes.array(value, 2, "a body")
-            return Body(shapes.blob(batch, FRAME_SIZE_MAX_BYTES))
-        case 11:
-            return _parse_requests(value)
-        case 12:
-            _, epoch, view, target, stable, decided, executed = shapes.array(value, 7, "a status")
-            return Status(
-                shapes.epoch(epoch),
-                shapes.view(view),
-                shapes.view(target),
-                shapes.seq(stable),
-                shapes.seq(decided),
-                shapes.seq(executed),
-            )
-        case 13:
-            _, digest = shapes.array(value, 2, "a body fetch")
-            return FetchBody(shapes.digest(digest))
-        case 14:
-            _, first, count = shapes.array(value, 3, "an entry fetch")
-            return FetchEntries(shapes.seq(first), shapes.counter(count))
-        case 15:
-            _, first, entries = shapes.array(value, 3, "log entries")
-            blobs = shapes.items(entries, LOG_ENTRIES_MAX, "log entries")
-            return Entries(
-                shapes.seq(first), tuple(shapes.blob(e, FRAME_SIZE_MAX_BYTES) for e in blobs)
-            )
-        case 16:
-            _, data = shapes.array(value, 2, "a stable checkpoint")
-            blob = shapes.blob(data, CERTIFICATE_SIZE_MAX_BYTES)
-            return StableCheckpoint(CheckpointCertificate.from_bytes(blob))
-        case 17:
-            _, nonce = shapes.array(value, 2, "a probe")
-            return Probe(shapes.counter(nonce))
-        case 18:
-            return _parse_vouch(value)
-        case 45:
-            _, first, stable = shapes.array(value, 3, "a question of a follower")
-            return Follow(shapes.seq(first), shapes.seq(stable))
-        case 46:
-            _, epoch, view = shapes.array(value, 3, "a doubt")
-            return Doubt(shapes.epoch(epoch), shapes.view(view))
-        case _:
-            raise MalformedMessageError(f"unknown frame kind {value[0]}")
-
-
-def _parse_vote(sender: ReplicaId, kind: VoteKind, value: list[Any]) -> Vote:
-    _, epoch, view, seq, digest, signature = shapes.array(value, 6, "a vote")
-    return Vote(
-        kind,
-        shapes.epoch(epoch),
-        shapes.view(view),
-        shapes.seq(seq),
-        shapes.digest(digest),
-        sender,
-        shapes.signature(signature),
-    )
-
-
-def _parse_requests(value: list[Any]) -> Requests:
-    _, relayed, requests = shapes.array(value, 3, "requests")
-    if type(relayed) is not bool:
-        raise MalformedMessageError("relayed or not")
-    blobs = shapes.items(requests, BATCH_REQUESTS_MAX, "requests")
-    checked = tuple(shapes.blob(request, REQUEST_SIZE_MAX_BYTES) for request in blobs)
-    if not all(checked):
-        raise MalformedMessageError("a request is not empty")
-    return Requests(checked, relayed)
-
-
-def _parse_vouch(value: list[Any]) -> Vouch:
-    _, nonce, epoch, horizon, is_sure, votes, change, heard, stable = shapes.array(
-        value, 9, "a vouch"
-    )
-    if type(is_sure) is not bool:
-        raise MalformedMessageError("sure or not")
-    frames = shapes.items(votes, VOUCH_VOTES_MAX, "votes")
-    wish = shapes.blob(change, FRAME_SIZE_MAX_BYTES)
-    said_epoch, said_view, said_stable = shapes.array(heard, 3, "what was heard")
-    data = shapes.blob(stable, CERTIFICATE_SIZE_MAX_BYTES)
-    return Vouch(
-        nonce=shapes.counter(nonce),
-        epoch=shapes.epoch(epoch),
-        horizon=shapes.seq(horizon),
-        is_sure=is_sure,
-        votes=tuple(shapes.blob(frame, VOTE_FRAME_MAX_BYTES) for frame in frames),
-        view_change=parse_signed_view_change(wish) if wish else None,
-        heard=(shapes.epoch(said_epoch), shapes.view(said_view), shapes.seq(said_stable)),
-        stable=CheckpointCertificate.from_bytes(data) if data else None,
-    )
+"""Whatever a replica takes: a closed set, that ``pbft.inbox`` hands out."""

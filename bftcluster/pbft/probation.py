@@ -14,7 +14,8 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Claimed, Core
-from bftcluster.pbft.messages import Probe, Vouch, parse_frame
+from bftcluster.pbft.frames import parse_frame
+from bftcluster.pbft.messages import Probe, Vouch
 from bftcluster.pbft.records import Loss, Silenced
 from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.steps import Lane

@@ -5,7 +5,7 @@ itself, so a NEW-VIEW carries each one once, whoever of its VIEW-CHANGEs claimed
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
@@ -23,8 +23,8 @@ from bftcluster.pbft.certificates import (
     PreparedCertificate,
 )
 
-VIEW_CHANGE = 5
-NEW_VIEW = 6
+VIEW_CHANGE: Final = 5
+NEW_VIEW: Final = 6
 
 Proof = PreparedCertificate | CommitCertificate
 

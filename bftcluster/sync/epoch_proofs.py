@@ -11,7 +11,6 @@ new voters: without that it is not in force, and whoever has the file could stop
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
@@ -24,6 +23,7 @@ from bftcluster.ledger.state.store import StatePort
 from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
+    EPOCH_LINK_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
     FRAME_SIZE_MAX_BYTES,
     PEERS_MAX,
@@ -36,15 +36,8 @@ from bftcluster.pbft.certificates import CheckpointCertificate, verify_checkpoin
 from bftcluster.pbft.epochs import EpochStart, is_recovery_epoch, recovery_after
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
-from bftcluster.sync.messages import Source
-
-FETCH_EPOCHS: Final = 19
-EPOCHS: Final = 20
-"""Kinds of frames on the sync stream."""
-_FETCH_SIZE_MAX_BYTES: Final = 16
-_LINK_SIZE_MAX_BYTES: Final = (
-    CERTIFICATE_SIZE_MAX_BYTES + REQUEST_SIZE_MAX_BYTES + PROOF_SIZE_MAX_BYTES
-)
+from bftcluster.sync.frames import EpochLinks
+from bftcluster.sync.state_parts import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,29 +67,13 @@ class EpochLink:
         Raises:
             MalformedMessageError: It encodes none.
         """
-        value = codec.decode(data, size_max_bytes=_LINK_SIZE_MAX_BYTES)
+        value = codec.decode(data, size_max_bytes=EPOCH_LINK_SIZE_MAX_BYTES)
         certificate, row, proof = shapes.array(value, 3, "a link between epochs")
         return cls(
             certificate=shapes.blob(certificate, CERTIFICATE_SIZE_MAX_BYTES),
             row=shapes.blob(row, REQUEST_SIZE_MAX_BYTES),
             proof=shapes.blob(proof, PROOF_SIZE_MAX_BYTES),
         )
-
-
-def fetch_frame(after: Epoch) -> bytes:
-    """Return the request for the links to all epochs behind ``after``."""
-    return codec.encode([FETCH_EPOCHS, after])
-
-
-def read_fetch(frame: bytes) -> Epoch:
-    """Return behind which epoch the links are wanted.
-
-    Raises:
-        MalformedMessageError: No such request.
-    """
-    value = codec.decode(frame, size_max_bytes=_FETCH_SIZE_MAX_BYTES)
-    _, after = shapes.array(value, 2, "an epoch fetch")
-    return shapes.epoch(after)
 
 
 def links_after(store: Source, after: Epoch) -> list[bytes]:
@@ -157,7 +134,7 @@ def links_frame(links: Sequence[bytes]) -> bytes:
         if fitting and size_bytes > FRAME_SIZE_MAX_BYTES // 2:
             break
         fitting.append(link)
-    return codec.encode([EPOCHS, fitting])
+    return EpochLinks(tuple(fitting)).frame()
 
 
 def read_links(frame: bytes) -> list[EpochLink]:
@@ -166,10 +143,7 @@ def read_links(frame: bytes) -> list[EpochLink]:
     Raises:
         MalformedMessageError: No such answer.
     """
-    value = codec.decode(frame, size_max_bytes=FRAME_SIZE_MAX_BYTES)
-    _, links = shapes.array(value, 2, "links between epochs")
-    blobs = shapes.items(links, EPOCH_LINKS_MAX, "links between epochs")
-    return [EpochLink.from_bytes(shapes.blob(link, _LINK_SIZE_MAX_BYTES)) for link in blobs]
+    return [EpochLink.from_bytes(link) for link in EpochLinks.from_frame(frame).links]
 
 
 def follow(

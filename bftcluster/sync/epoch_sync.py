@@ -16,14 +16,9 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
-from bftcluster.sync.epoch_proofs import (
-    EpochLink,
-    fetch_frame,
-    follow,
-    read_links,
-    starts_after,
-)
-from bftcluster.sync.messages import Source
+from bftcluster.sync.epoch_proofs import EpochLink, follow, read_links, starts_after
+from bftcluster.sync.frames import FetchEpochLinks
+from bftcluster.sync.state_parts import Source
 
 ASK_AGAIN_MS: Final = 5_000
 """How long an answer may take, and how soon the same peer is asked again."""
@@ -117,7 +112,7 @@ class EpochLearning:
             return None
         self._paused_ms[peer] = now_ms + ASK_AGAIN_MS
         self._asked[peer] = self.linked
-        return fetch_frame(self.linked.epoch)
+        return FetchEpochLinks(self.linked.epoch).frame()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> bool:
         """Take the answer of a peer; return whether it was asked."""

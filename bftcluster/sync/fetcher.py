@@ -33,8 +33,9 @@ from bftcluster.limits import (
     STATE_WANTS_MAX,
 )
 from bftcluster.pbft.verdicts import Verdict
-from bftcluster.sync.messages import FetchState, Source, StateParts
+from bftcluster.sync.frames import FetchState, StateParts
 from bftcluster.sync.sources import ANSWER_TIMEOUT_MS, Sources
+from bftcluster.sync.state_parts import Source
 
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""

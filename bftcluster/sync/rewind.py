@@ -9,7 +9,7 @@ from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.fetcher import StateFetcher
-from bftcluster.sync.messages import Source, answer
+from bftcluster.sync.state_parts import Source, answer
 from bftcluster.sync.transfer import Stage
 
 

@@ -13,7 +13,8 @@ from bftcluster.ledger.state.spaces import Delta
 from bftcluster.pbft import StateFetch
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.fetcher import StateFetcher
-from bftcluster.sync.messages import FetchState, Source, StateParts
+from bftcluster.sync.frames import FetchState, StateParts
+from bftcluster.sync.state_parts import Source
 
 AIM_MAX_MS: Final = 30_000
 """No longer than this does one checkpoint stay the target once a newer one is certified: a source

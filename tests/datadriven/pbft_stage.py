@@ -5,8 +5,8 @@ import re
 from bftcluster import codec
 from bftcluster.ids import Digest
 from bftcluster.pbft import Batch, Settings
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
-from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster

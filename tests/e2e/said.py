@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bftcluster.ids import ClusterId, Epoch, ReplicaId, Seq, View
-from bftcluster.pbft.messages import Message, parse_frame
+from bftcluster.pbft.frames import parse_frame
+from bftcluster.pbft.messages import Message
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.keys import parse_peer_id

@@ -5,7 +5,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.spaces import Space
-from bftcluster.sync.messages import FetchState, StateParts, answer
+from bftcluster.sync.frames import FetchState, StateParts
+from bftcluster.sync.state_parts import answer
 from tests.unit.sync.transfer_world import Fetcher, Server, peer
 
 KEYS = st.integers(0, 500).map(lambda number: (Space.PIN, b"%d" % number))

@@ -8,6 +8,7 @@ import pytest
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.pbft import CheckpointCertificate
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.sync.epoch_proofs import links_after
@@ -139,7 +140,7 @@ def test_a_newcomer_whose_founders_are_gone_learns_from_one_who_slept() -> None:
     assert story.comes_back(LATE)
     story.pass_time(4 * ASK_AGAIN_MS)
     story.world.links.filter = lambda source, to, frame: (
-        frame[1] in (15, 20) and to == NEWCOMER and source != LATE
+        kind_of(frame) in (15, 20) and to == NEWCOMER and source != LATE
     )
 
     assert story.comes_back(NEWCOMER)

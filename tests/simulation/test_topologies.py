@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pytest
 
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, ENTRIES, REQUESTS, STATUS
 from bftcluster_sim.cluster.links import Filter
 from bftcluster_sim.cluster.swarm import Verdict, judge
@@ -134,7 +135,7 @@ def test_each_shape_has_its_verdict_and_all_get_on_when_it_is_healed(name: str) 
 
 
 def lost(*kinds: int, to: frozenset[int] = ALL, of: frozenset[int] = ALL) -> Filter:
-    return lambda source, target, frame: frame[1] in kinds and target in to and source in of
+    return lambda source, target, frame: kind_of(frame) in kinds and target in to and source in of
 
 
 def only(index: int) -> frozenset[int]:

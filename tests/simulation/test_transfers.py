@@ -7,7 +7,8 @@ import pytest
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.pbft import Application, Replica
-from bftcluster.sync.messages import STATE
+from bftcluster.pbft.frames import kind_of
+from bftcluster.sync.frames import STATE
 from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.disks import Loss
@@ -106,7 +107,7 @@ def test_the_last_certified_state_is_to_be_had_while_the_next_one_lacks_a_vote()
     """Nobody certified the last checkpoint, nor can without the one that is too late for logs."""
     story = Story()
     story.decide(2 * INTERVAL - 1)
-    story.world.links.filter = lambda _source, _to, frame: frame[1] == CHECKPOINT_VOTE
+    story.world.links.filter = lambda _source, _to, frame: kind_of(frame) == CHECKPOINT_VOTE
     story.decide(1)
     story.world.nodes[2].kill()
     story.world.links.heal()
@@ -185,7 +186,7 @@ def _kill_at(story: Story, boundary: int) -> None:
 def test_a_source_that_dies_in_the_middle_is_replaced_by_another() -> None:
     story = Story()
     story.decide(2 * INTERVAL + 1)
-    story.world.links.filter = lambda source, _to, frame: source == 1 and frame[1] == STATE
+    story.world.links.filter = lambda source, _to, frame: source == 1 and kind_of(frame) == STATE
     story.late.start()
     story.pass_time(200)
     story.world.nodes[1].kill()

@@ -16,7 +16,7 @@ from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.signing.policies import Policy
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, Answer, EpochLearning
-from bftcluster.sync.messages import Source
+from bftcluster.sync.state_parts import Source
 
 _log = log_for("transfer")
 

@@ -14,7 +14,7 @@ from bftcluster.ledger.state.state import CHANGES_KEY
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.keys import peer_id_text
-from bftcluster.sync.messages import Source
+from bftcluster.sync.state_parts import Source
 
 REMOVED_GRACE_S: Final = 30.0
 """How long a removed peer may still connect: it must be able to learn that it was removed."""

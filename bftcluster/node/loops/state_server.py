@@ -15,8 +15,8 @@ from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.storage.ledger_reader import LedgerReader
-from bftcluster.sync.messages import FetchState
-from bftcluster.sync.server import Request, read_request, reply
+from bftcluster.sync.frames import FetchState, Question, read_question
+from bftcluster.sync.server import reply
 
 PEERS_WAITING_MAX: Final = 64
 ANSWER_COST_BYTES: Final = 64 << 10
@@ -56,15 +56,15 @@ class StateServer:
         self._keep_earlier = keep_earlier
         self._rate_max_bytes_per_s = rate_max_bytes_per_s
         self._workers = workers
-        self._waiting: dict[PeerId, Request] = {}
-        """The newest request of each peer, those first that have waited longest."""
+        self._waiting: dict[PeerId, Question] = {}
+        """The newest question of each peer, those first that have waited longest."""
         self._arrived = trio.Event()
         self._pace = LogPace()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a request; one at a time each, the newest."""
         try:
-            request = read_request(frame)
+            question = read_question(frame)
         except MalformedMessageError as exc:
             left_out = self._pace.left_out(peer, trio.current_time())
             if left_out is not None:
@@ -72,9 +72,9 @@ class StateServer:
                 _log.info("suspicion", verdict="malformed", **about)
             return
         if peer in self._waiting or len(self._waiting) < PEERS_WAITING_MAX:
-            if isinstance(request, FetchState):
+            if isinstance(question, FetchState):
                 self._keep_earlier(True)
-            self._waiting[peer] = request
+            self._waiting[peer] = question
             self._arrived.set()
 
     async def run(self) -> NoReturn:
@@ -87,14 +87,14 @@ class StateServer:
             if not self._waiting:
                 self._keep_earlier(False)
                 await self._arrived.wait()
-            peer, request = next(iter(self._waiting.items()))
+            peer, question = next(iter(self._waiting.items()))
             del self._waiting[peer]
-            frames = await self._workers.run(self._reply, request, self._stable())
+            frames = await self._workers.run(self._reply, question, self._stable())
             for frame in frames:
                 self._send(peer, frame)
             size_bytes = sum(map(len, frames))
             await trio.sleep((ANSWER_COST_BYTES + size_bytes) / self._rate_max_bytes_per_s)
 
-    def _reply(self, request: Request, stable: CheckpointCertificate | None) -> list[bytes]:
+    def _reply(self, question: Question, stable: CheckpointCertificate | None) -> list[bytes]:
         with self._reader.snapshot() as snapshot:
-            return reply(snapshot, request, stable)
+            return reply(snapshot, question, stable)

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, ReplicaId, Seq, View
-from bftcluster.pbft.messages import parse_frame
+from bftcluster.pbft.frames import SIGNED, kind_of, parse_frame
 from bftcluster.pbft.new_view import proposals_of
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind
 from bftcluster.signing.envelope import Domain, is_valid
 from bftcluster_sim.cluster.signatures import SimVerifier
 
-_SIGNED_KINDS = range(1, 7)
 _Slot = tuple[str, Epoch, View, Seq]
 
 
@@ -61,7 +60,7 @@ class Auditor:
 
     def note(self, sender: ReplicaId, frame: bytes) -> None:
         """Read a frame that ``sender`` let out."""
-        if frame[1] not in _SIGNED_KINDS or self._last.get(sender) == frame:
+        if kind_of(frame) not in SIGNED or self._last.get(sender) == frame:
             return
         self._last[sender] = frame
         try:

@@ -12,22 +12,35 @@ from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import Digest, MaintainerId, Seq, View
 from bftcluster.ledger.wire.requests import Approve
 from bftcluster.pbft import Batch, Outbound
+from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.log import batch_digest
-from bftcluster.pbft.messages import BODY, Body, Entries, Message, Requests, Status, parse_frame
-from bftcluster.pbft.view_messages import NewView, ViewChange
+from bftcluster.pbft.messages import (
+    BODY,
+    ENTRIES,
+    STABLE,
+    STATUS,
+    VOUCH,
+    Body,
+    Entries,
+    Message,
+    Requests,
+    Status,
+)
+from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE, NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.approvals import Approval
+from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS
-from bftcluster_sim.cluster.transfers import KINDS
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
 
 _REPLAYED_MAX = 64
 _DIGESTS_MAX = 32
 _DRAWS_MAX = 8
-_CORRUPTED_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 16, 18)
+_SELDOM_SAID = (VIEW_CHANGE, NEW_VIEW, STABLE, VOUCH)
+_CORRUPTED_KINDS = (*VoteKind, VIEW_CHANGE, NEW_VIEW, BODY, STATUS, ENTRIES, STABLE, VOUCH)
 _HOUR_MS = 3_600_000
 _STALLS_MS = (300, 2_000)
 _RELAYED = 4
@@ -79,7 +92,7 @@ def draw_corruption(random: Random) -> Corruption:
     kind = random.choice(_CORRUPTED_KINDS)
     return Corruption(
         kind=kind,
-        nth=random.randrange(3 if kind in (5, 6, 16, 18) else 16),
+        nth=random.randrange(3 if kind in _SELDOM_SAID else 16),
         receivers=random.randrange(1, 1 << 8),
         is_lost=random.random() < 0.3,
     )
@@ -101,14 +114,14 @@ class Byzantine:
     """What is said in place of each NEW-VIEW, however often."""
     _relayed: int = 0
     """How many requests it relayed without need."""
-    _count: dict[int, int] = field(default_factory=dict)
+    _count: dict[int | None, int] = field(default_factory=dict)
     """How many messages of each kind there were."""
 
     def outbound(self, node: Process, outbound: Outbound) -> Said:
         """See ``nodes.Behaviour``."""
         frame = outbound.frame
         said = [(target, frame) for target in node.targets(outbound)]
-        if frame[1] in KINDS:
+        if receiver_of(frame) is not Receiver.REPLICA:
             return self._distort(node, self._misgive(said))
         try:
             message = parse_frame(node.key, frame)
@@ -133,7 +146,7 @@ class Byzantine:
             said = [(to, other if self.random.random() < 0.5 else what) for to, what in said]
         if Vice.CORRUPT_ROUNDS in self.vices:
             said = self._corrupt(node, frame, said)
-        if Vice.STALL in self.vices and frame[1] in (VoteKind.PRE_PREPARE, BODY):
+        if Vice.STALL in self.vices and kind_of(frame) in (VoteKind.PRE_PREPARE, BODY):
             return _later(node, said, self.random.randint(*_STALLS_MS))
         return self._distort(node, said)
 
@@ -251,7 +264,7 @@ class Byzantine:
 
     def _corrupt(self, node: Process, frame: bytes, said: Said) -> Said:
         """Apply the corruptions of this message, one content for all receivers of each."""
-        kind = frame[1]
+        kind = kind_of(frame)
         nth = self._count.get(kind, 0)
         self._count[kind] = nth + 1
         for one in self.corruptions:

@@ -5,6 +5,10 @@ import os
 from collections.abc import Callable
 
 from bftcluster.ids import Seq
+from bftcluster.pbft.frames import kind_of
+from bftcluster.pbft.messages import BODY, ENTRIES, STATUS
+from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
@@ -20,7 +24,7 @@ _MUTES = 2
 """Likewise, of silent primaries."""
 _LIES = 3
 """Likewise, of what old keys sign."""
-_KINDS = (1, 2, 3, 4, 5, 6, 10, 12, 15)
+_KINDS = (*map(int, VoteKind), VIEW_CHANGE, NEW_VIEW, BODY, STATUS, ENTRIES)
 
 
 class Chaos:
@@ -105,7 +109,7 @@ class Chaos:
     def _deafen(self) -> None:
         kind, deaf = self.random.choice(_KINDS), self.random.randrange(len(self.world.nodes))
         self.world.trace.line(f"{deaf} gets no frames of kind {kind}")
-        self.world.links.filter = lambda _source, to, frame: to == deaf and frame[1] == kind
+        self.world.links.filter = lambda _source, to, frame: to == deaf and kind_of(frame) == kind
 
     def _favour(self) -> None:
         """Let one decide what the others are only prepared for."""

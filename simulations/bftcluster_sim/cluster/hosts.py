@@ -40,7 +40,8 @@ from bftcluster.pbft import (
     request_digest,
 )
 from bftcluster.signing.envelope import Verifier
-from bftcluster.sync.epoch_proofs import fetch_frame, links_frame
+from bftcluster.sync.epoch_proofs import links_frame
+from bftcluster.sync.frames import FetchEpochLinks
 from bftcluster_sim.cluster.network import Clock, Network
 from bftcluster_sim.cluster.signatures import SimSigner, sim_key
 
@@ -309,7 +310,7 @@ class Host:
                 answered = links_frame(())
                 self._network.send(source.index, self.index, answered, lambda: learn(starts))
 
-        asked = fetch_frame(self.replica.latest_membership.epoch)
+        asked = FetchEpochLinks(self.replica.latest_membership.epoch).frame()
         self._network.send(self.index, source.index, asked, answer)
 
     def _execute(self, life: int, one: Decided) -> None:

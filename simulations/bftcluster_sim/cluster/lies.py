@@ -14,8 +14,8 @@ from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.view_messages import Claim, ViewChange
-from bftcluster.sync.epoch_proofs import EPOCHS, links_frame, read_links
-from bftcluster.sync.messages import STATE, StateParts
+from bftcluster.sync.epoch_proofs import links_frame, read_links
+from bftcluster.sync.frames import Receiver, StateParts, receiver_of
 
 
 def forgetful(change: ViewChange) -> ViewChange:
@@ -53,11 +53,13 @@ def misgiven(frame: bytes, random: Random) -> bytes | None:
         frame: The right answer; any other frame is left alone.
         random: Decides which lie it is, and one answer in three is right.
     """
-    if frame[1] not in (STATE, EPOCHS) or random.random() < 1 / 3:
+    receiver = receiver_of(frame)
+    is_answer = receiver in (Receiver.STATE_TRANSFER, Receiver.EPOCH_SYNC)
+    if not is_answer or random.random() < 1 / 3:
         return frame
     if random.random() < 0.3:
         return random.choice((None, frame[:2], frame[:-1], frame[:2] + random.randbytes(40)))
-    if frame[1] == EPOCHS:
+    if receiver is Receiver.EPOCH_SYNC:
         links = [link.to_bytes() for link in read_links(frame)]
         return links_frame(random.choice((links[::-1], links[1:], links[:1] * 2, [])))
     parts = StateParts.from_frame(frame)

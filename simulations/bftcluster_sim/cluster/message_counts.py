@@ -3,11 +3,13 @@
 import time
 from dataclasses import dataclass
 
+from bftcluster.pbft.frames import kind_of
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 
 DELAYS = 3
 """PRE-PREPARE, PREPARE, COMMIT."""
-_VOTES = range(1, 4)
+_VOTES = (VoteKind.PRE_PREPARE, VoteKind.PREPARE, VoteKind.COMMIT)
 _WARM_UP_MS = 50
 _DECISIONS = 2
 
@@ -50,7 +52,7 @@ def _decide_one(cluster: Cluster, n: int, number: int) -> Row:
     ended_ms = cluster.clock.now_ms
     cpu_s = time.process_time() - begun_s
     cluster.run(_WARM_UP_MS)
-    votes = [sent for sent in cluster.network.sent if sent[3][1] in _VOTES]
+    votes = [sent for sent in cluster.network.sent if kind_of(sent[3]) in _VOTES]
     f = (n - 1) // 3
     return Row(
         n=n,

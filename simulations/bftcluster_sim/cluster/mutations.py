@@ -16,7 +16,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, ReplicaId
 from bftcluster.limits import COUNTER_MAX, DIGEST_SIZE_BYTES
-from bftcluster.pbft.messages import parse_frame
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.new_view import proposals_of
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind

@@ -25,6 +25,7 @@ from bftcluster.pbft import (
     steps,
 )
 from bftcluster.storage.wal import Wal
+from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
@@ -34,7 +35,7 @@ from bftcluster_sim.cluster.processes import Behaviour, CrashedError, Surroundin
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
 from bftcluster_sim.cluster.trackers import Tracking
-from bftcluster_sim.cluster.transfers import KINDS, Transfers
+from bftcluster_sim.cluster.transfers import Transfers
 from bftcluster_sim.cluster.vote_logs import VoteLogs
 
 _REOPEN_MS = 50
@@ -233,11 +234,11 @@ class Node:
 
     def receive(self, sender: ReplicaId, frame: bytes) -> None:
         """Take a frame from the network."""
-        transfers = self._transfers
-        if transfers is not None and frame[1] in KINDS:
-            self.call_later(0, lambda: transfers.on_frame(sender, frame))
-        else:
+        transfers, receiver = self._transfers, receiver_of(frame)
+        if receiver is Receiver.REPLICA or transfers is None:
             self.take(MessageReceived(sender, frame))
+        else:
+            self.call_later(0, lambda: transfers.on_frame(sender, frame, receiver))
 
     @property
     def now_ms(self) -> int:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Seq, View
 from bftcluster.membership import Membership
-from bftcluster.pbft.messages import parse_frame
+from bftcluster.pbft.frames import kind_of, parse_frame
+from bftcluster.pbft.messages import BODY
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.nodes import Node
 
-_PROPOSING = (VoteKind.PRE_PREPARE, VoteKind.PREPARE, 10)
+_PROPOSING = (VoteKind.PRE_PREPARE, VoteKind.PREPARE, BODY)
 
 
 class Lone:
@@ -28,8 +29,8 @@ class Lone:
     def __call__(self, source: int, target: int, frame: bytes) -> bool:
         """Return whether the frame is lost."""
         if source == self._node.index:
-            return frame[1] not in _PROPOSING or _decided(self._node) > self._decided_before
-        if target == self._node.index or frame[1] != VoteKind.COMMIT:
+            return kind_of(frame) not in _PROPOSING or _decided(self._node) > self._decided_before
+        if target == self._node.index or kind_of(frame) != VoteKind.COMMIT:
             return False
         try:
             message = parse_frame(self._node.world.nodes[source].key, frame)
@@ -54,7 +55,7 @@ class Mute:
         epoch, view = self._place
         if replica is None or replica.membership.epoch != epoch or replica.view > view + 1:
             return False
-        is_proposal = source == self._mute and frame[1] == VoteKind.PRE_PREPARE
+        is_proposal = source == self._mute and kind_of(frame) == VoteKind.PRE_PREPARE
         return is_proposal or self._away in (source, target)
 
 

@@ -12,7 +12,8 @@ from statistics import median
 
 from bftcluster.ids import Seq
 from bftcluster.pbft import Batch
-from bftcluster.pbft.messages import REQUESTS, Requests, parse_frame
+from bftcluster.pbft.frames import kind_of, parse_frame
+from bftcluster.pbft.messages import REQUESTS, Requests
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 
@@ -156,7 +157,7 @@ class _Run:
 
     def _is_held(self, source: int, target: int, frame: bytes) -> bool:
         """Keep requests of honest clients from a primary that is still one."""
-        if target != 0 or frame[1] != REQUESTS or self._primary.replica.view:
+        if target != 0 or kind_of(frame) != REQUESTS or self._primary.replica.view:
             return False
         message = parse_frame(self._cluster.hosts[source].me, frame)
         if not isinstance(message, Requests) or message.requests[0].startswith(_JUNK):

@@ -2,29 +2,16 @@
 
 import hashlib
 
+from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
+from bftcluster.pbft.votes import VoteKind
+from bftcluster.sync.frames import SYNC_FRAMES
 from bftcluster_sim.cluster.network import Clock
 
-_KINDS = {
-    1: "PRE-PREPARE",
-    2: "PREPARE",
-    3: "COMMIT",
-    4: "CHECKPOINT",
-    5: "VIEW-CHANGE",
-    6: "NEW-VIEW",
-    10: "body",
-    11: "requests",
-    12: "status",
-    13: "fetch-body",
-    14: "fetch-entries",
-    15: "entries",
-    16: "stable",
-    17: "probe",
-    18: "vouch",
-    19: "fetch-epochs",
-    20: "epochs",
-    21: "fetch-state",
-    22: "state",
+_NAMES = {
+    **{kind: entry.name for kind, entry in PBFT_FRAMES.items()},
+    **{kind: entry.name for kind, entry in SYNC_FRAMES.items()},
 }
+_VOTES = frozenset(VoteKind)
 _SHORT_MAX = 23
 """CBOR puts unsigned integers up to this into one byte."""
 
@@ -59,9 +46,10 @@ class Trace:
 
 def describe(frame: bytes) -> str:
     """Return what a frame is, for people: kind, and of a vote epoch, view, seq and digest."""
-    kind = _KINDS.get(frame[1], f"kind {frame[1]}")
-    if frame[1] <= 4:
+    kind = kind_of(frame)
+    name = "noise" if kind is None else _NAMES.get(kind, f"kind {kind}")
+    if kind in _VOTES:
         numbers = [byte for byte in frame[2:5] if byte <= _SHORT_MAX]
-        name = hashlib.blake2b(frame[2:-66], digest_size=3).hexdigest()
-        return f"{kind} {numbers} #{name}"
-    return f"{kind} #{hashlib.blake2b(frame, digest_size=3).hexdigest()} {len(frame)} B"
+        digest = hashlib.blake2b(frame[2:-66], digest_size=3).hexdigest()
+        return f"{name} {numbers} #{digest}"
+    return f"{name} #{hashlib.blake2b(frame, digest_size=3).hexdigest()} {len(frame)} B"

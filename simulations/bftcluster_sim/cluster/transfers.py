@@ -1,26 +1,26 @@
 """State transfer in one life of a simulated process: it gives, takes, and learns who votes.
 
-Does what the loops around ``bftcluster.sync.transfer``, ``giving`` and ``learning`` do in a node.
+Does what the loops around ``bftcluster.sync.transfer``, ``server`` and ``epoch_sync`` do in a node.
 """
 
-from typing import Final
+from typing import Literal, TypeAlias, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.pbft import EpochsLearned, Replica, StateFetch
 from bftcluster.pbft.verdicts import Verdict
-from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, EpochLearning
-from bftcluster.sync.messages import FETCH_STATE, STATE, FetchState
-from bftcluster.sync.server import Request, read_request, reply
+from bftcluster.sync.frames import FetchState, Question, Receiver, read_question
+from bftcluster.sync.server import reply
 from bftcluster.sync.transfer import StateTaking
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.recoveries import follow
 
-KINDS: Final = frozenset((FETCH_STATE, STATE, FETCH_EPOCHS, EPOCHS))
-"""Of the frames that are for this, and not for the replica."""
 _ANSWER_DELAY_MS = 2
 _KEEP_EARLIER_MS = 30_000
+
+Ours: TypeAlias = Literal[Receiver.STATE_SERVER, Receiver.STATE_TRANSFER, Receiver.EPOCH_SYNC]
+"""Whoever takes what is not for the replica."""
 
 
 class Transfers:
@@ -43,24 +43,27 @@ class Transfers:
         self._turn = 0
         self._wanted: StateFetch | None = None
         self._answers: dict[PeerId, bytes] = {}
-        self._waiting: dict[PeerId, Request] = {}
+        self._waiting: dict[PeerId, Question] = {}
         self._requests = 0
         self._deadline_ms = 0
         node.call_later(ASK_AGAIN_MS, self._ask_for_missing)
 
-    def on_frame(self, sender: ReplicaId, frame: bytes) -> None:
-        """Take a frame of one of the ``KINDS``."""
+    def on_frame(self, sender: ReplicaId, frame: bytes, receiver: Ours) -> None:
+        """Take a frame that is not for the replica."""
         peer = PeerId(sender)
-        if frame[1] == STATE:
-            if peer in self._taking.asked and not self._answers:
-                self._node.call_later(0, self._step)
-            if peer in self._taking.asked:
-                self._answers.setdefault(peer, frame)
-        elif frame[1] == EPOCHS:
-            if self._learning.on_frame(peer, frame):
-                self._look_at_answers()
-        else:
-            self._take_request(peer, frame)
+        match receiver:
+            case Receiver.STATE_SERVER:
+                self._take_question(peer, frame)
+            case Receiver.STATE_TRANSFER:
+                if peer in self._taking.asked and not self._answers:
+                    self._node.call_later(0, self._step)
+                if peer in self._taking.asked:
+                    self._answers.setdefault(peer, frame)
+            case Receiver.EPOCH_SYNC:
+                if self._learning.on_frame(peer, frame):
+                    self._look_at_answers()
+            case _ as unreachable:
+                assert_never(unreachable)
 
     # Taking
 
@@ -130,23 +133,23 @@ class Transfers:
 
     # Giving
 
-    def _take_request(self, peer: PeerId, frame: bytes) -> None:
+    def _take_question(self, peer: PeerId, frame: bytes) -> None:
         try:
-            request = read_request(frame)
+            question = read_question(frame)
         except MalformedMessageError:
             return
-        if isinstance(request, FetchState):
+        if isinstance(question, FetchState):
             self._state.ledger.keep_earlier(True)
             self._requests += 1
             count = self._requests
             self._node.call_later(_KEEP_EARLIER_MS, lambda: self._forget_earlier(count))
         if peer not in self._waiting:
             self._node.call_later(_ANSWER_DELAY_MS, lambda: self._reply(peer))
-        self._waiting[peer] = request
+        self._waiting[peer] = question
 
     def _reply(self, peer: PeerId) -> None:
-        request = self._waiting.pop(peer)
-        for frame in reply(self._state.database, request, self._replica.stable_certificate):
+        question = self._waiting.pop(peer)
+        for frame in reply(self._state.database, question, self._replica.stable_certificate):
             self._node.say(ReplicaId(peer), frame)
 
     def _forget_earlier(self, count: int) -> None:

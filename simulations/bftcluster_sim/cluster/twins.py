@@ -14,6 +14,9 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Epoch, ReplicaId, View
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES
 from bftcluster.membership import Membership
+from bftcluster.pbft.frames import kind_of
+from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
+from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.signatures import sim_key
 from bftcluster_sim.cluster.swarm import LIVENESS_LIMIT_MS, Outcome, judge
@@ -23,8 +26,7 @@ TWIN = 0
 """The key that runs twice; the second instance has the index ``n``."""
 _SCRIPT_MS = 2_500
 _SLICE_MS = 25
-_VOTES = range(1, 4)
-_VIEW_MESSAGES = (5, 6)
+_OF_VIEWS = (VoteKind.PRE_PREPARE, VoteKind.PREPARE, VoteKind.COMMIT, VIEW_CHANGE, NEW_VIEW)
 
 Groups = tuple[int, ...]
 """The group of each instance."""
@@ -147,7 +149,7 @@ class _Parted:
 
     def _view_of(self, frame: bytes) -> int | None:
         """Return the view a vote or view message is about; others go with their sender's view."""
-        if frame[1] not in _VOTES and frame[1] not in _VIEW_MESSAGES:
+        if kind_of(frame) not in _OF_VIEWS:
             return None
         if frame not in self._views:
             self._views[frame] = _parse_view(frame)

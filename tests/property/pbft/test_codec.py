@@ -12,6 +12,7 @@ from bftcluster.errors import CorruptRecordError, RemoteProtocolError
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft import Batch, CheckpointCertificate, CommitCertificate, Evidence, LogEntry
 from bftcluster.pbft.certificates import PreparedCertificate
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.messages import (
     DOUBT,
     FOLLOW,
@@ -27,7 +28,6 @@ from bftcluster.pbft.messages import (
     StableCheckpoint,
     Status,
     Vouch,
-    parse_frame,
 )
 from bftcluster.pbft.records import (
     BodyKept,

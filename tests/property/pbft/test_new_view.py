@@ -5,8 +5,8 @@ from itertools import combinations, permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST
-from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.new_view import compute_new_view
 from bftcluster.pbft.view_messages import NewView, Proof, ViewChange
 from tests.unit.pbft.builders import A, B, checkpoint, committed, members, prepared

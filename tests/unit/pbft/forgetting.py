@@ -2,6 +2,7 @@
 
 from bftcluster import codec
 from bftcluster.pbft import Settings
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
@@ -52,7 +53,7 @@ def votes_of(cluster: Cluster, index: int) -> dict[tuple[int, ...], set[bytes]]:
     """Return the digests it sent for each kind, epoch, view and slot; checkpoints left out."""
     said: dict[tuple[int, ...], set[bytes]] = {}
     for _, source, _, frame in cluster.network.sent:
-        if source == index and frame[1] <= VoteKind.COMMIT:
+        if source == index and kind_of(frame) <= VoteKind.COMMIT:
             kind, epoch, view, seq, digest, _ = codec.decode(frame)
             said.setdefault((kind, epoch, view, seq), set()).add(digest)
     return said

@@ -4,6 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import birth_records
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.records import Silenced, Started, ViewChanged, parse_record
 from bftcluster.pbft.view_messages import VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
@@ -100,7 +101,7 @@ def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster
 
     cluster.run(20_000)
 
-    kinds = {frame[1] for _, source, _, frame in cluster.network.sent if source == 3}
+    kinds = {kind_of(frame) for _, source, _, frame in cluster.network.sent if source == 3}
     assert VIEW_CHANGE not in kinds
     assert all(b"x" not in host.requests for host in cluster.hosts)
     cluster.hosts[0].start()
@@ -228,7 +229,7 @@ def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again
 
 def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(cluster: Cluster) -> None:
     order(cluster, 10)
-    cluster.network.cut = lambda _source, _target, frame: frame[1] == 6
+    cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == 6
     cluster.hosts[0].stop()
     cluster.submit(b"x", to=1)
     host = cluster.hosts[3]

@@ -7,7 +7,8 @@ import pytest
 from bftcluster.ids import Digest
 from bftcluster.limits import RELAYED_PER_SENDER_MAX, RELAYED_SIZE_PER_SENDER_MAX_BYTES
 from bftcluster.pbft import MessageReceived, Settings, request_digest
-from bftcluster.pbft.messages import Body, Requests, parse_frame
+from bftcluster.pbft.frames import kind_of, parse_frame
+from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.readies import sent
@@ -76,7 +77,7 @@ def test_an_idle_primary_to_which_nothing_came_is_given_it_again_in_time(sender:
 @pytest.mark.parametrize("liar", [3, FOLLOWER])
 def test_who_floods_the_primary_drops_nothing_there_that_others_hold_against_it(liar: int) -> None:
     cluster = running(replace(SETTINGS, slots_in_flight_max=1, batch_requests_max=2))
-    cluster.network.cut = lambda _source, _target, frame: frame[1] <= VoteKind.COMMIT
+    cluster.network.cut = lambda _source, _target, frame: kind_of(frame) <= VoteKind.COMMIT
     junk = [b"junk %d" % number for number in range(99)]
     hear(cluster, 0, *junk, sender=liar, relayed=False)
     hear(cluster, 0, b"relayed", sender=liar, relayed=False)
@@ -233,7 +234,7 @@ def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:
         message = parse_frame(cluster.hosts[1].me, frame)
         if target == 0 and isinstance(message, Requests):
             given.extend(message.requests)
-        return frame[1] == 3
+        return kind_of(frame) == 3
 
     cluster.network.cut = cut
     for number in range(60):
@@ -254,7 +255,7 @@ def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> N
     for number in range(RELAYED_PER_SENDER_MAX + 50):
         hear(cluster, 1, b"request %d" % number, sender=2, relayed=True)
 
-    passed = [frame for _, source, target, frame in cluster.network.sent if frame[1] == 11]
+    passed = [frame for _, source, target, frame in cluster.network.sent if kind_of(frame) == 11]
     assert len(passed) == RELAYED_PER_SENDER_MAX
     assert cluster.hosts[1].replica.stats.pending_requests == RELAYED_PER_SENDER_MAX + 50
 
@@ -267,7 +268,7 @@ def test_of_large_requests_that_others_relay_fewer_are_passed_on(sender: int) ->
     cluster.network.sent.clear()
 
     def passed() -> int:
-        return sum(len(frame) for _, _, _, frame in cluster.network.sent if frame[1] == 11)
+        return sum(len(frame) for _, _, _, frame in cluster.network.sent if kind_of(frame) == 11)
 
     for request in requests:
         hear(cluster, 1, request, sender=sender, relayed=True)

@@ -6,6 +6,7 @@ from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.limits import LOG_READS_MAX
 from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -14,7 +15,6 @@ from bftcluster.pbft.messages import (
     Message,
     StableCheckpoint,
     Status,
-    parse_frame,
 )
 from bftcluster.pbft.steps import ReadLog
 from bftcluster.pbft.votes import Vote, VoteKind

@@ -7,6 +7,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Epoch, View
 from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import DOUBT, REQUESTS, Doubt
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -22,7 +23,9 @@ def aggrieved(*hosts: int, n: int = 4) -> Cluster:
     cluster = Cluster(n, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
-    cluster.network.cut = lambda source, _target, frame: source in hosts and frame[1] == REQUESTS
+    cluster.network.cut = lambda source, _target, frame: (
+        source in hosts and kind_of(frame) == REQUESTS
+    )
     for host in hosts:
         cluster.submit(b"unheard %d" % host, to=host)
     return cluster
@@ -61,11 +64,11 @@ def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() ->
         host.receive(cluster.hosts[3].me, stray)
     cluster.run(10 * DUE_MS)
 
-    cluster.network.cut = lambda _source, _target, frame: frame[1] == VoteKind.COMMIT
+    cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == VoteKind.COMMIT
     cluster.network.sent.clear()
     cluster.submit(b"request")
     cluster.run(DUE_MS // 2)
-    assert not [frame for _, _, _, frame in cluster.network.sent if frame[1] == DOUBT]
+    assert not [frame for _, _, _, frame in cluster.network.sent if kind_of(frame) == DOUBT]
 
     cluster.heal()
     cluster.run(DUE_MS)

@@ -17,16 +17,8 @@ from bftcluster.pbft import (
     Verdict,
 )
 from bftcluster.pbft.epochs import Epochs, EpochStart
-from bftcluster.pbft.messages import (
-    ENTRIES,
-    FETCH_ENTRIES,
-    FOLLOW,
-    STATUS,
-    Entries,
-    Follow,
-    Status,
-    parse_frame,
-)
+from bftcluster.pbft.frames import kind_of, parse_frame
+from bftcluster.pbft.messages import ENTRIES, FETCH_ENTRIES, FOLLOW, STATUS, Entries, Follow, Status
 from bftcluster.pbft.steps import Append
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
@@ -207,7 +199,7 @@ def test_its_clients_requests_are_ordered_and_reach_the_primary_of_a_later_view(
 
     assert cluster.hosts[FOLLOWER].requests == [b"first", b"second"]
     assert cluster.hosts[FOLLOWER].replica.primary == cluster.hosts[1].me
-    asked = [to for _, s, to, f in cluster.network.sent if s == FOLLOWER and f[1] == 11]
+    asked = [to for _, s, to, f in cluster.network.sent if s == FOLLOWER and kind_of(f) == 11]
     assert asked == [1]
 
 
@@ -247,7 +239,9 @@ def test_an_entry_of_this_turn_leaves_after_our_vote_in_it_is_durable(first: int
     order(cluster, 4)
     source = cluster.hosts[0]
     held: list[tuple[int, bytes]] = []
-    cluster.network.cut = lambda s, to, f: to == 0 and f[1] in {2, 3} and not held.append((s, f))
+    cluster.network.cut = lambda s, to, f: (
+        to == 0 and kind_of(f) in {2, 3} and not held.append((s, f))
+    )
     cluster.submit(b"fifth")
     cluster.run(20)
     now_ms = cluster.clock.now_ms
@@ -323,7 +317,7 @@ def test_who_asks_in_the_step_that_decides_what_it_asks_for_is_not_sent_nothing(
     to_source = source.index
     held: list[tuple[int, bytes]] = []
     cluster.network.cut = lambda s, to, f: (
-        to == to_source and f[1] in {2, 3} and not held.append((s, f))
+        to == to_source and kind_of(f) in {2, 3} and not held.append((s, f))
     )
     cluster.submit(b"fifth", to=(to_source + 1) % 4)
     cluster.run(20)

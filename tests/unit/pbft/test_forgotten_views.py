@@ -5,6 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import MessageReceived
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, REQUESTS, STABLE, VOUCH, Doubt, Vouch
 from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
@@ -25,15 +26,12 @@ def cluster() -> Cluster:
     return founded()
 
 
-def kind_of(frame: bytes) -> int:
-    return codec.decode(frame)[0]  # type: ignore[no-any-return]
-
-
 def gives_up_alone(cluster: Cluster, index: int, *, view: int, heard_by: set[int]) -> None:
     """Have one host give up views on a liar's word, so that only some hear its VIEW-CHANGEs."""
     host = cluster.hosts[index]
     cluster.network.cut = lambda source, target, frame: (
-        source == index and (frame[1] == REQUESTS or (frame[1] == 5 and target not in heard_by))
+        source == index
+        and (kind_of(frame) == REQUESTS or (kind_of(frame) == 5 and target not in heard_by))
     )
     cluster.submit(b"never heard of by the primary", to=index)
     while host.replica.is_active:
@@ -78,7 +76,7 @@ def test_who_may_have_opened_a_view_opens_it_after_a_start_when_others_know_no_b
     copy = opened_for_one_only(cluster, host, 2)
     said = votes_of(cluster, 1)
     cluster.network.cut = lambda source, target, frame: (
-        2 in (source, target) or (target == 1 and frame[1] == VOUCH)
+        2 in (source, target) or (target == 1 and kind_of(frame) == VOUCH)
     )
 
     restart(cluster, 1, copy, run_ms=3_000)
@@ -206,7 +204,7 @@ def hinted_only(host: Host, *heard: list[int]) -> None:
     deliver = host.receive
 
     def receive(sender: ReplicaId, frame: bytes) -> None:
-        if frame[1] == VOUCH:
+        if kind_of(frame) == VOUCH:
             value = codec.decode(frame)
             hint = heard[0] if heard else value[7]
             frame = codec.encode([*value[:5], [], b"", hint, b""])

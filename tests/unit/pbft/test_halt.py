@@ -8,6 +8,7 @@ from bftcluster.pbft import (
     Settings,
     Tick,
 )
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import Doubt
 from bftcluster.pbft.steps import Decided, Halt
 from bftcluster.pbft.votes import VoteKind
@@ -70,8 +71,13 @@ def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
         cluster.run(10)
         held: list[bytes] = []
         cluster.network.cut = lambda source, target, frame, held=held: (
-            (target == 1 and source == 2 and frame[1] == VoteKind.COMMIT and not held.append(frame))
-            or (target == 1 and source == 3 and frame[1] == VoteKind.COMMIT)
+            (
+                target == 1
+                and source == 2
+                and kind_of(frame) == VoteKind.COMMIT
+                and not held.append(frame)
+            )
+            or (target == 1 and source == 3 and kind_of(frame) == VoteKind.COMMIT)
         )
         cluster.submit(b"request", to=1)
         cluster.run(5)

@@ -5,6 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, View
 from bftcluster.pbft import MessageReceived, RequestSubmitted
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import REQUESTS, STATUS, VOUCH, Doubt
 from bftcluster.pbft.steps import Append
 from bftcluster_sim.cluster.cluster import Cluster
@@ -78,7 +79,7 @@ def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
     deliver = host.receive
 
     def receive(sender: ReplicaId, frame: bytes) -> None:
-        if frame[1] == VOUCH and sender in {cluster.hosts[index].me for index in liars}:
+        if kind_of(frame) == VOUCH and sender in {cluster.hosts[index].me for index in liars}:
             value = codec.decode(frame)
             frame = codec.encode([*value[:7], [0, 0, 12], value[8]])
         deliver(sender, frame)
@@ -100,7 +101,7 @@ def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster
     deliver = host.receive
 
     def receive(sender: ReplicaId, frame: bytes) -> None:
-        if frame[1] == VOUCH:
+        if kind_of(frame) == VOUCH:
             value = codec.decode(frame)
             frame = codec.encode([*value[:6], b"", [0, 0, 0], b""])
             deliver(sender, frame)
@@ -118,8 +119,8 @@ def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
     ready = cluster.hosts[0].replica.step(RequestSubmitted(b"pin"), now_ms=now_ms, wall_ms=0)
 
     assert those(Append, ready)
-    assert STATUS in {out.frame[1] for out in sent(ready)}
-    assert STATUS not in {out.frame[1] for out in sent_early(ready)}
+    assert STATUS in {kind_of(out.frame) for out in sent(ready)}
+    assert STATUS not in {kind_of(out.frame) for out in sent_early(ready)}
 
 
 # Promises
@@ -128,7 +129,9 @@ def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
 def gives_up_alone(cluster: Cluster, index: int) -> None:
     """Have one host give up view 0 for a request that nobody hears of, and on a liar's word that
     it would too; the others go on."""
-    cluster.network.cut = lambda source, _target, frame: source == index and frame[1] == REQUESTS
+    cluster.network.cut = lambda source, _target, frame: (
+        source == index and kind_of(frame) == REQUESTS
+    )
     cluster.submit(b"never heard of by the primary", to=index)
     host, doubt = cluster.hosts[index], Doubt(Epoch(0), View(0)).frame()
     while host.replica.is_active:

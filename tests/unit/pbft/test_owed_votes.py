@@ -3,6 +3,7 @@
 from bftcluster import codec
 from bftcluster.ids import View
 from bftcluster.pbft import Settings, Tick
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
@@ -142,7 +143,7 @@ def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends()
     silent.stop()
     silent.start()
     cluster.hosts[0].stop()
-    cluster.network.cut = lambda _source, target, frame: target == 3 and frame[1] == VOUCH
+    cluster.network.cut = lambda _source, target, frame: target == 3 and kind_of(frame) == VOUCH
     for wishing in (1, 2):
         replica = cluster.hosts[wishing].replica
         replica._view_changer.give_up(View(1))
@@ -151,7 +152,7 @@ def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends()
     assert silent.replica.is_active
 
     wish = VoteKind.CHECKPOINT.value + 1
-    cluster.network.cut = lambda _source, target, frame: target == 3 and frame[1] == wish
+    cluster.network.cut = lambda _source, target, frame: target == 3 and kind_of(frame) == wish
     cluster.run(SETTINGS.status_interval_ms + 50)
 
     sent = [codec.decode(f)[0] for _, source, _, f in cluster.network.sent if source == 3]

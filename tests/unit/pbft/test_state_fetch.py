@@ -8,6 +8,7 @@ from bftcluster.pbft import (
     MessageReceived,
     Settings,
 )
+from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.steps import FetchEpochs, StateFetch
 from bftcluster.pbft.votes import VoteKind
@@ -109,7 +110,9 @@ def test_a_source_that_never_answers_does_not_hide_that_the_log_is_gone() -> Non
     cluster, late = late_by(30)
     for host in cluster.hosts:
         host.log_kept_from = Seq(25)
-    cluster.network.cut = lambda source, _target, frame: source == 1 and frame[1] == ENTRIES_KIND
+    cluster.network.cut = lambda source, _target, frame: (
+        source == 1 and kind_of(frame) == ENTRIES_KIND
+    )
     late.start()
     cluster.run(4_000)
 
@@ -118,7 +121,7 @@ def test_a_source_that_never_answers_does_not_hide_that_the_log_is_gone() -> Non
 
 def test_while_nobody_answers_at_all_the_log_is_not_given_up() -> None:
     cluster, late = late_by(30)
-    cluster.network.cut = lambda _source, _target, frame: frame[1] == ENTRIES_KIND
+    cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == ENTRIES_KIND
     late.start()
     cluster.run(4_000)
 
@@ -137,7 +140,7 @@ def test_a_replica_whose_gap_the_logs_cover_asks_for_no_state() -> None:
 def test_far_behind_the_state_is_asked_for_though_the_logs_reach_back() -> None:
     settings = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=20)
     cluster, late = late_by(30, settings)
-    cluster.network.cut = lambda _source, _target, frame: frame[1] == ENTRIES_KIND
+    cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == ENTRIES_KIND
     late.start()
     cluster.run(3_000)
 

@@ -6,6 +6,7 @@ from bftcluster.ids import Seq
 from bftcluster.pbft import Batch, Replica, Settings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.events import Executed
+from bftcluster.pbft.frames import kind_of
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import DUE, WALL_EPOCH_MS
 from tests.unit.pbft.test_bad_proposals import SKEW_MS, WALL_MS, batch, prepares, propose, verdicts
@@ -50,7 +51,7 @@ def test_a_primary_that_lets_what_is_due_pass_loses_its_view() -> None:
     lazy = cluster.hosts[0].replica._core
     cluster.network.cut = lambda source, _target, _frame: source == 0 and lazy.view == 0
     cluster.run(1_900)
-    cluster.network.cut = lambda source, _target, frame: source == 0 and frame[1] in (1, 10)
+    cluster.network.cut = lambda source, _target, frame: source == 0 and kind_of(frame) in (1, 10)
     cluster.run(10_000)
 
     assert {host.replica.view for host in cluster.hosts} == {1}
@@ -66,7 +67,7 @@ def test_a_primary_that_ignores_a_state_which_asks_for_batches_loses_its_view() 
     for host in cluster.hosts:
         host.batches_wanted = Seq(3)
     cluster.network.cut = lambda source, _target, frame: (
-        source == 0 and frame[1] in (1, 10) and cluster.hosts[1].replica.last_decided == 1
+        source == 0 and kind_of(frame) in (1, 10) and cluster.hosts[1].replica.last_decided == 1
     )
     cluster.submit(b"starts it", to=1)
     cluster.run(8_000)

@@ -7,6 +7,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Digest
 from bftcluster.pbft import Batch
+from bftcluster.pbft.frames import kind_of
 from bftcluster_sim.cluster.behaviours import Byzantine, Corruption, Vice, draw_corruption
 from bftcluster_sim.cluster.world import World
 
@@ -38,7 +39,7 @@ class Tap:
         return False
 
     def frames(self, kind: int, *, to: int | None = None) -> list[bytes]:
-        found = [(target, frame) for _, target, frame in self.sent if frame[1] == kind]
+        found = [(target, frame) for _, target, frame in self.sent if kind_of(frame) == kind]
         return [frame for target, frame in found if to in (None, target)]
 
     def digests(self, kind: int, *, to: int) -> dict[int, bytes]:
@@ -143,8 +144,10 @@ def test_one_who_stalls_proposes_what_was_asked_for_late_and_nothing_between(hon
     batches = [Batch.from_bytes(codec.decode(frame)[1]) for frame in tap.frames(BODY, to=1)]
     assert any(not batch.requests for batch in batches)
     assert tap.frames(PRE_PREPARE) != honest.frames(PRE_PREPARE)
-    begun_ms = min(at_ms for at_ms, _, frame in tap.sent if frame[1] == PRE_PREPARE)
-    assert begun_ms >= 300 + min(at for at, _, frame in honest.sent if frame[1] == PRE_PREPARE)
+    begun_ms = min(at_ms for at_ms, _, frame in tap.sent if kind_of(frame) == PRE_PREPARE)
+    assert begun_ms >= 300 + min(
+        at for at, _, frame in honest.sent if kind_of(frame) == PRE_PREPARE
+    )
     assert not tap.world.breaches
     assert tap.world.nodes[1].state.executed > 0
 

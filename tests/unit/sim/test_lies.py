@@ -12,7 +12,7 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.new_view import Rejection
 from bftcluster.sync.epoch_proofs import EpochLink, links_frame
-from bftcluster.sync.messages import StateParts
+from bftcluster.sync.frames import StateParts
 from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
 from tests.unit.pbft.builders import B, prepared, rules
 from tests.unit.pbft.view_builders import resign, view_change

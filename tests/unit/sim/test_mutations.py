@@ -11,15 +11,8 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import Batch
-from bftcluster.pbft.messages import (
-    Body,
-    Entries,
-    FetchEntries,
-    LogEntry,
-    Message,
-    Status,
-    parse_frame,
-)
+from bftcluster.pbft.frames import parse_frame
+from bftcluster.pbft.messages import Body, Entries, FetchEntries, LogEntry, Message, Status
 from bftcluster.pbft.new_view import proposals_of
 from bftcluster.pbft.view_messages import Accepted, NewView, ViewChange
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind

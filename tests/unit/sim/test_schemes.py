@@ -4,8 +4,8 @@ import pytest
 
 from bftcluster.ids import Seq, View
 from bftcluster.pbft import Batch
+from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
-from bftcluster.pbft.messages import parse_frame
 from bftcluster.pbft.new_view import Rejection
 from bftcluster.pbft.view_messages import NewView
 from bftcluster.pbft.votes import Vote, VoteKind

@@ -14,17 +14,8 @@ from bftcluster.limits import EPOCH_LINKS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import CheckpointCertificate, EpochStart
 from bftcluster.pbft.votes import VoteKind
-from bftcluster.sync.epoch_proofs import (
-    EPOCHS,
-    FETCH_EPOCHS,
-    EpochLink,
-    fetch_frame,
-    follow,
-    links_frame,
-    read_fetch,
-    read_links,
-    starts_after,
-)
+from bftcluster.sync.epoch_proofs import EpochLink, follow, links_frame, read_links, starts_after
+from bftcluster.sync.frames import EPOCHS, FETCH_EPOCHS, FetchEpochLinks
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.signatures import SimVerifier
 from tests.unit.pbft.builders import members, vote
@@ -169,10 +160,10 @@ def test_an_answer_has_no_more_links_than_agreed() -> None:
 
 
 def test_requests_and_answers_are_taken_apart_with_care() -> None:
-    assert read_fetch(fetch_frame(Epoch(7))) == 7
+    assert FetchEpochLinks.from_frame(FetchEpochLinks(Epoch(7)).frame()).after == 7
     for wrong in ([FETCH_EPOCHS], [FETCH_EPOCHS, -1], [FETCH_EPOCHS, b""]):
         with pytest.raises(MalformedMessageError):
-            read_fetch(codec.encode(wrong))
+            FetchEpochLinks.from_frame(codec.encode(wrong))
     for wrong in (
         [EPOCHS],
         [EPOCHS, 1],

@@ -7,7 +7,7 @@ from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.sync.fetcher import StateFetcher
-from bftcluster.sync.messages import answer
+from bftcluster.sync.state_parts import answer
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 
 SOURCE = PeerId(b"s" * 32)

@@ -8,7 +8,8 @@ from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.state.tree_history import kept_from
 from bftcluster.limits import EARLIER_CHECKPOINTS_MAX
 from bftcluster.pbft.verdicts import Verdict
-from bftcluster.sync.messages import FetchState, answer
+from bftcluster.sync.frames import FetchState
+from bftcluster.sync.state_parts import answer
 from tests.unit.sync.transfer_world import Fetcher, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)

@@ -11,13 +11,9 @@ from bftcluster.ledger.state.tree_nodes import (
 )
 from bftcluster.limits import STATE_WANTS_MAX
 from bftcluster.pbft.verdicts import Verdict
-from bftcluster.sync.messages import (
-    FetchState,
-    StateParts,
-    answer,
-    row_at_root,
-)
+from bftcluster.sync.frames import FetchState, StateParts
 from bftcluster.sync.sources import ANSWER_TIMEOUT_MS, LIAR_PAUSE_MS
+from bftcluster.sync.state_parts import answer, row_at_root
 from tests.unit.sync.transfer_world import Fetcher, Lie, Server, peer, pins
 
 A, B, C = peer(1), peer(2), peer(3)

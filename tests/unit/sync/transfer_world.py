@@ -8,7 +8,8 @@ from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.fetcher import StateFetcher
-from bftcluster.sync.messages import FetchState, StateParts, answer
+from bftcluster.sync.frames import FetchState, StateParts
+from bftcluster.sync.state_parts import answer
 
 STEPS_MAX = 5_000
 

@@ -25,8 +25,9 @@ from bftcluster.signing.approvals import approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.schemes import certify
-from bftcluster.sync.epoch_proofs import EPOCHS, EpochLink, links_after, links_frame, read_fetch
+from bftcluster.sync.epoch_proofs import EpochLink, links_after, links_frame
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
+from bftcluster.sync.frames import EPOCHS, FetchEpochLinks
 from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
 from tests.unit.sync.transfer_world import Server, pins
 
@@ -262,7 +263,7 @@ async def test_what_was_learned_in_an_earlier_life_is_not_asked_for_again() -> N
 
     asked += [learning.ask(HONEST, 0) or b""]
 
-    assert read_fetch(asked[0]) == 3
+    assert FetchEpochLinks.from_frame(asked[0]).after == 3
 
 
 async def test_a_recovery_in_force_is_begun_and_not_told(world: World) -> None:

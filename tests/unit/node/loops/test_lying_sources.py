@@ -13,7 +13,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_WANTS_MAX
-from bftcluster.sync.messages import STATE, StateParts
+from bftcluster.sync.frames import STATE, StateParts
 from tests.unit.node.loops.transfer_peers import World
 from tests.unit.sync.transfer_world import pins
 

@@ -13,8 +13,14 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.node.loops.state_server import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateServer
 from bftcluster.node.process.threads import Workers
-from bftcluster.sync.epoch_proofs import EPOCHS, FETCH_EPOCHS, fetch_frame
-from bftcluster.sync.messages import FETCH_STATE, FetchState, StateParts
+from bftcluster.sync.frames import (
+    EPOCHS,
+    FETCH_EPOCHS,
+    FETCH_STATE,
+    FetchEpochLinks,
+    FetchState,
+    StateParts,
+)
 from tests.unit.node.loops.transfer_peers import Disk
 
 RATE_BYTES_PER_S = 1 << 20
@@ -80,7 +86,7 @@ async def test_who_asks_for_everything_for_ever_gets_the_rate_and_holds_up_nobod
         world.changed = trio.Event()
         await world.changed.wait()
     taken_s = trio.current_time() - begun_s
-    world.server.on_frame(HONEST, fetch_frame(Epoch(0)))
+    world.server.on_frame(HONEST, FetchEpochLinks(Epoch(0)).frame())
     before = len(world.sent)
     frame = await world.answered(HONEST)
 

@@ -14,7 +14,8 @@ from bftcluster.ledger.state.tree_nodes import (
     record,
 )
 from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES, STATE_WANTS_MAX
-from bftcluster.sync.messages import FETCH_STATE, STATE, FetchState, StateParts, answer
+from bftcluster.sync.frames import FETCH_STATE, STATE, FetchState, StateParts
+from bftcluster.sync.state_parts import answer
 from tests.unit.sync.transfer_world import Fetcher, Server, peer, pins
 
 A = peer(1)
