@@ -25,8 +25,10 @@ from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
@@ -154,8 +156,14 @@ def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Ke
         yield Space.PIN, operation.cid
     if with_proposal:
         yield Space.PROPOSAL, intent.digest
-    if isinstance(operation, PinOperation) and operation.pin_update is not None:
-        yield Space.PIN, operation.pin_update
+    match operation:
+        case PinOperation(pin_update=source):
+            if source is not None:
+                yield Space.PIN, source
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            pass
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspected) -> Outcome:

@@ -1,8 +1,9 @@
 """What PBFT orders: opaque bytes to it, one of these to the ledger."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from bftcluster import codec
 from bftcluster.cid import Cid
@@ -78,15 +79,7 @@ class Propose:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode(
-            [
-                int(RequestKind.PROPOSE),
-                self.scheme,
-                self.intent,
-                self.approval.maintainer,
-                self.approval.signature,
-            ]
-        )
+        return _vote_bytes(RequestKind.PROPOSE, self.scheme, self.intent, self.approval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +93,7 @@ class Approve:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode(
-            [
-                int(RequestKind.APPROVE),
-                self.scheme,
-                self.intent_digest,
-                self.approval.maintainer,
-                self.approval.signature,
-            ]
-        )
+        return _vote_bytes(RequestKind.APPROVE, self.scheme, self.intent_digest, self.approval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,15 +108,7 @@ class Reject:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode(
-            [
-                int(RequestKind.REJECT),
-                self.scheme,
-                self.intent_digest,
-                self.approval.maintainer,
-                self.approval.signature,
-            ]
-        )
+        return _vote_bytes(RequestKind.REJECT, self.scheme, self.intent_digest, self.approval)
 
 
 class ReportEntry(NamedTuple):
@@ -196,7 +173,12 @@ class ReportEvidence:
         return codec.encode([int(RequestKind.EVIDENCE), self.evidence])
 
 
-Request = Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence
+def _vote_bytes(kind: RequestKind, scheme: str, subject: bytes, vote: Approval) -> bytes:
+    return codec.encode([int(kind), scheme, subject, vote.maintainer, vote.signature])
+
+
+Request: TypeAlias = Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence
+"""A closed set: who forgets a kind somewhere is told by the type checker."""
 
 
 def report(
@@ -217,7 +199,7 @@ def report(
     errors = [[e.cid, e.error] for e in entries if e.status is HolderStatus.PIN_ERROR]
     items = [cluster_id, signer.public_key, counter, free_bytes, pinned, unpinned, errors]
     payload = codec.encode(items)
-    return _parse_report(payload, sign(signer, Domain.REPORT, payload))
+    return _read_report(payload, sign(signer, Domain.REPORT, payload))
 
 
 def join(
@@ -239,7 +221,7 @@ def join(
     pairs = [[key, tags[key]] for key in sorted(tags)]
     items = [cluster_id, signer.public_key, counter, name, addresses]
     payload = codec.encode([*items, capacity_bytes, free_bytes, pairs])
-    return _parse_join(payload, sign(signer, Domain.JOIN, payload))
+    return _read_join(payload, sign(signer, Domain.JOIN, payload))
 
 
 def parse_request(data: bytes) -> Request:
@@ -251,40 +233,53 @@ def parse_request(data: bytes) -> Request:
     items = codec.decode(data, size_max_bytes=REQUEST_SIZE_MAX_BYTES)
     if type(items) is not list or not items:
         raise MalformedMessageError("a request is an array")
-    match items[0]:
-        case RequestKind.SUBMIT:
-            _, intent, scheme, signers, signatures = check_array(items, _SUBMIT_SHAPE, "submit")
-            return Submit(
-                certificate=ApprovalCertificate(
-                    intent=intent, scheme=scheme, signers=signers, signatures=signatures
-                )
-            )
-        case RequestKind.PROPOSE:
-            scheme, subject, approval = _parse_vote(items)
-            if len(subject) > INTENT_SIZE_MAX_BYTES:
-                raise MalformedMessageError(f"an intent of {len(subject)} bytes")
-            return Propose(intent=subject, approval=approval, scheme=scheme)
-        case RequestKind.APPROVE:
-            scheme, subject, approval = _parse_vote(items)
-            check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
-            return Approve(intent_digest=Digest(subject), approval=approval, scheme=scheme)
-        case RequestKind.REJECT:
-            scheme, subject, approval = _parse_vote(items)
-            check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
-            return Reject(intent_digest=Digest(subject), approval=approval, scheme=scheme)
-        case RequestKind.REPORT:
-            _, payload, signature = check_array(items, _PEER_SHAPE, "report")
-            return _parse_report(payload, signature)
-        case RequestKind.JOIN:
-            _, payload, signature = check_array(items, _PEER_SHAPE, "join")
-            return _parse_join(payload, signature)
-        case RequestKind.EVIDENCE:
-            _, evidence = check_array(items, _EVIDENCE_SHAPE, "evidence")
-            if len(evidence) > EVIDENCE_SIZE_MAX_BYTES:
-                raise MalformedMessageError(f"evidence of {len(evidence)} bytes")
-            return ReportEvidence(evidence=evidence)
-        case _:
-            raise MalformedMessageError("unknown kind of request")
+    parse = _PARSERS.get(items[0]) if type(items[0]) is int else None
+    if parse is None:
+        raise MalformedMessageError("unknown kind of request")
+    return parse(items)
+
+
+def _parse_submit(items: list[Any]) -> Submit:
+    _, intent, scheme, signers, signatures = check_array(items, _SUBMIT_SHAPE, "submit")
+    return Submit(
+        certificate=ApprovalCertificate(
+            intent=intent, scheme=scheme, signers=signers, signatures=signatures
+        )
+    )
+
+
+def _parse_propose(items: list[Any]) -> Propose:
+    scheme, subject, approval = _parse_vote(items)
+    if len(subject) > INTENT_SIZE_MAX_BYTES:
+        raise MalformedMessageError(f"an intent of {len(subject)} bytes")
+    return Propose(intent=subject, approval=approval, scheme=scheme)
+
+
+def _parse_approve(items: list[Any]) -> Approve:
+    scheme, digest, approval = _parse_vote_on_log(items)
+    return Approve(intent_digest=digest, approval=approval, scheme=scheme)
+
+
+def _parse_reject(items: list[Any]) -> Reject:
+    scheme, digest, approval = _parse_vote_on_log(items)
+    return Reject(intent_digest=digest, approval=approval, scheme=scheme)
+
+
+def _parse_report(items: list[Any]) -> ReportPinned:
+    _, payload, signature = check_array(items, _PEER_SHAPE, "report")
+    return _read_report(payload, signature)
+
+
+def _parse_join(items: list[Any]) -> Join:
+    _, payload, signature = check_array(items, _PEER_SHAPE, "join")
+    return _read_join(payload, signature)
+
+
+def _parse_evidence(items: list[Any]) -> ReportEvidence:
+    _, evidence = check_array(items, _EVIDENCE_SHAPE, "evidence")
+    if len(evidence) > EVIDENCE_SIZE_MAX_BYTES:
+        raise MalformedMessageError(f"evidence of {len(evidence)} bytes")
+    return ReportEvidence(evidence=evidence)
 
 
 def _parse_vote(items: list[Any]) -> tuple[str, bytes, Approval]:
@@ -293,7 +288,13 @@ def _parse_vote(items: list[Any]) -> tuple[str, bytes, Approval]:
     return scheme, subject, Approval(maintainer=MaintainerId(maintainer), signature=signature)
 
 
-def _parse_report(payload: bytes, signature: bytes) -> ReportPinned:
+def _parse_vote_on_log(items: list[Any]) -> tuple[str, Digest, Approval]:
+    scheme, subject, approval = _parse_vote(items)
+    check_size(subject, DIGEST_SIZE_BYTES, "an intent's digest")
+    return scheme, Digest(subject), approval
+
+
+def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
     cluster_id, peer, counter, free_bytes, pinned, unpinned, errors = read_array(
         payload, _REPORT_SHAPE, "report", size_max_bytes=REQUEST_SIZE_MAX_BYTES
     )
@@ -327,7 +328,7 @@ def _parse_report(payload: bytes, signature: bytes) -> ReportPinned:
     )
 
 
-def _parse_join(payload: bytes, signature: bytes) -> Join:
+def _read_join(payload: bytes, signature: bytes) -> Join:
     cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags = read_array(
         payload, _JOIN_SHAPE, "join", size_max_bytes=REQUEST_SIZE_MAX_BYTES
     )
@@ -372,3 +373,15 @@ def _check_peer(cluster_id: bytes, peer: bytes, signature: bytes) -> None:
 def _check_unsigned(*numbers: int) -> None:
     if not all(0 <= number < _UINT_MAX for number in numbers):
         raise MalformedMessageError("a number outside 63 bits")
+
+
+_PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
+    RequestKind.SUBMIT.value: _parse_submit,
+    RequestKind.PROPOSE.value: _parse_propose,
+    RequestKind.APPROVE.value: _parse_approve,
+    RequestKind.REJECT.value: _parse_reject,
+    RequestKind.REPORT.value: _parse_report,
+    RequestKind.JOIN.value: _parse_join,
+    RequestKind.EVIDENCE.value: _parse_evidence,
+}
+"""By the first item of a request."""

@@ -11,7 +11,13 @@ from typing import Final, TypeAlias, assert_never
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.operations import Operation, PinOperation, parse_operation
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
+from bftcluster.ledger.wire.operations import (
+    Operation,
+    PinOperation,
+    UnpinOperation,
+    parse_operation,
+)
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import (
@@ -269,14 +275,31 @@ def _size_bytes(data: bytes, inspected: Inspected) -> int:
     request, operation = inspected.request, inspected.operation
     if request is None:
         return _REFUSED_OVERHEAD_BYTES + len(data)
-    items = 0
-    if isinstance(request, ReportPinned):
-        items = len(request.entries)
-    elif isinstance(request, Join):
-        items = len(request.tags) + len(request.addresses)
-    elif isinstance(operation, PinOperation):
-        items = len(operation.metadata) + len(operation.user_allocations) + len(operation.origins)
+    items = _items_of_request(request) + (0 if operation is None else _items_of(operation))
     return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
+
+
+def _items_of_request(request: Request) -> int:
+    match request:
+        case ReportPinned(entries=entries):
+            return len(entries)
+        case Join(tags=tags, addresses=addresses):
+            return len(tags) + len(addresses)
+        case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
+            return 0
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _items_of(operation: Operation) -> int:
+    match operation:
+        case PinOperation():
+            lists = (operation.metadata, operation.user_allocations, operation.origins)
+            return sum(map(len, lists))
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            return 0
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _subject(inspected: Inspected) -> Digest:
@@ -297,8 +320,10 @@ def _name(data: bytes, inspected: Inspected) -> Digest:
             assert inspected.evidence is not None, "a parsed report of evidence has evidence"
             accused = inspected.evidence.first
             return request_digest(b"evidence" + accused.epoch.to_bytes(8, "big") + accused.replica)
-        case _:
+        case Propose() | Approve() | Reject() | ReportPinned() | Join() | None:
             return request_digest(data)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _parse(data: bytes) -> Inspected:
@@ -306,16 +331,22 @@ def _parse(data: bytes) -> Inspected:
         request = parse_request(data)
         match request:
             case Submit(certificate=certificate):
-                intent = Intent.from_bytes(certificate.intent)
+                return _inspect_intent(request, certificate.intent)
             case Propose(intent=encoded):
-                intent = Intent.from_bytes(encoded)
+                return _inspect_intent(request, encoded)
             case ReportEvidence(evidence=data):
                 return Inspected(request, evidence=Evidence.from_bytes(data))
-            case _:
+            case Approve() | Reject() | ReportPinned() | Join():
                 return Inspected(request)
-        operation = parse_operation(intent.operation)
-        if isinstance(operation, RecoverCluster):
-            return Inspected(None, "a recovery is not ordered: it is applied to peers that stand")
-        return Inspected(request, intent=intent, operation=operation)
+            case _ as unreachable:
+                assert_never(unreachable)
     except MalformedMessageError as exc:
         return Inspected(None, str(exc))
+
+
+def _inspect_intent(request: Submit | Propose, encoded: bytes) -> Inspected:
+    intent = Intent.from_bytes(encoded)
+    operation = parse_operation(intent.operation)
+    if isinstance(operation, RecoverCluster):
+        return Inspected(None, "a recovery is not ordered: it is applied to peers that stand")
+    return Inspected(request, intent=intent, operation=operation)

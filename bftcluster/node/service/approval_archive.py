@@ -1,13 +1,23 @@
 """Who approved a pin, found again in the log: the proof an archive shows in twenty years."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, NotFoundError
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.ledger.wire.requests import Approve, Propose, Submit, parse_request
+from bftcluster.ledger.wire.requests import (
+    Approve,
+    Join,
+    Propose,
+    Reject,
+    ReportEvidence,
+    ReportPinned,
+    Request,
+    Submit,
+    parse_request,
+)
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pbft import Batch
@@ -53,8 +63,10 @@ async def approval_certificate(
                         approvals[approval.maintainer] = approval
                         votes = [a for a in approvals.values() if a.maintainer in record.approvers]
                         return certify(intent, votes, policy, Ed25519Verifier())
-                case _:
+                case Reject() | ReportPinned() | Join() | ReportEvidence():
                     pass
+                case _ as unreachable:
+                    assert_never(unreachable)
         last = Seq(first - 1)
     raise NotFoundError(
         "the log of this peer no longer holds the approvals of this pin",
@@ -74,8 +86,8 @@ def signatures_of(
     ]
 
 
-def _requests_backwards(entries: Sequence[bytes]) -> list[object]:
-    requests: list[object] = []
+def _requests_backwards(entries: Sequence[bytes]) -> list[Request]:
+    requests: list[Request] = []
     for entry in reversed(entries):
         _, batch, _ = codec.decode(entry)
         for data in reversed(Batch.from_bytes(batch).requests):

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 
 from bftcluster import codec
@@ -8,8 +10,10 @@ from bftcluster.ledger.wire.requests import (
     Join,
     Propose,
     Reject,
+    ReportEvidence,
     ReportPinned,
     Request,
+    RequestKind,
     Submit,
     parse_request,
 )
@@ -30,12 +34,18 @@ REQUESTS: list[Request] = [
     Reject(intent_digest=INTENT.digest, approval=APPROVAL),
     REPORT,
     JOIN,
+    ReportEvidence(evidence=b"two votes"),
 ]
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
 def test_a_request_survives_its_encoding(request_: Request) -> None:
     assert parse_request(request_.to_bytes()) == request_
+
+
+def test_every_kind_of_request_is_among_them() -> None:
+    assert {type(request) for request in REQUESTS} == set(get_args(Request))
+    assert {codec.decode(request.to_bytes())[0] for request in REQUESTS} == set(RequestKind)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
