@@ -57,7 +57,7 @@ check: setup ## formatting, lint, types, import contracts, house rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=.:cli:simulations $(BIN)/lint-imports
-	@$(BIN)/pytest -q tests/architecture
+	@$(BIN)/pytest -q -m "not slow" tests/architecture
 
 .PHONY: fmt
 fmt: setup ## format, and mend what ruff can mend
