@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.tree import stored_root
@@ -41,6 +41,8 @@ class AppliedRecovery:
     """Where the peer stands now."""
     entries_set_aside: int
     """Batches whose requests it will hand in again."""
+    fetches: bool
+    """Whether it is new or lags: it fetches the recovery's state from the others once it runs."""
 
 
 def recovery_point(config: Config) -> RecoveryPoint:
@@ -99,6 +101,7 @@ def apply_recovery(config: Config, request: bytes, *, now_ms: int) -> AppliedRec
             is_new=is_new,
             seq=parts.store.position(),
             entries_set_aside=parts.store.rewinder.count_set_aside(),
+            fetches=parts.store.position() + 1 < start_of(request).first,
         )
 
 
@@ -223,7 +226,11 @@ def _check_certificate(
 def _check_fit(operation: RecoverCluster, ledger: Ledger) -> None:
     problem = ledger.problem_with(operation)
     if problem:
-        raise RefusedError(f"this recovery does not fit the cluster: {problem}")
+        raise RefusedError(
+            f"this recovery does not fit the cluster: {problem}",
+            hint="let the maintainers write another with `bftcluster cluster recover`, "
+            "from the recovery points of all survivors",
+        )
 
 
 def _another_state(seq: Seq) -> RefusedError:

@@ -209,12 +209,35 @@ def signed(
     from bftcluster_cli.wording import confirm, proposal_text, subject_text
 
     proposal = checked_proposal(cluster, content)
+    if problem := recovery_problem(proposal.operation, len(cluster.genesis.peers)):
+        raise RefusedError(
+            f"this recovery must not be signed: {problem}",
+            hint="every peer refuses it; let whoever wrote it make more new peers, "
+            "and name each with --peer",
+        )
     say(f"you are about to approve:\n\n{proposal_text(proposal, cluster)}\n")
     confirm(f"sign and approve {subject_text(proposal.operation)}?", yes=yes)
     _, key = open_maintainer_key(settings)
     check_maintainer(cluster, key)
     approval = approve(content.intent.to_bytes(), key, scheme=cluster.policy.scheme)
     return content.with_approvals([approval])
+
+
+def recovery_problem(operation: "Operation", voters: int) -> str:
+    """Return why peers would refuse a recovery when it is applied; empty if they would not.
+
+    Args:
+        operation: A recovery, or anything else, with which nothing is wrong.
+        voters: How many voted before, as far as is known: the founders, if nothing else is. Not
+            fewer than four ever vote once four do.
+    """
+    from bftcluster.ledger.state.membership_rows import voters_min
+    from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+
+    if not isinstance(operation, RecoverCluster):
+        return ""
+    n, least = operation.start.membership.n, voters_min(voters)
+    return "" if n >= least else f"{n} replicas would vote, fewer than {least}"
 
 
 def checked_proposal(cluster: "Cluster", content: "ProposalFile") -> "Proposal":

@@ -10,7 +10,7 @@ from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import Command, examples, noun, settings_of
 from bftcluster_cli.key_files import check_name
-from bftcluster_cli.output import emit, say, size_text
+from bftcluster_cli.output import emit, say, size_text, warn
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _QUOTA_UNITS: Final = {
 
 _DAY_MS: Final = 86_400_000
 _DAYS_SHOWN_MAX: Final = 365
+
+_IS_ANYWHERE: Final = re.compile(r"/ip4/0\.0\.0\.0/|/ip6/::/")
+"""An address that means every address of this machine, and to others nothing."""
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")]
 
@@ -103,6 +106,11 @@ def init(
     if not descriptor_path.exists():
         key = _peer_key(identity)
         write_new(descriptor_path, f"{peer_name}={key}@{listen}\n".encode())
+        if _IS_ANYWHERE.match(listen):
+            warn(
+                f"others cannot reach {listen}: name an address of this machine with --listen, "
+                f"or put one into {descriptor_path} before it is passed on"
+            )
     if founding is not None:
         _install_genesis(directory, founding, is_later=bool(members))
     _finish(ctx, directory)
@@ -286,7 +294,8 @@ def _finish(ctx: typer.Context, directory: Path) -> None:
     has_genesis = (directory / GENESIS_FILE).exists()
     if has_genesis:
         say(f"start it: bftcluster peer run {directory}")
-        say(f"unless the genesis has it: bftcluster cluster admit {directory / DESCRIPTOR_FILE}")
+        if not _is_founder(directory):
+            say(_how_to_get_in(directory / DESCRIPTOR_FILE))
     else:
         say(f"next: bftcluster cluster init … --peer {directory / DESCRIPTOR_FILE}")
     record = {
@@ -296,6 +305,22 @@ def _finish(ctx: typer.Context, directory: Path) -> None:
         "has_genesis": has_genesis,
     }
     emit(settings_of(ctx), record, descriptor)
+
+
+def _how_to_get_in(descriptor: Path) -> str:
+    return (
+        f"let it in: bftcluster cluster admit {descriptor}\n"
+        "or, if the cluster lost too many disks to order anything, name it in the recovery before "
+        f"it starts: bftcluster cluster recover … --peer {descriptor}"
+    )
+
+
+def _is_founder(directory: Path) -> bool:
+    from bftcluster.signing.keys import peer_id_text
+    from bftcluster_cli.clusters import read_genesis
+
+    founders = read_genesis(directory / GENESIS_FILE).peers
+    return _peer_key(directory / IDENTITY_FILE) in {peer_id_text(each.peer) for each in founders}
 
 
 def _check_multiaddr(text: str) -> None:

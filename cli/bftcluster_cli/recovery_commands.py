@@ -18,6 +18,7 @@ from bftcluster_cli.offline_commands import (
     Output,
     offline_cluster,
     read_proposal,
+    recovery_problem,
     report_file,
     signed,
     valid_approvals,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from bftcluster.ids import PeerId
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.node.process.config import Config
+    from bftcluster.node.recovery import AppliedRecovery
+    from bftcluster.pbft.epochs import EpochStart
     from bftcluster.sync.recovery_point import RecoveryPoint
     from bftcluster_cli.clusters import Cluster
 
@@ -107,7 +110,7 @@ def recover_cluster(
 
     settings = settings_of(ctx)
     cluster = offline_cluster(settings)
-    operation = _operation([_read_point(path) for path in points], cluster, peer or [], lost or [])
+    operation = _operation(_proved(points, cluster), cluster, peer or [], lost or [])
     intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
     content = ProposalFile(intent=intent)
     if settings.key is not None:
@@ -153,27 +156,48 @@ def recover_peer(
         "entries_set_aside": applied.entries_set_aside,
     }
     done = "recovered" if applied.is_new else "was recovered before; nothing was changed"
-    aside = f"{plural(applied.entries_set_aside, 'batch', 'batches')} to be ordered again"
-    emit(settings_of(ctx), record, f"{directory}: {done}; at batch {applied.seq}, {aside}")
+    emit(settings_of(ctx), record, f"{directory}: {done}; {applied_text(applied)}")
     say(f"start it: bftcluster peer run {directory}")
 
 
-def _operation(
-    points: "list[RecoveryPoint]", cluster: "Cluster", peers: list[str], lost: list[str]
-) -> "RecoverCluster":
-    """Return the recovery from the highest of ``points``.
+def _proved(
+    paths: list[Path], cluster: "Cluster"
+) -> "list[tuple[RecoveryPoint, list[EpochStart]]]":
+    """Return the points in these files with the epochs that each proves; say what each has.
 
     Raises:
-        ClusterError: A point proves nothing, or the choice of peers makes no sense.
+        ClusterError: One proves nothing.
     """
-    from bftcluster.ids import PeerId
+    from bftcluster.signing.keys import Ed25519Verifier
+    from bftcluster_cli.wording import known_peer_text
+
+    proved = []
+    for path in paths:
+        point = _read_point(path)
+        proved.append((point, point.epochs(cluster.genesis, Ed25519Verifier())))
+        of = known_peer_text(point.peer, cluster)
+        say(f"{path}: of {of}, {_point_text(point).splitlines()[0]}")
+    return proved
+
+
+def _operation(
+    proved: "list[tuple[RecoveryPoint, list[EpochStart]]]",
+    cluster: "Cluster",
+    peers: list[str],
+    lost: list[str],
+) -> "RecoverCluster":
+    """Return the recovery from the highest of the points, with what each proves.
+
+    Raises:
+        ClusterError: The choice of peers makes no sense, or every peer would refuse it.
+    """
+    from bftcluster.ids import PeerId, Seq
     from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.pbft.epochs import Epochs, recovery_after
-    from bftcluster.signing.keys import Ed25519Verifier
     from bftcluster_cli.cluster_commands import parse_peer
 
-    proved = [(point, point.epochs(cluster.genesis, Ed25519Verifier())) for point in points]
+    points = [point for point, _ in proved]
     best, epochs = max(proved, key=lambda each: each[0].seq)
     voters = Epochs(epochs).of(best.seq).replicas
     staying = tuple(dict.fromkeys(point.peer for point in points))
@@ -193,7 +217,7 @@ def _operation(
     kept = set(map(PeerId, voters)) - {*staying, *leaving}
     if kept:
         say(f"{plural(len(kept), 'replica')} of before will store and not vote; see --lost")
-    return RecoverCluster(
+    operation = RecoverCluster(
         seq=best.seq,
         state_root=best.state_root,
         certificate=best.certificate,
@@ -203,6 +227,12 @@ def _operation(
         coming=coming,
         leaving=leaving,
     )
+    if problem := recovery_problem(operation, Epochs(epochs).of(Seq(best.seq + 1)).n):
+        raise UsageError(
+            f"every peer would refuse this recovery: {problem}",
+            hint="make another peer with `bftcluster peer init`, and pass its peer.txt with --peer",
+        )
+    return operation
 
 
 def _lost_peer(text: str, cluster: "Cluster") -> "PeerId":
@@ -263,6 +293,14 @@ def _point_record(point: "RecoveryPoint") -> dict[str, Any]:
         "executed": point.executed,
         "epoch": point.epoch,
     }
+
+
+def applied_text(applied: "AppliedRecovery") -> str:
+    """Return where a peer stands that a recovery was applied to."""
+    if applied.fetches:
+        return f"at batch {applied.seq}; it fetches what it lacks from the others once it runs"
+    aside = f"{plural(applied.entries_set_aside, 'batch', 'batches')} to be ordered again"
+    return f"at batch {applied.seq}, {aside}"
 
 
 def _point_text(point: "RecoveryPoint") -> str:

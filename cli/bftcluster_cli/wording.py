@@ -100,7 +100,7 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
                 "what         it belongs to the cluster no longer; others hold what it held",
             ]
         case RecoverCluster():
-            return _recover_lines(operation)
+            return _recover_lines(operation, cluster)
         case _:
             assert_never(operation)
 
@@ -113,20 +113,25 @@ def subject_record(operation: "Operation") -> dict[str, str | None]:
     return {"kind": operation.label, "cid": cid, "name": operation.subject}
 
 
-def _recover_lines(operation: "RecoverCluster") -> list[str]:
+def _recover_lines(operation: "RecoverCluster", cluster: Cluster) -> list[str]:
     beyond = operation.executed - operation.seq
     proof = operation.proof
     by = "the genesis" if proof is None else f"{len(proof.signatures)} of epoch {proof.epoch}"
+    after = operation.start.membership
     return [
         f"RECOVER      the cluster goes on from batch {operation.seq}, certified by {by}",
         f"state root   {operation.state_root.hex()}",
         f"set aside    {plural(beyond, 'batch', 'batches')} beyond it; their requests are "
         "ordered again",
         f"epoch        {operation.epoch}; no vote of an earlier one counts any more",
-        *(f"votes        {_peer_text(peer)}, as before" for peer in operation.staying),
+        f"quorum       {after.quorum} of {after.n} must agree, {after.f} may be faulty",
+        *(
+            f"votes        {known_peer_text(peer, cluster)}, as before"
+            for peer in operation.staying
+        ),
         *(line for peer in operation.coming for line in _newcomer_lines(peer)),
         *(
-            f"removed      {_peer_text(peer)}: its key never votes again"
+            f"removed      {known_peer_text(peer, cluster)}: its key never votes again"
             for peer in operation.leaving
         ),
         "danger       if the cluster can still order, this splits it in two: sign only if more",
@@ -156,6 +161,12 @@ def _admit_lines(operation: "AdmitPeer") -> list[str]:
 
 def _careful(texts: Iterable[str]) -> list[str]:
     return [f"careful      {line}" for line in cautions(texts)]
+
+
+def known_peer_text(peer: "PeerId", cluster: Cluster) -> str:
+    """Return a peer's id, and its name if it is in the genesis."""
+    named = [each.name for each in cluster.genesis.peers if each.peer == peer]
+    return " ".join([_peer_text(peer), *(quoted(name, LABEL_MAX_COLUMNS) for name in named)])
 
 
 def _peer_text(peer: "PeerId") -> str:

@@ -114,6 +114,17 @@ def test_a_peer_is_made_once(shell: Shell, home: Path) -> None:
     assert (home / "p1").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("listen", ["/ip4/0.0.0.0/tcp/9096", "/ip6/::/tcp/9096"])
+def test_an_address_that_others_cannot_reach_is_warned_about(
+    shell: Shell, home: Path, listen: str
+) -> None:
+    warned = shell.ok("peer", "init", "p1", "--listen", listen).err
+    quiet = shell.ok("peer", "init", "p2", "--listen", "/ip4/10.0.0.2/tcp/9096").err
+
+    assert f"warning: others cannot reach {listen}" in warned
+    assert "warning" not in quiet
+
+
 def test_peers_and_maintainers_come_together(shell: Shell, keys: Path) -> None:
     for i in range(1, 5):
         shell.ok("peer", "init", f"p{i}", "--listen", f"/ip4/10.0.0.{i}/tcp/9096")

@@ -1,15 +1,21 @@
 """A recovery from the survivors' points to their directories, as people type it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bftcluster.ids import ReplicaId
+from bftcluster.ids import ReplicaId, Seq
+from bftcluster.ledger.wire.operations import parse_operation
+from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.parts import open_parts
 from bftcluster.node.process.config import Config
+from bftcluster.node.recovery import AppliedRecovery
 from bftcluster.pbft.records import Started
+from bftcluster.signing.proposal_file import ProposalFile
 from bftcluster.sync.recovery_point import RecoveryPoint
+from bftcluster_cli.recovery_commands import applied_text
 from tests.unit.cli.conftest import Shell
 
 FOUNDERS = ("peer1", "peer2", "peer3", "peer4")
@@ -64,6 +70,11 @@ def points(shell: Shell) -> list[str]:
     return [f"{name}.point" for name in FOUNDERS[:2]]
 
 
+def peer_id(cluster: Path, name: str) -> str:
+    descriptor = (cluster / name / "peer.txt").read_text()
+    return descriptor.partition("=")[2].partition("@")[0]
+
+
 def written(shell: Shell, *more: object):
     """Return what becomes of the recovery that keeps two founders, and has two new peers."""
     return shell(
@@ -93,9 +104,69 @@ def test_who_signs_a_recovery_reads_what_it_does(shell: Shell, cluster: Path) ->
     assert "RECOVER      the cluster goes on from batch 0, certified by the genesis" in shown
     assert f"state root   {point.state_root.hex()}" in shown
     assert shown.count("as before") == 2
+    for name in FOUNDERS[:2]:
+        assert f'{peer_id(cluster, name)} "{name}", as before' in shown
+    for name in FOUNDERS[2:]:
+        assert f'{peer_id(cluster, name)} "{name}": its key never votes again' in shown
+    assert "quorum       3 of 4 must agree, 1 may be faulty" in shown
     assert shown.count(', NEW\n  name         "peer') == 2
     assert shown.count("its key never votes again") == 2
     assert "if the cluster can still order, this splits it in two" in shown
+
+
+def test_who_writes_a_recovery_reads_what_each_survivor_has(shell: Shell, cluster: Path) -> None:
+    told = written(shell).err
+
+    assert f'peer1.point: of {peer_id(cluster, "peer1")} "peer1", certified up to batch 0' in told
+    assert f'peer2.point: of {peer_id(cluster, "peer2")} "peer2", certified up to batch 0' in told
+
+
+def test_a_recovery_with_fewer_than_four_voters_is_not_written(shell: Shell, cluster: Path) -> None:
+    answer = shell(
+        "cluster", "recover", *points(shell), "--peer", "peer5/peer.txt", "--output",
+        "few.recovery", "--lost", "peer3", "--lost", "peer4", "--key", "alice.key", "--yes",
+    )  # fmt: skip
+
+    assert answer.code == 2
+    assert "3 replicas would vote, fewer than 4" in answer.err
+    assert "make another peer with `bftcluster peer init`" in answer.err
+    assert not (cluster / "few.recovery").exists()
+
+
+def test_a_recovery_with_fewer_than_four_voters_is_not_signed(shell: Shell, cluster: Path) -> None:
+    written(shell)
+    content = ProposalFile.from_bytes((cluster / "our.recovery").read_bytes())
+    operation = parse_operation(content.intent.operation)
+    assert isinstance(operation, RecoverCluster)
+    few = replace(operation, coming=operation.coming[:1])
+    intent = replace(content.intent, operation=few.to_bytes(), encoded=b"")
+    (cluster / "few.recovery").write_bytes(ProposalFile(intent=intent).to_bytes())
+
+    answer = shell("pin", "sign", "few.recovery", "--key", "bob.key", "--yes")
+
+    assert answer.code == 1
+    assert "3 replicas would vote, fewer than 4" in answer.err
+    assert "every peer refuses it" in answer.err
+    assert ProposalFile.from_bytes((cluster / "few.recovery").read_bytes()).approvals == ()
+
+
+def test_a_peer_that_lacks_the_state_is_said_to_fetch_it() -> None:
+    newcomer = AppliedRecovery(is_new=True, seq=Seq(0), entries_set_aside=0, fetches=True)
+    survivor = AppliedRecovery(is_new=True, seq=Seq(40), entries_set_aside=1, fetches=False)
+
+    assert applied_text(newcomer) == (
+        "at batch 0; it fetches what it lacks from the others once it runs"
+    )
+    assert applied_text(survivor) == "at batch 40, 1 batch to be ordered again"
+
+
+def test_a_new_peer_says_how_it_gets_in_both_ways(shell: Shell, cluster: Path) -> None:
+    newcomer = shell.ok("peer", "init", "peer5").err
+    founder = shell.ok("peer", "init", "peer1").err
+
+    assert "bftcluster cluster admit peer5/peer.txt" in newcomer
+    assert "bftcluster cluster recover … --peer peer5/peer.txt" in newcomer
+    assert founder == "start it: bftcluster peer run peer1\n"
 
 
 def test_one_signature_does_not_recover_a_peer(shell: Shell, cluster: Path) -> None:
