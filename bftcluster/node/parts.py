@@ -107,7 +107,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
             store.sync()
         verifier = ApprovalVerifier(genesis.cluster_id, Ed25519Verifier())
         ledger = _open_ledger(config, genesis, store, verifier, recoveries)
-        yield Parts(
+        parts = Parts(
             config=config,
             key=key,
             genesis=genesis,
@@ -131,6 +131,8 @@ def open_parts(config: Config) -> Iterator[Parts]:
             frame_log=_open_frame_log(config, stack),
             has_votes=has_votes,
         )
+        _say_whether_admitted(parts)
+        yield parts
 
 
 def load_genesis(path: Path) -> Genesis:
@@ -203,8 +205,23 @@ def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:
     for peer in genesis.peers:
         if peer.peer == me:
             return config.peer.name or peer.name
-    _log.info("this peer is not in the genesis: it follows, and takes part once it is admitted")
     return config.peer.name or peer_id_text(me)[-8:]
+
+
+def _say_whether_admitted(parts: Parts) -> None:
+    """Tell the operator of a peer that does not belong to the cluster as far as it has executed."""
+    if parts.store.get(Space.PEER, parts.me) is not None:
+        return
+    voting = parts.replica.latest_membership
+    if parts.replica.me in voting.replicas:
+        _log.info(
+            "this peer votes once it has fetched the state from the others", epoch=voting.epoch
+        )
+    else:
+        _log.info(
+            "this peer is not admitted, as far as it has executed: "
+            "it follows, and takes part once it is"
+        )
 
 
 def _open_wal(config: Config, genesis: Genesis, key: SigningKey) -> tuple[Wal, tuple[bytes, ...]]:

@@ -13,7 +13,7 @@ import trio
 from bftcluster.errors import SigningError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.wire.verification import ApprovalVerifier
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.waiters import Waiter, Waiters
@@ -76,6 +76,10 @@ class Gateway:
         if isinstance(inspected.approvers, SigningError):
             return str(inspected.approvers)
         return "its signature is wrong, or its signer is not of this cluster"
+
+    def inspect(self, request: bytes) -> Inspected:
+        """Return what a request says, as far as its bytes alone tell."""
+        return self._verifier.inspect(request)
 
     def client_problem(self, request: bytes) -> str:
         """Return why a client's request is not taken; empty if it may be."""

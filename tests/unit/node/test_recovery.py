@@ -1,8 +1,10 @@
 """A recovery changes a peer as a whole or not at all, and only if everything about it holds."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bftcluster.errors import ClusterError, ConfigError, HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
@@ -42,6 +44,11 @@ def peers(stopped: Peers, tmp_path: Path) -> Peers:
     return stopped.copied_to(tmp_path / "peers")
 
 
+def told(logs: Sequence[Mapping[str, object]]) -> list[object]:
+    """Return what an operator reads of whether a peer takes part."""
+    return [log["event"] for log in logs if str(log["event"]).startswith("this peer")]
+
+
 def refused(peers: Peers, number: int, recovery: bytes, match: str, **options: int) -> ClusterError:
     """Apply a recovery that must be refused, and see that the peer is as it was."""
     before = peers.standing(number), peers.rows(number)
@@ -60,10 +67,30 @@ def test_survivors_come_back_to_the_checkpoint_and_agree(peers: Peers) -> None:
     assert [(each.is_new, each.seq, each.entries_set_aside) for each in applied] == [
         (True, INTERVAL, BEYOND)
     ] * 2
+    assert not any(each.fetches for each in applied)
     assert peers.standing(0) == peers.standing(1)
     assert peers.rows(0) == peers.rows(1)
     assert peers.standing(0)[2] == root, "the certified state is what newcomers are served"
     assert peers.pins(0) == INTERVAL
+
+
+def test_a_new_voter_is_told_that_it_votes_once_it_has_the_state(peers: Peers) -> None:
+    with capture_logs() as before:
+        peers.standing(4)
+    peers.apply(4, peers.recovery())
+    peers.apply(0, peers.recovery())
+
+    with capture_logs() as after:
+        peers.standing(4)
+    with capture_logs() as survivor:
+        peers.standing(0)
+
+    assert told(before) == [
+        "this peer is not admitted, as far as it has executed: "
+        "it follows, and takes part once it is"
+    ]
+    assert told(after) == ["this peer votes once it has fetched the state from the others"]
+    assert told(survivor) == []
 
 
 def test_the_new_epoch_begins_right_behind_the_checkpoint(peers: Peers) -> None:
@@ -129,7 +156,7 @@ def test_a_peer_that_lags_waits_for_the_checkpoint_in_the_new_epoch(peers: Peers
     def look(parts: Parts) -> tuple[int, int, int]:
         return parts.replica.membership.epoch, parts.replica.stable, parts.ledger.head.seq
 
-    assert (applied.seq, applied.entries_set_aside) == (5, 0)
+    assert (applied.seq, applied.entries_set_aside, applied.fetches) == (5, 0, True)
     assert peers.opened(2, look) == (RECOVERY_EPOCHS, INTERVAL, 5)
 
 
