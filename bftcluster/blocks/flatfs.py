@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +21,34 @@ queue is deeper than one; more gain nothing."""
 _SUFFIX: Final = ".data"
 _SHARD_NAME_SIZE: Final = 2
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_HELD: Final = (errno.EPERM, errno.EACCES, errno.EBUSY)
+"""Somebody wants one file to stay; the disk is all right."""
+_TAKEN: Final = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
+"""Something else lies where a file of ours belongs."""
+
+log = logging.getLogger(__name__)
 
 
 class FlatFs:
     """Files named after multihashes. Knows nothing of what is in them."""
 
-    def __init__(self, path: Path, *, open_file: Callable[[Path], int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        open_file: Callable[[Path], int] | None = None,
+        unlink: Callable[[Path], None] | None = None,
+    ) -> None:
         """Use the directory ``path``, which exists.
 
         Args:
             path: Where the files are.
             open_file: Opens a new file for writing; a test's disk can refuse.
+            unlink: Removes a file; likewise.
         """
         self._path = path
         self._open = open_file or _create
+        self._unlink = unlink or Path.unlink
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="flatfs")
 
     def close(self) -> None:
@@ -69,14 +84,36 @@ class FlatFs:
         finally:
             os.close(descriptor)
 
-    def remove(self, keys: Collection[bytes]) -> None:
-        """Remove files, those that are there, and sync their directories; durable on return."""
-        paths = [self._file(key) for key in keys]
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-        shards = sorted({path.parent for path in paths})
+    def remove(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """Remove files, those that are there, and sync their directories; durable on return.
+
+        A directory in the place of a file is not ours, and stays; the file is gone.
+
+        Returns:
+            The keys whose files are still there, since somebody wants them to stay: and why.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        kept: dict[bytes, str] = {}
+        paths = {key: self._file(key) for key in keys}
+        for key, path in paths.items():
+            try:
+                self._unlink(path)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as exc:
+                if path.is_dir() and not path.is_symlink():
+                    log.warning(
+                        "%s is a directory where a block's file belongs: move it away", path
+                    )
+                elif exc.errno in _HELD:
+                    kept[key] = f"{path} cannot be removed: {exc.strerror}"
+                else:
+                    raise
+        shards = sorted({path.parent for path in paths.values()})
         self._each(_sync_directory, [shard for shard in shards if shard.is_dir()])
+        return kept
 
     def all_files(self) -> Iterator[tuple[Path, bytes | None]]:
         """Yield every file, and its key if its name is one: slow, for repairs.
@@ -128,7 +165,9 @@ def disk_errors(action: str) -> Iterator[None]:
     except OSError as exc:
         if exc.errno in _FULL:
             raise StoreFullError("the disk is full", hint="free some disk space") from exc
-        raise StorageError(f"{action} failed: {exc}") from exc
+        taken = exc.errno in _TAKEN and exc.filename
+        hint = f"move {exc.filename} away: a block's file belongs there" if taken else ""
+        raise StorageError(f"{action} failed: {exc}", hint=hint) from exc
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

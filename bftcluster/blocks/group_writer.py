@@ -6,6 +6,7 @@ leaves rows that say what to remove.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from bftcluster.limits import (
 )
 
 _PAGE_BYTES: Final = 4096
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +58,9 @@ class GroupWriter:
         """Whether the process ends, so that what may be removed later is."""
         self._half_done = True
         """Whether rows may be unsettled: after a crash, or a failure that could not be undone."""
+        self._held: dict[bytes, str] = {}
+        """Blocks that were to go, whose files somebody holds on to, and why. They keep their rows
+        and their places; they go at the next start, or before they are put again."""
         self._remove_unsettled()
 
     def stat(self) -> StoreStat:
@@ -160,6 +166,7 @@ class GroupWriter:
         wanted = {key: data for job in jobs for key, data in job.blocks.items()}
         present = self._index.present(list(wanted))
         missing = {key: data for key, data in wanted.items() if key not in present}
+        self._let_go(missing)
         self._heal(missing, self._index.damaged_among(list(missing)))
         fresh = list(missing.items())
         self._require_room([len(data) for _, data in fresh])
@@ -178,6 +185,18 @@ class GroupWriter:
             self._remove_unsettled()
             raise
         self._half_done = is_half_done
+
+    def _let_go(self, missing: Mapping[bytes, bytes]) -> None:
+        """Remove the old files of blocks that are put again, if nobody holds on to them any more.
+
+        Raises:
+            StorageError: Somebody does.
+        """
+        held = self._held.keys() & missing.keys()
+        if held:
+            self._erase(self._index.leaving_among(sorted(held)))
+        for key in sorted(held & self._held.keys()):
+            raise StorageError(self._held[key], hint="remove it yourself, or let this user do so")
 
     def _heal(self, missing: dict[bytes, bytes], damaged: Collection[bytes]) -> None:
         """Write those that are damaged in their places, which are paid for; take them out.
@@ -212,18 +231,28 @@ class GroupWriter:
             self._files.write(group)
 
     def _erase(self, blocks: Collection[tuple[bytes, int]]) -> int:
-        """Remove the files of blocks whose rows say that they leave, then the rows."""
-        keys = [key for key, _ in blocks]
+        """Remove the files of blocks whose rows say that they leave, then the rows.
+
+        What somebody holds on to keeps both, and no other waits for it.
+        """
         is_half_done, self._half_done = self._half_done, True
         with disk_errors("removing blocks"):
-            self._files.remove(keys)
-        self._index.forget(keys)
+            held = self._files.remove([key for key, _ in blocks])
+        gone = [(key, size) for key, size in blocks if key not in held]
+        self._index.forget([key for key, _ in gone])
+        for key, _ in gone:
+            self._held.pop(key, None)
+        for key in held.keys() - self._held.keys():
+            log.warning("%s; it keeps its place until it can: remove it yourself", held[key])
+        self._held |= held
         self._half_done = is_half_done
-        return self._count(blocks, -1)
+        return self._count(gone, -1)
 
     def _remove_unsettled(self) -> None:
-        while blocks := self._index.unsettled(STORE_GROUP_BLOCKS_MAX):
-            self._erase(blocks)
+        after = 0
+        while rows := self._index.unsettled(after, STORE_GROUP_BLOCKS_MAX):
+            self._erase([(key, size) for _, key, size in rows])
+            after = rows[-1][0]
         self._half_done = False
 
     def _count(self, blocks: Collection[tuple[bytes, int]], sign: int) -> int:

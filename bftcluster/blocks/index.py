@@ -119,12 +119,21 @@ class Index:
             ).fetchone()
         return count, int(size), int(pages) * page_bytes
 
-    def unsettled(self, limit: int) -> list[tuple[bytes, int]]:
-        """Return some blocks that a crash or a failed group left half-done."""
+    def unsettled(self, after: int, limit: int) -> list[tuple[int, bytes, int]]:
+        """Return some blocks (id, key, size) that a crash or a failed group left half-done.
+
+        Those with an id over ``after``, by id.
+        """
         with self._database.reader() as reader:
             return reader.execute(
-                "SELECT key, size FROM blocks WHERE state <> 1 AND state <> 3 LIMIT ?", (limit,)
+                "SELECT id, key, size FROM blocks WHERE state <> 1 AND state <> 3 AND id > ?"
+                " ORDER BY id LIMIT ?",
+                (after, limit),
             ).fetchall()
+
+    def leaving_among(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
+        """Return key and size of those of ``keys`` whose files are to go."""
+        return self._rows("SELECT key, size FROM blocks WHERE state = 2 AND key", keys)
 
     def roots(self, after: bytes, limit: int) -> list[Root]:
         """Return up to ``limit`` named holds behind ``after``, by CID."""

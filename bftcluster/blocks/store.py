@@ -39,7 +39,12 @@ class EmbeddedStore:
     """
 
     def __init__(
-        self, path: Path, quota_bytes: int, *, open_file: Callable[[Path], int] | None = None
+        self,
+        path: Path,
+        quota_bytes: int,
+        *,
+        open_file: Callable[[Path], int] | None = None,
+        unlink: Callable[[Path], None] | None = None,
     ) -> None:
         """Open the store at ``path``, made if there is none, and clear up after a crash.
 
@@ -47,6 +52,7 @@ class EmbeddedStore:
             path: A directory of this store's own.
             quota_bytes: Hard limit on what it occupies, index included.
             open_file: How a block's file is created; a test's disk can refuse.
+            unlink: How it is removed; likewise.
 
         Raises:
             ConfigError: The quota is too small to be kept.
@@ -62,7 +68,7 @@ class EmbeddedStore:
         with contextlib.ExitStack() as opened:
             lock_file = _lock(path / "lock")
             opened.callback(os.close, lock_file)
-            self._files = FlatFs(path / "blocks", open_file=open_file)
+            self._files = FlatFs(path / "blocks", open_file=open_file, unlink=unlink)
             opened.callback(self._files.close)
             self._index = Index(path / "index.db")
             opened.callback(self._index.close)
@@ -260,7 +266,7 @@ class EmbeddedStore:
     def _read(self, cid: Cid, key: bytes) -> bytes:
         try:
             data = self._files.read(key)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise CidMismatchError(f"the file of the block {text(cid)} is gone") from None
         except OSError as exc:
             if exc.errno in _ROTTEN:

@@ -335,10 +335,10 @@ class Leaving(EmbeddedStore):
         super().__init__(path, QUOTA)
         remove, groups = self._files.remove, itertools.count(1)
 
-        def remove_and_leave(keys: Collection[bytes]) -> None:
-            remove(keys)
+        def remove_and_leave(keys: Collection[bytes]) -> dict[bytes, str]:
             if next(groups) == 2:
                 self.stop_removing()
+            return remove(keys)
 
         self._files.remove = remove_and_leave
 
