@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
     from bftcluster.signing.policies import Maintainer
 
-app = noun("cluster", "Set up a cluster, and show what it began with.")
+app = noun(
+    "cluster",
+    """Set up a cluster, change its members, and recover it.
+
+\b
+before it runs    init, show
+while it runs     members, admit, remove: by approval, as a pin
+when it cannot    recover: more disks are lost than it can bear""",
+)
 
 
 @app.command(

@@ -75,7 +75,13 @@ def _tell(
 ) -> bool:
     """Run the story, end every process, and write the report; return whether all went well."""
     from bftcluster_cli.demo import content
-    from bftcluster_cli.demo.cluster import MAINTAINERS, PEERS, THRESHOLD, new_cluster
+    from bftcluster_cli.demo.cluster import (
+        MAINTAINERS,
+        PEERS,
+        THRESHOLD,
+        how_to_go_on,
+        new_cluster,
+    )
     from bftcluster_cli.demo.narrator import Narrator
     from bftcluster_cli.demo.processes import stop_all
     from bftcluster_cli.demo.report import Report
@@ -102,6 +108,7 @@ def _tell(
     say("")
     if keep:
         say(f"everything is kept in {directory}")
+        say(how_to_go_on(cluster))
     emit(settings, report.record(), report.text())
     return report.is_good
 

@@ -46,7 +46,12 @@ def complain(message: str, hint: str = "") -> None:
     """Report a failure and what can be done about it."""
     typer.echo(f"{styled('error:', 'red')} {_paragraph(message)}", err=True)
     if hint:
-        typer.echo(f"\n{styled('hint:', 'cyan')} {_paragraph(hint)}", err=True)
+        suggest(hint)
+
+
+def suggest(hint: str) -> None:
+    """Tell the person what can be done about what they have just read."""
+    typer.echo(f"\n{styled('hint:', 'cyan')} {_paragraph(hint)}", err=True)
 
 
 def _lines(text: str) -> str:

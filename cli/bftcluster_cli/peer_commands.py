@@ -16,7 +16,7 @@ from bftcluster_cli.untrusted_text import label, message
 if TYPE_CHECKING:
     from bftcluster.ledger.wire.genesis import Genesis
 
-app = noun("peer", "Make a peer, run it, and see how it is doing.")
+app = noun("peer", "Make a peer, run it, see how it is doing, and recover it.")
 
 LISTEN_DEFAULT: Final = "/ip4/0.0.0.0/tcp/9096"
 API_LISTEN_DEFAULT: Final = "127.0.0.1:9094"
@@ -30,6 +30,9 @@ _QUOTA_UNITS: Final = {
     "": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
 }  # fmt: skip
+
+_NEVER: Final = "0001-01-01T00:00:00Z"
+"""How the API says so, as ipfs-cluster does: Go's zero time."""
 
 _DAY_MS: Final = 86_400_000
 _DAYS_SHOWN_MAX: Final = 365
@@ -215,7 +218,8 @@ def _damage_text(storage: Record) -> str:
 def _link_text(link: Record) -> str:
     name = label(str(link.get("peername") or link.get("peer")), columns=64)
     if not link.get("connected"):
-        return f"{name}  DOWN, last seen {_words(link, 'last_seen')}"
+        seen = _words(link, "last_seen")
+        return f"{name}  DOWN, {'never seen' if seen == _NEVER else f'last seen {seen}'}"
     dropped = link.get("dropped_frames")
     lost = f", {message(str(dropped))} frames dropped" if dropped else ""
     return f"{name}  {_words(link, 'rtt_ms')} ms, {_words(link, 'queued_frames')} queued{lost}"

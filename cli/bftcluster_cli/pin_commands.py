@@ -9,7 +9,7 @@ from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
 from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
-from bftcluster_cli.output import emit, say
+from bftcluster_cli.output import emit, say, suggest
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
@@ -134,15 +134,17 @@ def ls(ctx: typer.Context) -> None:
     from bftcluster_cli.pin_lines import progress_of, unreachable_peers
 
     settings = settings_of(ctx)
-    count = 0
+    count, has_failed = 0, False
     with Client(settings) as client:
         down = unreachable_peers(client)
         for status in client.lines("/pins"):
             progress = progress_of(status, down)
             emit(settings, progress.record, progress.line)
             count += 1
+            has_failed = has_failed or progress.has_failed
     if not count:
         say("nothing is pinned")
+    _advise(settings, has_failed=has_failed)
 
 
 @app.command(
@@ -246,6 +248,7 @@ def show_status(
     emit(settings, {**progress.record, **(extra or {})}, progress.line)
     if not settings.is_json and progress.others:
         say(f"  not allocated: {', '.join(each.name for each in progress.others)}")
+    _advise(settings, has_failed=progress.has_failed)
 
 
 def voted_record(
@@ -276,6 +279,14 @@ def pending_line(record: Mapping[str, Any]) -> str:
         f"{len(approvals)} of {shown['threshold']} approved ({names})  "
         f"expires {shown['expires_at']}"
     )
+
+
+def _advise(settings: Settings, *, has_failed: bool) -> None:
+    """Say what can be done about peers that failed, to people."""
+    from bftcluster_cli.pin_lines import ADVICE
+
+    if has_failed and not settings.is_json:
+        suggest(ADVICE)
 
 
 def _show_uncommitted(client: Client, settings: Settings, cid: str) -> None:

@@ -11,6 +11,12 @@ from bftcluster_cli.untrusted_text import label, message
 
 PINNED: Final = "pinned"
 _FAILED: Final = frozenset({"pin_error", "cluster_error", "unpin_error"})
+ADVICE: Final = (
+    "a peer that failed tries again by itself; if nobody has the content any more, bring it to any "
+    "peer with `bftcluster add PATH --no-pin`; if a disk is full, give that peer a larger quota, "
+    "or unpin something"
+)
+"""What to do about a peer that has given up for now."""
 _POLL_MIN_S: Final = 0.05
 _POLL_MAX_S: Final = 1.0
 
@@ -154,13 +160,24 @@ def wait_until_replicated(
             if not progress.behind:
                 return progress
         if time.monotonic() >= end_s:
-            what = "it is not committed" if progress is None else progress.line
+            what, hint = _why_not(client, cid, progress)
             raise NotReachedError(
-                f"not replicated within {client.timeout_s:.0f} s: {what}",
-                hint="the peers keep trying: ask again with `bftcluster pin status`",
+                f"not replicated within {client.timeout_s:.0f} s: {what}", hint=hint
             )
         time.sleep(pause_s)  # the API tells nothing by itself: ask again, ever more rarely
         pause_s = min(pause_s * 1.5, _POLL_MAX_S)
+
+
+def _why_not(client: Client, cid: str, progress: PinProgress | None) -> tuple[str, str]:
+    """Return why a pin is not replicated, and what can be done about it."""
+    if progress is not None:
+        again = "the peers keep trying: ask again with `bftcluster pin status`"
+        return progress.line, ADVICE if progress.has_failed else again
+    for proposal in client.lines("/proposals"):
+        if proposal.get("cid") == cid:
+            digest = message(str(proposal.get("digest")))[:12]
+            return "it waits for approvals", f"`bftcluster pin approve {digest}`"
+    return "nobody has proposed it", f"propose it with `bftcluster pin add {cid}`"
 
 
 def _holder(peer: str, entry: Mapping[str, Any], down: Collection[str]) -> Holder:

@@ -12,6 +12,7 @@ from bftcluster_cli.clusters import Cluster, bytes_in
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
+    from bftcluster.cid import Cid
     from bftcluster.ids import MaintainerId
     from bftcluster.ledger.wire.operations import Operation
     from bftcluster.signing.approvals import Intent
@@ -165,9 +166,7 @@ def find(client: Client, cluster: Cluster, target: str) -> Proposal:
         return fetch(client, cluster, target.lower())
     matches = [record for record in client.lines("/proposals") if _is_meant(record, target)]
     if not matches:
-        raise UsageError(
-            f"no open proposal is about {target!r}", hint="list them with `bftcluster pin pending`"
-        )
+        raise _no_open_proposal(client, target)
     if len(matches) > 1:
         digests = ", ".join(str(record.get("digest", ""))[:12] for record in matches)
         raise UsageError(
@@ -197,8 +196,16 @@ def fetch(client: Client, cluster: Cluster, digest: str) -> Proposal:
             f"there is no proposal {digest[:12]}…", hint="list them with `bftcluster pin pending`"
         ) from None
     state = record.get("state")
-    if state in {"committed", "rejected"}:
-        raise RefusedError(f"this proposal is {state} already", hint="see `bftcluster pin status`")
+    if state == "committed":
+        raise RefusedError(
+            "this proposal has its approvals already: "
+            f"it was committed at batch {message(str(record.get('seq')))}",
+            hint="see `bftcluster pin status`",
+        )
+    if state == "rejected":
+        raise RefusedError(
+            "this proposal is rejected already", hint="a rejection is final; propose again instead"
+        )
     try:
         return checked(record, cluster, digest)
     except ClusterError as exc:
@@ -266,6 +273,29 @@ def _voters(
     return tuple(sorted(found))
 
 
+def _no_open_proposal(client: Client, target: str) -> ClusterError:
+    """Return what to tell somebody who means no proposal that is open."""
+    if _is_hex(target):
+        return UsageError(
+            f"no open proposal begins with {target!r}",
+            hint="it may have its approvals already: see `bftcluster pin status`; "
+            "`bftcluster pin pending` lists what is open",
+        )
+    from bftcluster import cid as cids
+
+    cid = cids.text(_cid(target))
+    try:
+        client.get(f"/allocations/{cid}")
+    except NotThereError:
+        return UsageError(
+            f"no open proposal is about {target!r}", hint="list them with `bftcluster pin pending`"
+        )
+    return RefusedError(
+        f"{cid} is pinned already: its proposal has its approvals",
+        hint=f"see `bftcluster pin status {cid}`",
+    )
+
+
 def _is_meant(record: Record, target: str) -> bool:
     if _is_hex(target) and len(target) >= _PREFIX_MIN_CHARS:
         return str(record.get("digest", "")).startswith(target.lower())
@@ -273,7 +303,7 @@ def _is_meant(record: Record, target: str) -> bool:
     return isinstance(text, str) and _cid(text) == _cid(target)
 
 
-def _cid(text: str) -> bytes:
+def _cid(text: str) -> "Cid":
     from bftcluster.cid import parse
 
     return parse(text)

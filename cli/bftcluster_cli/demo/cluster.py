@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from bftcluster.errors import ClusterError, NotReachedError
@@ -187,6 +188,27 @@ def is_ready(cluster: DemoCluster, peer: PeerProcess) -> bool:
         offers = client.list("/monitor/metrics/freespace")
     is_connected = sum(bool(link.get("connected")) for link in links) >= PEERS - 1
     return is_connected and sum(int(offer.get("value") or 0) > 0 for offer in offers) >= PEERS
+
+
+def how_to_go_on(cluster: DemoCluster) -> str:
+    """Return the lines that start a cluster again which was kept; empty if there is none."""
+    if not cluster.genesis.exists():
+        return ""
+    peers = [(str(peer.directory), str(peer.log_path)) for peer in cluster.peers]
+    variables = {
+        "BFTCLUSTER_API": cluster.peers[0].api,
+        "BFTCLUSTER_GENESIS": str(cluster.genesis),
+        "BFTCLUSTER_PASSPHRASE_FILE": str(cluster.passphrase),
+    }
+    lines = [
+        "its peers were stopped; to go on with it:",
+        *(f"  bftcluster peer run {quote(path)} 2>> {quote(log)} &" for path, log in peers),
+        *(f"  export {name}={quote(value)}" for name, value in variables.items()),
+        "  bftcluster peer status",
+        "  bftcluster pin ls",
+        f"  bftcluster add PATH --key {quote(str(cluster.key('alice')))}    # bob, carol likewise",
+    ]
+    return "\n".join(lines)
 
 
 def _flat(pairs: Sequence[tuple[str, str]]) -> list[str]:

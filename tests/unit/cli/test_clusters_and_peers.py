@@ -203,6 +203,14 @@ def test_a_config_is_shown_with_its_defaults_marked(shell: Shell, home: Path) ->
     assert any(not entry["default"] for entry in record.values())
 
 
+def test_a_peer_that_was_never_seen_is_said_to_be_so() -> None:
+    never = {"peername": "peer4", "connected": False, "last_seen": "0001-01-01T00:00:00Z"}
+    lately = never | {"last_seen": "2027-01-15T08:00:00Z"}
+
+    assert "  peer4  DOWN, never seen" in status_text({"links": [never]}).splitlines()
+    assert "  peer4  DOWN, last seen 2027-01-15T08:00:00Z" in status_text({"links": [lately]})
+
+
 def test_a_peer_that_is_silent_says_so_on_a_line_of_its_own() -> None:
     silence = "votes are lost: there was no log of votes; silent until slot 28 is settled"
 

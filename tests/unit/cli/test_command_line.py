@@ -110,6 +110,20 @@ def test_a_noun_alone_shows_its_verbs(shell: Shell) -> None:
     assert "approve" in answer.err
 
 
+def test_a_noun_says_all_that_can_be_done_with_it(shell: Shell) -> None:
+    nouns = shell.ok("--help").out
+    cluster = shell.ok("cluster", "--help").out
+
+    assert "Set up a cluster, change its members, and recover it." in nouns
+    assert "Make a peer, run it, see how it is doing, and recover it." in nouns
+    for line in (
+        "before it runs    init, show",
+        "while it runs     members, admit, remove",
+        "when it cannot    recover",
+    ):
+        assert line in cluster
+
+
 def test_no_peer_is_not_reached_and_says_how_to_start_one(shell: Shell) -> None:
     answer = shell("id", "--api", "127.0.0.1:1")
 

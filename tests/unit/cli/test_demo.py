@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import UsageError
-from bftcluster_cli.demo.cluster import new_cluster
+from bftcluster_cli.demo.cluster import how_to_go_on, new_cluster
 from bftcluster_cli.demo.content import first_difference, make_sample, measure
 from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
@@ -130,6 +130,23 @@ def test_a_report_is_good_only_with_everything_shown() -> None:
 
     assert not report.is_good
     assert "NO   replicated 2/3" in report.text()
+
+
+def test_a_cluster_that_is_kept_comes_with_the_lines_that_start_it_again(tmp_path: Path) -> None:
+    directory = tmp_path / "a demo"
+    cluster = new_cluster(directory, Narrator(), 1.0, lambda _: 0)
+    assert how_to_go_on(cluster) == "", "there is none yet"
+    directory.mkdir()
+    cluster.genesis.write_bytes(b"a genesis")
+
+    told = how_to_go_on(cluster)
+
+    for peer in cluster.peers:
+        assert f"bftcluster peer run '{peer.directory}' 2>> '{peer.log_path}' &" in told
+    assert f"export BFTCLUSTER_API={cluster.peers[0].api}" in told
+    assert f"export BFTCLUSTER_GENESIS='{cluster.genesis}'" in told
+    assert f"export BFTCLUSTER_PASSPHRASE_FILE='{cluster.passphrase}'" in told
+    assert f"--key '{cluster.key('alice')}'" in told
 
 
 @pytest.mark.parametrize("option", ["--path", "--workdir"])

@@ -99,7 +99,35 @@ def test_what_is_decided_is_not_signed_again(shell: Shell, peer: LedgerPeer) -> 
     answer = shell("pin", "approve", digest, "--key", "carol.key", "--yes")
 
     assert answer.code == 1
-    assert "this proposal is committed already" in answer.err
+    assert "this proposal has its approvals already: it was committed at batch " in answer.err
+    assert "see `bftcluster pin status`" in answer.err
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_cid_that_is_pinned_by_then_is_said_to_be(
+    shell: Shell, peer: LedgerPeer, verb: str
+) -> None:
+    propose(shell)
+    shell.ok("pin", "approve", TEXT, "--key", "bob.key", "--yes")
+
+    answer = shell("pin", verb, TEXT, "--key", "carol.key", "--yes")
+
+    assert answer.code == 1
+    assert f"{TEXT} is pinned already: its proposal has its approvals" in answer.err
+    assert f"hint: see `bftcluster pin status {TEXT}`" in answer.err
+
+
+def test_the_start_of_a_digest_that_is_decided_says_where_to_look(
+    shell: Shell, peer: LedgerPeer
+) -> None:
+    digest = str(propose(shell)["proposal"])
+    shell.ok("pin", "approve", digest, "--key", "bob.key", "--yes")
+
+    answer = shell("pin", "approve", digest[:12], "--key", "carol.key", "--yes")
+
+    assert answer.code == 2
+    assert f"no open proposal begins with {digest[:12]!r}" in answer.err
+    assert "it may have its approvals already: see `bftcluster pin status`" in answer.err
 
 
 def test_two_rejections_of_three_close_a_proposal(shell: Shell, peer: LedgerPeer) -> None:
@@ -144,13 +172,25 @@ def test_one_line_says_who_is_behind_and_why(shell: Shell, peer: LedgerPeer) -> 
         (CID, third): (TrackerStatus.PIN_ERROR, "no peer has the block"),
     }
 
-    line = shell.ok("pin", "ls").out
+    listed = shell.ok("pin", "ls")
 
-    assert line == (
+    assert listed.out == (
         f"{TEXT}  photos  committed  replicated 2/3  "
         f"behind: {third} pin_error: no peer has the block\n"
     )
-    assert shell.ok("pin", "status", TEXT).out == line
+    shown = shell.ok("pin", "status", TEXT)
+    assert shown.out == listed.out
+    for answer in (listed, shown, shell("pin", "status", TEXT, "--wait", "--timeout", "0.3")):
+        assert "hint: a peer that failed tries again by itself" in answer.err
+        assert "`bftcluster add PATH --no-pin`" in answer.err
+    assert shell.ok("pin", "status", TEXT, "--json").err == ""
+
+
+def test_a_peer_that_is_merely_behind_needs_no_advice(shell: Shell, peer: LedgerPeer) -> None:
+    propose(shell)
+    shell.ok("pin", "approve", TEXT, "--key", "bob.key", "--yes")
+
+    assert "hint" not in shell.ok("pin", "status", TEXT).err
 
 
 def test_a_holder_without_a_link_is_unreachable(shell: Shell, peer: LedgerPeer) -> None:
@@ -183,6 +223,28 @@ def test_waiting_in_vain_ends_with_3_and_who_is_behind(shell: Shell, peer: Ledge
 
     assert answer.code == 3
     assert "replicated 0/3  behind: peer" in answer.err
+
+
+def test_waiting_for_what_nobody_proposed_says_how_to_propose_it(
+    shell: Shell, peer: LedgerPeer
+) -> None:
+    answer = shell("pin", "status", TEXT, "--wait", "--timeout", "0.3")
+
+    assert answer.code == 3
+    assert "not replicated within 0 s: nobody has proposed it" in answer.err
+    assert f"hint: propose it with `bftcluster pin add {TEXT}`" in answer.err
+
+
+def test_waiting_for_what_lacks_approvals_says_whose_turn_it_is(
+    shell: Shell, peer: LedgerPeer
+) -> None:
+    digest = str(propose(shell)["proposal"])
+
+    answer = shell("pin", "status", TEXT, "--wait", "--timeout", "0.3")
+
+    assert answer.code == 3
+    assert "not replicated within 0 s: it waits for approvals" in answer.err
+    assert f"hint: `bftcluster pin approve {digest[:12]}`" in answer.err
 
 
 def test_no_decision_ends_with_3(shell: Shell, peer: LedgerPeer) -> None:
