@@ -159,12 +159,13 @@ class Owed:
             given.append(pending)
         for pending in given:
             del self._backlog[pending.name]
-        for relayer, pending in list(self._asking.items())[:1]:
+        if self._asking:
             for held in self._large.oldest:
                 if held.relayer == FOLLOWERS:  # Nobody owes it: it could be there for ever.
                     self._large.remove(held.pending.name)
             if not self._large.debts:
-                del self._asking[relayer]
+                relayer = next(iter(self._asking))
+                pending = self._asking.pop(relayer)
                 self._large.add(self._begin(Debt(pending, relayer), now_ms))
                 given.append(pending)
         return given
