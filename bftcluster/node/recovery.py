@@ -19,7 +19,7 @@ from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.logs import log_for
-from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, EVERYTHING, TemporaryRoots
+from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, TemporaryRoots
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
@@ -195,7 +195,7 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
     # What the earlier state does not name is not to go before its pins are ordered again.
     wall_ms = SystemClock().wall_ms()
     temporary_roots = TemporaryRoots(parts.config.directory)
-    temporary_roots.keep(EVERYTHING, until_ms=wall_ms + ADDED_KEEP_MS, wall_ms=wall_ms)
+    temporary_roots.keep_everything(until_ms=wall_ms + ADDED_KEEP_MS)
     parts.store.rewinder.begin(
         recovery.request,
         operation.seq,

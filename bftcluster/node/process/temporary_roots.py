@@ -7,7 +7,7 @@ After a recovery all that is here waits for the pins that are ordered again.
 import base64
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -20,9 +20,8 @@ from bftcluster.limits import ROOTS_KEPT_MAX
 ADDED_KEEP_MS: Final = 8 * 86_400_000
 """A day more than a proposal lives by default."""
 READ_KEEP_MS: Final = 3_600_000
-EVERYTHING: Final = Cid(b"")
-"""Stands for all roots, whichever there are."""
-_EVERYTHING_TEXT: Final = "*"
+_EVERYTHING: Final = "*"
+"""In the file: all roots, whichever there are."""
 _FILE_NAME: Final = "uploads"
 _LINES_FREE_MIN: Final = 1000
 
@@ -37,6 +36,7 @@ class TemporaryRoots:
     def __init__(self, directory: Path) -> None:
         self._path = directory / _FILE_NAME
         self._until_ms: dict[Cid, int] = {}
+        self._everything_until_ms = 0
         self._entries = threading.Lock()
         self._file = threading.Lock()
         self._lines_free = 0
@@ -73,24 +73,31 @@ class TemporaryRoots:
                 if len(self._until_ms) >= ROOTS_KEPT_MAX or not self._lines_free:
                     self._forget_until(wall_ms)
                 is_full = len(self._until_ms) >= ROOTS_KEPT_MAX
-                if is_full and root not in self._until_ms and root != EVERYTHING:
+                if is_full and root not in self._until_ms:
                     raise StoreFullError(f"{ROOTS_KEPT_MAX} roots wait here for a pin")
                 before_ms = self._until_ms.get(root, 0)
                 until_ms = self._until_ms[root] = max(until_ms, before_ms)
-                everything = None if self._lines_free else list(self._until_ms.items())
-            lines_free, self._lines_free = self._lines_free, 0  # a line may be torn from now on
             try:
-                if everything is None:
-                    self._write(self._path, "a", [(root, until_ms)])
-                    self._lines_free = lines_free - 1
-                else:
-                    self._rewrite(everything)
-            except OSError as exc:
+                self._note(_line(_text(root), until_ms))
+            except StorageError:
                 with self._entries:
                     self._until_ms[root] = before_ms
-                raise StorageError(
-                    f"what was added cannot be noted: {exc}", hint="free some disk space"
-                ) from exc
+                raise
+
+    def keep_everything(self, *, until_ms: int) -> None:
+        """Let all roots stay, whichever there are, as ``keep`` does one.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        with self._file:
+            before_ms = self._everything_until_ms
+            self._everything_until_ms = max(until_ms, before_ms)
+            try:
+                self._note(_line(_EVERYTHING, self._everything_until_ms))
+            except StorageError:
+                self._everything_until_ms = before_ms
+                raise
 
     def give_up(self, root: Cid) -> None:
         """Let ``root`` go. After a crash it may be kept again, no longer than was said."""
@@ -99,20 +106,40 @@ class TemporaryRoots:
 
     def is_kept(self, root: Cid, *, wall_ms: int) -> bool:
         """Return whether ``root`` must stay although no pin keeps it."""
-        until_ms = self._until_ms
-        return max(until_ms.get(root, 0), until_ms.get(EVERYTHING, 0)) > wall_ms
+        return max(self._until_ms.get(root, 0), self._everything_until_ms) > wall_ms
 
     def _forget_until(self, wall_ms: int) -> None:
         self._until_ms = {c: until for c, until in self._until_ms.items() if until > wall_ms}
 
-    def _rewrite(self, entries: Sequence[tuple[Cid, int]]) -> None:
-        temporary = self._path.with_suffix(".new")
-        self._write(temporary, "w", entries)
-        temporary.replace(self._path)
-        self._lines_free = max(_LINES_FREE_MIN, len(entries))
+    def _note(self, line: str) -> None:
+        """Write one more line, or all lines anew; whoever calls this has the file.
 
-    def _write(self, path: Path, mode: str, entries: Iterable[tuple[Cid, int]]) -> None:
-        lines = [f"{until} {_text(root)}\n" for root, until in entries]
+        Raises:
+            StorageError: The disk refuses.
+        """
+        lines_free, self._lines_free = self._lines_free, 0  # a line may be torn from now on
+        try:
+            if lines_free:
+                self._write(self._path, "a", [line])
+                self._lines_free = lines_free - 1
+            else:
+                self._rewrite()
+        except OSError as exc:
+            raise StorageError(
+                f"what was added cannot be noted: {exc}", hint="free some disk space"
+            ) from exc
+
+    def _rewrite(self) -> None:
+        with self._entries:
+            lines = [_line(_text(root), until) for root, until in self._until_ms.items()]
+        if self._everything_until_ms:
+            lines.append(_line(_EVERYTHING, self._everything_until_ms))
+        temporary = self._path.with_suffix(".new")
+        self._write(temporary, "w", lines)
+        temporary.replace(self._path)
+        self._lines_free = max(_LINES_FREE_MIN, len(lines))
+
+    def _write(self, path: Path, mode: str, lines: Sequence[str]) -> None:
         with path.open(mode, encoding="ascii") as file:
             file.writelines(lines)
             file.flush()
@@ -122,14 +149,18 @@ class TemporaryRoots:
         """Take one line; one that a crash tore is left out: its blocks are dropped, not its pin."""
         number, _, encoded = line.partition(" ")
         try:
-            if encoded == _EVERYTHING_TEXT:
-                root = EVERYTHING
+            if encoded == _EVERYTHING:
+                self._everything_until_ms = int(number)
             else:
                 root = cids.from_bytes(base64.b64decode(encoded, validate=True))
-            self._until_ms[root] = int(number)
+                self._until_ms[root] = int(number)
         except (ValueError, ClusterError):
             return
 
 
 def _text(root: Cid) -> str:
-    return _EVERYTHING_TEXT if root == EVERYTHING else base64.b64encode(root).decode()
+    return base64.b64encode(root).decode()
+
+
+def _line(name: str, until_ms: int) -> str:
+    return f"{until_ms} {name}\n"

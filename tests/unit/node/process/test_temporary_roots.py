@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.errors import StorageError, StoreFullError
-from bftcluster.node.process.temporary_roots import EVERYTHING, TemporaryRoots
+from bftcluster.node.process.temporary_roots import TemporaryRoots
 from tests.unit.ledger.world import cid_of
 
 
@@ -32,12 +32,39 @@ def test_a_restart_remembers_and_a_later_end_wins(tmp_path: Path):
 def test_everything_stays_for_a_while_and_a_restart_remembers_that(tmp_path: Path):
     roots = TemporaryRoots(tmp_path)
     roots.keep(cid_of(1), until_ms=300, wall_ms=0)
-    roots.keep(EVERYTHING, until_ms=200, wall_ms=0)
+    roots.keep_everything(until_ms=200)
+    roots.keep_everything(until_ms=100)
 
     for each in (roots, TemporaryRoots(tmp_path)):
         assert each.is_kept(cid_of(2), wall_ms=199)
         assert not each.is_kept(cid_of(2), wall_ms=200)
         assert each.is_kept(cid_of(1), wall_ms=299)
+
+
+def test_everything_stays_although_no_more_roots_do_and_the_file_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bftcluster.node.process.temporary_roots.ROOTS_KEPT_MAX", 1)
+    roots = TemporaryRoots(tmp_path)
+    roots.keep(cid_of(1), until_ms=300, wall_ms=0)
+    roots.keep_everything(until_ms=200)
+
+    again = TemporaryRoots(tmp_path)
+    again.keep(cid_of(1), until_ms=400, wall_ms=0)
+
+    for each in (again, TemporaryRoots(tmp_path)):
+        assert each.is_kept(cid_of(2), wall_ms=199)
+        assert not each.is_kept(cid_of(2), wall_ms=200)
+
+
+def test_everything_does_not_stay_if_the_disk_refuses_to_note_it(tmp_path: Path):
+    (tmp_path / "uploads.new").mkdir()
+    roots = TemporaryRoots(tmp_path)
+
+    with pytest.raises(StorageError, match="uploads"):
+        roots.keep_everything(until_ms=100)
+
+    assert not roots.is_kept(cid_of(1), wall_ms=0)
 
 
 def lines_in(directory: Path) -> int:
