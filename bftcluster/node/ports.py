@@ -34,8 +34,8 @@ class Clock(Protocol):
 class EvidenceSink(Protocol):
     """Where proofs of misbehaviour are kept."""
 
-    def keep(self, pieces: Sequence[bytes]) -> Sequence[Path]:
-        """Write proofs that replicas contradicted themselves; return their files."""
+    def keep(self, piece: bytes) -> Path:
+        """Write a proof that a replica contradicted itself; return the file."""
         ...
 
     def keep_halt(self, halt: Halt) -> Path:

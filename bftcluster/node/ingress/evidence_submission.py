@@ -29,9 +29,9 @@ class EvidenceSubmission:
         self._waiting = deque(known)
         self._arrived = trio.Event()
 
-    def accuse(self, pieces: Iterable[bytes]) -> None:
-        """Hand these in as soon as possible."""
-        self._waiting.extend(pieces)
+    def accuse(self, piece: bytes) -> None:
+        """Hand a piece in as soon as possible."""
+        self._waiting.append(piece)
         self._arrived.set()
 
     async def run(self) -> NoReturn:

@@ -61,7 +61,7 @@ class ReplicaLoop:
         fetch_epochs: Callable[[ReplicaId], None],
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
         evidence: EvidenceSink,
-        accuse: Callable[[Sequence[bytes]], None],
+        accuse: Callable[[bytes], None],
         workers: Workers,
     ) -> None:
         self.replica = replica
@@ -115,9 +115,9 @@ class ReplicaLoop:
             case Report():
                 self._report(step)
             case KeepEvidence(piece=piece):
-                for path in self._evidence.keep([piece]):
-                    _log.error("a replica contradicted itself; this proves it", file=str(path))
-                self._accuse([piece])
+                path = self._evidence.keep(piece)
+                _log.error("a replica contradicted itself; this proves it", file=str(path))
+                self._accuse(piece)
             case Halt():
                 path = self._evidence.keep_halt(step)
                 raise HaltedError(f"this replica has stopped: {step.reason.value}; see {path}")

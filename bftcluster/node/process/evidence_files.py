@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +18,9 @@ class EvidenceFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / _DIRECTORY
 
-    def keep(self, pieces: Sequence[bytes]) -> list[Path]:
-        """Write self-contained proofs that a replica contradicted itself; return their files."""
-        return [self._write(_EQUIVOCATION, piece) for piece in pieces]
+    def keep(self, piece: bytes) -> Path:
+        """Write a self-contained proof that a replica contradicted itself; return the file."""
+        return self._write(_EQUIVOCATION, piece)
 
     def kept(self) -> list[bytes]:
         """Return the proofs of contradiction that were kept."""
