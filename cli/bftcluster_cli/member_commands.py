@@ -48,7 +48,7 @@ def members(ctx: typer.Context) -> None:
         return
     votes = sum(bool(record.get("votes")) for record in records)
     say(f"epoch {message(str(epoch))}: {votes} replicas vote")
-    rows = [("NAME", "VOTES", "CONNECTED", "PEER", ""), *map(_row, records)]
+    rows = [("NAME", "VOTES", "CONNECTED", "PEER", ""), *map(member_row, records)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True))
@@ -124,10 +124,11 @@ def _find(records: list[Record], text: str) -> "PeerId":
     return parse_peer_id(matches[0])
 
 
-def _row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def member_row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return a peer as a row of ``cluster members``."""
     notes = [message(str(record["under_way"]))] if record.get("under_way") else []
     if not record.get("joined"):
-        notes.append("never seen")
+        notes.append("has not joined yet" if record.get("connected") else "never seen")
     if record.get("evidence"):
         notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
     elif record.get("barred"):

@@ -6,6 +6,7 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
+from bftcluster_cli.member_commands import member_row
 from bftcluster_cli.peer_commands import parse_quota, status_text
 from tests.unit.cli.conftest import Shell, peer_keys
 
@@ -209,6 +210,14 @@ def test_a_peer_that_was_never_seen_is_said_to_be_so() -> None:
 
     assert "  peer4  DOWN, never seen" in status_text({"links": [never]}).splitlines()
     assert "  peer4  DOWN, last seen 2027-01-15T08:00:00Z" in status_text({"links": [lately]})
+
+
+def test_a_member_that_is_connected_is_not_said_to_be_never_seen() -> None:
+    record = {"name": "peer5", "id": "12D3", "joined": False, "votes": True}
+
+    assert member_row(record)[-1] == "never seen"
+    assert member_row(record | {"connected": True})[-1] == "has not joined yet"
+    assert member_row(record | {"connected": True, "joined": True})[-1] == ""
 
 
 def test_a_peer_that_is_silent_says_so_on_a_line_of_its_own() -> None:
