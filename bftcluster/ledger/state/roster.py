@@ -18,10 +18,8 @@ _TAG: Final = b"bftcluster/allocation/v1\x00"
 _FRACTION_BITS: Final = 40
 _TABLE_BITS: Final = 10
 _REST_BITS: Final = 63 - _TABLE_BITS
-_WEIGHT_SHIFT: Final = 20
-"""Weights are MiB."""
 _SCALE_BITS: Final = 44
-"""Draws are scaled so that the largest weight, 2^44 MiB, still leaves a fraction."""
+"""Draws are scaled so that the largest weight, 2^44, still leaves a fraction."""
 
 
 class Roster:
@@ -32,22 +30,21 @@ class Roster:
         self._candidates: dict[PeerId, tuple[int, Hasher]] = {}
         self._groups: dict[PeerId, str] = {}
 
-    def update(self, peer: PeerId, free_bytes: int, group: str = "") -> None:
-        """Set a peer's free space, in bytes; with none left it is no candidate.
+    def update(self, peer: PeerId, weight: int, group: str = "") -> None:
+        """Set a peer's weight; without any it is no candidate.
 
         Args:
             peer: Which one.
-            free_bytes: What it is weighed by.
+            weight: As of ``weights.weight_of``.
             group: Peers of one group (its tag of that name) may fail together; none if empty.
         """
         if group:
             self._groups[peer] = group
         else:
             self._groups.pop(peer, None)
-        if free_bytes <= 0:
+        if weight <= 0:
             self._candidates.pop(peer, None)
             return
-        weight = max(1, free_bytes >> _WEIGHT_SHIFT)
         known = self._candidates.get(peer)
         hasher = known[1] if known else Hasher(self._seed + peer)
         self._candidates[peer] = (weight, hasher)

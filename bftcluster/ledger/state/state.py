@@ -36,6 +36,7 @@ from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.state.store import StatePort
 from bftcluster.ledger.state.tried_intents import TriedIntents
+from bftcluster.ledger.state.weights import weight_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
@@ -323,4 +324,5 @@ class State:
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
-        self.roster.update(record.peer, free_bytes, dict(record.tags).get(GROUP_TAG, ""))
+        group = dict(record.tags).get(GROUP_TAG, "")
+        self.roster.update(record.peer, weight_of(free_bytes), group)

@@ -6,6 +6,7 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.state.roster import Roster, negative_log2
+from bftcluster.ledger.state.weights import weight_of
 from tests.unit.ledger.world import cid_of
 
 MIB = 1 << 20
@@ -15,7 +16,7 @@ PEERS = [PeerId(hashlib.sha256(bytes((number,))).digest()) for number in range(2
 def roster_of(weights: dict[PeerId, int], groups: dict[PeerId, str] | None = None) -> Roster:
     roster = Roster(b"seed")
     for peer, mebibytes in weights.items():
-        roster.update(peer, mebibytes * MIB, (groups or {}).get(peer, ""))
+        roster.update(peer, weight_of(mebibytes * MIB), (groups or {}).get(peer, ""))
     return roster
 
 
@@ -81,7 +82,7 @@ def test_a_peer_that_fills_up_is_no_candidate_until_it_has_room_again() -> None:
     assert PEERS[0] not in roster
     assert len(roster) == 1
 
-    roster.update(PEERS[0], 1)
+    roster.update(PEERS[0], weight_of(1))
     assert PEERS[0] in roster
 
 
@@ -195,8 +196,8 @@ def test_groups_that_hold_it_already_come_last() -> None:
 def test_a_peer_can_leave_its_group() -> None:
     groups = {PEERS[0]: "left", PEERS[1]: "left"}
     roster = roster_of(dict.fromkeys(PEERS[:2], 100), groups)
-    roster.update(PEERS[0], 100 * MIB)
-    roster.update(PEERS[1], 100 * MIB)
+    roster.update(PEERS[0], weight_of(100 * MIB))
+    roster.update(PEERS[1], weight_of(100 * MIB))
 
     ranked = roster.rank_all(cid_of(1))
 
