@@ -14,9 +14,9 @@ from bftcluster.ledger.rules.relevance import Wanting
 from bftcluster.ledger.state.memory_store import MemoryStore
 from bftcluster.ledger.state.records import Head, PeerRecord
 from bftcluster.ledger.state.roster import Roster
-from bftcluster.ledger.state.spaces import Delta, Rows, Space
+from bftcluster.ledger.state.spaces import Rows, Space
 from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.store import Delta, StatePort
 from bftcluster.ledger.state.tree import StateTree, stored_root
 from bftcluster.ledger.state.tree_history import Read
 from bftcluster.ledger.wire.genesis import Genesis

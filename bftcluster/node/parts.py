@@ -12,7 +12,7 @@ from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.recovery import Recovery
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.log_replay import replay
@@ -95,7 +95,7 @@ def open_parts(config: Config) -> Iterator[Parts]:
         if installed is not None:
             store.sync()
             _log.info("installed the state that was fetched", seq=installed)
-        is_new = store.first(Space.META) is None
+        is_new = queries.is_new(store)
         wal, records = _open_wal(config, genesis, key)
         stack.callback(wal.close)
         has_votes = bool(records) and records != birth_records(genesis.cluster_id, ReplicaId(me))
@@ -210,7 +210,7 @@ def _name_in_cluster(config: Config, genesis: Genesis, me: PeerId) -> str:
 
 def _say_whether_admitted(parts: Parts) -> None:
     """Tell the operator of a peer that does not belong to the cluster as far as it has executed."""
-    if parts.store.get(Space.PEER, parts.me) is not None:
+    if queries.peer_of(parts.store, parts.me) is not None:
         return
     voting = parts.replica.latest_membership
     if parts.replica.me in voting.replicas:

@@ -1,27 +1,21 @@
 """Reads of the committed ledger for everything that is not the executor."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.state.holder_reports import reports_of, row_key
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import (
     ClosedProposal,
     Head,
     PeerRecord,
     PinRecord,
     ProposalRecord,
-    head,
-    peer_record,
-    pin_record,
-    proposal,
 )
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.state import HEAD_KEY, POLICY_KEY
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
@@ -70,16 +64,17 @@ class LedgerReads:
             limit: At most so many.
             of: Whose reports are wanted, if not everybody's.
         """
-        return await self._lists.run(self._read_page, after, limit, of)
+        return await self._lists.run(
+            partial(queries.pins_behind, self._reader, after, limit, of=of)
+        )
 
     async def pins_of(self, cids: Sequence[Cid]) -> dict[Cid, PinRecord]:
         """Return those of ``cids`` that are pinned."""
-        return await self._workers.run(self._read_pins, cids)
+        return await self._workers.run(queries.pins_of, self._reader, cids)
 
     async def proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
         """Return one proposal."""
-        value = await self._get(Space.PROPOSAL, digest)
-        return None if value is None else proposal(value)
+        return await self._workers.run(queries.proposal_of, self._reader, digest)
 
     async def proposals(self, show: Callable[[ProposalRecord], T]) -> AsyncGenerator[list[T], None]:
         """Yield what ``show`` makes of the open proposals, a page at a time, in a thread."""
@@ -96,17 +91,13 @@ class LedgerReads:
 
     def policy_now(self) -> Policy:
         """Return the policy in force; blocks for one read."""
-        version = self._reader.get(Space.META, POLICY_KEY)
-        assert version is not None, "an open ledger has a policy"
-        value = self._reader.get(Space.POLICY, version)
-        assert value is not None, "the policy in force is kept"
-        return Policy.from_bytes(value)
+        return queries.policy_in_force(self._reader)
 
     def peers(self) -> dict[PeerId, PeerRecord]:
         """Return every admitted peer; at most a second old, blocks for one read."""
         now = trio.current_time()
         if now - self._peers_at >= _PEERS_AGE_MAX_S:
-            self._peers = self._read_peers()
+            self._peers = queries.peers(self._reader)
             self._peers_at = now
         return self._peers
 
@@ -116,50 +107,11 @@ class LedgerReads:
 
     async def head(self) -> Head:
         """Return how far the log was executed, and how much there is of what."""
-        value = await self._get(Space.META, HEAD_KEY)
-        assert value is not None, "an open ledger has a head"
-        return head(value)
-
-    async def _get(self, space: Space, key: bytes) -> bytes | None:
-        return await self._workers.run(self._reader.get, space, key)
+        return await self._workers.run(queries.head_of, self._reader)
 
     def _show_proposals(
         self, after: bytes, show: Callable[[ProposalRecord], T]
     ) -> tuple[list[T], bytes]:
         """Return what is shown of a page, and its last key; none behind the last page."""
-        rows = self._reader.iterate(Space.PROPOSAL, after, _PROPOSALS_PAGE_ROWS)
-        records = [proposal(value) for _, value in rows]
-        shown = [show(record) for record in records if isinstance(record, ProposalRecord)]
-        return shown, rows[-1][0] if rows else b""
-
-    def _read_page(self, after: Cid, limit: int, of: Collection[PeerId]) -> list[PinRecord]:
-        rows = self._reader.iterate(Space.PIN, after, limit)
-        return self._with_reports([pin_record(value) for _, value in rows], of)
-
-    def _read_pins(self, cids: Sequence[Cid]) -> dict[Cid, PinRecord]:
-        rows = self._reader.get_many(Space.PIN, cids)
-        records = self._with_reports([pin_record(value) for value in rows.values()])
-        return {record.cid: record for record in records}
-
-    def _with_reports(
-        self, records: Sequence[PinRecord], of: Collection[PeerId] = ()
-    ) -> list[PinRecord]:
-        everybody = self._read_peers() if any(record.is_everywhere for record in records) else ()
-        asked = [of or record.allocations or everybody for record in records]
-        pairs = zip(records, asked, strict=True)
-        keys = sorted({row_key(peer, pin.number) for pin, peers in pairs for peer in peers})
-        rows: dict[bytes, bytes] = {}
-        for start in range(0, len(keys), PAGE_ROWS):
-            rows |= self._reader.get_many(Space.HOLDING, keys[start : start + PAGE_ROWS])
-        return [
-            replace(pin, reports=reports_of(pin.number, peers, rows.get))
-            for pin, peers in zip(records, asked, strict=True)
-        ]
-
-    def _read_peers(self) -> dict[PeerId, PeerRecord]:
-        peers: dict[PeerId, PeerRecord] = {}
-        after = b""
-        while page := self._reader.iterate(Space.PEER, after, PAGE_ROWS):
-            peers.update((PeerId(key), peer_record(value)) for key, value in page)
-            after = page[-1][0]
-        return peers
+        page, last = queries.open_proposals_behind(self._reader, after, _PROPOSALS_PAGE_ROWS)
+        return [show(record) for record in page], last

@@ -4,7 +4,7 @@ The ledger goes back to the checkpoint in one transaction that also notes the re
 peer lets the write-ahead log follow, and carries the recovery out behind the checkpoint.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bftcluster.errors import HaltedError, RefusedError
@@ -12,7 +12,6 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
 from bftcluster.ledger.state.memory_store import MemoryStore
-from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.parts import Parts, open_parts
@@ -23,7 +22,6 @@ from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, TemporaryRoot
 from bftcluster.pbft.certificates import verify_checkpoint_certificate
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
-from bftcluster.storage.stage import Stage
 from bftcluster.sync.epoch_proofs import EpochLink, links_after
 from bftcluster.sync.recovery_point import RecoveryPoint
 from bftcluster.sync.rewind import links_to_change, stage_checkpoint
@@ -189,7 +187,7 @@ def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
     if position > operation.seq or (given_up and epochs[-1].is_recovery):
         staged = _stage(parts, operation)
         if staged == operation.seq:
-            _check_fit(operation, Ledger(parts.genesis, _Staged(parts.store.stage), parts.verifier))
+            _check_fit(operation, Ledger(parts.genesis, parts.store.stage, parts.verifier))
     elif position == operation.seq:
         _check_fit(operation, parts.ledger)
     # What the earlier state does not name is not to go before its pins are ordered again.
@@ -255,21 +253,3 @@ def _stage(parts: Parts, operation: RecoverCluster) -> Seq:
     stage.clear()
     stage.flush(genesis_delta(parts.genesis))
     return Seq(0)
-
-
-class _Staged:
-    """The staged state, as a ledger reads it."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def prefetch(self, keys: Iterable[Key]) -> None:
-        """Nothing is cached."""
-
-    def get(self, space: Space, key: bytes) -> bytes | None:
-        """Return the value of one row."""
-        return self._stage.get(space, key)
-
-    def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return up to ``limit`` rows with ``key > after``, ascending."""
-        return self._stage.iterate(space, after, limit)

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from bftcluster.errors import ConfigError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Delta, Key, Space
+from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.store import Delta
 from bftcluster.storage.engine import fatal_errors, make_durable, make_engine, tune_writer
 from bftcluster.storage.ledger_reader import (
     LedgerReader,
@@ -119,10 +120,6 @@ class LedgerStore:
         """Return up to ``limit`` rows with ``key > after``, ascending; ``b""`` is the start."""
         with self._transaction("read") as connection:
             return select_page(connection, space, after, limit)
-
-    def first(self, space: Space) -> Row | None:
-        """Return the row with the smallest key."""
-        return next(iter(self.iterate(space, b"", 1)), None)
 
     def position(self) -> Seq:
         """Return the last executed sequence number; 0 before the first."""

@@ -5,14 +5,15 @@ then the next opening of the store lets the two tables change names, in one tran
 whatever moment a crash picks, there is one whole state; and no row of millions is touched.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
 import sqlalchemy as sa
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.store import Delta
 from bftcluster.storage.ledger_reader import (
     Row,
     select_meta,
@@ -40,7 +41,10 @@ Transaction = Callable[[str], AbstractContextManager[sa.Connection]]
 
 
 class Stage:
-    """The rows of a state that is being fetched."""
+    """The rows of a state that is being fetched.
+
+    Implements the ledger's ``StatePort``, so that one can be opened on what is staged.
+    """
 
     def __init__(self, dialect: sa.Dialect, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -49,6 +53,9 @@ class Stage:
         self._upsert_meta = upsert(META, dialect)
         self._upsert_counts = upsert(COUNTS, dialect)
         self._upsert_checkpoint = upsert(CHECKPOINTS, dialect)
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Do nothing: what is staged is not cached."""
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """Return the value of one row."""

@@ -18,8 +18,8 @@ from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_to_value, read_epoch
-from bftcluster.ledger.state.spaces import Delta, Space
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import Delta, StatePort
 from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,

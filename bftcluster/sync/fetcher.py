@@ -13,6 +13,7 @@ from typing import Final
 
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.state.store import scan
 from bftcluster.ledger.state.tree import before_key, node_key
 from bftcluster.ledger.state.tree_nodes import (
     ENTRY_SIZE,
@@ -39,7 +40,6 @@ from bftcluster.sync.state_parts import Source
 
 _LOCAL_NODES_MAX: Final = 4_096
 """Nodes found in our own state in one step: bounds what one step writes."""
-_PAGE_ROWS: Final = 1_000
 _HEX: Final = "0123456789abcdef"
 
 _Node = tuple[str, Digest]
@@ -357,16 +357,14 @@ class StateFetcher:
 
     def _clear(self, prefix: str) -> None:
         """Remove whatever is staged at a path and below."""
-        start = after = node_key(prefix)
+        start = node_key(prefix)
         staged = self._staged_node(prefix)
         if staged is not None:
             self._unstage(prefix, staged)
-        while rows := self._stage.iterate(Space.TREE, after, _PAGE_ROWS):
-            for key, node in rows:
-                if not key.startswith(start):
-                    return
-                self._unstage(key[1:].decode(), node)
-            after = rows[-1][0]
+        for key, node in scan(self._stage, Space.TREE, start):
+            if not key.startswith(start):
+                return
+            self._unstage(key[1:].decode(), node)
 
     def _unstage(self, prefix: str, node: bytes) -> None:
         self._delta[Space.TREE, node_key(prefix)] = None

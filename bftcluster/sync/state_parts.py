@@ -12,26 +12,15 @@ from typing import Protocol
 
 from bftcluster.ids import Digest
 from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import ManyRowsPort
 from bftcluster.ledger.state.tree import before_key, node_key, stored_root
 from bftcluster.ledger.state.tree_history import first_kept, kept_from, node_at, row_at
 from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES
 from bftcluster.sync.frames import FetchState, StateParts
 
 
-class Source(Protocol):
+class Source(ManyRowsPort, Protocol):
     """Rows to read, of one moment or of several: whatever is read is checked."""
-
-    def get(self, space: Space, key: bytes) -> bytes | None:
-        """Return the value of one row."""
-        ...
-
-    def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the rows that exist among at most ``STATE_WANTS_MAX`` keys."""
-        ...
-
-    def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return up to ``limit`` rows with ``key > after``, ascending."""
-        ...
 
 
 def answer(store: Source, fetch: FetchState) -> StateParts:

@@ -1,40 +1,13 @@
 """Records proof that a replica contradicted itself. What follows is the maintainers' decision."""
 
-import hashlib
-from dataclasses import dataclass
-
-from bftcluster import codec
 from bftcluster.errors import BadSignatureError, ClusterError
-from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerAccused
+from bftcluster.ledger.state.records import EvidenceRecord
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceRecord:
-    """The first proof against one peer that was ordered."""
-
-    evidence: bytes
-    seq: Seq
-    timestamp_ms: int
-
-    @property
-    def digest(self) -> Digest:
-        """How people name it: SHA-256 of the proof, as in the names of the nodes' files."""
-        return Digest(hashlib.sha256(self.evidence).digest())
-
-    def to_value(self) -> bytes:
-        """Return the row's value."""
-        return codec.encode([self.evidence, self.seq, self.timestamp_ms])
-
-
-def evidence_record(value: bytes) -> EvidenceRecord:
-    """Return what a row of ``Space.EVIDENCE`` holds."""
-    evidence, seq, timestamp_ms = codec.decode(value)
-    return EvidenceRecord(evidence=evidence, seq=Seq(seq), timestamp_ms=timestamp_ms)
 
 
 def accuse(

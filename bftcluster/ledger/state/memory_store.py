@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from bftcluster.ledger.state.spaces import Delta, Key, Space
+from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.state.store import Delta
 
 
 class MemoryStore:
@@ -21,7 +22,7 @@ class MemoryStore:
         return self._rows[space].get(key)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """See ``transferring.Source``."""
+        """See ``ManyRowsPort``."""
         rows = self._rows[space]
         return {key: rows[key] for key in keys if key in rows}
 
@@ -40,6 +41,10 @@ class MemoryStore:
             else:
                 self._rows[space].pop(key, None)
             self._keys[space] = None
+
+    def state_rows(self) -> list[tuple[Key, bytes]]:
+        """Return what is under the state root, in order, for comparison."""
+        return sorted((key, value) for key, value in self.rows().items() if key[0] in STATE_SPACES)
 
     def rows(self) -> dict[Key, bytes]:
         """Return everything, for comparison."""

@@ -4,6 +4,7 @@ A pin's row is packed, because a report looks at up to a thousand pins and must 
 for their numbers and allocations.
 """
 
+import hashlib
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -314,6 +315,30 @@ def proposal(value: bytes) -> ProposalRecord | ClosedProposal:
 
 def _votes(items: list[list[bytes]]) -> tuple[Approval, ...]:
     return tuple(Approval(maintainer=MaintainerId(key), signature=sig) for key, sig in items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRecord:
+    """The first proof against one peer that was ordered."""
+
+    evidence: bytes
+    seq: Seq
+    timestamp_ms: int
+
+    @property
+    def digest(self) -> Digest:
+        """How people name it: SHA-256 of the proof, as in the names of the nodes' files."""
+        return Digest(hashlib.sha256(self.evidence).digest())
+
+    def to_value(self) -> bytes:
+        """Return the row's value."""
+        return codec.encode([self.evidence, self.seq, self.timestamp_ms])
+
+
+def evidence_record(value: bytes) -> EvidenceRecord:
+    """Return what a row of ``Space.EVIDENCE`` holds."""
+    evidence, seq, timestamp_ms = codec.decode(value)
+    return EvidenceRecord(evidence=evidence, seq=Seq(seq), timestamp_ms=timestamp_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

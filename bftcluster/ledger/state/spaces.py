@@ -1,6 +1,5 @@
 """Where each kind of replicated row lives. State is a map (space, key bytes) -> value bytes."""
 
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -51,5 +50,3 @@ STATE_SPACES: Final = tuple(space for space in Space if space < _TREE_FROM)
 Key = tuple[Space, bytes]
 Rows = dict[bytes, bytes | None]
 """Changed rows of one space; ``None`` is deleted."""
-Delta = Mapping[Key, bytes | None]
-"""What changed. ``None`` deletes the row. The order of iteration carries no meaning."""

@@ -34,7 +34,7 @@ from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.seen_intents import SeenIntents
 from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.store import StatePort, scan
 from bftcluster.ledger.state.tried_intents import TriedIntents
 from bftcluster.ledger.state.weights import weight_of
 from bftcluster.ledger.wire.bounded_cache import Recent
@@ -54,7 +54,6 @@ CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
 _SHARE_PREFIX: Final = b"share/"
-_PAGE: Final = 1000
 _DEADLINES_PAGE: Final = 16
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
 """What a decoded proposal takes beside its intent's bytes, roughly."""
@@ -159,13 +158,8 @@ class State:
     def _find_earliest(self) -> bytes | None:
         changed = self._rows[Space.DEADLINE]
         found = [key for key, value in changed.items() if value is not None]
-        after = b""
-        while page := self._store.iterate(Space.DEADLINE, after, _DEADLINES_PAGE):
-            stored = [key for key, _ in page if key not in changed]
-            if stored:
-                found.append(stored[0])
-                break
-            after = page[-1][0]
+        stored = scan(self._store, Space.DEADLINE, page_rows=_DEADLINES_PAGE)
+        found += islice((key for key, _ in stored if key not in changed), 1)
         return min(found, default=None)
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -177,10 +171,8 @@ class State:
         return sorted(found)[:limit]
 
     def scan(self, space: Space, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
-        """Yield the stored rows of a space behind ``after``, ascending."""
-        while page := self._store.iterate(space, after, _PAGE):
-            yield from page
-            after = page[-1][0]
+        """Return the stored rows of a space behind ``after``, ascending."""
+        return scan(self._store, space, after)
 
     def proposal_at_hand(self, digest: Digest) -> ProposalRecord | None:
         """Return an open proposal if it is in memory. May be called in any thread."""

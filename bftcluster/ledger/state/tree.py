@@ -14,7 +14,7 @@ from typing import Final
 
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.spaces import Key, Rows, Space
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.store import StatePort, scan
 from bftcluster.ledger.state.tree_history import Earlier, Read
 from bftcluster.ledger.state.tree_nodes import (
     EMPTY_BRANCH,
@@ -64,19 +64,12 @@ class StateTree:
         """Keys of the stored rows of waiting changes."""
         self._before: dict[bytes, bytes] = {}
         """What rows were at the last root, by their keys in ``Space.BEFORE``; not stored yet."""
-        self._kept: list[bytes] = []
+        self._kept = [key for key, _ in scan(store, Space.BEFORE, page_rows=_PENDING_PAGE)]
         """Those keys that are stored."""
         self._obsolete: list[Key] = []
-        after = b""
-        while rows := store.iterate(Space.TREE_PENDING, after, _PENDING_PAGE):
-            for key, value in rows:
-                self._saved.append(key)
-                self._waiting.update((each[:HASH_SIZE], each) for each in records_in(value))
-            after = rows[-1][0]
-        after = b""
-        while rows := store.iterate(Space.BEFORE, after, _PENDING_PAGE):
-            self._kept += [key for key, _ in rows]
-            after = rows[-1][0]
+        for key, value in scan(store, Space.TREE_PENDING, page_rows=_PENDING_PAGE):
+            self._saved.append(key)
+            self._waiting.update((each[:HASH_SIZE], each) for each in records_in(value))
 
     def absorb(self, dirty: Iterable[tuple[Space, Rows]], at_root: Read | None = None) -> None:
         """Take changed rows to be part of the next root.

@@ -10,7 +10,7 @@ from typing import Final
 
 from bftcluster.ids import Digest
 from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.store import StatePort, scan
 from bftcluster.limits import DIGEST_SIZE_BYTES, EARLIER_CHECKPOINTS_MAX
 
 Read = Callable[[Space, bytes], bytes | None]
@@ -28,12 +28,9 @@ class Earlier:
         self._keys: dict[Digest, list[bytes]] = {root: [] for root in _roots(store.get)}
         """The rows of each, the oldest checkpoint first."""
         self._delta: dict[Key, bytes | None] = {}
-        after = b""
-        while rows := store.iterate(Space.EARLIER, after, _PAGE_ROWS):
-            for key, _ in rows:
-                if key != _ROOTS_KEY:
-                    self._keys[Digest(key[:DIGEST_SIZE_BYTES])].append(key)
-            after = rows[-1][0]
+        for key, _ in scan(store, Space.EARLIER, page_rows=_PAGE_ROWS):
+            if key != _ROOTS_KEY:
+                self._keys[Digest(key[:DIGEST_SIZE_BYTES])].append(key)
 
     def add(self, root: Digest, nodes: Mapping[bytes, bytes], rows: Mapping[bytes, bytes]) -> None:
         """Keep a checkpoint whose successor is made now, and let the oldest go.

@@ -14,7 +14,7 @@ from bftcluster.ledger.ledger import Executed as LedgerExecuted
 from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.state.spaces import Delta
+from bftcluster.ledger.state.store import Delta
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for

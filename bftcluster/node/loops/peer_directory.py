@@ -7,20 +7,18 @@ import trio
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, PeerChanged, PeerRemoved
-from bftcluster.ledger.state.membership_rows import Change, read_changes
-from bftcluster.ledger.state.records import PeerRecord, peer_record
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.state import CHANGES_KEY
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.membership_rows import Change
+from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.store import RowPort
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.keys import peer_id_text
-from bftcluster.sync.state_parts import Source
 
 REMOVED_GRACE_S: Final = 30.0
 """How long a removed peer may still connect: it must be able to learn that it was removed."""
 LOOK_AGAIN_S: Final = 2.0
 """How often to look whether we hear anybody."""
-_PAGE_ROWS: Final = 500
 _PAUSE_S: Final = 0.2
 """At least this long between two looks: joins come in bursts."""
 
@@ -36,7 +34,7 @@ class PeerDirectory:
         self,
         *,
         me: PeerId,
-        reader: Source,
+        reader: RowPort,
         configured: Addresses,
         is_lost: Callable[[], bool],
         voters: Callable[[], Iterable[bytes]],
@@ -131,10 +129,6 @@ class PeerDirectory:
         return self._configured.get(record.peer) or record.addresses
 
     def _read(self) -> None:
-        records: dict[PeerId, PeerRecord] = {}
-        after = b""
-        while page := self._reader.iterate(Space.PEER, after, _PAGE_ROWS):
-            records.update((PeerId(key), peer_record(value)) for key, value in page)
-            after = page[-1][0]
-        self.changes = read_changes(self._reader.get(Space.META, CHANGES_KEY))
+        records = queries.peers(self._reader)
+        self.changes = queries.changes_under_way(self._reader)
         self.records = records

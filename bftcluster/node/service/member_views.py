@@ -1,20 +1,15 @@
 """Members as the HTTP API shows them: who votes since when, what is under way, who lied."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
 
 from bftcluster.api.member_views import MemberView
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
-from bftcluster.ledger.rules.evidence import EvidenceRecord, evidence_record
-from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
-from bftcluster.ledger.state.records import PeerRecord, peer_record
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.state import CHANGES_KEY
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.membership_rows import Change
+from bftcluster.ledger.state.records import EvidenceRecord, PeerRecord
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.pbft.epochs import EpochStart
 from bftcluster.storage.ledger_reader import LedgerReader
-
-_PAGE_ROWS: Final = 500
 
 
 def member_views(
@@ -22,28 +17,14 @@ def member_views(
 ) -> list[MemberView]:
     """Return every admitted peer, sorted by name and id; blocks for a few reads."""
     position = reader.position()
-    epochs = [EpochStart(Seq(1), genesis.membership())]
-    for value in _values(reader, Space.EPOCH):
-        epochs = with_start(epochs, read_epoch(value))
-    changes = {change.peer: change for change in read_changes(reader.get(Space.META, CHANGES_KEY))}
-    records = [peer_record(value) for value in _values(reader, Space.PEER)]
-    evidence = evidence_by_peer(reader)
+    epochs = queries.epochs(reader, genesis)
+    changes = {change.peer: change for change in queries.changes_under_way(reader)}
+    records = queries.peers(reader).values()
+    evidence = queries.evidence_by_peer(reader)
     return [
         _view(record, epochs, position, changes.get(record.peer), evidence, connected)
         for record in sorted(records, key=lambda record: (record.name, record.peer))
     ]
-
-
-def evidence_by_peer(reader: LedgerReader) -> dict[PeerId, EvidenceRecord]:
-    """Return the proofs of contradiction on record; blocks."""
-    return {PeerId(key): evidence_record(value) for key, value in _rows(reader, Space.EVIDENCE)}
-
-
-def voted_ever(reader: LedgerReader, genesis: Genesis, replica: ReplicaId) -> bool:
-    """Return whether a peer was a member of any epoch; blocks."""
-    epochs = [read_epoch(value) for value in _values(reader, Space.EPOCH)]
-    memberships = [genesis.membership(), *(start.membership for start in epochs)]
-    return any(replica in membership.replicas for membership in memberships)
 
 
 def _epoch_at(epochs: list[EpochStart], seq: Seq) -> EpochStart:
@@ -94,14 +75,3 @@ def _under_way(change: Change, epochs: list[EpochStart]) -> str:
         return f"{what}: waits for a checkpoint"
     [first] = [start.first for start in epochs if start.membership.epoch == change.epoch]
     return f"{what}: epoch {change.epoch}, from batch {first} on"
-
-
-def _values(reader: LedgerReader, space: Space) -> list[bytes]:
-    return [value for _, value in _rows(reader, space)]
-
-
-def _rows(reader: LedgerReader, space: Space) -> Iterator[tuple[bytes, bytes]]:
-    after = b""
-    while page := reader.iterate(space, after, _PAGE_ROWS):
-        yield from page
-        after = page[-1][0]

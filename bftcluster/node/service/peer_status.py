@@ -6,6 +6,7 @@ from typing import Final
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import LinkView
 from bftcluster.ids import PeerId
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.log_budget import LogBudget, LogUse
@@ -13,7 +14,7 @@ from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.service.member_views import member_views, voted_ever
+from bftcluster.node.service.member_views import member_views
 
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"
@@ -48,7 +49,7 @@ class PeerStatus:
             return REPLICA
         if self._peer_directory.is_admitted:
             return STORAGE
-        voted = voted_ever(self._parts.store.reader, self._parts.genesis, replica.me)
+        voted = queries.voted_ever(self._parts.store.reader, self._parts.genesis, replica.me)
         return REMOVED if voted else NOT_ADMITTED
 
     def problem(self) -> str:

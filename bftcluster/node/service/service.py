@@ -32,6 +32,7 @@ from bftcluster.api.views import (
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import Digest, PeerId
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import ClosedProposal, PeerRecord, PinRecord
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
@@ -44,7 +45,6 @@ from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.approval_archive import approval_certificate, signatures_of
 from bftcluster.node.service.content import Content
-from bftcluster.node.service.member_views import evidence_by_peer
 from bftcluster.node.service.metric_views import metric_views
 from bftcluster.node.service.peer_status import PeerStatus
 from bftcluster.node.service.pin_views import (
@@ -100,7 +100,7 @@ class NodeService:
     def peers(self) -> Sequence[IdView]:
         """Return every admitted peer, sorted by id."""
         peers = self._reads.peers()
-        evidence = evidence_by_peer(self._parts.store.reader)
+        evidence = queries.evidence_by_peer(self._parts.store.reader)
         views = [self._id_view(peers[peer]) for peer in sorted(peers)]
         return [
             replace(view, evidence=evidence[view.peer].digest) if view.peer in evidence else view

@@ -11,7 +11,8 @@ from random import Random
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import Seq
 from bftcluster.ledger.state.memory_store import MemoryStore
-from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import Delta
 
 Checkpoint = tuple[Seq, bytes]
 """Which state, and its certificate."""
@@ -65,7 +66,7 @@ class SimDatabase:
         return self.tables.state.get(space, key)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """See ``transferring.Source``."""
+        """See ``ManyRowsPort``."""
         return self.tables.state.get_many(space, keys)
 
     def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
@@ -176,15 +177,15 @@ class SimStage:
         self._database = database
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        """See ``transferring.Source``."""
+        """See ``ManyRowsPort``."""
         return self._database.tables.staged.get(space, key)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """See ``transferring.Source``."""
+        """See ``ManyRowsPort``."""
         return self._database.tables.staged.get_many(space, keys)
 
     def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
-        """See ``transferring.Source``."""
+        """See ``ManyRowsPort``."""
         return self._database.tables.staged.iterate(space, after, limit)
 
     def flush(self, delta: Delta, whole: Checkpoint | None = None) -> None:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from bftcluster import cid
@@ -12,18 +12,16 @@ from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
-from bftcluster.ledger.state.holder_reports import reports_of
-from bftcluster.ledger.state.memory_store import MemoryStore
-from bftcluster.ledger.state.records import PinRecord, pin_record
-from bftcluster.ledger.state.spaces import STATE_SPACES, Delta, Rows, Space
-from bftcluster.ledger.state.tree import StateTree
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.state.store import Delta
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation, UnpinOperation
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PEERS_MAX
+from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Batch,
@@ -202,28 +200,21 @@ class LedgerState:
     @property
     def admitted(self) -> set[PeerId]:
         """Who belongs to the cluster, voting or not."""
-        return {PeerId(key) for key, _ in self.database.iterate(Space.PEER, b"", PEERS_MAX)}
+        return set(queries.peer_ids(self.database))
 
     def pins(self, after: bytes, limit: int, *, of: PeerId) -> list[PinRecord]:
         """Return up to ``limit`` pins behind ``after``, each with what one peer reported of it."""
-        rows = self.database.iterate(Space.PIN, after, limit)
-        return [self._with_report(value, of) for _, value in rows]
+        return queries.pins_behind(self.database, after, limit, of=(of,))
 
     def pins_of(self, cids: Sequence[Cid], *, of: PeerId) -> dict[Cid, PinRecord]:
         """Return those of ``cids`` that are pinned, likewise."""
-        rows = self.database.get_many(Space.PIN, cids)
-        return {Cid(cid): self._with_report(value, of) for cid, value in rows.items()}
+        return queries.pins_of(self.database, cids, of=(of,))
 
     def duties(self, peer: PeerId) -> tuple[set[Cid], set[Cid]]:
         """Return what ``peer`` is to hold, and what it reported to hold."""
         pins = self.pins(b"", _PINS_MAX, of=peer)
         owed = {pin.cid for pin in pins if pin.is_owed_by(peer)}
         return owed, {pin.cid for pin in pins if peer in pin.holders}
-
-    def _with_report(self, value: bytes, peer: PeerId) -> PinRecord:
-        record = pin_record(value)
-        reports = reports_of(record.number, (peer,), partial(self.database.get, Space.HOLDING))
-        return replace(record, reports=reports)
 
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""
@@ -330,13 +321,7 @@ class LedgerState:
 
     def root(self) -> Digest:
         """Return the root of the state, computed from its rows alone."""
-        tree = StateTree(MemoryStore())
-        rows: dict[Space, Rows] = {space: {} for space in STATE_SPACES}
-        for (space, key), value in self.database.tables.state.rows().items():
-            if space in rows:
-                rows[space][key] = value
-        tree.absorb(rows.items())
-        return tree.root()
+        return queries.recomputed_root(self.database)
 
 
 def approvals_of(founding: Founding) -> ApprovalVerifier:

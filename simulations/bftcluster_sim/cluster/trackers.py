@@ -10,8 +10,8 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, Keep
 from bftcluster.ledger.rules.peer_reports import next_counter
-from bftcluster.ledger.state.records import PeerRecord, PinRecord, peer_record
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.records import PeerRecord, PinRecord
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.requests import Join, ReportPinned, join, report
 from bftcluster.node.loops.pin_events import entries_of, event_of, observation, unwanted
@@ -215,5 +215,4 @@ class Tracking:
 
     @property
     def _record(self) -> PeerRecord | None:
-        row = self._node.state.database.get(Space.PEER, self._me)
-        return None if row is None else peer_record(row)
+        return queries.peer_of(self._node.state.database, self._me)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
-from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.ports import Wait
 from bftcluster.api.server import serve
@@ -46,9 +45,9 @@ from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.memory_store import MemoryStore as StateStore
-from bftcluster.ledger.state.records import ClosedProposal, PinRecord, pin_record, proposal
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.records import ClosedProposal, PinRecord, ProposalRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import join
@@ -121,8 +120,7 @@ class LedgerPeer(MemoryService):
         )
 
     def record(self, cid: Cid) -> PinRecord | None:
-        value = self.store.get(Space.PIN, cid)
-        return None if value is None else pin_record(value)
+        return queries.pins_of(self.store, [cid]).get(cid)
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
@@ -201,8 +199,8 @@ class LedgerPeer(MemoryService):
         )
 
     async def pins(self, *, local: bool) -> Pages[PinStatusView]:
-        for cid, _ in self.store.iterate(Space.PIN, b"", 1000):
-            yield [await self.pin_status(cids.from_bytes(cid), local=local)]
+        for record in queries.pins_behind(self.store, b"", 1000):
+            yield [await self.pin_status(record.cid, local=local)]
             if self.fails_after_pages is not None:
                 raise NotReachedError("the store stopped answering")
 
@@ -221,16 +219,18 @@ class LedgerPeer(MemoryService):
         return view if record is None else replace(view, name=record.name)
 
     async def proposals(self) -> Pages[ProposalView]:
-        for _, value in self.store.iterate(Space.PROPOSAL, b"", 1000):
-            view = self._view(value)
-            if view.state == "pending":
-                yield [view]
+        records, _ = queries.open_proposals_behind(self.store, b"", 1000)
+        for record in records:
+            yield [self._view(record)]
 
     async def proposal(self, digest: Digest) -> ProposalView:
-        value = self.store.get(Space.PROPOSAL, digest)
-        if value is None:
+        record = queries.proposal_of(self.store, digest)
+        if record is None:
             raise NotFoundError("no such proposal")
-        view = self._view(value)
+        if isinstance(record, ClosedProposal):
+            view = closed_view(digest, record, self.genesis_of.policy)
+        else:
+            view = self._view(record)
         return view if self.intent_shown is None else replace(view, intent=self.intent_shown)
 
     def policy(self) -> PolicyView:
@@ -239,11 +239,7 @@ class LedgerPeer(MemoryService):
     def genesis(self) -> GenesisView:
         return genesis_view(self.genesis_of)
 
-    def _view(self, value: bytes) -> ProposalView:
-        record = proposal(value)
-        if isinstance(record, ClosedProposal):
-            digest = next(k for k, v in self.store.iterate(Space.PROPOSAL, b"", 1000) if v == value)
-            return closed_view(Digest(digest), record, self.genesis_of.policy)
+    def _view(self, record: ProposalRecord) -> ProposalView:
         operation = parse_operation(record.intent.operation)
         is_pin = isinstance(operation, PinOperation)
         return ProposalView(

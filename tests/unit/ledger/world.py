@@ -1,18 +1,15 @@
 """A small cluster in memory: real keys, real signatures, no clock but the batches'."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
-from bftcluster.ledger.state.holder_reports import reports_of
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.memory_store import MemoryStore
-from bftcluster.ledger.state.records import PinRecord, pin_record
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome
@@ -184,10 +181,5 @@ class World:
         return self.counters[peer.public_key]
 
     def record(self, cid: Cid) -> PinRecord | None:
-        value = self.store.get(Space.PIN, cid)
-        if value is None:
-            return None
-        record = pin_record(value)
-        peers = [PeerId(key) for key, _ in self.store.iterate(Space.PEER, b"", 100)]
-        reports = reports_of(record.number, peers, partial(self.store.get, Space.HOLDING))
-        return replace(record, reports=reports)
+        peers = queries.peer_ids(self.store)
+        return queries.pins_of(self.store, [cid], of=peers).get(cid)

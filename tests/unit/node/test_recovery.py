@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from bftcluster.errors import ClusterError, ConfigError, HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster.node.parts import Parts, open_parts
@@ -374,4 +374,4 @@ def test_a_point_proves_itself_from_the_genesis_on(peers: Peers) -> None:
 
     assert (point.seq, point.executed, point.epoch) == (INTERVAL, INTERVAL + BEYOND, 0)
     assert len(point.epochs(peers.genesis, Ed25519Verifier())) == 1
-    assert peers.opened(0, lambda parts: parts.store.first(Space.META)) is not None
+    assert not peers.opened(0, lambda parts: queries.is_new(parts.store))

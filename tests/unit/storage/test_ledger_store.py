@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from bftcluster.errors import ConfigError, FatalStorageError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Delta, Space
-from bftcluster.ledger.state.store import StatePort
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import Delta, StatePort
 from bftcluster.storage import schema
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
@@ -51,7 +51,7 @@ def test_it_is_the_ledgers_port(store: LedgerStore) -> None:
 
 def test_a_new_store_is_empty_at_position_zero(store: LedgerStore) -> None:
     assert store.position() == 0
-    assert store.first(PIN) is None
+    assert store.iterate(PIN, b"", 1) == []
     assert store.reader.log(Seq(1), 10) == []
     assert store.reader.checkpoint() is None
     assert store.reader.count(PIN) == 0
@@ -92,7 +92,7 @@ def test_iterate_ascends_by_unsigned_bytes_from_behind_a_key(store: LedgerStore)
 
     assert [key for key, _ in store.iterate(PIN, b"", 10)] == keys
     assert [key for key, _ in store.iterate(PIN, b"\x7f", 2)] == [b"\x80", b"\xff"]
-    assert store.first(PIN) == (b"\x00", b"\x00")
+    assert store.iterate(PIN, b"", 1) == [(b"\x00", b"\x00")]
     assert store.reader.iterate(PIN, b"\xff", 10) == [(b"\xff\x00", b"\xff\x00")]
 
 

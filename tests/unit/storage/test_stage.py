@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import Delta
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ledger.rules.peer_reports import refusal_by
-from bftcluster.ledger.state.records import peer_record
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -61,7 +61,7 @@ def world() -> World:
 
 
 def spent_by(world: World, peer: SigningKey = PEER) -> Spent:
-    return peer_record(world.store.get(Space.PEER, peer.public_key)).spent
+    return queries.peer_of(world.store, peer.public_key).spent
 
 
 def share_of(world: World, maintainer: SigningKey) -> Share:
@@ -71,7 +71,7 @@ def share_of(world: World, maintainer: SigningKey) -> Share:
 def give(world: World, spent: Spent) -> None:
     """Let the peer and Alice have used up that much."""
     key = (Space.PEER, PEER.public_key)
-    record = replace(peer_record(world.store.get(*key)), spent=spent)
+    record = replace(queries.peer_of(world.store, PEER.public_key), spent=spent)
     share = Share(spent=spent).to_value()
     world.store.flush({key: record.to_value(), (Space.META, b"share/" + ALICE.public_key): share})
     world.reopen()

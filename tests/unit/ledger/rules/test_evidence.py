@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.rules.effects import PeerAccused
-from bftcluster.ledger.rules.evidence import evidence_record
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.member_operations import RemovePeer
@@ -47,10 +47,10 @@ def test_a_replica_that_contradicted_itself_is_accused_for_all_to_see() -> None:
 
     applied = world.run(report)
 
-    value = world.store.get(Space.EVIDENCE, peer_id(CULPRIT))
     assert applied.outcomes[0].code is OutcomeCode.RECORDED
     assert applied.effects == (PeerAccused(peer_id(CULPRIT)),)
-    assert evidence_record(value).evidence == report.evidence
+    [record] = queries.evidence_by_peer(world.store).values()
+    assert record.evidence == report.evidence
 
 
 def test_all_proof_against_one_replica_of_one_epoch_has_one_name() -> None:
@@ -84,12 +84,12 @@ def test_the_state_root_covers_the_accusation() -> None:
 def test_the_first_proof_stays() -> None:
     world = World()
     world.do(evidence(world))
-    before = world.store.get(Space.EVIDENCE, peer_id(CULPRIT))
+    before = queries.evidence_by_peer(world.store)
 
     outcome = world.do(evidence(world, other=C))
 
     assert outcome.code is OutcomeCode.ALREADY
-    assert world.store.get(Space.EVIDENCE, peer_id(CULPRIT)) == before
+    assert queries.evidence_by_peer(world.store) == before
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_votes_of_two_views_accuse_nobody() -> None:
     outcome = world.do(report)
 
     assert outcome.code is OutcomeCode.BAD_SIGNATURE
-    assert world.store.get(Space.EVIDENCE, peer_id(CULPRIT)) is None
+    assert queries.evidence_by_peer(world.store) == {}
     assert not world.verifier.admissible(report.to_bytes())
 
 

@@ -5,8 +5,8 @@ import pytest
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.rules.peer_reports import next_counter
-from bftcluster.ledger.state.records import PeerRecord, peer_record
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.signing.keys import SigningKey
@@ -17,7 +17,7 @@ PINNED, PIN_ERROR, UNPINNED = HolderStatus.PINNED, HolderStatus.PIN_ERROR, Holde
 
 
 def record_of(world: World, peer: SigningKey) -> PeerRecord:
-    return peer_record(world.store.get(Space.PEER, peer_id(peer)))
+    return queries.peer_of(world.store, peer_id(peer))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_stranger_does_not_join() -> None:
     outcome = world.do(world.join(PEERS[5]))
 
     assert outcome.code is OutcomeCode.NOT_ADMITTED
-    assert world.store.get(Space.PEER, peer_id(PEERS[5])) is None
+    assert queries.peer_of(world.store, peer_id(PEERS[5])) is None
 
 
 @pytest.mark.parametrize("counter", [(1 << 63) - 1, START_MS + 2 * DAY_MS])

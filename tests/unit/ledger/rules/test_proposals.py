@@ -1,6 +1,7 @@
 import pytest
 
-from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState, proposal
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent, read_share
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -32,8 +33,7 @@ def no(intent: Intent, signer: SigningKey) -> Reject:
 
 
 def record_of(world: World, intent: Intent) -> ProposalRecord | ClosedProposal | None:
-    value = world.store.get(Space.PROPOSAL, intent.digest)
-    return None if value is None else proposal(value)
+    return queries.proposal_of(world.store, intent.digest)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.state.records import peer_record
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -278,10 +278,9 @@ def test_a_peer_that_announced_too_much_waits_for_the_next_hour(
     world: World, spent: dict[str, int]
 ) -> None:
     world.do(world.join(PEERS[0]))
-    key = (Space.PEER, peer_id(PEERS[0]))
-    record = peer_record(world.store.get(*key))
+    record = queries.peer_of(world.store, peer_id(PEERS[0]))
     used = Spent(hour=START_MS // HOUR_MS, counted_ms=START_MS, **spent)
-    world.store.flush({key: replace(record, spent=used).to_value()})
+    world.store.flush({(Space.PEER, record.peer): replace(record, spent=used).to_value()})
     world.reopen()
 
     assert agreed(world, world.join(PEERS[0])) is OutcomeCode.TOO_MUCH
@@ -299,7 +298,7 @@ def test_the_first_report_about_a_pin_is_free_and_a_repeated_one_is_not(world: W
         world.pin(cid)
 
     def spent() -> int:
-        return peer_record(world.store.get(Space.PEER, peer_id(PEERS[0]))).spent.size_bytes
+        return queries.peer_of(world.store, peer_id(PEERS[0])).spent.size_bytes
 
     before = spent()
     world.do(world.report(PEERS[0], *cids))

@@ -11,7 +11,8 @@ from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
 from bftcluster.ledger.state.memory_store import MemoryStore
-from bftcluster.ledger.state.spaces import Delta, Space
+from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.state.store import Delta
 from bftcluster.ledger.state.tree_proofs import prove
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit

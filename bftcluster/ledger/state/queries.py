@@ -1,0 +1,184 @@
+"""What is read of the ledger's rows by whoever does not execute: each question has its function.
+
+Nobody outside the ledger and what keeps or copies its rows knows where they lie, or decodes them.
+Each call reads rows as they are while it does: nothing is remembered, nothing is locked.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bftcluster.cid import Cid
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ledger.state.holder_reports import reports_of, row_key
+from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
+from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.records import (
+    ClosedProposal,
+    EvidenceRecord,
+    Head,
+    PeerRecord,
+    PinRecord,
+    ProposalRecord,
+    evidence_record,
+    head,
+    peer_record,
+    pin_record,
+    proposal,
+)
+from bftcluster.ledger.state.spaces import STATE_SPACES, Space
+from bftcluster.ledger.state.state import CHANGES_KEY, HEAD_KEY, POLICY_KEY
+from bftcluster.ledger.state.store import ManyRowsPort, RowPort, scan
+from bftcluster.ledger.state.tree import StateTree
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.signing.policies import Policy
+
+_KEYS_MAX: Final = 500
+"""How many rows are looked up at once."""
+
+
+def is_new(store: RowPort) -> bool:
+    """Return whether nothing was ever written: not even what the genesis says."""
+    return not store.iterate(Space.META, b"", 1)
+
+
+def head_of(store: RowPort) -> Head:
+    """Return how far the log was executed, and how much there is of what."""
+    value = store.get(Space.META, HEAD_KEY)
+    assert value is not None, "an open ledger has a head"
+    return head(value)
+
+
+def policy_in_force(store: RowPort) -> Policy:
+    """Return the policy in force."""
+    version = store.get(Space.META, POLICY_KEY)
+    assert version is not None, "an open ledger has a policy"
+    value = store.get(Space.POLICY, version)
+    assert value is not None, "the policy in force is kept"
+    return Policy.from_bytes(value)
+
+
+# Pins
+
+
+def pins_behind(
+    store: ManyRowsPort, after: bytes, limit: int, *, of: Collection[PeerId] = ()
+) -> list[PinRecord]:
+    """Return up to ``limit`` pins behind ``after``, in the order of binary CIDs.
+
+    Args:
+        store: The rows.
+        after: The last CID of the page before; empty at first.
+        limit: At most so many.
+        of: Whose reports are wanted, if not everybody's.
+    """
+    rows = store.iterate(Space.PIN, after, limit)
+    return _with_reports(store, [pin_record(value) for _, value in rows], of)
+
+
+def pins_of(
+    store: ManyRowsPort, cids: Sequence[Cid], *, of: Collection[PeerId] = ()
+) -> dict[Cid, PinRecord]:
+    """Return those of ``cids`` that are pinned, with their reports, as ``pins_behind``."""
+    rows = _rows_of(store, Space.PIN, cids)
+    records = _with_reports(store, [pin_record(value) for value in rows.values()], of)
+    return {record.cid: record for record in records}
+
+
+def _with_reports(
+    store: ManyRowsPort, records: Sequence[PinRecord], of: Collection[PeerId]
+) -> list[PinRecord]:
+    is_about_all = not of and any(record.is_everywhere for record in records)
+    everybody = peer_ids(store) if is_about_all else ()
+    asked = [of or record.allocations or everybody for record in records]
+    pairs = list(zip(records, asked, strict=True))
+    keys = sorted({row_key(peer, pin.number) for pin, peers in pairs for peer in peers})
+    rows = _rows_of(store, Space.HOLDING, keys)
+    return [replace(pin, reports=reports_of(pin.number, peers, rows.get)) for pin, peers in pairs]
+
+
+def _rows_of(store: ManyRowsPort, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    rows: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), _KEYS_MAX):
+        rows |= store.get_many(space, keys[start : start + _KEYS_MAX])
+    return rows
+
+
+# Proposals
+
+
+def proposal_of(store: RowPort, digest: Digest) -> ProposalRecord | ClosedProposal | None:
+    """Return the proposal of an intent."""
+    value = store.get(Space.PROPOSAL, digest)
+    return None if value is None else proposal(value)
+
+
+def open_proposals_behind(
+    store: RowPort, after: bytes, limit: int
+) -> tuple[list[ProposalRecord], bytes]:
+    """Return the open ones of up to ``limit`` proposals behind ``after``, by intents' digests.
+
+    Returns:
+        These, which may be none, and what the next page is behind: empty after the last.
+    """
+    rows = store.iterate(Space.PROPOSAL, after, limit)
+    records = [proposal(value) for _, value in rows]
+    is_open = [record for record in records if isinstance(record, ProposalRecord)]
+    return is_open, rows[-1][0] if rows else b""
+
+
+# Peers
+
+
+def peers(store: RowPort) -> dict[PeerId, PeerRecord]:
+    """Return every admitted peer, in the order of ids."""
+    return {PeerId(key): peer_record(value) for key, value in scan(store, Space.PEER)}
+
+
+def peer_ids(store: RowPort) -> list[PeerId]:
+    """Return who is admitted, in order."""
+    return [PeerId(key) for key, _ in scan(store, Space.PEER)]
+
+
+def peer_of(store: RowPort, peer: PeerId) -> PeerRecord | None:
+    """Return one admitted peer."""
+    value = store.get(Space.PEER, peer)
+    return None if value is None else peer_record(value)
+
+
+def evidence_by_peer(store: RowPort) -> dict[PeerId, EvidenceRecord]:
+    """Return the proofs of contradiction on record."""
+    return {PeerId(key): evidence_record(value) for key, value in scan(store, Space.EVIDENCE)}
+
+
+# Who votes
+
+
+def changes_under_way(store: RowPort) -> tuple[Change, ...]:
+    """Return the changes of members under way, in the order of their approval."""
+    return read_changes(store.get(Space.META, CHANGES_KEY))
+
+
+def epochs(store: RowPort, genesis: Genesis) -> list[EpochStart]:
+    """Return who votes from when on, the epochs to come included."""
+    starts = [EpochStart(Seq(1), genesis.membership())]
+    for _, value in scan(store, Space.EPOCH):
+        starts = with_start(starts, read_epoch(value))
+    return starts
+
+
+def voted_ever(store: RowPort, genesis: Genesis, replica: ReplicaId) -> bool:
+    """Return whether a peer was a member of any epoch."""
+    memberships = [start.membership for start in epochs(store, genesis)]
+    return any(replica in membership.replicas for membership in memberships)
+
+
+# All of it
+
+
+def recomputed_root(store: RowPort) -> Digest:
+    """Return the root of the state, out of its rows alone: not of the tree that is stored."""
+    tree = StateTree(MemoryStore())
+    tree.absorb([(space, dict(scan(store, space))) for space in STATE_SPACES])
+    return tree.root()
