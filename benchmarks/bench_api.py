@@ -6,8 +6,9 @@ import socket
 import statistics
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import fields
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import Any
 
 import trio
 
@@ -18,16 +19,10 @@ from bftcluster.api.frames import write_frame
 from bftcluster.api.ports import ClusterService, Wait
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
-from bftcluster.api.views import (
-    AddEvent,
-    AddOptions,
-    AddPart,
-    Pages,
-    PinOptions,
-    PinView,
-    SubmitOutcome,
-)
+from bftcluster.api.views import Pages, SubmitOutcome, UploadEvent, UploadOptions, UploadPart
 from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.operations import PinOperation
 
 REQUEST = b"x" * 400
 """About the size of a proposal."""
@@ -71,10 +66,6 @@ def run() -> list[Result]:
 class NullService:
     """Answers at once."""
 
-    def version(self) -> str:
-        """Return a version."""
-        return "0.1.0"
-
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
     ) -> Sequence[SubmitOutcome]:
@@ -83,22 +74,27 @@ class NullService:
         return [outcome] * len(requests)
 
     async def add(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
         """Read everything and keep nothing."""
         size = 0
         async for part in parts:
             async for chunk in part.content:
                 size += len(chunk)
-        yield AddEvent(name="file", cid=cids.of_block(b""), size_bytes=size)
+        yield UploadEvent(name="file", cid=cids.of_block(b""), size_bytes=size)
 
-    async def allocations(self) -> Pages[PinView]:
+    async def pins(self) -> Pages[PinRecord]:
         """Yield 51,200 pins."""
-        pin = PinView(
-            cid=cids.of_block(b""),
-            options=PinOptions(name="a name"),
+        pin = PinRecord(
+            number=0,
+            options=PinOperation(cid=cids.of_block(b""), name="a name"),
+            replication_min=0,
+            replication_max=0,
             allocations=(PeerId(bytes(32)), PeerId(b"\1" * 32)),
             timestamp_ms=1_800_000_000_000,
+            seq=Seq(1),
+            intent_digest=Digest(bytes(32)),
+            approvers=(),
         )
         for _ in range(200):
             yield [pin] * 256
@@ -107,7 +103,9 @@ class NullService:
 def run_server(parent: Connection) -> None:
     """Serve on a free port, and say which."""
     settings = ApiSettings(listen=("127.0.0.1:0",), has_access_log=False)
-    app = create_app(cast("ClusterService", NullService()), settings)
+    null: Any = NullService()
+    every_port = {field.name: null for field in fields(ClusterService)}
+    app = create_app(ClusterService(**every_port), settings)
 
     async def listen(task_status: Any = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ANN401
         await serve(app, settings, stop=trio.Event(), task_status=task_status)

@@ -6,7 +6,7 @@ from typing import Final
 
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.query import Query, boolean, integer
-from bftcluster.api.views import CHUNK_SIZE_DEFAULT_BYTES, AddFormat, AddOptions
+from bftcluster.api.views import CHUNK_SIZE_DEFAULT_BYTES, UploadFormat, UploadOptions
 from bftcluster.errors import UsageError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
@@ -14,7 +14,7 @@ _CHUNK_SIZE_MAX_BYTES: Final = BLOCK_SIZE_MAX_BYTES - 256
 """Leaves room for a dag-pb leaf's own bytes, as Kubo does."""
 
 
-def parse_add_options(query: Query, *, wall_ms: Callable[[], int]) -> AddOptions:
+def parse_add_options(query: Query, *, wall_ms: Callable[[], int]) -> UploadOptions:
     """Return the options.
 
     Raises:
@@ -23,7 +23,7 @@ def parse_add_options(query: Query, *, wall_ms: Callable[[], int]) -> AddOptions
     _refuse_unsupported(query)
     cid_version = integer(query, "cid-version", default=0, lowest=0, highest=1)
     wrap = boolean(query, "wrap-with-directory")
-    added = AddOptions(
+    added = UploadOptions(
         pin=parse_pin_options(query, wall_ms=wall_ms),
         format=_format(query.get("format", "")),
         chunk_size_bytes=_chunk_size_bytes(query.get("chunker", "")),
@@ -34,7 +34,7 @@ def parse_add_options(query: Query, *, wall_ms: Callable[[], int]) -> AddOptions
         local=boolean(query, "local"),
         no_pin=boolean(query, "no-pin"),
     )
-    if added.format is AddFormat.CAR and wrap:
+    if added.format is UploadFormat.CAR and wrap:
         raise UsageError("a CAR cannot be wrapped with a directory")
     return added
 
@@ -48,9 +48,9 @@ def _refuse_unsupported(query: Query) -> None:
             raise UsageError(f"{name} {query[name][:64]!r} is not supported, only {known}")
 
 
-def _format(text: str) -> AddFormat:
+def _format(text: str) -> UploadFormat:
     try:
-        return AddFormat(text or "unixfs")
+        return UploadFormat(text or "unixfs")
     except ValueError:
         raise UsageError(f"format is unixfs or car, not {text[:64]!r}") from None
 

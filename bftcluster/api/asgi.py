@@ -29,7 +29,7 @@ class BrokenOffError(Exception):
     """
 
 
-class Body:
+class RequestBody:
     """The chunks of a request body, each taken from the socket when it is asked for.
 
     What counts against the client is the time that we wait for it; a slow disk of ours does not.
@@ -46,7 +46,7 @@ class Body:
         self._arrived_bytes = 0
         """Since the last BODY_PACE_BYTES were complete, as is the time before it."""
 
-    def __aiter__(self) -> "Body":
+    def __aiter__(self) -> "RequestBody":
         return self
 
     async def __anext__(self) -> bytes:
@@ -90,7 +90,7 @@ class Body:
             pass
 
 
-async def read_body(body: Body, *, size_max_bytes: int) -> bytes:
+async def read_body(body: RequestBody, *, size_max_bytes: int) -> bytes:
     """Return a whole small body.
 
     Raises:
@@ -106,7 +106,7 @@ async def read_body(body: Body, *, size_max_bytes: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def while_connected(body: Body, work: Callable[[], Awaitable[T]]) -> T | None:
+async def while_connected(body: RequestBody, work: Callable[[], Awaitable[T]]) -> T | None:
     """Run ``work``; cancel it and return None when the client goes away.
 
     ``work`` may read ``body``; the connection is watched once the body has ended.
@@ -128,7 +128,7 @@ async def while_connected(body: Body, work: Callable[[], Awaitable[T]]) -> T | N
     return result
 
 
-async def _watch(body: Body, scope: trio.CancelScope) -> None:
+async def _watch(body: RequestBody, scope: trio.CancelScope) -> None:
     await body.ended.wait()
     await body.disconnected()
     scope.cancel()

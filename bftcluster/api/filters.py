@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from bftcluster.api.views import PinStatusView, TrackerStatus
+from bftcluster.api.views import PinStatusView
 from bftcluster.errors import UsageError
+from bftcluster.pins.status import TrackerStatus
 
 _ERRORS: Final = frozenset(
     {TrackerStatus.CLUSTER_ERROR, TrackerStatus.PIN_ERROR, TrackerStatus.UNPIN_ERROR}
@@ -13,7 +14,7 @@ _COMPOSITES: Final = {
     "error": _ERRORS,
     "queued": frozenset({TrackerStatus.PIN_QUEUED, TrackerStatus.UNPIN_QUEUED}),
 }
-_STATUSES: Final = {status.value: status for status in TrackerStatus}
+_STATUSES: Final = {status.word: status for status in TrackerStatus}
 _PIN_TYPES: Final = frozenset({"pin", "meta-pin", "clusterdag-pin", "shard-pin", "all"})
 
 StatusFilter = frozenset[TrackerStatus]
@@ -42,7 +43,7 @@ def keep_matching(view: PinStatusView, wanted: StatusFilter | None) -> PinStatus
     """Return ``view`` with only the peers whose status matches, or None if none does."""
     if wanted is None:
         return view
-    peers = tuple(peer for peer in view.peers if peer.status in wanted)
+    peers = tuple(peer for peer in view.peers if peer.info.status in wanted)
     return replace(view, peers=peers) if peers else None
 
 

@@ -17,7 +17,7 @@ import trio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from bftcluster.api.views import AddPart, PartKind
+from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.errors import UsageError
 from bftcluster.limits import PART_HEADERS_SIZE_MAX_BYTES
 
@@ -62,7 +62,7 @@ def parse_boundary(content_type: str) -> bytes:
 
 async def read_parts(
     body: AsyncIterator[bytes], boundary: bytes, *, hidden: bool
-) -> AsyncGenerator[AddPart, None]:
+) -> AsyncGenerator[UploadPart, None]:
     """Yield the parts of a body; what the reader leaves of one is skipped.
 
     Args:
@@ -110,7 +110,7 @@ class _Reader:
             },
         )
 
-    async def next_part(self) -> AddPart | None:
+    async def next_part(self) -> UploadPart | None:
         """Skip the rest of the current part; return the next one."""
         await trio.lowlevel.checkpoint()
         while self._is_inside:
@@ -126,7 +126,7 @@ class _Reader:
             assert isinstance(event, tuple), "headers come before content"
             headers[event[0].lower()] = event[1]
         self._is_inside = True
-        return AddPart(kind=_kind(headers), path=_path(headers), content=_Content(self))
+        return UploadPart(kind=_kind(headers), path=_path(headers), content=_Content(self))
 
     async def next_chunk(self) -> bytes | None:
         """Return more of the current part, or None at its end."""

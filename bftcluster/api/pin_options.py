@@ -9,9 +9,10 @@ from typing import Final
 
 from bftcluster import cid as cids
 from bftcluster.api.query import Query, integer, parse_duration_ms, parse_time_ms
-from bftcluster.api.views import EVERYWHERE, PinMode, PinOptions
+from bftcluster.api.views import PinOptions
 from bftcluster.errors import UsageError
 from bftcluster.ids import PeerId
+from bftcluster.ledger.wire.operations import EVERYWHERE, PinMode
 from bftcluster.limits import (
     METADATA_ENTRIES_MAX,
     ORIGINS_MAX,
@@ -21,6 +22,7 @@ from bftcluster.limits import (
 from bftcluster.signing.keys import parse_peer_id
 
 _METADATA_PREFIX: Final = "meta-"
+_MODES: Final = {mode.word: mode for mode in PinMode}
 _REPLICATION_MAX: Final = 10_000
 _EXPIRE_IN_MIN_MS: Final = 1000
 _EXPIRE_AT_MAX_MS: Final = 253_402_300_799_000
@@ -69,8 +71,8 @@ def _mode(text: str) -> PinMode:
     if not text:
         return PinMode.RECURSIVE
     try:
-        return PinMode(text)
-    except ValueError:
+        return _MODES[text]
+    except KeyError:
         raise UsageError(f"mode is recursive or direct, not {text[:64]!r}") from None
 
 

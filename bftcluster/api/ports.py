@@ -1,4 +1,7 @@
-"""What the HTTP API needs of the node. The node implements it; the API knows nothing behind it.
+"""What the HTTP API needs of the node: a port for each group of routes, which takes no other.
+
+The node implements them; the API knows nothing behind them. What the core has a type for crosses
+as it is.
 
 Errors: methods raise ``ClusterError`` subclasses, and ``errors.py`` maps them to statuses.
 ``RefusedError`` -> 403, ``UsageError`` -> 400, ``NotFoundError`` and ``BlockNotFoundError`` -> 404,
@@ -6,32 +9,34 @@ Errors: methods raise ``ClusterError`` subclasses, and ``errors.py`` maps them t
 that raises before its first item still gives that status; afterwards the stream is broken off.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import (
-    AddEvent,
-    AddOptions,
-    AddPart,
     CertificateView,
     ContentView,
-    GenesisView,
+    GarbageView,
     IdView,
     MetricView,
     Pages,
-    PinOptions,
     PinOutcome,
     PinStatusView,
-    PinView,
-    PolicyView,
     ProposalView,
     StatusView,
     SubmitOutcome,
+    UploadEvent,
+    UploadOptions,
+    UploadPart,
 )
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.signing.policies import Policy
 
 
 class Wait(Enum):
@@ -41,14 +46,23 @@ class Wait(Enum):
     NONE = "none"
 
 
-class ClusterService(Protocol):
-    """One peer of the cluster, as its HTTP clients see it."""
+class OperationsPort(Protocol):
+    """The one door in."""
 
-    # This peer and the others
+    async def submit(
+        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    ) -> Sequence[SubmitOutcome]:
+        """Hand signed requests to the order, in this order; return one outcome for each.
 
-    def version(self) -> str:
-        """Return the version of the software, never empty."""
+        A request that cannot be parsed or was refused is an outcome, never an exception.
+        ``Wait.NONE``: return once they are handed over (code ``accepted``). After ``timeout_ms``
+        those still open have the code ``timeout``: they may yet be ordered.
+        """
         ...
+
+
+class PeersPort(Protocol):
+    """This peer and the others."""
 
     def id(self) -> IdView:
         """Return this peer."""
@@ -58,12 +72,24 @@ class ClusterService(Protocol):
         """Return every admitted peer, this one included, sorted by id."""
         ...
 
-    def problem(self) -> str:
-        """Return why this peer cannot serve now, empty if it can; monitors ask often."""
-        ...
+
+class MembersPort(Protocol):
+    """Who votes."""
 
     async def members(self) -> Sequence[MemberView]:
         """Return every admitted peer's place in the cluster, sorted by name."""
+        ...
+
+
+class HealthPort(Protocol):
+    """Whether this peer is well."""
+
+    def id(self) -> IdView:
+        """Return this peer."""
+        ...
+
+    def problem(self) -> str:
+        """Return why this peer cannot serve now, empty if it can; monitors ask often."""
         ...
 
     async def status(self) -> StatusView:
@@ -74,21 +100,23 @@ class ClusterService(Protocol):
         """Return the latest metrics (``ping``, ``freespace``, …) of every peer."""
         ...
 
-    # The pinset
 
-    def allocations(self) -> Pages[PinView]:
+class PinsetPort(Protocol):
+    """What the cluster keeps."""
+
+    def pins(self) -> Pages[PinRecord]:
         """Yield the pinset in the order of binary CIDs, as of one moment or close to it."""
         ...
 
-    async def allocation(self, cid: Cid) -> PinView:
-        """Return one pin.
-
-        Raises:
-            NotFoundError: It is not part of the pinset.
-        """
+    async def pin(self, cid: Cid) -> PinRecord | None:
+        """Return one pin; None if it is not part of the pinset."""
         ...
 
-    def pins(self, *, local: bool) -> Pages[PinStatusView]:
+
+class PinsPort(Protocol):
+    """What peers have done about pins, and what is to be done."""
+
+    def pin_statuses(self, *, local: bool) -> Pages[PinStatusView]:
         """Yield the status of the whole pinset; ``local``: only this peer's entry in each."""
         ...
 
@@ -96,7 +124,7 @@ class ClusterService(Protocol):
         """Return the status of any CID, pinned or not (then each peer says ``unpinned``)."""
         ...
 
-    async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
+    async def propose_pin(self, operation: PinOperation) -> PinOutcome:
         """Propose a pin in the name of this peer's maintainer key, and wait until it is ordered.
 
         Raises:
@@ -104,7 +132,7 @@ class ClusterService(Protocol):
         """
         ...
 
-    async def unpin(self, cid: Cid) -> PinOutcome:
+    async def propose_unpin(self, cid: Cid) -> PinOutcome:
         """Propose an unpin likewise.
 
         Raises:
@@ -125,15 +153,13 @@ class ClusterService(Protocol):
         """Retry all of this peer's failed work now; yield what was queued again."""
         ...
 
-    async def collect_garbage(self) -> Sequence[Cid]:
-        """Delete this peer's blocks that no pin keeps; return them."""
-        ...
 
-    # Content
+class UploadsPort(Protocol):
+    """Content in."""
 
     def add(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
         """Import an upload, then pin its root unless ``no_pin``.
 
         Read ``parts`` at the pace of the store: that is the client's back-pressure. The last event
@@ -145,6 +171,10 @@ class ClusterService(Protocol):
         """
         ...
 
+
+class PathsPort(Protocol):
+    """What paths lead to."""
+
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is; ``cid`` itself for an empty path.
 
@@ -153,7 +183,11 @@ class ClusterService(Protocol):
         """
         ...
 
-    async def content(self, cid: Cid) -> ContentView:
+
+class ContentPort(PathsPort, Protocol):
+    """Content out."""
+
+    async def open(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink for reading."""
         ...
 
@@ -171,18 +205,17 @@ class ClusterService(Protocol):
         """Yield a CARv1 of the DAG below ``cid``."""
         ...
 
-    # Proposals and proofs
 
-    async def submit(
-        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
-    ) -> Sequence[SubmitOutcome]:
-        """Hand signed requests to the order, in this order; return one outcome for each.
+class GarbagePort(Protocol):
+    """What nobody wants any more."""
 
-        A request that cannot be parsed or was refused is an outcome, never an exception.
-        ``Wait.NONE``: return once they are handed over (code ``accepted``). After ``timeout_ms``
-        those still open have the code ``timeout``: they may yet be ordered.
-        """
+    async def collect_garbage(self) -> GarbageView:
+        """Delete this peer's blocks that no pin keeps; return what that was."""
         ...
+
+
+class ProposalsPort(Protocol):
+    """What waits for approvals, and who gave them."""
 
     def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals, oldest first."""
@@ -204,10 +237,22 @@ class ClusterService(Protocol):
         """
         ...
 
-    def policy(self) -> PolicyView:
-        """Return the policy in force."""
-        ...
 
-    def genesis(self) -> GenesisView:
-        """Return the genesis."""
-        ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterService:
+    """One peer of the cluster, as its HTTP clients see it."""
+
+    operations: OperationsPort
+    peers: PeersPort
+    members: MembersPort
+    health: HealthPort
+    pinset: PinsetPort
+    pins: PinsPort
+    uploads: UploadsPort
+    content: ContentPort
+    garbage: GarbagePort
+    proposals: ProposalsPort
+    policy: Callable[[], Policy]
+    """Returns the policy in force."""
+    genesis: Callable[[], Genesis]
+    """Returns the genesis."""

@@ -11,16 +11,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bftcluster.api.add_options import parse_add_options
-from bftcluster.api.asgi import Body, while_connected
+from bftcluster.api.asgi import RequestBody, while_connected
 from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import json_response, ndjson_bytes
 from bftcluster.api.multipart import parse_boundary, read_parts
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import UploadsPort
 from bftcluster.api.query import boolean
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.shapes import add_event_shape
 from bftcluster.api.streaming import LineStream, answer_while_reading
-from bftcluster.api.views import AddEvent, AddOptions
+from bftcluster.api.views import UploadEvent, UploadOptions
 from bftcluster.errors import RefusedError
 from bftcluster.limits import ADD_EVENTS_BUFFERED_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX
 
@@ -34,8 +34,8 @@ _STREAM_HEADERS: Final = (
 class AddRoutes:
     """Uploads."""
 
-    def __init__(self, service: ClusterService, settings: ApiSettings) -> None:
-        self._service = service
+    def __init__(self, uploads: UploadsPort, settings: ApiSettings) -> None:
+        self._uploads = uploads
         self._settings = settings
         self._gate = Gate(
             "uploads", at_once_max=UPLOADS_MAX, per_address_max=UPLOADS_PER_ADDRESS_MAX
@@ -49,7 +49,7 @@ class AddRoutes:
         """Import the upload and pin its root; nothing is read before the options are good."""
         query = request.query_params
         upload = _Upload(
-            self._service,
+            self._uploads,
             options=parse_add_options(query, wall_ms=self._settings.wall_ms),
             boundary=parse_boundary(request.headers.get("content-type", "")),
             hidden=boolean(query, "hidden"),
@@ -63,18 +63,18 @@ class _Upload:
     """One upload, and the events it leads to."""
 
     def __init__(
-        self, service: ClusterService, *, options: AddOptions, boundary: bytes, hidden: bool
+        self, uploads: UploadsPort, *, options: UploadOptions, boundary: bytes, hidden: bool
     ) -> None:
-        self._service = service
+        self._uploads = uploads
         self._options = options
         self._boundary = boundary
         self._hidden = hidden
 
-    async def run(self, body: Body, emit: Callable[[AddEvent], Awaitable[None]]) -> None:
+    async def run(self, body: RequestBody, emit: Callable[[UploadEvent], Awaitable[None]]) -> None:
         """Read the body to its end, at the pace of the service and of ``emit``."""
         async with (
             aclosing(read_parts(body, self._boundary, hidden=self._hidden)) as parts,
-            aclosing(self._service.add(parts, self._options)) as events,
+            aclosing(self._uploads.add(parts, self._options)) as events,
         ):
             async for event in events:
                 await emit(event)
@@ -89,7 +89,7 @@ class _StreamedAdd(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Work until the root is pinned, or the client has gone."""
-        body = Body(receive)
+        body = RequestBody(receive)
         lines = LineStream(scope, send, headers=_STREAM_HEADERS)
 
         async def work(put: Callable[[bytes], Awaitable[None]]) -> None:
@@ -104,11 +104,11 @@ class _BufferedAdd(Response):
     def __init__(self, upload: _Upload) -> None:
         super().__init__()
         self._upload = upload
-        self._events: list[AddEvent] = []
+        self._events: list[UploadEvent] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Work until the root is pinned, or the client has gone."""
-        body = Body(receive)
+        body = RequestBody(receive)
         await while_connected(body, lambda: self._upload.run(body, self._keep))
         proposal = self._events[-1].proposal if self._events else None
         response = json_response(
@@ -117,7 +117,7 @@ class _BufferedAdd(Response):
         )
         await response(scope, receive, send)
 
-    async def _keep(self, event: AddEvent) -> None:
+    async def _keep(self, event: UploadEvent) -> None:
         if len(self._events) >= ADD_EVENTS_BUFFERED_MAX:
             raise RefusedError(
                 f"more than {ADD_EVENTS_BUFFERED_MAX} events",

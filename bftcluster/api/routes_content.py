@@ -16,9 +16,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bftcluster import cid as cids
-from bftcluster.api.asgi import Body, BrokenOffError, while_connected
+from bftcluster.api.asgi import BrokenOffError, RequestBody, while_connected
 from bftcluster.api.gates import Gate
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import ContentPort
 from bftcluster.api.streaming import log_break
 from bftcluster.api.tar import write_tar
 from bftcluster.api.views import ContentKind
@@ -41,8 +41,8 @@ _HEADERS: Final = {
 class ContentRoutes:
     """Reading."""
 
-    def __init__(self, service: ClusterService) -> None:
-        self._service = service
+    def __init__(self, content: ContentPort) -> None:
+        self._content = content
         self._gate = Gate("reads", at_once_max=READS_MAX, per_address_max=READS_PER_ADDRESS_MAX)
 
     def routes(self) -> list[Route]:
@@ -64,14 +64,14 @@ class ContentRoutes:
         cid = cids.parse(request.path_params["cid"])
         names = [name for name in request.path_params.get("path", "").split("/") if name]
         if names:
-            cid = await self._service.resolve(cid, names)
+            cid = await self._content.resolve(cid, names)
         name = names[-1] if names else cids.text(cid)
         if wanted == "car":
-            return _Download(self._service.car(cid), cid, f"{name}.car", wanted)
+            return _Download(self._content.car(cid), cid, f"{name}.car", wanted)
         if wanted == "tar":
-            chunks = write_tar(self._service.walk(cid), top=name)
+            chunks = write_tar(self._content.walk(cid), top=name)
             return _Download(chunks, cid, f"{name}.tar", wanted)
-        view = await self._service.content(cid)
+        view = await self._content.open(cid)
         if view.kind is ContentKind.DIRECTORY:
             raise UsageError(
                 f"{cids.text(cid)} is a directory", hint="add ?format=tar or ?format=car"
@@ -93,7 +93,7 @@ class _WhileConnected(Response):
         Raises:
             ClusterError: Nothing was, and nothing has been sent.
         """
-        body = Body(receive)
+        body = RequestBody(receive)
         async for _ in body:
             pass
 

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from bftcluster.api.errors import error_response
 from bftcluster.api.json_text import json_response, time_text
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import HealthPort
 from bftcluster.api.shapes import Shape, metric_shape, peer_text
 from bftcluster.api.views import LinkView, StatusView
 from bftcluster.errors import NotFoundError
@@ -19,8 +19,8 @@ _NS_PER_MS: Final = 1_000_000
 class HealthRoutes:
     """For operators and their monitors."""
 
-    def __init__(self, service: ClusterService) -> None:
-        self._service = service
+    def __init__(self, health: HealthPort) -> None:
+        self._health = health
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -36,17 +36,17 @@ class HealthRoutes:
 
     async def health(self, _: Request) -> Response:
         """Answer 204, or 503 with the reason why this peer cannot serve."""
-        problem = self._service.problem()
+        problem = self._health.problem()
         return error_response(503, problem) if problem else Response(status_code=204)
 
     async def graph(self, _: Request) -> Response:
         """Return ``ConnectGraph``: this peer's links; nobody vouches for those of others."""
-        status = await self._service.status()
-        return json_response(_graph_shape(status, self._service.id().ipfs.id))
+        status = await self._health.status()
+        return json_response(_graph_shape(status, self._health.id().ipfs.id))
 
     async def alerts(self, _: Request) -> Response:
         """Return one ``Alert`` for each peer that is not connected, newest first."""
-        status = await self._service.status()
+        status = await self._health.status()
         down = [link for link in status.links if not link.is_connected]
         down.sort(key=lambda link: (-link.since_ms, link.peer))
         return json_response([_alert_shape(link) for link in down])
@@ -57,19 +57,19 @@ class HealthRoutes:
 
     async def metric_names(self, _: Request) -> Response:
         """Return the names of the metrics, sorted."""
-        return json_response(sorted({metric.name for metric in self._service.metrics()}))
+        return json_response(sorted({metric.name for metric in self._health.metrics()}))
 
     async def metrics(self, request: Request) -> Response:
         """Return the latest valid ``Metric`` of each peer."""
         name = request.path_params["name"]
-        found = [metric for metric in self._service.metrics() if metric.name == name]
+        found = [metric for metric in self._health.metrics() if metric.name == name]
         if not found:
             raise NotFoundError(f"no metric {name[:64]!r}", hint="see /monitor/metrics")
         return json_response([metric_shape(metric) for metric in found if metric.is_valid])
 
     async def status(self, _: Request) -> Response:
         """Return this peer's place in the order, its links, its store and its work."""
-        return json_response(_status_shape(await self._service.status()))
+        return json_response(_status_shape(await self._health.status()))
 
 
 def _graph_shape(status: StatusView, ipfs_id: str) -> Shape:
@@ -125,7 +125,7 @@ def _status_shape(status: StatusView) -> Shape:
             "damaged_found": status.damaged_found,
             "damaged_healed": status.damaged_healed,
         },
-        "tracker": {word.value: count for word, count in status.tracker},
+        "tracker": {each.word: count for each, count in status.tracker},
         "links": [_link_shape(link) for link in status.links],
         "uptime_ms": status.uptime_ms,
         "problem": status.problem,

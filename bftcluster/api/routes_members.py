@@ -6,15 +6,15 @@ from starlette.routing import Route
 
 from bftcluster.api.json_text import json_response
 from bftcluster.api.member_views import MemberView
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import MembersPort
 from bftcluster.api.shapes import Shape, peer_text
 
 
 class MemberRoutes:
     """For maintainers: what `/peers` does not tell."""
 
-    def __init__(self, service: ClusterService) -> None:
-        self._service = service
+    def __init__(self, members: MembersPort) -> None:
+        self._members = members
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -22,7 +22,7 @@ class MemberRoutes:
 
     async def members(self, _: Request) -> Response:
         """Return every admitted peer."""
-        return json_response([member_shape(view) for view in await self._service.members()])
+        return json_response([member_shape(view) for view in await self._members.members()])
 
 
 def member_shape(view: MemberView) -> Shape:

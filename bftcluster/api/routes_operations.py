@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from bftcluster.api.asgi import Body, read_body, while_connected
+from bftcluster.api.asgi import RequestBody, read_body, while_connected
 from bftcluster.api.frames import RequestPages
 from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import ndjson_bytes
-from bftcluster.api.ports import ClusterService, Wait
+from bftcluster.api.ports import OperationsPort, Wait
 from bftcluster.api.query import Query, seconds
 from bftcluster.api.shapes import Shape
 from bftcluster.api.streaming import LineStream, answer_while_reading
@@ -37,8 +37,8 @@ Submit = Callable[[Sequence[bytes]], Awaitable[Sequence[SubmitOutcome]]]
 class OperationRoutes:
     """The one door in."""
 
-    def __init__(self, service: ClusterService) -> None:
-        self._service = service
+    def __init__(self, operations: OperationsPort) -> None:
+        self._operations = operations
         self._gate = Gate(
             "streams of requests", at_once_max=BULKS_MAX, per_address_max=BULKS_PER_ADDRESS_MAX
         )
@@ -51,7 +51,7 @@ class OperationRoutes:
         """Hand over one request, or a stream of them; answer a line for each, in their order."""
         query = request.query_params
         submit = partial(
-            self._service.submit,
+            self._operations.submit,
             wait=_wait(query),
             timeout_ms=seconds(
                 query,
@@ -62,7 +62,7 @@ class OperationRoutes:
         )
         if request.headers.get("content-type", "").partition(";")[0] == FRAMES_MEDIA_TYPE:
             return _BulkSubmission(submit, self._gate)
-        data = await read_body(Body(request.receive), size_max_bytes=REQUEST_SIZE_MAX_BYTES)
+        data = await read_body(RequestBody(request.receive), size_max_bytes=REQUEST_SIZE_MAX_BYTES)
         if not data:
             raise UsageError("the body is empty", hint="send one canonical signed request")
         outcomes = await submit([data])
@@ -82,11 +82,11 @@ class _BulkSubmission(Response):
         await self._gate(self._answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(receive)
+        body = RequestBody(receive)
         lines = LineStream(scope, send)
         await while_connected(body, lambda: answer_while_reading(lines, partial(self._work, body)))
 
-    async def _work(self, body: Body, put: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _work(self, body: RequestBody, put: Callable[[bytes], Awaitable[None]]) -> None:
         pages = RequestPages(body)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pages.read)

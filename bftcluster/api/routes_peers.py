@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bftcluster import __version__
 from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import PeersPort
 from bftcluster.api.shapes import id_shape, version_shape
 from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import IdView, Pages
@@ -19,8 +20,8 @@ from bftcluster.errors import RefusedError
 class PeerRoutes:
     """Who is here."""
 
-    def __init__(self, service: ClusterService) -> None:
-        self._service = service
+    def __init__(self, peers: PeersPort) -> None:
+        self._peers = peers
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -34,15 +35,15 @@ class PeerRoutes:
 
     async def own_id(self, _: Request) -> Response:
         """Return this peer's ``ID``."""
-        return json_response(id_shape(self._service.id()))
+        return json_response(id_shape(self._peers.id()))
 
     async def version(self, _: Request) -> Response:
         """Return ``Version``."""
-        return json_response(version_shape(self._service.version()))
+        return json_response(version_shape(__version__))
 
     async def peers(self, _: Request) -> Response:
         """Stream the ``ID`` of every peer."""
-        return JsonLines(one_page(self._service.peers()), id_shape)
+        return JsonLines(one_page(self._peers.peers()), id_shape)
 
     async def refuse_change(self, _: Request) -> Response:
         """Refuse: in ipfs-cluster any client may add and remove peers."""

@@ -15,14 +15,15 @@ from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pin
 from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
 from bftcluster.api.pin_options import parse_pin_options
-from bftcluster.api.ports import ClusterService
+from bftcluster.api.ports import PathsPort, PinsetPort, PinsPort
 from bftcluster.api.query import boolean
 from bftcluster.api.settings import ApiSettings
-from bftcluster.api.shapes import Shape, peer_text, pin_shape, pin_status_shape
+from bftcluster.api.shapes import Shape, pin_shape, pin_status_shape, proposed_pin_shape
 from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.limits import CIDS_PER_QUERY_MAX
 
 T = TypeVar("T")
@@ -33,8 +34,12 @@ PROPOSAL_HEADER: Final = "X-Bftcluster-Proposal"
 class PinRoutes:
     """The pinset."""
 
-    def __init__(self, service: ClusterService, settings: ApiSettings) -> None:
-        self._service = service
+    def __init__(
+        self, pinset: PinsetPort, pins: PinsPort, paths: PathsPort, settings: ApiSettings
+    ) -> None:
+        self._pinset = pinset
+        self._pins = pins
+        self._paths = paths
         self._settings = settings
 
     def routes(self) -> list[Route]:
@@ -51,18 +56,20 @@ class PinRoutes:
             Route("/pins/{cid}/recover", self.recover, methods=["POST"]),
             Route("/pins/{root}/{path:path}", self.pin_path, methods=["POST"]),
             Route("/pins/{root}/{path:path}", self.unpin_path, methods=["DELETE"]),
-            Route("/ipfs/gc", self.collect_garbage, methods=["POST"]),
         ]
 
     async def allocations(self, request: Request) -> Response:
         """Stream ``Pin`` for every pin."""
         if not wants_pins(request.query_params.get("filter", "")):
             return Response(status_code=204)
-        return JsonLines(self._service.allocations(), pin_shape)
+        return JsonLines(self._pinset.pins(), pin_shape)
 
     async def allocation(self, request: Request) -> Response:
         """Return one ``Pin``."""
-        return json_response(pin_shape(await _of_pin(self._service.allocation(_cid(request)))))
+        record = await self._pinset.pin(_cid(request))
+        if record is None:
+            raise PinNotFoundError
+        return json_response(pin_shape(record))
 
     async def statuses(self, request: Request) -> Response:
         """Stream ``GlobalPinInfo`` for every pin, or for the ``cids`` given."""
@@ -79,12 +86,12 @@ class PinRoutes:
             kept = keep_matching(view, filters)
             return None if kept is None else pin_status_shape(kept)
 
-        return JsonLines(self._service.pins(local=local), shape)
+        return JsonLines(self._pins.pin_statuses(local=local), shape)
 
     async def status(self, request: Request) -> Response:
         """Return one ``GlobalPinInfo``, also of a CID that nobody pins."""
         local = boolean(request.query_params, "local")
-        view = await self._service.pin_status(_cid(request), local=local)
+        view = await self._pins.pin_status(_cid(request), local=local)
         return json_response(pin_status_shape(view))
 
     async def pin(self, request: Request) -> Response:
@@ -97,42 +104,30 @@ class PinRoutes:
 
     async def unpin(self, request: Request) -> Response:
         """Unpin a CID; return its ``Pin`` as it was."""
-        return _outcome_response(await _of_pin(self._service.unpin(_cid(request))))
+        return _outcome_response(await _of_pin(self._pins.propose_unpin(_cid(request))))
 
     async def unpin_path(self, request: Request) -> Response:
         """Unpin what a path leads to."""
         cid = await self._resolve(request)
-        return _outcome_response(await _of_pin(self._service.unpin(cid)))
+        return _outcome_response(await _of_pin(self._pins.propose_unpin(cid)))
 
     async def recover(self, request: Request) -> Response:
         """Retry this peer's failed work on a CID; return its ``GlobalPinInfo``."""
         cid = _cid(request)
         if boolean(request.query_params, "local"):
-            return json_response(pin_status_shape(await _of_pin(self._service.recover(cid))))
+            return json_response(pin_status_shape(await _of_pin(self._pins.recover(cid))))
         with suppress(NotFoundError):  # ipfs-cluster answers with the status "unpinned" then
-            await self._service.recover(cid)
-        return json_response(pin_status_shape(await self._service.pin_status(cid, local=False)))
+            await self._pins.recover(cid)
+        return json_response(pin_status_shape(await self._pins.pin_status(cid, local=False)))
 
     async def recover_all(self, request: Request) -> Response:
         """Retry all of this peer's failed work; stream ``GlobalPinInfo`` of what was queued."""
         boolean(request.query_params, "local")
-        return JsonLines(self._service.recover_all(), pin_status_shape)
-
-    async def collect_garbage(self, request: Request) -> Response:
-        """Delete this peer's blocks that no pin keeps; return ``GlobalRepoGC``."""
-        boolean(request.query_params, "local")
-        deleted = await self._service.collect_garbage()
-        me = self._service.id()
-        entry = {
-            "peer": peer_text(me.peer),
-            "peername": me.peername,
-            "keys": [{"key": cids.text(cid)} for cid in deleted],
-        }
-        return json_response({"peer_map": {peer_text(me.peer): entry}})
+        return JsonLines(self._pins.recover_all(), pin_status_shape)
 
     async def _pin(self, request: Request, cid: Cid) -> Response:
         options = parse_pin_options(request.query_params, wall_ms=self._settings.wall_ms)
-        return _outcome_response(await self._service.pin(cid, options))
+        return _outcome_response(await self._pins.propose_pin(options.operation(cid)))
 
     async def _resolve(self, request: Request) -> Cid:
         root, path = request.path_params["root"], request.path_params["path"]
@@ -144,11 +139,11 @@ class PinRoutes:
         cid = cids.parse(first)
         if root == "ipld" and names:
             raise UsageError("paths of IPLD are not resolved here", hint="pin the CID they lead to")
-        return await self._service.resolve(cid, names) if names else cid
+        return await self._paths.resolve(cid, names) if names else cid
 
     async def _statuses_of(self, wanted: Sequence[Cid], *, local: bool) -> Pages[PinStatusView]:
         for cid in wanted:
-            yield [await self._service.pin_status(cid, local=local)]
+            yield [await self._pins.pin_status(cid, local=local)]
 
 
 def _cid(request: Request) -> Cid:
@@ -165,8 +160,9 @@ async def _of_pin(work: Awaitable[T]) -> T:
 
 def _outcome_response(outcome: PinOutcome) -> Response:
     """Return ``Pin`` with 200, or with 202 while it waits for approvals."""
+    pin, proposed_ms = outcome.pin, outcome.proposed_ms
     return json_response(
-        pin_shape(outcome.pin),
+        pin_shape(pin) if isinstance(pin, PinRecord) else proposed_pin_shape(pin, proposed_ms),
         200 if outcome.committed else 202,
         headers={PROPOSAL_HEADER: outcome.proposal.hex()},
     )

@@ -1,21 +1,23 @@
 """Views as the exact JSON of ipfs-cluster 1.1.6: names, order, and what is null."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
 from bftcluster.api.json_text import time_text
 from bftcluster.api.views import (
-    AddEvent,
     IdView,
     IpfsView,
     MetricView,
     PeerPinView,
-    PinMode,
     PinStatusView,
-    PinView,
+    UploadEvent,
 )
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.operations import PinMode, PinOperation
 from bftcluster.signing.keys import peer_id_text
 
 RPC_PROTOCOL_VERSION: Final = "/ipfscluster/1.0/rpc"
@@ -38,6 +40,11 @@ def peer_text(peer: PeerId) -> str:
             _peer_texts.clear()
         text = _peer_texts[peer] = peer_id_text(peer)
     return text
+
+
+def base64_text(data: bytes) -> str:
+    """Return bytes as text, for whoever checks what they say."""
+    return b64encode(data).decode("ascii")
 
 
 def version_shape(version: str) -> Shape:
@@ -64,45 +71,43 @@ def id_shape(view: IdView) -> Shape:
     return shape
 
 
-def pin_shape(view: PinView) -> Shape:
+def pin_shape(record: PinRecord) -> Shape:
     """Return ``Pin``."""
-    options = view.options
-    is_direct = options.mode is PinMode.DIRECT
-    return {
-        "replication_factor_min": options.replication_min,
-        "replication_factor_max": options.replication_max,
-        "name": options.name,
-        "mode": options.mode.value,
-        "shard_size": 0,
-        "user_allocations": [peer_text(peer) for peer in options.user_allocations] or None,
-        "expire_at": time_text(options.expire_at_ms),
-        "metadata": dict(options.metadata) or None,
-        "pin_update": cid_text(options.pin_update) if options.pin_update else None,
-        "origins": list(options.origins) or None,
-        "cid": cid_text(view.cid),
-        "type": "pin",
-        "allocations": [peer_text(peer) for peer in view.allocations],
-        "max_depth": _DIRECT_DEPTH if is_direct else _RECURSIVE_DEPTH,
-        "reference": None,
-        "timestamp": time_text(view.timestamp_ms),
-    }
+    return _pin_shape(
+        record.options,
+        replication=(record.replication_min, record.replication_max),
+        allocations=record.allocations,
+        timestamp_ms=record.timestamp_ms,
+    )
+
+
+def proposed_pin_shape(operation: PinOperation, proposed_ms: int) -> Shape:
+    """Return ``Pin`` as it was asked for: nobody has decided who is to hold it."""
+    return _pin_shape(
+        operation,
+        replication=(operation.replication_min, operation.replication_max),
+        allocations=(),
+        timestamp_ms=proposed_ms,
+    )
 
 
 def pin_status_shape(view: PinStatusView) -> Shape:
     """Return ``GlobalPinInfo``; peers sorted by their text form, as Go sorts map keys."""
-    peers = sorted(((peer_text(peer.peer), peer) for peer in view.peers), key=itemgetter(0))
+    peers = sorted(((peer_text(peer.info.peer), peer) for peer in view.peers), key=itemgetter(0))
+    record = view.record
+    options = None if record is None else record.options
     return {
         "cid": cid_text(view.cid),
-        "name": view.name,
-        "allocations": [peer_text(peer) for peer in view.allocations],
-        "origins": list(view.origins),
-        "created": time_text(view.created_ms),
-        "metadata": dict(view.metadata) or None,
+        "name": options.name if options else "",
+        "allocations": [peer_text(peer) for peer in record.allocations] if record else [],
+        "origins": list(options.origins) if options else [],
+        "created": time_text(record.timestamp_ms if record else 0),
+        "metadata": dict(options.metadata) or None if options else None,
         "peer_map": {peer_id: _peer_pin_shape(peer) for peer_id, peer in peers},
     }
 
 
-def add_event_shape(event: AddEvent) -> Shape:
+def add_event_shape(event: UploadEvent) -> Shape:
     """Return ``AddedOutput``, and ``proposal`` on a root whose pin still waits for approvals."""
     shape: Shape = {"name": event.name, "cid": cid_text(event.cid) if event.cid else None}
     if event.progress_bytes:
@@ -130,17 +135,47 @@ def metric_shape(view: MetricView) -> Shape:
     }
 
 
+def _pin_shape(
+    options: PinOperation,
+    *,
+    replication: tuple[int, int],
+    allocations: Sequence[PeerId],
+    timestamp_ms: int,
+) -> Shape:
+    is_direct = options.mode is PinMode.DIRECT
+    replication_min, replication_max = replication
+    return {
+        "replication_factor_min": replication_min,
+        "replication_factor_max": replication_max,
+        "name": options.name,
+        "mode": options.mode.word,
+        "shard_size": 0,
+        "user_allocations": [peer_text(peer) for peer in options.user_allocations] or None,
+        "expire_at": time_text(options.expire_at_ms),
+        "metadata": dict(options.metadata) or None,
+        "pin_update": cid_text(options.pin_update) if options.pin_update else None,
+        "origins": list(options.origins) or None,
+        "cid": cid_text(options.cid),
+        "type": "pin",
+        "allocations": [peer_text(peer) for peer in allocations],
+        "max_depth": _DIRECT_DEPTH if is_direct else _RECURSIVE_DEPTH,
+        "reference": None,
+        "timestamp": time_text(timestamp_ms),
+    }
+
+
 def _peer_pin_shape(view: PeerPinView) -> Shape:
+    info = view.info
     shape: Shape = {"peername": view.peername}
     if view.ipfs.id:
         shape["ipfs_peer_id"] = view.ipfs.id
     if view.ipfs.addresses:
         shape["ipfs_peer_addresses"] = list(view.ipfs.addresses)
-    shape["status"] = view.status.value
-    shape["timestamp"] = time_text(view.timestamp_ms)
-    shape["error"] = view.error
-    shape["attempt_count"] = view.attempts
-    shape["priority_pin"] = view.is_priority
+    shape["status"] = info.status.word
+    shape["timestamp"] = time_text(info.timestamp_ms)
+    shape["error"] = info.error
+    shape["attempt_count"] = info.attempt_count
+    shape["priority_pin"] = info.priority_pin
     return shape
 
 

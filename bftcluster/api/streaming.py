@@ -18,7 +18,7 @@ import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bftcluster.api.asgi import Body, BrokenOffError, while_connected
+from bftcluster.api.asgi import BrokenOffError, RequestBody, while_connected
 from bftcluster.api.errors import error_object
 from bftcluster.api.json_text import ndjson_bytes
 from bftcluster.api.views import Pages
@@ -165,7 +165,7 @@ class JsonLines(Response, Generic[T]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the pages end, or the client has gone."""
-        body = Body(receive)
+        body = RequestBody(receive)
         async for _ in body:
             pass
         await while_connected(body, lambda: self._stream(LineStream(scope, send), send))

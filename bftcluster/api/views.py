@@ -1,6 +1,8 @@
-"""What crosses the port between the HTTP API and the node: values, not behaviour.
+"""What crosses the ports between the HTTP API and the node, besides what the core has types for.
 
-Times are Unix milliseconds and 0 means never or unknown; sizes are bytes. Nothing here knows JSON.
+Values, not behaviour. A pin, a policy or the genesis crosses as it is; what stands here is put
+together for a client. Times are Unix milliseconds and 0 means never or unknown; sizes are bytes.
+Nothing here knows JSON.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -10,6 +12,10 @@ from typing import Final, TypeVar
 
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, Epoch, MaintainerId, PeerId, Seq, View
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.operations import PinMode, PinOperation
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.pins.view import PinInfo
 
 T = TypeVar("T")
 
@@ -17,35 +23,7 @@ Pages = AsyncGenerator[Sequence[T], None]
 """Items as they become available. A page is sent as one write, so it holds what is known now;
 an empty page is skipped. The API closes the generator when the client has gone."""
 
-EVERYWHERE: Final = -1
-"""A replication factor: every storage peer holds it."""
-
 CHUNK_SIZE_DEFAULT_BYTES: Final = 256 << 10
-
-
-class PinMode(StrEnum):
-    """How much of the DAG a pin keeps."""
-
-    RECURSIVE = "recursive"
-    DIRECT = "direct"
-
-
-class TrackerStatus(StrEnum):
-    """ipfs-cluster's words for what a peer has done about a pin."""
-
-    UNDEFINED = "undefined"
-    CLUSTER_ERROR = "cluster_error"
-    PIN_ERROR = "pin_error"
-    UNPIN_ERROR = "unpin_error"
-    PINNED = "pinned"
-    PINNING = "pinning"
-    UNPINNING = "unpinning"
-    UNPINNED = "unpinned"
-    REMOTE = "remote"
-    PIN_QUEUED = "pin_queued"
-    UNPIN_QUEUED = "unpin_queued"
-    SHARDED = "sharded"
-    UNEXPECTEDLY_UNPINNED = "unexpectedly_unpinned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +55,10 @@ class IdView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinOptions:
-    """What a client may choose about a pin; zero and empty mean the cluster's default."""
+    """What a client may choose about a pin whose CID may not be known yet.
+
+    Zero and empty mean the cluster's default.
+    """
 
     name: str = ""
     mode: PinMode = PinMode.RECURSIVE
@@ -90,29 +71,32 @@ class PinOptions:
     origins: tuple[str, ...] = ()
     pin_update: Cid | None = None
 
+    def operation(self, cid: Cid) -> PinOperation:
+        """Return what asks for these options for ``cid``.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinView:
-    """One pin of the pinset."""
-
-    cid: Cid
-    options: PinOptions
-    allocations: tuple[PeerId, ...] = ()
-    """Empty: everywhere."""
-    timestamp_ms: int = 0
+        Raises:
+            UsageError: They make no sense.
+        """
+        return PinOperation(
+            cid=cid,
+            name=self.name,
+            replication_min=self.replication_min,
+            replication_max=self.replication_max,
+            mode=self.mode,
+            metadata=self.metadata,
+            user_allocations=self.user_allocations,
+            expire_at_ms=self.expire_at_ms,
+            origins=self.origins,
+            pin_update=self.pin_update,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerPinView:
     """What one peer has done about one CID."""
 
-    peer: PeerId
+    info: PinInfo
     peername: str
-    status: TrackerStatus
-    timestamp_ms: int
-    error: str = ""
-    attempts: int = 0
-    is_priority: bool = False
     ipfs: IpfsView = field(default_factory=IpfsView)
 
 
@@ -121,23 +105,30 @@ class PinStatusView:
     """What every peer has done about one CID; for a CID nobody pins, each says ``unpinned``."""
 
     cid: Cid
-    name: str = ""
-    allocations: tuple[PeerId, ...] = ()
-    origins: tuple[str, ...] = ()
-    created_ms: int = 0
-    metadata: tuple[tuple[str, str], ...] = ()
-    peers: tuple[PeerPinView, ...] = ()
+    record: PinRecord | None
+    """None: nobody pins it."""
+    peers: tuple[PeerPinView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinOutcome:
     """A pin or unpin that was proposed in the name of this peer's maintainer."""
 
-    pin: PinView
-    """For an unpin: as it was."""
+    pin: PinRecord | PinOperation
+    """As it is now, or, for an unpin, as it was; as it was asked for until it is committed."""
+    proposed_ms: int
     committed: bool
     """False: it waits for approvals, as proposal ``proposal``."""
     proposal: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageView:
+    """What a peer deleted, since no pin keeps it."""
+
+    peer: PeerId
+    peername: str
+    roots: tuple[Cid, ...]
 
 
 class PartKind(Enum):
@@ -149,7 +140,7 @@ class PartKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddPart:
+class UploadPart:
     """One part of an upload, in the order the client sent it.
 
     ``content`` must be read to its end, or left alone, before the next part is asked for; what
@@ -163,7 +154,7 @@ class AddPart:
     """Chunks of any size. A symlink's content is its target; a directory's is empty."""
 
 
-class AddFormat(StrEnum):
+class UploadFormat(StrEnum):
     """How an upload is to be read."""
 
     UNIXFS = "unixfs"
@@ -171,11 +162,11 @@ class AddFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddOptions:
+class UploadOptions:
     """How to build DAGs out of an upload."""
 
     pin: PinOptions
-    format: AddFormat = AddFormat.UNIXFS
+    format: UploadFormat = UploadFormat.UNIXFS
     chunk_size_bytes: int = CHUNK_SIZE_DEFAULT_BYTES
     raw_leaves: bool = False
     cid_version: int = 0
@@ -187,7 +178,7 @@ class AddOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddEvent:
+class UploadEvent:
     """Progress of one file (``cid`` is None), or a file or directory that is complete."""
 
     name: str
@@ -262,49 +253,6 @@ class CertificateView:
     """Of the batch."""
     log_entry: bytes
     """Canonical ``[seq, batch, commit certificate]`` as stored; empty if it was pruned."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaintainerView:
-    """One key that may sign."""
-
-    maintainer: MaintainerId
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyView:
-    """Who may approve, and how many must."""
-
-    version: int
-    hash: Digest
-    threshold: int
-    maintainers: tuple[MaintainerView, ...]
-    data: bytes
-    """Canonical bytes; ``hash`` is over these."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenesisPeerView:
-    """A founding peer."""
-
-    peer: PeerId
-    name: str
-    addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenesisView:
-    """What the cluster began with."""
-
-    cluster_id: ClusterId
-    name: str
-    created_ms: int
-    replication_min: int
-    replication_max: int
-    peers: tuple[GenesisPeerView, ...]
-    data: bytes
-    """Canonical bytes; the cluster id is their hash."""
 
 
 class ContentKind(Enum):

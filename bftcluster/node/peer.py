@@ -13,6 +13,7 @@ import trio
 
 from bftcluster import core_form
 from bftcluster.api.app import create_app
+from bftcluster.api.ports import ClusterService
 from bftcluster.api.server import serve
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
@@ -20,7 +21,6 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
-from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.evidence_submission import EvidenceSubmission
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
@@ -43,9 +43,7 @@ from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.service.content import Content
-from bftcluster.node.service.peer_status import PeerStatus
-from bftcluster.node.service.service import NodeService
+from bftcluster.node.service.service import make_service
 from bftcluster.pbft import (
     Event,
     Lane,
@@ -252,43 +250,21 @@ class Peer:
         self.opens_again, self.recovery = True, recovery
         self._stop.set()
 
-    def _make_service(self) -> NodeService:
-        parts = self._parts
-        proposer = DelegatedProposer(
-            key=DelegatedProposer.load_key(parts.config),
-            cluster_id=parts.genesis.cluster_id,
+    def _make_service(self) -> ClusterService:
+        return make_service(
+            self._parts,
             reads=self._shown_reads,
-            gateway=self._gateway,
-            clock=self._clock,
-        )
-        content = Content(
-            blocks=parts.blocks,
-            exchange=self._exchange,
-            reads=self._shown_reads,
-            proposer=proposer,
-            temporary_roots=self._temporary_roots,
-            clock=self._clock,
-            connected=self._connected,
-            threads=self._threads,
-            heal=self._care.healer.heal,
-        )
-        return NodeService(
-            parts=parts,
-            reads=self._shown_reads,
-            peer_status=PeerStatus(
-                parts=parts,
-                peer_directory=self._peer_directory,
-                network=self._network,
-                clock=self._clock,
-                workers=self._threads.rest,
-                log_budget=self._log_budget,
-            ),
             gateway=self._gateway,
             tracker=self._tracker,
-            content=content,
-            proposer=proposer,
+            peer_directory=self._peer_directory,
+            network=self._network,
+            exchange=self._exchange,
+            heal=self._care.healer.heal,
+            log_budget=self._log_budget,
+            temporary_roots=self._temporary_roots,
             clock=self._clock,
-            judges=self._threads.judging,
+            threads=self._threads,
+            connected=self._connected,
         )
 
     def _make_network(self) -> Network:

@@ -54,6 +54,11 @@ class PinMode(IntEnum):
     DIRECT = 1
     """The block alone."""
 
+    @property
+    def word(self) -> str:
+        """The word that ipfs-cluster's clients know: ``recursive``."""
+        return self.name.lower()
+
 
 _MODES: Final = {int(mode): mode for mode in PinMode}
 

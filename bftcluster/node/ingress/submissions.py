@@ -16,18 +16,28 @@ _JUDGED_AT_ONCE_MAX_BYTES: Final = 8 << 10
 """A lone pin is judged sooner than a thread is told of it; the longest request takes 30 ms."""
 
 
-async def submit_all(
-    gateway: Gateway, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int, judges: Workers
-) -> list[SubmitOutcome]:
-    """Hand signed requests to the order; return one outcome for each."""
-    answers: list[list[SubmitOutcome]] = []
-    async with trio.open_nursery() as nursery:
-        for part in _parts(requests):
-            # One part is ordered while the next is judged; of a client one at a time is judged.
-            problems = await _judge(gateway, part, judges)
-            answers.append([])
-            nursery.start_soon(_submit_part, gateway, part, problems, wait, timeout_ms, answers[-1])
-    return [outcome for part in answers for outcome in part]
+class Submissions:
+    """Implements the API's port of operations."""
+
+    def __init__(self, gateway: Gateway, judges: Workers) -> None:
+        """Prepare; ``judges`` look at requests that take long to look at."""
+        self._gateway = gateway
+        self._judges = judges
+
+    async def submit(
+        self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
+    ) -> list[SubmitOutcome]:
+        """Hand signed requests to the order; return one outcome for each."""
+        gateway = self._gateway
+        answers: list[list[SubmitOutcome]] = []
+        async with trio.open_nursery() as nursery:
+            for part in _parts(requests):
+                # One part is ordered while the next is judged; of a client one is judged at a time.
+                problems = await _judge(gateway, part, self._judges)
+                out: list[SubmitOutcome] = []
+                answers.append(out)
+                nursery.start_soon(_submit_part, gateway, part, problems, wait, timeout_ms, out)
+        return [outcome for part in answers for outcome in part]
 
 
 def _parts(requests: Sequence[bytes]) -> Iterator[list[bytes]]:

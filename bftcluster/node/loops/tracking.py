@@ -6,7 +6,6 @@ from typing import Final, NoReturn, TypeVar, TypeVarTuple
 
 import trio
 
-from bftcluster.api import views as api
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.fetch_report import FetchFailedError
 from bftcluster.blocks.store import EmbeddedStore
@@ -225,10 +224,10 @@ class TrackerLoop:
             wall_ms=self._clock.wall_ms(),
         )
 
-    def counts(self) -> tuple[tuple[api.TrackerStatus, int], ...]:
+    def counts(self) -> tuple[tuple[TrackerStatus, int], ...]:
         """Return how many items have which status; what is settled is not among them."""
         counts = self._tracker.counts()
-        return tuple((api.TrackerStatus(status.word), counts[status]) for status in sorted(counts))
+        return tuple((status, counts[status]) for status in sorted(counts))
 
     def _step(self, *events: Event) -> None:
         actions = self._tracker.step_all(

@@ -1,9 +1,9 @@
-"""Content in and out of this peer: uploads, reading, and fetching what somebody else holds."""
+"""Content into this peer: what clients upload, and what their readers want that others hold."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing
 
-from bftcluster.api.views import AddEvent, AddFormat, AddOptions, AddPart, PartKind
+from bftcluster.api.views import PartKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.fetch_report import FetchFailedError
 from bftcluster.blocks.layout import Entry, Layout
@@ -16,14 +16,11 @@ from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, READ_KEEP_MS, TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.service.content_reader import ContentReader
-from bftcluster.node.service.dag_reader import DagReader
-from bftcluster.node.service.pin_views import pin_operation
 from bftcluster.node.service.uploads import Upload, import_car_part
 
 
 class Content:
-    """The block store, as clients of the API use it."""
+    """Fills the block store. Implements the API's port of uploads."""
 
     def __init__(
         self,
@@ -36,7 +33,6 @@ class Content:
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         threads: Threads,
-        heal: Callable[[Cid], Awaitable[bytes]],
     ) -> None:
         self._blocks = blocks
         self._exchange = exchange
@@ -46,18 +42,14 @@ class Content:
         self._clock = clock
         self._connected = connected
         self._threads = threads
-        source = DagReader(blocks, heal)
-        self.reader = ContentReader(
-            blocks=blocks, source=source, fetch=self._fetch, workers=threads.reading
-        )
 
     async def add(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
         """Import an upload, then propose its pin unless ``no_pin``; the last event is the root."""
         if not options.no_pin:
             self._proposer.check()
-        if options.format is AddFormat.CAR:
+        if options.format is UploadFormat.CAR:
             root = await self._import_car(parts)
         else:
             async with aclosing(self._import(parts, options)) as events:
@@ -69,9 +61,9 @@ class Content:
         if options.no_pin:
             yield root
             return
-        proposed = await self._proposer.propose(pin_operation(root.cid, options.pin))
+        proposed = await self._proposer.propose(options.pin.operation(root.cid))
         record = await self._reads.pin(root.cid)
-        yield AddEvent(
+        yield UploadEvent(
             name=root.name,
             cid=root.cid,
             size_bytes=root.size_bytes,
@@ -79,52 +71,7 @@ class Content:
             proposal=None if proposed.committed else proposed.digest,
         )
 
-    async def collect_garbage(self) -> list[Cid]:
-        """Delete blocks that neither a pin nor a recent upload keeps; return the roots given up."""
-        given_up = []
-        roots = await self._threads.uploads.run(self._blocks.roots)
-        for root in roots:
-            kept = self._temporary_roots.is_kept(root.cid, wall_ms=self._clock.wall_ms())
-            if not kept and await self._reads.pin(root.cid) is None:
-                await self._threads.uploads.run(self._blocks.unpin_root, root.cid)
-                given_up.append(root.cid)
-        await self._threads.uploads.run(self._blocks.collect_garbage)
-        return given_up
-
-    async def _import(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
-        layout = Layout(
-            chunk_size_bytes=options.chunk_size_bytes,
-            cid_version=options.cid_version,
-            raw_leaves=options.raw_leaves,
-        )
-        async with Upload(self._blocks, layout, self._threads.uploads) as upload:
-            async for part in parts:
-                if part.kind is not PartKind.FILE:
-                    await upload.other(part)
-                    continue
-                async with aclosing(upload.file(part)) as steps:
-                    async for step in steps:
-                        if isinstance(step, Entry):
-                            yield AddEvent(name=part.path, cid=step.cid, size_bytes=step.tsize)
-                        elif options.progress:
-                            yield AddEvent(name=part.path, progress_bytes=step)
-            directories, root = await upload.build(wrap=options.wrap_with_directory)
-            await upload.pin(root, self._keep_upload)
-            for path, entry in directories:
-                yield AddEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
-            assert not directories or directories[-1][1] == root, "the root is built last"
-
-    async def _import_car(self, parts: AsyncIterator[AddPart]) -> AddEvent:
-        async for part in parts:
-            root = await import_car_part(
-                self._blocks, part, self._keep_upload, self._threads.uploads
-            )
-            return AddEvent(name=part.path, cid=root)
-        raise UsageError("nothing was uploaded", hint="send one CAR")
-
-    async def _fetch(self, cid: Cid) -> None:
+    async def fetch(self, cid: Cid) -> None:
         """Bring a DAG here for its reader; it stays for a while, and no longer."""
         record = await self._reads.pin(cid)
         holders = set() if record is None else set(record.holders)
@@ -139,6 +86,39 @@ class Content:
                     lacking = f"nobody has all of {text(cid)}"
                     raise BlockNotFoundError(lacking, hint=exc.hint) from exc
                 raise
+
+    async def _import(
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
+        layout = Layout(
+            chunk_size_bytes=options.chunk_size_bytes,
+            cid_version=options.cid_version,
+            raw_leaves=options.raw_leaves,
+        )
+        async with Upload(self._blocks, layout, self._threads.uploads) as upload:
+            async for part in parts:
+                if part.kind is not PartKind.FILE:
+                    await upload.other(part)
+                    continue
+                async with aclosing(upload.file(part)) as steps:
+                    async for step in steps:
+                        if isinstance(step, Entry):
+                            yield UploadEvent(name=part.path, cid=step.cid, size_bytes=step.tsize)
+                        elif options.progress:
+                            yield UploadEvent(name=part.path, progress_bytes=step)
+            directories, root = await upload.build(wrap=options.wrap_with_directory)
+            await upload.pin(root, self._keep_upload)
+            for path, entry in directories:
+                yield UploadEvent(name=path, cid=entry.cid, size_bytes=entry.tsize)
+            assert not directories or directories[-1][1] == root, "the root is built last"
+
+    async def _import_car(self, parts: AsyncIterator[UploadPart]) -> UploadEvent:
+        async for part in parts:
+            root = await import_car_part(
+                self._blocks, part, self._keep_upload, self._threads.uploads
+            )
+            return UploadEvent(name=part.path, cid=root)
+        raise UsageError("nothing was uploaded", hint="send one CAR")
 
     def _keep_upload(self, cid: Cid) -> AbstractContextManager[None]:
         """Let what was added here wait for its maintainers; blocks.

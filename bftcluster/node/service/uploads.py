@@ -8,7 +8,7 @@ from typing import Self
 
 import trio
 
-from bftcluster.api.views import AddPart, PartKind
+from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.car import CarReader
 from bftcluster.blocks.ingest import Ingest
@@ -46,7 +46,7 @@ class Upload:
         with trio.CancelScope(shield=True):
             await self._workers.run(self._adder.__exit__, None, None, None)
 
-    async def file(self, part: AddPart) -> AsyncGenerator[int | Entry, None]:
+    async def file(self, part: UploadPart) -> AsyncGenerator[int | Entry, None]:
         """Take a file; yield after each piece how many bytes of it are in, then what it became."""
         self._adder.begin_file(part.path)
         size_bytes = 0
@@ -63,7 +63,7 @@ class Upload:
         await self._workers.run(self._write_all, pieces)
         yield await self._workers.run(self._adder.end_file)
 
-    async def other(self, part: AddPart) -> None:
+    async def other(self, part: UploadPart) -> None:
         """Take a directory or a symbolic link.
 
         Raises:
@@ -123,7 +123,7 @@ class Upload:
             self._built.append((event.path, event.entry))
 
 
-async def import_car_part(store: BlockStore, part: AddPart, keep: Keep, workers: Workers) -> Cid:
+async def import_car_part(store: BlockStore, part: UploadPart, keep: Keep, workers: Workers) -> Cid:
     """Bring an uploaded CAR into the store, and keep its root; all of it or nothing.
 
     Args:

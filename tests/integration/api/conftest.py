@@ -13,9 +13,10 @@ from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
-from bftcluster.api.views import PinOptions, PinView
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import CONNECTIONS_PER_ADDRESS_MAX
 from tests.unit.api.memory_service import NOW_MS, MemoryService
+from tests.unit.api.ordered import pin_record
 
 
 @dataclass
@@ -48,7 +49,9 @@ async def serving(
     stop = trio.Event()
 
     async def run(task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
-        await serve(create_app(service, settings), settings, stop=stop, task_status=task_status)
+        await serve(
+            create_app(service.ports, settings), settings, stop=stop, task_status=task_status
+        )
 
     (address,) = await nursery.start(run)
     host, _, port = address.rpartition(":")
@@ -82,4 +85,5 @@ def keep_many(server: Server, count: int) -> None:
     """Pins whose listing is larger than what sockets buffer."""
     for number in range(count):
         cid = cids.of_block(number.to_bytes(2, "big"))
-        server.service.kept[cid] = PinView(cid=cid, options=PinOptions(name="x" * 500))
+        padding = (("padding", "x" * 500),)
+        server.service.kept[cid] = pin_record(PinOperation(cid=cid, metadata=padding), ())

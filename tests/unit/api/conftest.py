@@ -26,6 +26,6 @@ def settings() -> ApiSettings:
 
 @pytest.fixture
 async def client(service: MemoryService, settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=create_app(service, settings))
+    transport = httpx.ASGITransport(app=create_app(service.ports, settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9094") as client:
         yield client

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from bftcluster import cid as cids
-from bftcluster.api.views import AddEvent, AddPart, ContentKind, ContentView, PartKind
+from bftcluster.api.views import ContentKind, ContentView, PartKind, UploadEvent, UploadPart
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, StoreFullError
 
@@ -32,7 +32,7 @@ class MemoryContent:
             cid = directory[name]
         return cid
 
-    async def content(self, cid: Cid) -> ContentView:
+    async def open(self, cid: Cid) -> ContentView:
         return self._content_view(cid, "")
 
     async def walk(self, cid: Cid) -> AsyncGenerator[ContentView, None]:
@@ -53,8 +53,8 @@ class MemoryContent:
         yield cids.text(cid).encode()
 
     async def import_part(
-        self, part: AddPart, tree: "Tree", *, progress: bool
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, part: UploadPart, tree: "Tree", *, progress: bool
+    ) -> AsyncGenerator[UploadEvent, None]:
         """Keep one part; a file over a megabyte is hashed but not kept."""
         data, digest, size = bytearray(), hashlib.sha256(), 0
         async for chunk in part.content:
@@ -64,7 +64,7 @@ class MemoryContent:
             digest.update(chunk)
             data += chunk if size < 1 << 20 else b""
             if progress:
-                yield AddEvent(name=part.path, progress_bytes=size)
+                yield UploadEvent(name=part.path, progress_bytes=size)
         self.added_parts.append((part.kind, part.path, size))
         *above, name = part.path.split("/")
         for directory in above:
@@ -77,11 +77,11 @@ class MemoryContent:
         cid = cids.from_bytes(b"\x01\x55\x12\x20" + digest.digest())
         self.content_of[cid] = bytes(data)
         tree[name] = cid
-        yield AddEvent(name=part.path, cid=cid, size_bytes=size)
+        yield UploadEvent(name=part.path, cid=cid, size_bytes=size)
 
-    def store_tree(self, path: str, tree: "Tree") -> list[AddEvent]:
+    def store_tree(self, path: str, tree: "Tree") -> list[UploadEvent]:
         """Return an event for each directory, children first, the root last."""
-        events: list[AddEvent] = []
+        events: list[UploadEvent] = []
         entries: Directory = {}
         for name, child in sorted(tree.items()):
             if isinstance(child, dict):
@@ -93,7 +93,7 @@ class MemoryContent:
         listing = repr(sorted(entries.items())).encode()
         cid = cids.of_block(listing, codec=cids.DAG_PB)
         self.content_of[cid] = entries
-        return [*events, AddEvent(name=path, cid=cid, size_bytes=len(listing))]
+        return [*events, UploadEvent(name=path, cid=cid, size_bytes=len(listing))]
 
     def _entry(self, cid: Cid) -> bytes | Directory:
         if cid not in self.content_of:

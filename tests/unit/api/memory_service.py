@@ -9,32 +9,26 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster.api.member_views import MemberView
-from bftcluster.api.ports import Wait
+from bftcluster.api.ports import ClusterService, Wait
 from bftcluster.api.views import (
-    AddEvent,
-    AddOptions,
-    AddPart,
     CertificateView,
     ContentView,
-    GenesisPeerView,
-    GenesisView,
+    GarbageView,
     IdView,
     IpfsView,
     LinkView,
-    MaintainerView,
     MetricView,
     Pages,
     PeerPinView,
-    PinOptions,
     PinOutcome,
     PinStatusView,
-    PinView,
-    PolicyView,
     ProposalView,
     SignerView,
     StatusView,
     SubmitOutcome,
-    TrackerStatus,
+    UploadEvent,
+    UploadOptions,
+    UploadPart,
 )
 from bftcluster.cid import Cid
 from bftcluster.errors import (
@@ -42,15 +36,16 @@ from bftcluster.errors import (
     NotReachedError,
     RefusedError,
 )
-from bftcluster.ids import ClusterId, Digest, Epoch, MaintainerId, PeerId, Seq, View
+from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, Seq, View
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.pins.view import PinInfo
 from bftcluster.signing.keys import peer_id_text
+from bftcluster.signing.policies import Policy
 from tests.unit.api.memory_content import MemoryContent, Tree
-
-PEERS = tuple(PeerId(bytes([number]) * 32) for number in (1, 2, 3, 4))
-ME = PEERS[0]
-MAINTAINER = MaintainerId(b"\x11" * 32)
-NOW_MS = 1_800_000_000_000
-"""2027-01-15T08:00:00Z."""
+from tests.unit.api.ordered import GENESIS, MAINTAINER, ME, NOW_MS, PEERS, POLICY, pin_record
 
 
 @dataclass
@@ -63,17 +58,35 @@ class MemoryService(MemoryContent):
     fails_after_pages: int | None = None
     """Page number from which every listing fails."""
     statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
-    kept: dict[Cid, PinView] = field(default_factory=dict)
+    kept: dict[Cid, PinRecord] = field(default_factory=dict)
     open_proposals: dict[Digest, ProposalView] = field(default_factory=dict)
     submitted: list[bytes] = field(default_factory=list)
     pages_submitted: list[int] = field(default_factory=list)
-    last_add: AddOptions | None = None
+    last_add: UploadOptions | None = None
     closed_listings: int = 0
     stalled: trio.Event | None = None
     """Uploads, reads, submissions and the deleting of garbage wait until it is set."""
 
-    def version(self) -> str:
-        return "0.1.0"
+    @property
+    def ports(self) -> ClusterService:
+        """This peer, as the API takes it."""
+        return ClusterService(
+            operations=self,
+            peers=self,
+            members=self,
+            health=self,
+            pinset=self,
+            pins=self,
+            uploads=self,
+            content=self,
+            garbage=self,
+            proposals=self,
+            policy=self.policy,
+            genesis=self.genesis,
+        )
+
+    def genesis(self) -> Genesis:
+        return GENESIS
 
     def id(self) -> IdView:
         return self._id(ME)
@@ -146,68 +159,67 @@ class MemoryService(MemoryContent):
             for peer in PEERS
         ]
 
-    async def allocations(self) -> Pages[PinView]:
+    async def pins(self) -> Pages[PinRecord]:
         async with aclosing(self._listing()) as listing:
             async for page in listing:
                 yield [self.kept[cid] for cid in page]
 
-    async def allocation(self, cid: Cid) -> PinView:
-        if cid not in self.kept:
-            raise NotFoundError(f"{cids.text(cid)} is not pinned")
-        return self.kept[cid]
+    async def pin(self, cid: Cid) -> PinRecord | None:
+        return self.kept.get(cid)
 
-    async def pins(self, *, local: bool) -> Pages[PinStatusView]:
+    async def pin_statuses(self, *, local: bool) -> Pages[PinStatusView]:
         async with aclosing(self._listing()) as listing:
             async for page in listing:
                 yield [await self.pin_status(cid, local=local) for cid in page]
 
     async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
-        pin = self.kept.get(cid)
-        missing = TrackerStatus.PINNED if pin else TrackerStatus.UNPINNED
-        view = PinStatusView(
+        record = self.kept.get(cid)
+        missing = TrackerStatus.PINNED if record else TrackerStatus.UNPINNED
+        return PinStatusView(
             cid=cid,
+            record=record,
             peers=tuple(
                 PeerPinView(
-                    peer=peer,
+                    info=PinInfo(
+                        cid=cid,
+                        peer=peer,
+                        status=self.statuses.get((cid, peer), missing),
+                        timestamp_ms=NOW_MS,
+                    ),
                     peername=f"peer-{peer[0]}",
-                    status=self.statuses.get((cid, peer), missing),
-                    timestamp_ms=NOW_MS,
                     ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
                 )
                 for peer in (PEERS[:1] if local else PEERS[:2])
             ),
         )
-        if pin is None:
-            return view
-        return replace(
-            view,
-            name=pin.options.name,
-            allocations=pin.allocations,
-            origins=pin.options.origins,
-            created_ms=pin.timestamp_ms,
-            metadata=pin.options.metadata,
-        )
 
-    async def pin(self, cid: Cid, options: PinOptions) -> PinOutcome:
+    async def propose_pin(self, operation: PinOperation) -> PinOutcome:
         self._require_key()
-        pin = PinView(cid=cid, options=options, allocations=PEERS[:2], timestamp_ms=NOW_MS)
-        committed = self.approvals_needed == 1
+        cid, committed = operation.cid, self.approvals_needed == 1
         if committed:
-            self.kept[cid] = pin
+            self.kept[cid] = pin_record(operation)
         return PinOutcome(
-            pin=pin, committed=committed, proposal=self._propose("pin", cid, options.name)
+            pin=self.kept[cid] if committed else operation,
+            proposed_ms=NOW_MS,
+            committed=committed,
+            proposal=self._propose("pin", cid, operation.name),
         )
 
-    async def unpin(self, cid: Cid) -> PinOutcome:
+    async def propose_unpin(self, cid: Cid) -> PinOutcome:
         self._require_key()
-        pin = await self.allocation(cid)
+        record = self._pinned(cid)
         committed = self.approvals_needed == 1
         if committed:
             del self.kept[cid]
-        return PinOutcome(pin=pin, committed=committed, proposal=self._propose("unpin", cid, ""))
+        return PinOutcome(
+            pin=record,
+            proposed_ms=NOW_MS,
+            committed=committed,
+            proposal=self._propose("unpin", cid, ""),
+        )
 
     async def recover(self, cid: Cid) -> PinStatusView:
-        await self.allocation(cid)
+        self._pinned(cid)
         if self.statuses.get((cid, ME)) is TrackerStatus.PIN_ERROR:
             self.statuses[cid, ME] = TrackerStatus.PIN_QUEUED
         return await self.pin_status(cid, local=True)
@@ -217,24 +229,24 @@ class MemoryService(MemoryContent):
             if peer == ME and self.statuses[cid, ME] is TrackerStatus.PIN_ERROR:
                 yield [await self.recover(cid)]
 
-    async def collect_garbage(self) -> Sequence[Cid]:
+    async def collect_garbage(self) -> GarbageView:
         if self.stalled is not None:
             await self.stalled.wait()
         garbage = sorted(cid for cid in self.content_of if cid not in self.kept)
         for cid in garbage:
             del self.content_of[cid]
-        return garbage
+        return GarbageView(peer=ME, peername="peer-1", roots=tuple(garbage))
 
     async def add(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
         self.last_add = options
         if self.stalled is not None:
             await self.stalled.wait()
         if not options.no_pin:
             self._require_key()
         tree: Tree = {}
-        held: AddEvent | None = None
+        held: UploadEvent | None = None
         async for part in parts:
             async for event in self.import_part(part, tree, progress=options.progress):
                 if held is not None:
@@ -250,14 +262,14 @@ class MemoryService(MemoryContent):
         assert held.cid is not None, "what is last is complete"
         proposal = None
         if not options.no_pin:
-            outcome = await self.pin(held.cid, options.pin)
+            outcome = await self.propose_pin(options.pin.operation(held.cid))
             proposal = None if outcome.committed else outcome.proposal
         yield replace(held, allocations=PEERS[:2], proposal=proposal)
 
-    async def content(self, cid: Cid) -> ContentView:
+    async def open(self, cid: Cid) -> ContentView:
         if self.stalled is not None:
             await self.stalled.wait()
-        return await super().content(cid)
+        return await super().open(cid)
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
@@ -283,7 +295,7 @@ class MemoryService(MemoryContent):
         return self.open_proposals[digest]
 
     async def certificate(self, cid: Cid) -> CertificateView:
-        pin = await self.allocation(cid)
+        pin = self._pinned(cid)
         return CertificateView(
             cid=cid,
             intent_digest=Digest(b"\xdd" * 32),
@@ -297,25 +309,13 @@ class MemoryService(MemoryContent):
             log_entry=b"entry",
         )
 
-    def policy(self) -> PolicyView:
-        return PolicyView(
-            version=3,
-            hash=Digest(b"\xaa" * 32),
-            threshold=1,
-            maintainers=(MaintainerView(maintainer=MAINTAINER, name="ada"),),
-            data=b"policy",
-        )
+    def policy(self) -> Policy:
+        return POLICY
 
-    def genesis(self) -> GenesisView:
-        return GenesisView(
-            cluster_id=ClusterId(b"\xcc" * 32),
-            name="archive",
-            created_ms=NOW_MS,
-            replication_min=2,
-            replication_max=3,
-            peers=(GenesisPeerView(peer=ME, name="peer-1", addresses=("/ip4/1.2.3.4/tcp/9096",)),),
-            data=b"genesis",
-        )
+    def _pinned(self, cid: Cid) -> PinRecord:
+        if cid not in self.kept:
+            raise NotFoundError(f"{cids.text(cid)} is not pinned")
+        return self.kept[cid]
 
     async def _listing(self) -> Pages[Cid]:
         """Two pins a page."""
@@ -377,7 +377,7 @@ class MemoryService(MemoryContent):
             addresses=(address,),
             cluster_peers=PEERS,
             cluster_peers_addresses=(address,),
-            version=self.version(),
+            version="0.1.0",
             ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
         )
 

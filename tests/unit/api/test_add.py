@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import AddFormat, AddOptions, PartKind, PinOptions
+from bftcluster.api.views import PartKind, PinOptions, UploadFormat, UploadOptions
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.signing.keys import peer_id_text
 from tests.unit.api.memory_service import PEERS, MemoryService
 
@@ -46,8 +47,8 @@ async def test_one_file_is_answered_by_one_object_and_the_streams_headers(
         "x-chunked-output": "1",
     }
     assert headers.items() <= dict(response.headers).items()
-    assert service.kept[cids.parse(HELLO)].options == PinOptions(
-        name="greeting", replication_min=2, replication_max=2
+    assert service.kept[cids.parse(HELLO)].options == PinOperation(
+        cid=cids.parse(HELLO), name="greeting", replication_min=2, replication_max=2
     )
 
 
@@ -96,7 +97,7 @@ async def test_every_option_reaches_the_service(
         files=HELLO_FILE,
     )
 
-    assert service.last_add == AddOptions(
+    assert service.last_add == UploadOptions(
         pin=PinOptions(),
         chunk_size_bytes=1 << 20,
         cid_version=1,
@@ -123,7 +124,7 @@ async def test_a_car_is_one_part(client: httpx.AsyncClient, service: MemoryServi
     await client.post("/add?format=car", files=HELLO_FILE)
 
     assert service.last_add is not None
-    assert service.last_add.format is AddFormat.CAR
+    assert service.last_add.format is UploadFormat.CAR
 
 
 @pytest.mark.parametrize(

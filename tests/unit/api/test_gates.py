@@ -178,7 +178,7 @@ async def test_streams_of_requests_at_once_are_bounded_and_a_lone_request_passes
 
 @pytest.mark.parametrize("path", ["/pins", "/allocations", "/proposals", "/peers"])
 async def test_lists_at_once_are_bounded(settings: ApiSettings, path: str) -> None:
-    app = create_app(MemoryService(approvals_needed=2), settings)
+    app = create_app(MemoryService(approvals_needed=2).ports, settings)
     statuses: list[int] = []
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
     scope |= {"query_string": b"", "scheme": "http", "headers": [(b"host", b"127.0.0.1")]}

@@ -5,6 +5,7 @@ import pytest
 
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
+from bftcluster.api.views import IdView
 from tests.unit.api.memory_service import MemoryService
 
 CID = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
@@ -105,14 +106,14 @@ async def test_of_two_origins_neither_counts(
 class FaultyService(MemoryService):
     """A peer with a bug."""
 
-    def version(self) -> str:
+    def id(self) -> IdView:
         raise RuntimeError("the password is hunter2")
 
 
 async def test_a_bug_is_500_and_tells_nothing() -> None:
-    transport = httpx.ASGITransport(app=create_app(FaultyService(), ApiSettings()))
+    transport = httpx.ASGITransport(app=create_app(FaultyService().ports, ApiSettings()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        response = await client.get("/version")
+        response = await client.get("/id")
 
     assert response.status_code == 500
     assert response.json() == {
@@ -123,6 +124,6 @@ async def test_a_bug_is_500_and_tells_nothing() -> None:
 
 
 async def test_by_default_no_name_and_no_origin_is_trusted(service: MemoryService) -> None:
-    transport = httpx.ASGITransport(app=create_app(service, ApiSettings()))
+    transport = httpx.ASGITransport(app=create_app(service.ports, ApiSettings()))
     async with httpx.AsyncClient(transport=transport, base_url="http://pins.example.org") as client:
         assert (await client.post(f"/pins/{CID}")).status_code == 403

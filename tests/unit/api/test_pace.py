@@ -7,7 +7,7 @@ import trio
 from starlette.types import Message
 from trio.testing import MockClock
 
-from bftcluster.api.asgi import Body, SlowClientError
+from bftcluster.api.asgi import RequestBody, SlowClientError
 from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 
@@ -21,7 +21,7 @@ def client(size_bytes: int, every_s: float) -> Callable[[], Awaitable[Message]]:
     return receive
 
 
-async def read_of(body: Body, work_s: float = 0) -> float:
+async def read_of(body: RequestBody, work_s: float = 0) -> float:
     """Return after how many seconds a body was given up."""
     begun_s = trio.current_time()
     try:
@@ -33,13 +33,13 @@ async def read_of(body: Body, work_s: float = 0) -> float:
 
 
 async def test_a_client_that_sends_nothing_is_given_up(autojump_clock: MockClock) -> None:
-    assert await read_of(Body(client(1, math.inf))) == BODY_PACE_TIME_MAX_S
+    assert await read_of(RequestBody(client(1, math.inf))) == BODY_PACE_TIME_MAX_S
 
 
 async def test_a_client_that_sends_a_byte_now_and_then_is_given_up_as_soon(
     autojump_clock: MockClock,
 ) -> None:
-    assert await read_of(Body(client(1, 1.0))) == BODY_PACE_TIME_MAX_S
+    assert await read_of(RequestBody(client(1, 1.0))) == BODY_PACE_TIME_MAX_S
 
 
 async def test_a_client_at_the_pace_may_go_on_until_all_of_its_time_is_over(
@@ -47,10 +47,10 @@ async def test_a_client_at_the_pace_may_go_on_until_all_of_its_time_is_over(
 ) -> None:
     every_s = BODY_PACE_TIME_MAX_S - 1
 
-    assert await read_of(Body(client(BODY_PACE_BYTES, every_s))) == BODY_TIME_MAX_S
+    assert await read_of(RequestBody(client(BODY_PACE_BYTES, every_s))) == BODY_TIME_MAX_S
 
 
 async def test_our_own_work_is_not_counted_against_the_client(autojump_clock: MockClock) -> None:
-    body = Body(client(BODY_PACE_BYTES, 1.0))
+    body = RequestBody(client(BODY_PACE_BYTES, 1.0))
 
     assert await read_of(body, work_s=10 * BODY_PACE_TIME_MAX_S) >= BODY_TIME_MAX_S

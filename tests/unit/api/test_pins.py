@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import PinMode, PinOptions, TrackerStatus
+from bftcluster.ledger.wire.operations import PinMode, PinOperation
+from bftcluster.pins.status import TrackerStatus
 from bftcluster.signing.keys import peer_id_text
 from tests.unit.api.memory_service import ME, NOW_MS, PEERS, MemoryService
 
@@ -79,7 +80,7 @@ async def test_the_empty_options_that_gos_client_always_sends_are_tolerated(
     )
 
     assert response.status_code == 200
-    assert service.kept[cids.parse(CID)].options == PinOptions()
+    assert service.kept[cids.parse(CID)].options == PinOperation(cid=cids.parse(CID))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """``/proposals``, ``/policy``, ``/genesis`` and certificates."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 import httpx
 
 from bftcluster.signing.keys import maintainer_text, peer_id_text
 from tests.unit.api.memory_service import MAINTAINER, ME, MemoryService
+from tests.unit.api.ordered import GENESIS, POLICY
 
 CID = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
 SIGNER = {
@@ -84,16 +85,16 @@ async def test_a_certificate_has_everything_that_a_verifier_needs(
 async def test_the_policy_is_readable_and_exact(client: httpx.AsyncClient) -> None:
     assert (await client.get("/policy")).json() == {
         "version": 3,
-        "hash": "aa" * 32,
+        "hash": POLICY.hash.hex(),
         "threshold": 1,
         "maintainers": [{"name": "ada", "key": maintainer_text(MAINTAINER)}],
-        "bytes": "cG9saWN5",
+        "bytes": b64encode(POLICY.to_bytes()).decode(),
     }
 
 
 async def test_the_genesis_is_readable_and_exact(client: httpx.AsyncClient) -> None:
     assert (await client.get("/genesis")).json() == {
-        "cluster_id": "cc" * 32,
+        "cluster_id": GENESIS.cluster_id.hex(),
         "name": "archive",
         "created": "2027-01-15T08:00:00Z",
         "replication_factor_min": 2,
@@ -101,5 +102,5 @@ async def test_the_genesis_is_readable_and_exact(client: httpx.AsyncClient) -> N
         "peers": [
             {"id": peer_id_text(ME), "name": "peer-1", "addresses": ["/ip4/1.2.3.4/tcp/9096"]}
         ],
-        "bytes": "Z2VuZXNpcw==",
+        "bytes": b64encode(GENESIS.to_bytes()).decode(),
     }

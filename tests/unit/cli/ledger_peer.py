@@ -17,26 +17,20 @@ from bftcluster.api.ports import Wait
 from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import (
-    AddEvent,
-    AddOptions,
-    AddPart,
-    GenesisView,
     LinkView,
     Pages,
     PartKind,
     PeerPinView,
-    PinOptions,
     PinStatusView,
-    PinView,
-    PolicyView,
     ProposalView,
     SignerView,
     StatusView,
     SubmitOutcome,
-    TrackerStatus,
+    UploadEvent,
+    UploadOptions,
+    UploadPart,
 )
-from bftcluster.blocks.adder import Adder
-from bftcluster.blocks.adder import AddEvent as Built
+from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.car import export_car
 from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
@@ -52,7 +46,9 @@ from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import join
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.node.service.pin_views import closed_view, genesis_view, policy_view
+from bftcluster.node.service.proposal_views import closed_view
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.pins.view import PinInfo
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.policies import Policy
@@ -119,6 +115,10 @@ class LedgerPeer(MemoryService):
             digest=outcome.intent_digest, code=outcome.label, detail=outcome.detail, seq=seq
         )
 
+    def let_everybody_hold(self, cid: Cid) -> None:
+        """Say that every peer has pinned it."""
+        self.holders = {(cid, name): (TrackerStatus.PINNED, "") for name in self.names.values()}
+
     def record(self, cid: Cid) -> PinRecord | None:
         return queries.pins_of(self.store, [cid]).get(cid)
 
@@ -146,15 +146,15 @@ class LedgerPeer(MemoryService):
         return replace(await super().status(), links=links)
 
     async def add(
-        self, parts: AsyncIterator[AddPart], options: AddOptions
-    ) -> AsyncGenerator[AddEvent, None]:
+        self, parts: AsyncIterator[UploadPart], options: UploadOptions
+    ) -> AsyncGenerator[UploadEvent, None]:
         self.last_add = options
         layout = Layout(
             chunk_size_bytes=options.chunk_size_bytes,
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        built: list[Built] = []
+        built: list[AddEvent] = []
         with Adder(self.blocks, layout=layout, progress=built.append) as adder:
             async for part in parts:
                 self.added_parts.append((part.kind, part.path))
@@ -172,7 +172,7 @@ class LedgerPeer(MemoryService):
         for event in built:
             if event.entry is not None:
                 cid = self.root_shown or event.entry.cid
-                yield AddEvent(name=event.path, cid=cid, size_bytes=event.entry.tsize)
+                yield UploadEvent(name=event.path, cid=cid, size_bytes=event.entry.tsize)
 
     async def car(self, cid: Cid) -> AsyncGenerator[bytes, None]:
         data = self.car_sent
@@ -183,22 +183,10 @@ class LedgerPeer(MemoryService):
         for start in range(0, len(data), 1000):
             yield data[start : start + 1000]
 
-    async def allocation(self, cid: Cid) -> PinView:
-        record = self.record(cid)
-        if record is None:
-            raise NotFoundError("no such pin")
-        return PinView(
-            cid=cid,
-            options=PinOptions(
-                name=record.name,
-                replication_min=record.replication_min,
-                replication_max=record.replication_max,
-            ),
-            allocations=record.allocations,
-            timestamp_ms=record.timestamp_ms,
-        )
+    async def pin(self, cid: Cid) -> PinRecord | None:
+        return self.record(cid)
 
-    async def pins(self, *, local: bool) -> Pages[PinStatusView]:
+    async def pin_statuses(self, *, local: bool) -> Pages[PinStatusView]:
         for record in queries.pins_behind(self.store, b"", 1000):
             yield [await self.pin_status(record.cid, local=local)]
             if self.fails_after_pages is not None:
@@ -206,17 +194,14 @@ class LedgerPeer(MemoryService):
 
     async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
         record = self.record(cid)
-        allocations = () if record is None else record.allocations
         peers = []
         for peer, name in self.names.items():
-            is_wanted = record is not None and (not allocations or peer in allocations)
+            is_wanted = record is not None and record.is_owed_by(peer)
             default = TrackerStatus.PIN_QUEUED if is_wanted else TrackerStatus.REMOTE
             status, error = self.holders.get((cid, name), (default, ""))
-            peers.append(
-                PeerPinView(peer=peer, peername=name, status=status, timestamp_ms=1, error=error)
-            )
-        view = PinStatusView(cid=cid, peers=tuple(peers), allocations=allocations)
-        return view if record is None else replace(view, name=record.name)
+            info = PinInfo(cid=cid, peer=peer, status=status, timestamp_ms=1, error=error)
+            peers.append(PeerPinView(info=info, peername=name))
+        return PinStatusView(cid=cid, record=record, peers=tuple(peers))
 
     async def proposals(self) -> Pages[ProposalView]:
         records, _ = queries.open_proposals_behind(self.store, b"", 1000)
@@ -233,11 +218,11 @@ class LedgerPeer(MemoryService):
             view = self._view(record)
         return view if self.intent_shown is None else replace(view, intent=self.intent_shown)
 
-    def policy(self) -> PolicyView:
-        return policy_view(self.policy_shown or self.genesis_of.policy)
+    def policy(self) -> Policy:
+        return self.policy_shown or self.genesis_of.policy
 
-    def genesis(self) -> GenesisView:
-        return genesis_view(self.genesis_of)
+    def genesis(self) -> Genesis:
+        return self.genesis_of
 
     def _view(self, record: ProposalRecord) -> ProposalView:
         operation = parse_operation(record.intent.operation)
@@ -275,7 +260,7 @@ def serving(service: LedgerPeer) -> Iterator[LedgerPeer]:
         async with trio.open_nursery() as nursery:
 
             async def serve_app(task_status: object) -> None:
-                app = create_app(service, settings)
+                app = create_app(service.ports, settings)
                 await serve(app, settings, stop=event, task_status=task_status)
 
             (address,) = await nursery.start(serve_app)

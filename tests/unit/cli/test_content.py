@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import AddPart, PartKind, TrackerStatus
+from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.car import CarReader, export_car, write_car
 from bftcluster.blocks.dag_pb import Link, encode_node
@@ -347,7 +347,7 @@ def test_content_that_nobody_has_is_refused(shell: Shell, peer: LedgerPeer) -> N
 
 def test_add_can_wait_for_replication(shell: Shell, peer: LedgerPeer, photos: Path) -> None:
     cid = cids.of_block(b"a" * 10)
-    peer.holders = {(cid, name): (TrackerStatus.PINNED, "") for name in peer.names.values()}
+    peer.let_everybody_hold(cid)
     shell.ok("add", "photos/a.txt", "--key", "alice.key", "--yes")
 
     shell.ok("pin", "approve", cids.text(cid), "--key", "bob.key", "--yes", "--wait")
@@ -397,4 +397,4 @@ def test_status_says_how_a_peer_is_doing(shell: Shell, peer: LedgerPeer) -> None
 
 def test_parts_are_what_the_api_reads() -> None:
     assert {kind.name for kind in Kind} == {kind.name for kind in PartKind}
-    assert AddPart.__slots__
+    assert UploadPart.__slots__

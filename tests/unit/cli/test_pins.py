@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import SignerView, TrackerStatus
+from bftcluster.api.views import SignerView
 from bftcluster.ids import MaintainerId
 from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.pins.status import TrackerStatus
 from bftcluster.signing.approvals import Intent
 from bftcluster.signing.keys import peer_id_text
 from bftcluster_cli.clusters import read_genesis

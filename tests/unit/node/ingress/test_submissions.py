@@ -13,7 +13,7 @@ from bftcluster.codec import encode
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
-from bftcluster.node.ingress.submissions import submit_all
+from bftcluster.node.ingress.submissions import Submissions
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Event
 from tests.unit.ledger.world import World, cid_of
@@ -45,7 +45,7 @@ async def busy(nursery: trio.Nursery) -> AsyncIterator[Busy]:
 
 
 async def codes(gateway: Gateway, judges: Workers, *requests: bytes) -> list[str]:
-    outcomes = await submit_all(gateway, requests, wait=Wait.NONE, timeout_ms=1000, judges=judges)
+    outcomes = await Submissions(gateway, judges).submit(requests, wait=Wait.NONE, timeout_ms=1000)
     return [outcome.code for outcome in outcomes]
 
 
@@ -107,8 +107,8 @@ async def test_a_peer_that_takes_nothing_says_why_to_each() -> None:
     inbox = OrderInbox[Event](external_max=1000)
     full = Gateway(inbox=inbox, verifier=world.verifier, closed=lambda: "the log is full")
 
-    outcomes = await submit_all(
-        full, [good, SHORT], wait=Wait.COMMITTED, timeout_ms=1000, judges=Workers(1)
+    outcomes = await Submissions(full, Workers(1)).submit(
+        [good, SHORT], wait=Wait.COMMITTED, timeout_ms=1000
     )
 
     assert [(one.code, one.detail) for one in outcomes] == [("invalid", "the log is full")] * 2

@@ -143,7 +143,7 @@ async def test_a_client_gets_a_tar_of_what_rotted(tmp_path: Path) -> None:
             rot(tmp_path, block.cid)
         service = ReadingService(MemoryStore())
         service.reader = disk.reader
-        transport = httpx.ASGITransport(app=create_app(service, ApiSettings()))
+        transport = httpx.ASGITransport(app=create_app(service.ports, ApiSettings()))
         url = f"/content/{cids.text(disk.entry.cid)}?format=tar"
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             response = await client.get(url)

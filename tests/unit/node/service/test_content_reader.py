@@ -59,7 +59,7 @@ class ReadingService(MemoryService):
             blocks=store, source=DagReader(store), fetch=no_fetch, workers=Workers(4)
         )
 
-    async def content(self, cid: Cid) -> ContentView:
+    async def open(self, cid: Cid) -> ContentView:
         return await self.reader.open(cid)
 
     async def resolve(self, cid: Cid, path: list[str]) -> Cid:
@@ -79,7 +79,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 async def client(store: MemoryStore) -> AsyncGenerator[httpx.AsyncClient, None]:
-    app = create_app(ReadingService(store), ApiSettings())
+    app = create_app(ReadingService(store).ports, ApiSettings())
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9094") as client:
         yield client
@@ -209,8 +209,8 @@ async def test_a_client_that_goes_away_before_the_answer_frees_the_thread() -> N
             ended.set()
         raise AssertionError("it never ends by itself")
 
-    service.content = open_for_ever  # type: ignore[method-assign]
-    app = create_app(service, ApiSettings())
+    service.open = open_for_ever  # type: ignore[method-assign]
+    app = create_app(service.ports, ApiSettings())
     incoming = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, object]:

@@ -18,7 +18,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
-from bftcluster.api.views import AddPart, PartKind
+from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
 from bftcluster.blocks.layout import Layout
@@ -59,8 +59,8 @@ async def never() -> AsyncGenerator[bytes, None]:
     await trio.sleep_forever()
 
 
-def file_of(content: AsyncIterator[bytes]) -> AddPart:
-    return AddPart(kind=PartKind.FILE, path="file", content=content)
+def file_of(content: AsyncIterator[bytes]) -> UploadPart:
+    return UploadPart(kind=PartKind.FILE, path="file", content=content)
 
 
 async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:

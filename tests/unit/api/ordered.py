@@ -1,0 +1,40 @@
+"""What the cluster of the API's tests has ordered, and who belongs to it."""
+
+from collections.abc import Sequence
+
+from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.signing.policies import Maintainer, Policy
+
+PEERS = tuple(PeerId(bytes([number]) * 32) for number in (1, 2, 3, 4))
+ME = PEERS[0]
+MAINTAINER = MaintainerId(b"\x11" * 32)
+NOW_MS = 1_800_000_000_000
+"""2027-01-15T08:00:00Z."""
+POLICY = Policy(version=3, maintainers=(Maintainer(name="ada", key=MAINTAINER),), threshold=1)
+GENESIS = Genesis(
+    name="archive",
+    created_ms=NOW_MS,
+    peers=(GenesisPeer(peer=ME, name="peer-1", addresses=("/ip4/1.2.3.4/tcp/9096",)),),
+    policy=POLICY,
+    replication_min=2,
+    replication_max=3,
+    nonce=bytes(32),
+)
+
+
+def pin_record(operation: PinOperation, allocations: Sequence[PeerId] = PEERS[:2]) -> PinRecord:
+    """Return a pin as if the cluster had ordered it as it was asked for."""
+    return PinRecord(
+        number=0,
+        options=operation,
+        replication_min=operation.replication_min,
+        replication_max=operation.replication_max,
+        allocations=tuple(allocations),
+        timestamp_ms=NOW_MS,
+        seq=Seq(5),
+        intent_digest=Digest(b"\xdd" * 32),
+        approvers=(MAINTAINER,),
+    )
