@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bftcluster.blocks.index_database import Database
-from bftcluster.blocks.port import Hold, Root
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import Hold
 from bftcluster.cid import Cid
 
 _COMPLETE: Final = 0x62667463

@@ -1,14 +1,16 @@
 """A block store in memory: for simulations, and the second end of exchange tests."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.links import inline_data
-from bftcluster.blocks.port import ROOTS_MAX, Hold, Root, StoreStat, no_pause
+from bftcluster.blocks.pin_store import ROOTS_MAX, Root
+from bftcluster.blocks.port import Hold, StoreStat, no_pause
 from bftcluster.blocks.walk import held_cids
 from bftcluster.cid import Cid, text
-from bftcluster.errors import BlockNotFoundError, StoreFullError
+from bftcluster.errors import BlockNotFoundError, BlockStoreError, StoreFullError
 
 
 class MemoryStore:
@@ -86,6 +88,15 @@ class MemoryStore:
             hold = self.begin(root)
             self._held[hold].update(keys)
             self._roots[root] = (hold, True)
+
+    def pin_present(self, roots: Collection[Cid]) -> set[Cid]:
+        """Keep those roots that are all here; return which."""
+        kept: set[Cid] = set()
+        for root in roots:
+            with contextlib.suppress(BlockStoreError):
+                self.pin_root(root)
+                kept.add(root)
+        return kept
 
     def unpin_root(self, root: Cid) -> int:
         """Stop keeping ``root``; return the bytes freed."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NewType, Protocol
+from typing import NewType, Protocol
 
 from bftcluster.blocks.block import Block
+from bftcluster.blocks.pin_store import ROOTS_MAX, Root
 from bftcluster.cid import Cid
 
 Hold = NewType("Hold", int)
@@ -53,19 +54,6 @@ class Scrubbed:
     read_bytes: int
     after: bytes
     """Where to go on; empty at the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Root:
-    """A root that is kept, with everything below it."""
-
-    cid: Cid
-    complete: bool
-    """False while blocks below it are still missing."""
-
-
-ROOTS_MAX: Final = (1 << 63) - 1
-"""All of them."""
 
 
 class BlockSource(Protocol):
@@ -138,6 +126,10 @@ class BlockStore(BlockSource, Protocol):
         Raises:
             BlockNotFoundError: A block is missing; whether the root is kept is as before.
         """
+        ...
+
+    def pin_present(self, roots: Collection[Cid]) -> set[Cid]:
+        """Keep, in one transaction, those roots that are small and all here; return which."""
         ...
 
     def unpin_root(self, root: Cid) -> int:

@@ -14,7 +14,8 @@ from bftcluster.blocks.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.group_writer import GroupWriter
 from bftcluster.blocks.index import Index
 from bftcluster.blocks.links import inline_data, may_link
-from bftcluster.blocks.port import ROOTS_MAX, Damage, Hold, Root, Scrubbed, StoreStat, no_pause
+from bftcluster.blocks.pin_store import ROOTS_MAX, Root
+from bftcluster.blocks.port import Damage, Hold, Scrubbed, StoreStat, no_pause
 from bftcluster.blocks.walk import batches, held_cids
 from bftcluster.cid import Cid, text, verify_block
 from bftcluster.errors import (

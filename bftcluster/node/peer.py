@@ -15,6 +15,7 @@ from bftcluster import core_form
 from bftcluster.api.app import create_app
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.server import serve
+from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.rules.effects import Effect
@@ -188,9 +189,8 @@ class Peer:
             pace_s=self._pace_s,
             clock=self._clock,
             gateway=self._gateway,
-            space=self._space,
+            space=BlockPinStore(parts.blocks, self._exchange, self._threads.upkeep.run).stat,
             recorded=self._recorded_counter,
-            workers=self._threads.upkeep,
         )
 
     def _make_tracker(self) -> TrackerLoop:
@@ -202,14 +202,12 @@ class Peer:
                 report_delay_ms=settings.report_delay_ms,
                 report_interval_ms=settings.report_interval_ms,
             ),
-            blocks=self._parts.blocks,
-            exchange=self._exchange,
+            store=BlockPinStore(self._parts.blocks, self._exchange, self._threads.blocks.run),
             reads=self._reads,
             reporter=self._reporter,
             clock=self._clock,
             connected=self._connected,
             temporary_roots=self._temporary_roots,
-            workers=self._threads.blocks,
         )
 
     def _make_transfer(self) -> tuple[StateServer, StateTransfer, EpochSync]:
@@ -356,7 +354,3 @@ class Peer:
 
     def _connected(self) -> list[PeerId]:
         return [peer for peer, link in self._network.links().items() if link.connected]
-
-    def _space(self) -> tuple[int, int]:
-        stat = self._parts.blocks.stat()
-        return stat.quota_bytes, stat.free_bytes

@@ -73,6 +73,19 @@ def test_a_function_fits_a_screen() -> None:
     assert long == {}
 
 
+def test_a_class_of_the_api_or_the_node_has_a_name_of_its_own_in_the_library() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in modules("bftcluster/"):
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name_of(path))
+
+    assert len(homes) > 300
+    shared = {name: at for name, at in homes.items() if len(at) > 1}
+    ours = ("bftcluster/api/", "bftcluster/node/")
+    assert {n: at for n, at in shared.items() if any(p.startswith(ours) for p in at)} == {}
+
+
 @pytest.mark.parametrize("what", BANNED)
 def test_no_code_holds(what: str) -> None:
     assert list(found(BANNED[what], modules())) == []

@@ -1,17 +1,17 @@
 """This peer's own voice in the order: what it lends, and what it holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn
 
 import trio
 
+from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import ReportEntry, join, report
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
-from bftcluster.node.process.threads import Workers
 from bftcluster.signing.envelope import Signer
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
@@ -33,9 +33,8 @@ class PeerReporter:
         pace_s: Callable[[], float | None],
         clock: Clock,
         gateway: Gateway,
-        space: Callable[[], tuple[int, int]],
+        space: Callable[[], Awaitable[StoreSpace]],
         recorded: Callable[[], int],
-        workers: Workers,
     ) -> None:
         """Prepare.
 
@@ -48,9 +47,8 @@ class PeerReporter:
                 next checkpoint closer; None if nothing waits for one.
             clock: Unix time is the counter, as long as it rises.
             gateway: Where requests go.
-            space: Returns bytes lent and bytes still free.
+            space: Returns what is lent, and how much of it is used.
             recorded: Returns the counter that the cluster has heard last.
-            workers: Ask for the space.
         """
         self._signer = signer
         self._cluster_id = cluster_id
@@ -61,7 +59,6 @@ class PeerReporter:
         self._gateway = gateway
         self._space = space
         self._recorded = recorded
-        self._workers = workers
         self._counter = 0
 
     async def run(self, *, interval_s: float) -> NoReturn:
@@ -71,15 +68,15 @@ class PeerReporter:
             if addresses is None:
                 await trio.sleep(POLL_S)
                 continue
-            capacity_bytes, free_bytes = await self._workers.run(self._space)
+            space = await self._space()
             request = join(
                 self._signer,
                 cluster_id=self._cluster_id,
                 counter=self._next_counter(),
                 name=self._name,
                 addresses=tuple(addresses),
-                capacity_bytes=capacity_bytes,
-                free_bytes=free_bytes,
+                capacity_bytes=space.quota_bytes,
+                free_bytes=space.free_bytes,
                 tags={},
             )
             [ordered] = await self._gateway.order([request.to_bytes()], timeout_s=ATTEMPT_TIMEOUT_S)
@@ -92,13 +89,13 @@ class PeerReporter:
 
     async def report(self, entries: tuple[ReportEntry, ...]) -> bool:
         """Order a signed report about what we hold; return whether it was taken in time."""
-        _, free_bytes = await self._workers.run(self._space)
+        space = await self._space()
         request = report(
             self._signer,
             cluster_id=self._cluster_id,
             counter=self._next_counter(),
             entries=entries,
-            free_bytes=free_bytes,
+            free_bytes=space.free_bytes,
         )
         [ordered] = await self._gateway.order([request.to_bytes()], timeout_s=ATTEMPT_TIMEOUT_S)
         return ordered is not None and ordered.outcome.is_accepted

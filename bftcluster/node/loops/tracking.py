@@ -1,16 +1,14 @@
 """Carries out what the tracker asks for: fetches, drops, scans and reports."""
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final, NoReturn, TypeVar, TypeVarTuple
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Final, NoReturn, TypeVar
 
 import trio
 
-from bftcluster.blocks.exchange import Exchange
-from bftcluster.blocks.fetch_report import FetchFailedError
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.pin_store import PinStore
 from bftcluster.cid import Cid, text
-from bftcluster.errors import ClusterError
+from bftcluster.errors import ClusterError, NotReachedError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, Keep, Reported
 from bftcluster.ledger.state.records import PinRecord
@@ -20,7 +18,6 @@ from bftcluster.node.loops.pin_events import entries_of, event_of, observation, 
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.temporary_roots import TemporaryRoots
-from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.events import (
     Acknowledged,
@@ -52,7 +49,6 @@ _EFFECTS_MAX: Final = 10_000
 _ENTROPY_SIZE_BYTES: Final = 32
 _LOOK_RETRY_S: Final = 10.0
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 _log = log_for("tracker")
 
 
@@ -64,28 +60,24 @@ class TrackerLoop:
         *,
         me: PeerId,
         settings: TrackerSettings,
-        blocks: EmbeddedStore,
-        exchange: Exchange,
+        store: PinStore,
         reads: LedgerReads,
         reporter: PeerReporter,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         temporary_roots: TemporaryRoots,
-        workers: Workers,
     ) -> None:
         self._tracker = Tracker(
             me=me, settings=settings, entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES)
         )
         self._me = me
         self._settings = settings
-        self._blocks = blocks
-        self._exchange = exchange
+        self._store = store
         self._reads = reads
         self._reporter = reporter
         self._clock = clock
         self._connected = connected
         self._temporary_roots = temporary_roots
-        self._workers = workers
         self._effects: list[Effect] = []
         """What the ledger changed and the tracker has yet to hear."""
         self._missed = False
@@ -160,7 +152,7 @@ class TrackerLoop:
         The fetch will fail, too, says why, and is tried again in due time.
         """
         try:
-            return await self._workers.run(self._blocks.pin_present, cids)
+            return await self._store.pin_present(cids)
         except ClusterError as exc:
             _log.warning("the blocks of pins cannot be kept", pins=len(cids), reason=str(exc))
             return ()
@@ -201,7 +193,7 @@ class TrackerLoop:
 
     async def infos(self, records: Sequence[PinRecord]) -> list[PinInfo]:
         """Return the status of pins at this peer."""
-        kept = await self._workers.run(self._kept, [record.cid for record in records])
+        kept = await self._store.present([record.cid for record in records])
         return [
             self._info(record, is_present=present)
             for record, present in zip(records, kept, strict=True)
@@ -276,11 +268,11 @@ class TrackerLoop:
         with scope:
             try:
                 providers = await self._providers(cid, fetch.attempt)
-                report = await self._exchange.fetch_dag(cid, providers)
-                ended = FetchDone(cid=cid, ticket=ticket, fetched_bytes=report.content_bytes)
-                _log.info("pinned", cid=text(cid), fetched_bytes=report.content_bytes)
+                fetched_bytes = await self._store.pin(cid, providers)
+                ended = FetchDone(cid=cid, ticket=ticket, fetched_bytes=fetched_bytes)
+                _log.info("pinned", cid=text(cid), fetched_bytes=fetched_bytes)
             except ClusterError as exc:
-                transient = isinstance(exc, FetchFailedError)
+                transient = isinstance(exc, NotReachedError)
                 _log.info("fetch failed", cid=text(cid), attempt=fetch.attempt, reason=str(exc))
                 ended = FetchFailed(cid=cid, ticket=ticket, reason=str(exc), is_transient=transient)
         del self._running[ticket]
@@ -297,7 +289,7 @@ class TrackerLoop:
 
     async def _drop(self, drop: Drop) -> None:
         try:
-            await self._workers.run(self._blocks.unpin_root, drop.cid)
+            await self._store.unpin(drop.cid)
         except ClusterError as exc:
             self._step(DropFailed(cid=drop.cid, ticket=drop.ticket, reason=str(exc)))
         else:
@@ -314,7 +306,8 @@ class TrackerLoop:
     async def _scan_desired(self, scan: Scan) -> Scanned:
         records = await self._reads.page(Cid(scan.after), scan.limit, of=(self._me,))
         mine = [record for record in records if record.is_owed_by(self._me)]
-        kept = await self._look(self._kept, [record.cid for record in mine])
+        cids = [record.cid for record in mine]
+        kept = await self._look(lambda: self._store.present(cids))
         observations = [
             observation(record, self._me, is_present=present)
             for record, present in zip(mine, kept, strict=True)
@@ -325,7 +318,7 @@ class TrackerLoop:
         )
 
     async def _scan_kept(self, scan: Scan) -> Scanned:
-        roots = await self._look(self._blocks.roots, scan.after, scan.limit)
+        roots = await self._look(lambda: self._store.roots(scan.after, scan.limit))
         records = await self._reads.pins_of([root.cid for root in roots])
         observations = []
         for root in roots:
@@ -339,19 +332,14 @@ class TrackerLoop:
             observations=tuple(observations), next_after=None if ended else roots[-1].cid
         )
 
-    async def _look(self, look: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Return what the block store says, however often it has to be asked."""
+    async def _look(self, look: Callable[[], Awaitable[T]]) -> T:
+        """Return what the store says, however often it has to be asked."""
         while True:
             try:
-                return await self._workers.run(look, *args)
+                return await look()
             except ClusterError as exc:
                 _log.warning("the block store cannot be looked at", reason=str(exc))
                 await trio.sleep(_LOOK_RETRY_S)
-
-    def _kept(self, cids: Sequence[Cid]) -> list[bool]:
-        """Return for each CID whether the store has all of it and keeps it; blocks."""
-        roots = [self._blocks.find_root(cid) for cid in cids]
-        return [root is not None and root.complete for root in roots]
 
     def _is_upload(self, cid: Cid) -> bool:
         return self._temporary_roots.is_kept(cid, wall_ms=self._clock.wall_ms())

@@ -1,20 +1,17 @@
-"""Content into this peer: what clients upload, and what their readers want that others hold."""
+"""Content into this peer: what clients upload, and propose to pin."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, aclosing
 
 from bftcluster.api.views import PartKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
-from bftcluster.blocks.exchange import Exchange
-from bftcluster.blocks.fetch_report import FetchFailedError
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.cid import Cid, text
-from bftcluster.errors import BlockNotFoundError, UsageError
-from bftcluster.ids import PeerId
+from bftcluster.cid import Cid
+from bftcluster.errors import UsageError
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ports import Clock
-from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, READ_KEEP_MS, TemporaryRoots
-from bftcluster.node.process.threads import Threads
+from bftcluster.node.process.temporary_roots import ADDED_KEEP_MS, TemporaryRoots
+from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.uploads import Upload, import_car_part
 
@@ -26,22 +23,18 @@ class Content:
         self,
         *,
         blocks: EmbeddedStore,
-        exchange: Exchange,
         reads: LedgerReads,
         proposer: DelegatedProposer,
         temporary_roots: TemporaryRoots,
         clock: Clock,
-        connected: Callable[[], Sequence[PeerId]],
-        threads: Threads,
+        workers: Workers,
     ) -> None:
         self._blocks = blocks
-        self._exchange = exchange
         self._reads = reads
         self._proposer = proposer
         self._temporary_roots = temporary_roots
         self._clock = clock
-        self._connected = connected
-        self._threads = threads
+        self._workers = workers
 
     async def add(
         self, parts: AsyncIterator[UploadPart], options: UploadOptions
@@ -71,22 +64,6 @@ class Content:
             proposal=None if proposed.committed else proposed.digest,
         )
 
-    async def fetch(self, cid: Cid) -> None:
-        """Bring a DAG here for its reader; it stays for a while, and no longer."""
-        record = await self._reads.pin(cid)
-        holders = set() if record is None else set(record.holders)
-        providers = sorted(self._connected(), key=lambda peer: peer not in holders)
-        with ExitStack() as stack:
-            kept = self._keep(cid, READ_KEEP_MS)
-            await self._threads.reading.run(stack.enter_context, kept)
-            try:
-                await self._exchange.fetch_dag(cid, providers)
-            except FetchFailedError as exc:
-                if providers and all(provider.fault is None for provider in exc.providers):
-                    lacking = f"nobody has all of {text(cid)}"
-                    raise BlockNotFoundError(lacking, hint=exc.hint) from exc
-                raise
-
     async def _import(
         self, parts: AsyncIterator[UploadPart], options: UploadOptions
     ) -> AsyncGenerator[UploadEvent, None]:
@@ -95,7 +72,7 @@ class Content:
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        async with Upload(self._blocks, layout, self._threads.uploads) as upload:
+        async with Upload(self._blocks, layout, self._workers) as upload:
             async for part in parts:
                 if part.kind is not PartKind.FILE:
                     await upload.other(part)
@@ -114,9 +91,7 @@ class Content:
 
     async def _import_car(self, parts: AsyncIterator[UploadPart]) -> UploadEvent:
         async for part in parts:
-            root = await import_car_part(
-                self._blocks, part, self._keep_upload, self._threads.uploads
-            )
+            root = await import_car_part(self._blocks, part, self._keep_upload, self._workers)
             return UploadEvent(name=part.path, cid=root)
         raise UsageError("nothing was uploaded", hint="send one CAR")
 
@@ -126,8 +101,6 @@ class Content:
         It begins before the store lists the root: else the tracker could drop a root that nobody
         pins yet.
         """
-        return self._keep(cid, ADDED_KEEP_MS)
-
-    def _keep(self, cid: Cid, lifetime_ms: int) -> AbstractContextManager[None]:
         wall_ms = self._clock.wall_ms()
-        return self._temporary_roots.keeping(cid, until_ms=wall_ms + lifetime_ms, wall_ms=wall_ms)
+        until_ms = wall_ms + ADDED_KEEP_MS
+        return self._temporary_roots.keeping(cid, until_ms=until_ms, wall_ms=wall_ms)

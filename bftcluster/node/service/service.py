@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from bftcluster.api.ports import ClusterService
+from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
@@ -19,6 +20,7 @@ from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.content import Content
+from bftcluster.node.service.content_fetch import ContentFetch
 from bftcluster.node.service.content_reader import ContentReader
 from bftcluster.node.service.dag_reader import DagReader
 from bftcluster.node.service.garbage import GarbageCollector
@@ -64,30 +66,8 @@ def make_service(
     pins = PinService(
         reads=reads, tracker=tracker, proposer=proposer, clock=clock, own_record=peers.own_record
     )
-    uploads = Content(
-        blocks=parts.blocks,
-        exchange=exchange,
-        reads=reads,
-        proposer=proposer,
-        temporary_roots=temporary_roots,
-        clock=clock,
-        connected=connected,
-        threads=threads,
-    )
-    content = ContentReader(
-        blocks=parts.blocks,
-        source=DagReader(parts.blocks, heal),
-        fetch=uploads.fetch,
-        workers=threads.reading,
-    )
-    garbage = GarbageCollector(
-        me=parts.me,
-        name=parts.name,
-        blocks=parts.blocks,
-        reads=reads,
-        temporary_roots=temporary_roots,
-        clock=clock,
-        workers=threads.uploads,
+    uploads, content, garbage = _make_content(
+        parts, reads, proposer, exchange, heal, temporary_roots, clock, threads, connected
     )
     return ClusterService(
         operations=Submissions(gateway, threads.judging),
@@ -103,3 +83,47 @@ def make_service(
         policy=reads.policy_now,
         genesis=lambda: parts.genesis,
     )
+
+
+def _make_content(
+    parts: Parts,
+    reads: LedgerReads,
+    proposer: DelegatedProposer,
+    exchange: Exchange,
+    heal: Callable[[Cid], Awaitable[bytes]],
+    temporary_roots: TemporaryRoots,
+    clock: Clock,
+    threads: Threads,
+    connected: Callable[[], Sequence[PeerId]],
+) -> tuple[Content, ContentReader, GarbageCollector]:
+    uploads = Content(
+        blocks=parts.blocks,
+        reads=reads,
+        proposer=proposer,
+        temporary_roots=temporary_roots,
+        clock=clock,
+        workers=threads.uploads,
+    )
+    fetch = ContentFetch(
+        store=BlockPinStore(parts.blocks, exchange, threads.reading.run),
+        reads=reads,
+        temporary_roots=temporary_roots,
+        clock=clock,
+        connected=connected,
+        workers=threads.reading,
+    )
+    content = ContentReader(
+        blocks=parts.blocks,
+        source=DagReader(parts.blocks, heal),
+        fetch=fetch.fetch,
+        workers=threads.reading,
+    )
+    garbage = GarbageCollector(
+        me=parts.me,
+        name=parts.name,
+        store=BlockPinStore(parts.blocks, exchange, threads.uploads.run),
+        reads=reads,
+        temporary_roots=temporary_roots,
+        clock=clock,
+    )
+    return uploads, content, garbage

@@ -10,7 +10,8 @@ from bftcluster.blocks.directory_reader import list_directory, resolve
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.layout import Entry, Layout
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.port import BlockStore, Root, no_pause
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.tree import open_entry
 from bftcluster.blocks.unixfs import Kind

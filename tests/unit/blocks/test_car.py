@@ -8,7 +8,8 @@ from bftcluster.blocks.add import add_parts
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import CarReader, export_car, import_car, write_car
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.port import BlockStore, Root
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import DAG_PB, from_bytes, of_block, parse
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.blocks.block import Block, key_of, raw_cid
-from bftcluster.blocks.port import Damage, Root
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import Damage
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import DAG_PB, Cid, of_block

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.port import Root
+from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid, of_block

@@ -22,7 +22,7 @@ from bftcluster.blocks.fetch_report import (
     ExchangeSettings,
 )
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.port import Root
+from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid, of_block

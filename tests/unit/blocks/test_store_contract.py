@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.port import BlockStore, Root
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import DAG_PB, RAW, from_bytes, of_block
 from bftcluster.errors import (

@@ -20,7 +20,8 @@ from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.exchange_messages import Want, from_frame
 from bftcluster.blocks.layout import Entry
 from bftcluster.blocks.memory import MemoryStore
-from bftcluster.blocks.port import Damage, Root
+from bftcluster.blocks.pin_store import Root
+from bftcluster.blocks.port import Damage
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid

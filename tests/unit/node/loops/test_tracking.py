@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from bftcluster import cid as cids
+from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
@@ -63,6 +64,9 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         SystemClock(),
         LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1)),
     )
+    workers = Workers(1)
+    exchange = Exchange(store=parts.blocks, send=to_nobody, offload=workers.run)
+    store = BlockPinStore(parts.blocks, exchange, workers.run)
     reporter = PeerReporter(
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
@@ -71,21 +75,18 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         pace_s=lambda: None,
         clock=clock,
         gateway=Gateway(inbox=OrderInbox(external_max=1), verifier=parts.verifier),
-        space=lambda: (0, 0),
+        space=store.stat,
         recorded=lambda: 0,
-        workers=Workers(1),
     )
     return TrackerLoop(
         me=parts.me,
         settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
-        blocks=parts.blocks,
-        exchange=Exchange(store=parts.blocks, send=to_nobody, offload=Workers(1).run),
+        store=store,
         reads=reads,
         reporter=reporter,
         clock=clock,
         connected=list,
         temporary_roots=roots or TemporaryRoots(parts.config.directory),
-        workers=Workers(1),
     )
 
 

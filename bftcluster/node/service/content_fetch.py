@@ -1,0 +1,57 @@
+"""Brings here what a client wants to read and another peer holds."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from bftcluster.blocks.fetch_report import FetchFailedError
+from bftcluster.blocks.pin_store import PinStore
+from bftcluster.cid import Cid, text
+from bftcluster.errors import BlockNotFoundError
+from bftcluster.ids import PeerId
+from bftcluster.node.ports import Clock
+from bftcluster.node.process.temporary_roots import READ_KEEP_MS, TemporaryRoots
+from bftcluster.node.process.threads import Workers
+from bftcluster.node.reads import LedgerReads
+
+
+class ContentFetch:
+    """Fetches for readers; what it brought stays for a while, and no longer."""
+
+    def __init__(
+        self,
+        *,
+        store: PinStore,
+        reads: LedgerReads,
+        temporary_roots: TemporaryRoots,
+        clock: Clock,
+        connected: Callable[[], Sequence[PeerId]],
+        workers: Workers,
+    ) -> None:
+        self._store = store
+        self._reads = reads
+        self._temporary_roots = temporary_roots
+        self._clock = clock
+        self._connected = connected
+        self._workers = workers
+
+    async def fetch(self, cid: Cid) -> None:
+        """Bring a whole DAG here.
+
+        Raises:
+            BlockNotFoundError: Nobody has it.
+            NotReachedError: Nobody brought it.
+        """
+        record = await self._reads.pin(cid)
+        holders = set() if record is None else set(record.holders)
+        providers = sorted(self._connected(), key=lambda peer: peer not in holders)
+        wall_ms = self._clock.wall_ms()
+        kept = self._temporary_roots.keeping(cid, until_ms=wall_ms + READ_KEEP_MS, wall_ms=wall_ms)
+        with ExitStack() as stack:
+            await self._workers.run(stack.enter_context, kept)
+            try:
+                await self._store.pin(cid, providers)
+            except FetchFailedError as exc:
+                if providers and all(provider.fault is None for provider in exc.providers):
+                    lacking = f"nobody has all of {text(cid)}"
+                    raise BlockNotFoundError(lacking, hint=exc.hint) from exc
+                raise
