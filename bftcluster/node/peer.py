@@ -1,6 +1,6 @@
 """Puts one peer together from its parts, and runs it until it is told to stop.
 
-The only place that names concrete adapters. Data goes one way round: network and API put events
+Names concrete adapters, as only parts and service do besides. Data goes one way round: network and API put events
 into the inbox, the replica orders them, the executor turns them into state, and the tracker does
 what the state asks.
 """

@@ -205,7 +205,7 @@ class PinStoreContract:
 
         pages = []
         after = b""
-        while page := await world.store.roots(after, 2):
+        while len(pages) < 5 and (page := await world.store.roots(after, 2)):
             pages.append([root.cid for root in page])
             after = page[-1].cid
 

@@ -9,16 +9,19 @@ import pytest
 from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.file_reader import read_file
+from bftcluster.blocks.layout import Layout
 from bftcluster.blocks.memory import MemoryStore
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from tests.unit.blocks.content import SMALL, add_file
+from tests.unit.blocks.content import add_file
 from tests.unit.blocks.network import Network, inline, open_network, peer_id
 from tests.unit.blocks.pin_store_contract import PinStoreContract
 
 QUOTA = 64 << 20
+LAYOUT = Layout(chunk_size_bytes=64 << 10, width=4)
+"""Deep DAGs of few blocks: each is a file that is synced."""
 ME, ALICE, BOB = map(peer_id, (1, 2, 3))
 
 
@@ -36,18 +39,18 @@ class BlockWorld:
         self.store = BlockPinStore(self._blocks, await self._network.add(ME, self._blocks), inline)
 
     async def add_here(self, data: bytes) -> Cid:
-        return add_file(self._blocks, data).cid
+        return add_file(self._blocks, data, LAYOUT).cid
 
     async def add_directory_here(self, data: bytes) -> tuple[Cid, Cid]:
-        file = add_file(self._blocks, data)
+        file = add_file(self._blocks, data, LAYOUT)
         blocks = []
-        directory = build_directory({"file": file}, blocks.append, SMALL)
+        directory = build_directory({"file": file}, blocks.append, LAYOUT)
         self._blocks.put_many(blocks)
         return directory.cid, file.cid
 
     async def add_elsewhere(self, data: bytes) -> tuple[Cid, list[PeerId]]:
         for blocks in self._others.values():
-            entry = add_file(blocks, data)
+            entry = add_file(blocks, data, LAYOUT)
         return entry.cid, list(self._others)
 
     def cut_off(self) -> None:
