@@ -1,8 +1,8 @@
 """Puts one peer together from its parts, and runs it until it is told to stop.
 
-Names concrete adapters, as only parts and service do besides. Data goes one way round: network and API put events
-into the inbox, the replica orders them, the executor turns them into state, and the tracker does
-what the state asks.
+Names concrete adapters, as besides only `parts` and `service/service` do. Data goes one way round:
+network and API put events into the inbox, the replica orders them, the executor turns them into
+state, and the tracker does what the state asks.
 """
 
 from collections.abc import Sequence
