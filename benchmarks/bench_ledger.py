@@ -13,7 +13,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.wire.genesis import Genesis
@@ -42,7 +42,7 @@ class Executor:
     """One ledger over a store in memory."""
 
     def __init__(self, founding: Genesis) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.store.flush(genesis_delta(founding))
         verifier = ApprovalVerifier(founding.cluster_id, Credulous())
         self.ledger = Ledger(founding, self.store, verifier)
@@ -122,7 +122,7 @@ def reports(founding: Genesis, cids: Sequence[Cid]) -> list[bytes]:
 
 def seconds_per_row() -> float:
     """Return the CPU seconds per changed row, in batches, of a state of many rows."""
-    store = MemoryStore()
+    store = MemoryStateStore()
     tree = StateTree(store)
     tree.absorb([(Space.PIN, {b"row %d" % number: b"v" * 300 for number in range(ROWS)})])
     tree.root()

@@ -13,34 +13,34 @@ from benchmarks.workload import key
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.ingress.inbox import EVENTS_PER_TURN_MAX
 from bftcluster.pbft import (
     Append,
     Batch,
+    BatchesExecuted,
     Compact,
     Decided,
     Event,
-    Executed,
     FetchEpochs,
     Halt,
     KeepEvidence,
+    LogEntriesRead,
     LogEntry,
-    LogRead,
     MessageReceived,
+    Notice,
     Outbound,
     ReadLog,
     Ready,
     Recovered,
     Replica,
-    Report,
+    ReplicaDeadlinePassed,
+    ReplicaSettings,
     RequestSubmitted,
     Send,
-    Settings,
-    StateFetch,
-    Tick,
+    StartStateTransfer,
     birth_records,
 )
 from bftcluster.signing.envelope import Verifier
@@ -50,12 +50,12 @@ class Peer:
     """One replica, its ledger and its log, without a disk under them."""
 
     def __init__(
-        self, index: int, genesis: Genesis, verifier: Verifier, settings: Settings
+        self, index: int, genesis: Genesis, verifier: Verifier, settings: ReplicaSettings
     ) -> None:
         signer = key(f"peer {index}")
         self.id = ReplicaId(PeerId(signer.public_key))
         self.approvals = ApprovalVerifier(genesis.cluster_id, verifier)
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.store.flush(genesis_delta(genesis))
         self.ledger = Ledger(genesis, self.store, self.approvals)
         self.replica = Replica(
@@ -80,9 +80,11 @@ class Peer:
         self.store.flush(executed.delta)
         self.entries += [_entry(each) for each in decided]
         self.roots.update(executed.roots)
-        events: list[Event] = [Executed(seq, root) for seq, root in sorted(executed.roots.items())]
+        events: list[Event] = [
+            BatchesExecuted(seq, root) for seq, root in sorted(executed.roots.items())
+        ]
         if decided[-1].seq not in executed.roots:
-            events.append(Executed(decided[-1].seq))
+            events.append(BatchesExecuted(decided[-1].seq))
         return events
 
     def state(self) -> Sequence[object]:
@@ -93,7 +95,7 @@ class Peer:
         """Answer a replica that serves somebody behind it."""
         start = request.first - 1
         wanted = tuple(self.entries[start : start + request.count])
-        return LogRead(request.to, wanted)
+        return LogEntriesRead(request.to, wanted)
 
 
 class MemoryCluster:
@@ -104,11 +106,11 @@ class MemoryCluster:
         genesis: Genesis,
         verifier: Verifier,
         *,
-        settings: Settings | None = None,
+        settings: ReplicaSettings | None = None,
         random: Random | None = None,
         loss_percent: int = 0,
     ) -> None:
-        settings = settings or Settings(checkpoint_interval_seqs=genesis.checkpoint_interval)
+        settings = settings or ReplicaSettings(checkpoint_interval_seqs=genesis.checkpoint_interval)
         self.peers = [
             Peer(index, genesis, verifier, settings) for index in range(len(genesis.peers))
         ]
@@ -182,9 +184,9 @@ class MemoryCluster:
                     decided.append(step)
                 case ReadLog():
                     self._queues[index].append(peer.read_log(step))
-                case Append() | Report() | Compact():
+                case Append() | Notice() | Compact():
                     pass  # there is no disk here, and nobody watches
-                case StateFetch() | FetchEpochs() | KeepEvidence() | Halt():
+                case StartStateTransfer() | FetchEpochs() | KeepEvidence() | Halt():
                     raise AssertionError(f"a cluster without faults asks for {step}")
                 case _:
                     assert_never(step)
@@ -207,7 +209,7 @@ class MemoryCluster:
         self.now_ms = max(self.now_ms + 1, min(peer.deadline_ms for peer in self.peers))
         for index, peer in enumerate(self.peers):
             if peer.deadline_ms <= self.now_ms:
-                self._queues[index].append(Tick())
+                self._queues[index].append(ReplicaDeadlinePassed())
 
     def _time(self) -> dict[str, int]:
         return {"now_ms": self.now_ms, "wall_ms": self._wall_start_ms + self.now_ms}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.port import BlockStore
 from bftcluster.errors import UsageError
 
@@ -43,7 +43,7 @@ def add_path(
     options: AddOptions | None = None,
     *,
     progress: Callable[[AddEvent], None] | None = None,
-) -> Entry:
+) -> DagEntry:
     """Add a file or a directory with everything in it, keep its root, and return it. Blocking.
 
     A symbolic link is followed if it is ``path`` itself. When this raises, nothing was added.
@@ -71,7 +71,7 @@ def add_parts(
     options: AddOptions | None = None,
     *,
     progress: Callable[[AddEvent], None] | None = None,
-) -> Entry:
+) -> DagEntry:
     """Add files given as (path, content), keep the root, and return it. Blocking.
 
     Raises:

@@ -9,7 +9,7 @@ from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import FileBuilder, build_symlink
 from bftcluster.blocks.ingest import Ingest
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.errors import UsageError
 from bftcluster.limits import (
@@ -30,13 +30,13 @@ class AddEvent:
     """Below the root, with slashes; empty for the root itself."""
     bytes_read: int
     """Content read so far, over all files."""
-    entry: Entry | None
+    entry: DagEntry | None
     """What the path became, once it is built; directories come last, the root at the end."""
 
 
 @dataclass(slots=True)
 class _Directory:
-    entries: "dict[str, Entry | _Directory]" = field(default_factory=dict)
+    entries: "dict[str, DagEntry | _Directory]" = field(default_factory=dict)
 
 
 class Adder:
@@ -96,21 +96,21 @@ class Adder:
         self._bytes_read += len(data)
         self._tell(path, None)
 
-    def end_file(self) -> Entry:
+    def end_file(self) -> DagEntry:
         """Finish the file and return what it became."""
         assert self._file is not None, "a file was begun"
         path, builder = self._file
         self._file = None
         return self._set(path, builder.finish())
 
-    def add_file(self, path: str, chunks: Iterable[bytes]) -> Entry:
+    def add_file(self, path: str, chunks: Iterable[bytes]) -> DagEntry:
         """Add a whole file; raises as ``begin_file`` and ``write`` do."""
         self.begin_file(path)
         for chunk in chunks:
             self.write(chunk)
         return self.end_file()
 
-    def add_symlink(self, path: str, target: bytes) -> Entry:
+    def add_symlink(self, path: str, target: bytes) -> DagEntry:
         """Add a symbolic link, which is kept as it is and not followed.
 
         Raises:
@@ -129,7 +129,7 @@ class Adder:
         """
         self._directory(_segments(path))
 
-    def finish(self, *, wrap: bool = False) -> Entry:
+    def finish(self, *, wrap: bool = False) -> DagEntry:
         """Build the directories, make everything durable, keep the root and return it.
 
         Raises:
@@ -140,7 +140,7 @@ class Adder:
         self.keep(root)
         return root
 
-    def keep(self, root: Entry) -> None:
+    def keep(self, root: DagEntry) -> None:
         """Make everything durable and keep what ``build`` returned.
 
         Raises:
@@ -148,7 +148,7 @@ class Adder:
         """
         self._ingest.pin(root.cid)
 
-    def build(self, *, wrap: bool = False) -> Entry:
+    def build(self, *, wrap: bool = False) -> DagEntry:
         """Build the directories and return the root, which nothing keeps yet.
 
         Args:
@@ -171,7 +171,7 @@ class Adder:
             root = self._build(top, name) if isinstance(top, _Directory) else top
         return root
 
-    def _build(self, directory: _Directory, path: str) -> Entry:
+    def _build(self, directory: _Directory, path: str) -> DagEntry:
         built = {
             name: self._build(entry, f"{path}/{name}" if path else name)
             if isinstance(entry, _Directory)
@@ -199,7 +199,7 @@ class Adder:
                 hint="add them in parts, or as a CAR",
             )
 
-    def _set(self, path: str, entry: Entry) -> Entry:
+    def _set(self, path: str, entry: DagEntry) -> DagEntry:
         *parents, name = _segments(path)
         self._directory(parents).entries[name] = entry
         self._tell(path, entry)
@@ -220,7 +220,7 @@ class Adder:
             directory = below
         return directory
 
-    def _tell(self, path: str, entry: Entry | None) -> None:
+    def _tell(self, path: str, entry: DagEntry | None) -> None:
         if self._progress is not None:
             self._progress(AddEvent(path=path, bytes_read=self._bytes_read, entry=entry))
 

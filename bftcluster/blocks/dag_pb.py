@@ -19,7 +19,7 @@ _LINK_TSIZE = 0x18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class DagLink:
     """One edge of the DAG."""
 
     cid: Cid
@@ -29,15 +29,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class DagNode:
     """A decoded block."""
 
-    links: tuple[Link, ...]
+    links: tuple[DagLink, ...]
     data: bytes | None
     """The UnixFS message; None if the field is absent."""
 
 
-def encode_node(links: Iterable[Link], data: bytes | None) -> bytes:
+def encode_node(links: Iterable[DagLink], data: bytes | None) -> bytes:
     """Return the canonical block; the caller has put the links in their order."""
     parts = [_field(_NODE_LINK, _encode_link(link)) for link in links]
     if data is not None:
@@ -45,7 +45,7 @@ def encode_node(links: Iterable[Link], data: bytes | None) -> bytes:
     return b"".join(parts)
 
 
-def decode_node(block: bytes) -> Node:
+def decode_node(block: bytes) -> DagNode:
     """Return what a dag-pb block holds.
 
     Raises:
@@ -60,7 +60,7 @@ def decode_node(block: bytes) -> Node:
         raise MalformedContentError(f"not a dag-pb block: {exc}") from None
 
 
-def _encode_link(link: Link) -> bytes:
+def _encode_link(link: DagLink) -> bytes:
     name = link.name.encode()
     return b"".join(
         (
@@ -72,8 +72,8 @@ def _encode_link(link: Link) -> bytes:
     )
 
 
-def _decode_node(block: bytes) -> Node:
-    links: list[Link] = []
+def _decode_node(block: bytes) -> DagNode:
+    links: list[DagLink] = []
     data: bytes | None = None
     offset = 0
     while offset < len(block):
@@ -85,10 +85,10 @@ def _decode_node(block: bytes) -> Node:
             data = value
         else:
             raise ValueError(f"field 0x{tag:02x} is unknown or repeated")
-    return Node(links=tuple(links), data=data)
+    return DagNode(links=tuple(links), data=data)
 
 
-def _decode_link(data: bytes) -> Link:
+def _decode_link(data: bytes) -> DagLink:
     cid: Cid | None = None
     name = ""
     tsize = 0
@@ -110,7 +110,7 @@ def _decode_link(data: bytes) -> Link:
             raise ValueError(f"unknown field 0x{tag:02x} in a link")
     if cid is None:
         raise ValueError("a link without a CID")
-    return Link(cid=cid, name=name, tsize=tsize)
+    return DagLink(cid=cid, name=name, tsize=tsize)
 
 
 def _read_bytes(data: bytes, offset: int) -> tuple[bytes, int]:

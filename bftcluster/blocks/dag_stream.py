@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster.blocks.dag_pb import Link, decode_node
+from bftcluster.blocks.dag_pb import DagLink, decode_node
 from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import Kind, decode_message
+from bftcluster.blocks.unixfs import UnixFsKind, decode_message
 from bftcluster.cid import DAG_PB, Cid, codec_of
 from bftcluster.errors import BlockStoreError, MalformedContentError
 from bftcluster.limits import END_ABSENT_MAX, WALK_PENDING_MAX
@@ -112,7 +112,7 @@ class DagStream:
             self._leaf_budget_bytes -= len(data)
         return cid, data
 
-    def _descend(self, cid: Cid, data: bytes, links: Sequence[Link]) -> None:
+    def _descend(self, cid: Cid, data: bytes, links: Sequence[DagLink]) -> None:
         if len(self._seen) > WALK_PENDING_MAX:
             return  # what is below is asked for again, by its name
         fresh = []
@@ -123,7 +123,7 @@ class DagStream:
         self._levels.append(_Level(fresh[::-1], uniform=_is_file(cid, data)))
 
 
-def _links_if_readable(cid: Cid, data: bytes) -> Sequence[Link]:
+def _links_if_readable(cid: Cid, data: bytes) -> Sequence[DagLink]:
     """Return the links; none if the block is not what its codec says: whoever asked will see."""
     try:
         return links_of(cid, data)
@@ -131,7 +131,7 @@ def _links_if_readable(cid: Cid, data: bytes) -> Sequence[Link]:
         return ()
 
 
-def _stored_if_readable(links: Sequence[Link]) -> Sequence[Link]:
+def _stored_if_readable(links: Sequence[DagLink]) -> Sequence[DagLink]:
     try:
         return tuple(stored(links))
     except MalformedContentError:
@@ -140,6 +140,6 @@ def _stored_if_readable(links: Sequence[Link]) -> Sequence[Link]:
 
 def _is_file(cid: Cid, data: bytes) -> bool:
     try:
-        return codec_of(cid) == DAG_PB and decode_message(decode_node(data)).kind is Kind.FILE
+        return codec_of(cid) == DAG_PB and decode_message(decode_node(data)).kind is UnixFsKind.FILE
     except MalformedContentError:
         return False

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.dag_pb import DagLink, encode_node
 from bftcluster.blocks.entry_names import check_name
 from bftcluster.blocks.file_builder import PutBlock
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, hamt_hash, hamt_message
 from bftcluster.errors import UsageError
 
 _HASH_SIZE_BYTES = 8
 
 
-def build_directory(entries: Mapping[str, Entry], put: PutBlock, layout: Layout) -> Entry:
+def build_directory(entries: Mapping[str, DagEntry], put: PutBlock, layout: Layout) -> DagEntry:
     """Put the blocks of a directory; those of its entries are there already.
 
     Raises:
@@ -32,7 +32,7 @@ def build_directory(entries: Mapping[str, Entry], put: PutBlock, layout: Layout)
         ]
         return _put_shard(hashed, 0, put, layout)
     ordered = sorted(entries.items(), key=lambda item: item[0].encode())
-    links = [Link(cid=entry.cid, name=name, tsize=entry.tsize) for name, entry in ordered]
+    links = [DagLink(cid=entry.cid, name=name, tsize=entry.tsize) for name, entry in ordered]
     block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=layout.cid_version)
     put(block)
     return _entry(block, links, size_bytes)
@@ -43,10 +43,10 @@ class _Hashed:
     slots: bytes
     """Slot at each depth."""
     name: str
-    entry: Entry
+    entry: DagEntry
 
 
-def _put_shard(items: Sequence[_Hashed], depth: int, put: PutBlock, layout: Layout) -> Entry:
+def _put_shard(items: Sequence[_Hashed], depth: int, put: PutBlock, layout: Layout) -> DagEntry:
     if depth == _HASH_SIZE_BYTES:
         raise UsageError(f"{len(items)} names in a directory have one hash: {items[0].name!r}, ...")
     slots: dict[int, list[_Hashed]] = {}
@@ -60,12 +60,12 @@ def _put_shard(items: Sequence[_Hashed], depth: int, put: PutBlock, layout: Layo
             name, entry = f"{slot:02X}{held[0].name}", held[0].entry
         else:
             name, entry = f"{slot:02X}", _put_shard(held, depth + 1, put, layout)
-        links.append(Link(cid=entry.cid, name=name, tsize=entry.tsize))
+        links.append(DagLink(cid=entry.cid, name=name, tsize=entry.tsize))
     block = make_node(encode_node(links, hamt_message(bit_field)), version=layout.cid_version)
     put(block)
     return _entry(block, links, sum(item.entry.size_bytes for item in items))
 
 
-def _entry(block: Block, links: Sequence[Link], size_bytes: int) -> Entry:
+def _entry(block: Block, links: Sequence[DagLink], size_bytes: int) -> DagEntry:
     tsize = len(block.data) + sum(link.tsize for link in links)
-    return Entry(cid=block.cid, size_bytes=size_bytes, tsize=tsize)
+    return DagEntry(cid=block.cid, size_bytes=size_bytes, tsize=tsize)

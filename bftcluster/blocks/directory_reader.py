@@ -9,10 +9,16 @@ in two places, and a listing reads each once.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bftcluster.blocks.dag_pb import Link, Node, decode_node
+from bftcluster.blocks.dag_pb import DagLink, DagNode, decode_node
 from bftcluster.blocks.entry_names import check_entries
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import HAMT_MURMUR3_X64_64, Kind, UnixFs, decode_message, hamt_hash
+from bftcluster.blocks.unixfs import (
+    HAMT_MURMUR3_X64_64,
+    UnixFs,
+    UnixFsKind,
+    decode_message,
+    hamt_hash,
+)
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, NotFoundError, UsageError
@@ -44,13 +50,13 @@ class _Slot:
     """A name in a shard, or, if that is empty, another shard."""
 
     name: str
-    link: Link
+    link: DagLink
     place: _Place
 
 
 def list_directory(
     source: BlockSource, cid: Cid, budget: WalkBudget | None = None
-) -> Iterator[Link]:
+) -> Iterator[DagLink]:
     """Yield the entries of a directory with their names; those of a HAMT in its own order.
 
     Raises:
@@ -60,7 +66,7 @@ def list_directory(
     """
     budget = budget or WalkBudget()
     node, message = _directory(source, cid, budget)
-    if message.kind is Kind.DIRECTORY:
+    if message.kind is UnixFsKind.DIRECTORY:
         pending = list(reversed(_plain(cid, node)))
         budget.hold(len(pending))
         while pending:
@@ -73,7 +79,7 @@ def list_directory(
         slot = stack.pop()
         budget.hold(-1)
         if slot.name:
-            yield Link(cid=slot.link.cid, name=slot.name, tsize=slot.link.tsize)
+            yield DagLink(cid=slot.link.cid, name=slot.name, tsize=slot.link.tsize)
         else:
             below = _shard(source, slot, budget)
             budget.hold(len(below))
@@ -105,7 +111,7 @@ def resolve(source: BlockSource, root: Cid, path: str) -> Cid:
 
 def _look_up(source: BlockSource, cid: Cid, name: str, budget: WalkBudget) -> Cid | None:
     node, message = _directory(source, cid, budget)
-    if message.kind is Kind.DIRECTORY:
+    if message.kind is UnixFsKind.DIRECTORY:
         return next((link.cid for link in _plain(cid, node) if link.name == name), None)
     slots: Sequence[_Slot] = _slots(cid, node, message, _Place())
     while slot := next((slot for slot in slots if slot.place.holds(name)), None):
@@ -115,19 +121,19 @@ def _look_up(source: BlockSource, cid: Cid, name: str, budget: WalkBudget) -> Ci
     return None
 
 
-def _directory(source: BlockSource, cid: Cid, budget: WalkBudget) -> tuple[Node, UnixFs]:
+def _directory(source: BlockSource, cid: Cid, budget: WalkBudget) -> tuple[DagNode, UnixFs]:
     if codec_of(cid) != DAG_PB:
         raise UsageError(f"{text(cid)} is not a directory")
     block = source.get(cid)
     budget.spend(block)
     node = decode_node(block)
     message = decode_message(node)
-    if message.kind not in (Kind.DIRECTORY, Kind.HAMT_SHARD):
+    if message.kind not in (UnixFsKind.DIRECTORY, UnixFsKind.HAMT_SHARD):
         raise UsageError(f"{text(cid)} is a {message.kind.name.lower()}, not a directory")
     return node, message
 
 
-def _plain(cid: Cid, node: Node) -> Sequence[Link]:
+def _plain(cid: Cid, node: DagNode) -> Sequence[DagLink]:
     check_entries(cid, (link.name for link in node.links))
     return node.links
 
@@ -141,14 +147,14 @@ def _shard(source: BlockSource, slot: _Slot, budget: WalkBudget) -> list[_Slot]:
     budget.spend(block)
     node = decode_node(block)
     message = decode_message(node)
-    if message.kind is not Kind.HAMT_SHARD:
+    if message.kind is not UnixFsKind.HAMT_SHARD:
         raise MalformedContentError(f"{text(cid)} is no HAMT shard")
     if not node.links:
         raise MalformedContentError(f"the HAMT shard {text(cid)} is empty, and not the only one")
     return _slots(cid, node, message, slot.place)
 
 
-def _slots(cid: Cid, node: Node, message: UnixFs, place: _Place) -> list[_Slot]:
+def _slots(cid: Cid, node: DagNode, message: UnixFs, place: _Place) -> list[_Slot]:
     """Return what is in a shard, each in a slot of its own and where its hash says."""
     fanout = message.fanout
     if message.hash_type != HAMT_MURMUR3_X64_64:

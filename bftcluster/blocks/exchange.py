@@ -13,7 +13,7 @@ import trio
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.exchange_messages import (
     Blocks,
-    Cancel,
+    CancelWant,
     Credit,
     End,
     Message,
@@ -21,9 +21,9 @@ from bftcluster.blocks.exchange_messages import (
     from_frame,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import Fault
+from bftcluster.blocks.fetch_plan import ProviderFault
 from bftcluster.blocks.fetch_report import ExchangeSettings, FetchProgress, FetchReport
-from bftcluster.blocks.fetching import Fetch
+from bftcluster.blocks.fetching import DagFetch
 from bftcluster.blocks.inbox import Router
 from bftcluster.blocks.links import may_link
 from bftcluster.blocks.port import BlockStore
@@ -103,7 +103,7 @@ class Exchange:
             else:
                 message = await self._offload(lambda: from_frame(frame))
         except MalformedMessageError:
-            self._router.blame(peer, Fault.MALFORMED)
+            self._router.blame(peer, ProviderFault.MALFORMED)
             raise
         await self._dispatch(peer, message)
 
@@ -182,7 +182,7 @@ class Exchange:
             with trio.move_on_after(self._settings.silence_timeout_s):
                 await self._send(peer, to_frame(want))
                 match await inbox.get():
-                    case Fault() | End():
+                    case ProviderFault() | End():
                         pass
                     case blocks:
                         data = next((block.data for block in blocks if block.cid == cid), None)
@@ -198,7 +198,7 @@ class Exchange:
         providers: Sequence[PeerId],
         progress: Callable[[FetchProgress], None] | None,
     ) -> FetchReport:
-        fetch = Fetch(
+        fetch = DagFetch(
             root,
             providers,
             store=self._store,
@@ -217,7 +217,7 @@ class Exchange:
                 self._nursery.start_soon(self._serve, peer, message)
             case Credit():
                 self._server.credit(peer, message)
-            case Cancel():
+            case CancelWant():
                 self._server.cancel(peer, message)
             case Blocks():
                 await self._take(peer, message)
@@ -241,7 +241,7 @@ class Exchange:
                 lambda: [Block.check(cid, data) for cid, data in message.blocks]
             )
         except CidMismatchError:
-            self._router.blame(peer, Fault.BAD_BLOCK)
+            self._router.blame(peer, ProviderFault.BAD_BLOCK)
             return
         inbox = self._router.find(peer, message.request)
         if inbox is not None:

@@ -83,13 +83,13 @@ class Credit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class CancelWant:
     """Requester: send nothing more for this request."""
 
     request: int
 
 
-Message = Want | Blocks | End | Credit | Cancel
+Message = Want | Blocks | End | Credit | CancelWant
 
 
 def to_frame(message: Message) -> bytes:
@@ -107,7 +107,7 @@ def to_frame(message: Message) -> bytes:
             fields = [_Tag.END, message.request, int(message.status), list(message.absent)]
         case Credit():
             fields = [_Tag.CREDIT, message.request, message.size_bytes]
-        case Cancel():
+        case CancelWant():
             fields = [_Tag.CANCEL, message.request]
         case _:
             assert_never(message)
@@ -158,7 +158,7 @@ def _from_head(head: object) -> Message:
         case [_Tag.CREDIT, int(request), int(size)]:
             return Credit(request=_natural(request), size_bytes=_natural(size))
         case [_Tag.CANCEL, int(request)]:
-            return Cancel(request=_natural(request))
+            return CancelWant(request=_natural(request))
         case _:
             raise MalformedMessageError("not a message of block exchange")
 

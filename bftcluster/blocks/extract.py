@@ -12,7 +12,7 @@ from typing import Final
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.port import BlockSource
 from bftcluster.blocks.tree import Tree, TreeEntry, tree_of
-from bftcluster.blocks.unixfs import Kind
+from bftcluster.blocks.unixfs import UnixFsKind
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, StorageError, UsageError
 
@@ -79,10 +79,10 @@ class _Writer:
 
     def _write_entry(self, entry: TreeEntry, name: str, directory: int) -> None:
         match entry.kind:
-            case Kind.DIRECTORY | Kind.HAMT_SHARD:
+            case UnixFsKind.DIRECTORY | UnixFsKind.HAMT_SHARD:
                 os.mkdir(name, 0o755, dir_fd=directory)
                 self._open.append(os.open(name, _DIRECTORY, dir_fd=directory))
-            case Kind.SYMLINK:
+            case UnixFsKind.SYMLINK:
                 os.symlink(entry.target, name, dir_fd=directory)
             case _:
                 descriptor = os.open(name, _NEW_FILE, 0o644, dir_fd=directory)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.links import may_link
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
@@ -16,7 +16,7 @@ _HINT_MAX_BYTES = 1 << 20
 _SHARE_MIN_BYTES = 1 << 20
 
 
-class Fault(Enum):
+class ProviderFault(Enum):
     """Why a provider is asked no more."""
 
     SILENT = "silent"
@@ -33,7 +33,7 @@ class Provider:
     """What a fetch knows of one provider."""
 
     peer: PeerId
-    fault: Fault | None = None
+    fault: ProviderFault | None = None
     lacks: set[Cid] = field(default_factory=set)
     """Blocks that it was asked for by name and did not send."""
     blocks: int = 0
@@ -46,7 +46,7 @@ class Provider:
         """Whether it is asked no more."""
         return self.fault is not None
 
-    def blame(self, fault: Fault) -> None:
+    def blame(self, fault: ProviderFault) -> None:
         """Drop it; the first fault is the one that is reported."""
         self.fault = self.fault or fault
 
@@ -69,7 +69,7 @@ class Request:
     hedged: bool = False
 
 
-class Plan:
+class FetchPlan:
     """Missing blocks: waiting in a queue, or expected from a request (two, if one is slow)."""
 
     def __init__(self) -> None:
@@ -78,13 +78,13 @@ class Plan:
         self.requests: list[Request] = []
         self._queue: deque[Cid] = deque()
 
-    def add(self, links: Iterable[Link]) -> None:
+    def add(self, links: Iterable[DagLink]) -> None:
         """Queue blocks that were found missing."""
         for link in links:
             self._note(link)
             self._queue.append(link.cid)
 
-    def expect(self, request: Request, links: Iterable[Link]) -> None:
+    def expect(self, request: Request, links: Iterable[DagLink]) -> None:
         """Note blocks that are missing, and that ``request`` will bring without being asked."""
         for link in links:
             self._note(link)
@@ -158,5 +158,5 @@ class Plan:
             if cid in self.missing:
                 self._queue.append(cid)
 
-    def _note(self, link: Link) -> None:
+    def _note(self, link: DagLink) -> None:
         self.missing[link.cid] = min(max(link.tsize, _HINT_MIN_BYTES), _HINT_MAX_BYTES)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bftcluster.blocks.fetch_plan import Fault
+from bftcluster.blocks.fetch_plan import ProviderFault
 from bftcluster.cid import Cid, text
 from bftcluster.errors import NotReachedError
 from bftcluster.ids import PeerId
@@ -43,7 +43,7 @@ class ProviderReport:
     """What one provider did."""
 
     peer: PeerId
-    fault: Fault | None
+    fault: ProviderFault | None
     blocks: int
     content_bytes: int
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import trio
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.exchange_messages import (
-    Cancel,
+    CancelWant,
     Credit,
     End,
     EndStatus,
     Want,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import Fault, Plan, Provider, Request
+from bftcluster.blocks.fetch_plan import FetchPlan, Provider, ProviderFault, Request
 from bftcluster.blocks.fetch_report import (
     ExchangeSettings,
     FetchFailedError,
@@ -30,7 +30,7 @@ from bftcluster.blocks.fetch_report import (
     FetchReport,
     ProviderReport,
 )
-from bftcluster.blocks.inbox import Event, Inbox, Router
+from bftcluster.blocks.inbox import Event, RequestInbox, Router
 from bftcluster.blocks.links import links_of, may_link
 from bftcluster.blocks.port import BlockStore, Hold
 from bftcluster.blocks.serving import Offload, Send
@@ -49,12 +49,12 @@ class _Received:
     """Bytes that a provider is to be credited for, and the block if it was missing."""
 
     request: Request
-    inbox: Inbox
+    inbox: RequestInbox
     size_bytes: int
     block: Block | None
 
 
-class Fetch:
+class DagFetch:
     """One DAG on its way here."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Fetch:
         self._settings = settings
         self._progress = progress
         self._survey = Survey(store, root)
-        self._plan = Plan()
+        self._plan = FetchPlan()
         self._changed = trio.Event()
         self._idle: set[object] = set()
         """Workers that have found nothing to do since the last change."""
@@ -179,7 +179,7 @@ class Fetch:
             if not ended:
                 await self._cancel(request)
 
-    async def _converse(self, request: Request, inbox: Inbox) -> bool:
+    async def _converse(self, request: Request, inbox: RequestInbox) -> bool:
         """Send a request and take its blocks; return whether the provider has ended it."""
         provider = request.provider
         want = Want(
@@ -192,14 +192,14 @@ class Fetch:
             with trio.fail_after(self._settings.silence_timeout_s):
                 await self._send(provider.peer, to_frame(want))
         except (TransportError, trio.TooSlowError):
-            provider.blame(Fault.UNREACHABLE)
+            provider.blame(ProviderFault.UNREACHABLE)
             return False
         while request.expected and not provider.dropped:
             match await self._next_event(request, inbox):
-                case Fault() as fault:
+                case ProviderFault() as fault:
                     provider.blame(fault)
                 case End(status=EndStatus.BUSY):
-                    provider.blame(Fault.BUSY)
+                    provider.blame(ProviderFault.BUSY)
                     return True
                 case End():
                     provider.lacks.update(request.listed.intersection(request.expected))
@@ -208,7 +208,7 @@ class Fetch:
                     await self._accept(request, inbox, blocks)
         return not provider.dropped and not any(map(may_link, request.listed))
 
-    async def _next_event(self, request: Request, inbox: Inbox) -> Event:
+    async def _next_event(self, request: Request, inbox: RequestInbox) -> Event:
         """Wait for the next event; silence is a fault unless the provider waits for our disk."""
         while True:
             deadline_s = request.last_useful_s + self._settings.silence_timeout_s
@@ -217,15 +217,15 @@ class Fetch:
             if not scope.cancelled_caught:
                 return event
             if request.uncredited_bytes == 0:
-                return Fault.SILENT
+                return ProviderFault.SILENT
             request.last_useful_s = trio.current_time()
 
-    async def _accept(self, request: Request, inbox: Inbox, blocks: Sequence[Block]) -> None:
+    async def _accept(self, request: Request, inbox: RequestInbox, blocks: Sequence[Block]) -> None:
         """Follow the links of blocks that came, and pass them to the writer."""
         leaves_come = request.leaf_budget_bytes > 0
         for block in blocks:
             if block.cid not in self._survey.known:
-                request.provider.blame(Fault.UNSOLICITED)
+                request.provider.blame(ProviderFault.UNSOLICITED)
                 return
             size_bytes = len(block.data)
             request.uncredited_bytes += size_bytes
@@ -247,10 +247,10 @@ class Fetch:
             self._plan.release_leaves(request)
         provider = request.provider
         if provider.useless_bytes > provider.content_bytes + 2 * self._window_bytes:
-            provider.blame(Fault.FLOODING)
+            provider.blame(ProviderFault.FLOODING)
         self._wake()
 
-    def _note_missing(self, request: Request, links: Sequence[Link]) -> None:
+    def _note_missing(self, request: Request, links: Sequence[DagLink]) -> None:
         """Expect what the provider will send unasked from it; queue the rest."""
         comes = [link for link in links if may_link(link.cid) or request.leaf_budget_bytes > 0]
         self._plan.expect(request, comes)
@@ -259,7 +259,7 @@ class Fetch:
             self._plan.add(link for link in links if link.cid not in expected)
 
     async def _cancel(self, request: Request) -> None:
-        frame = to_frame(Cancel(request=request.number))
+        frame = to_frame(CancelWant(request=request.number))
         with trio.move_on_after(_FAREWELL_S) as scope:
             scope.shield = True
             try:
@@ -325,7 +325,7 @@ class Fetch:
             try:
                 await self._send(request.provider.peer, frame)
             except TransportError:
-                inbox.put(Fault.UNREACHABLE)
+                inbox.put(ProviderFault.UNREACHABLE)
 
     # ---- the end
 

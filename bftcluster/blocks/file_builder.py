@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.dag_pb import Link, encode_node
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.dag_pb import DagLink, encode_node
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.unixfs import file_message, symlink_message
 
 PutBlock = Callable[[Block], None]
@@ -21,7 +21,7 @@ class FileBuilder:
         self._put = put
         self._layout = layout
         self._buffer = bytearray()
-        self._levels: list[list[Entry]] = [[]]
+        self._levels: list[list[DagEntry]] = [[]]
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the file, any number of them."""
@@ -39,7 +39,7 @@ class FileBuilder:
             offset += size
         self._buffer += data[offset:]
 
-    def finish(self) -> Entry:
+    def finish(self) -> DagEntry:
         """Put what is still open and return the root."""
         if self._buffer or self._levels == [[]]:
             self._add_leaf(bytes(self._buffer))
@@ -60,9 +60,9 @@ class FileBuilder:
             message = file_message(chunk, len(chunk), ())
             block = make_node(encode_node((), message), version=self._layout.cid_version)
         self._put(block)
-        self._add(0, Entry(cid=block.cid, size_bytes=len(chunk), tsize=len(block.data)))
+        self._add(0, DagEntry(cid=block.cid, size_bytes=len(chunk), tsize=len(block.data)))
 
-    def _add(self, level: int, entry: Entry) -> None:
+    def _add(self, level: int, entry: DagEntry) -> None:
         if len(self._levels) <= level:
             self._levels.append([])
         if len(self._levels[level]) == self._layout.width:
@@ -74,15 +74,15 @@ class FileBuilder:
         entries = self._levels[level]
         self._levels[level] = []
         sizes = [entry.size_bytes for entry in entries]
-        links = [Link(cid=entry.cid, tsize=entry.tsize) for entry in entries]
+        links = [DagLink(cid=entry.cid, tsize=entry.tsize) for entry in entries]
         data = encode_node(links, file_message(b"", sum(sizes), sizes))
         block = make_node(data, version=self._layout.cid_version)
         self._put(block)
         tsize = len(data) + sum(entry.tsize for entry in entries)
-        self._add(level + 1, Entry(cid=block.cid, size_bytes=sum(sizes), tsize=tsize))
+        self._add(level + 1, DagEntry(cid=block.cid, size_bytes=sum(sizes), tsize=tsize))
 
 
-def build_file(chunks: Iterable[bytes], put: PutBlock, layout: Layout) -> Entry:
+def build_file(chunks: Iterable[bytes], put: PutBlock, layout: Layout) -> DagEntry:
     """Put the DAG of a file, given in pieces of any size."""
     builder = FileBuilder(put, layout)
     for chunk in chunks:
@@ -90,8 +90,8 @@ def build_file(chunks: Iterable[bytes], put: PutBlock, layout: Layout) -> Entry:
     return builder.finish()
 
 
-def build_symlink(target: bytes, put: PutBlock, layout: Layout) -> Entry:
+def build_symlink(target: bytes, put: PutBlock, layout: Layout) -> DagEntry:
     """Put the single block of a symbolic link."""
     block = make_node(encode_node((), symlink_message(target)), version=layout.cid_version)
     put(block)
-    return Entry(cid=block.cid, size_bytes=0, tsize=len(block.data))
+    return DagEntry(cid=block.cid, size_bytes=0, tsize=len(block.data))

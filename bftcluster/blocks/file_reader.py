@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bftcluster.blocks.dag_pb import decode_node
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import Kind, UnixFs, decode_message
+from bftcluster.blocks.unixfs import UnixFs, UnixFsKind, decode_message
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, RAW, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, UsageError
@@ -107,7 +107,7 @@ def _open(cid: Cid, block: bytes) -> tuple[int, bytes, list[tuple[Cid, int]]]:
         raise UsageError(f"{text(cid)} is not a file", hint="its codec is not UnixFS")
     node = decode_node(block)
     message = decode_message(node)
-    if message.kind not in (Kind.FILE, Kind.RAW):
+    if message.kind not in (UnixFsKind.FILE, UnixFsKind.RAW):
         raise UsageError(f"{text(cid)} is a {message.kind.name.lower()}, not a file")
     if len(message.block_sizes) != len(node.links):
         raise MalformedContentError(f"{text(cid)} says sizes of some of its links only")

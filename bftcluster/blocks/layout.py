@@ -39,7 +39,7 @@ UNIXFS_V1_2025 = Layout(chunk_size_bytes=1 << 20, width=1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DagEntry:
     """A built file, directory or symbolic link: what its parent needs to know."""
 
     cid: Cid

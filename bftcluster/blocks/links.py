@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from bftcluster.blocks.dag_cbor import cids_in
-from bftcluster.blocks.dag_pb import Link, decode_node
+from bftcluster.blocks.dag_pb import DagLink, decode_node
 from bftcluster.cid import DAG_CBOR, DAG_PB, RAW, Cid, codec_of, multihash, text
 from bftcluster.errors import MalformedContentError
 
 _IDENTITY = 0x00
 
 
-def links_of(cid: Cid, data: bytes) -> tuple[Link, ...]:
+def links_of(cid: Cid, data: bytes) -> tuple[DagLink, ...]:
     """Return the links of the block ``data`` that ``cid`` names, in their order.
 
     Raises:
@@ -22,12 +22,12 @@ def links_of(cid: Cid, data: bytes) -> tuple[Link, ...]:
         case int(code) if code == DAG_PB:
             return decode_node(data).links
         case int(code) if code == DAG_CBOR:
-            return tuple(Link(cid=child) for child in cids_in(data))
+            return tuple(DagLink(cid=child) for child in cids_in(data))
         case code:
             raise MalformedContentError(f"{text(cid)} has the codec 0x{code:x}: links unknown")
 
 
-def stored(links: Iterable[Link]) -> Iterator[Link]:
+def stored(links: Iterable[DagLink]) -> Iterator[DagLink]:
     """Yield the links to blocks that are stored, those behind blocks in their own CIDs among them.
 
     What a CID carries needs no place in the memory of a walk: it is behind its link at once.

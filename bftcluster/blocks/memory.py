@@ -13,7 +13,7 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, BlockStoreError, StoreFullError
 
 
-class MemoryStore:
+class MemoryBlockStore:
     """A ``BlockStore`` that forgets everything when the process ends."""
 
     def __init__(self, quota_bytes: int = 1 << 62) -> None:

@@ -11,7 +11,7 @@ import trio
 from bftcluster.blocks.dag_stream import DagStream
 from bftcluster.blocks.exchange_messages import (
     Blocks,
-    Cancel,
+    CancelWant,
     Credit,
     End,
     EndStatus,
@@ -97,7 +97,7 @@ class Server:
             serving.window_bytes = min(granted, WINDOW_SIZE_MAX_BYTES)
             serving.credited.set()
 
-    def cancel(self, peer: PeerId, cancel: Cancel) -> None:
+    def cancel(self, peer: PeerId, cancel: CancelWant) -> None:
         """Stop a request."""
         serving = self._servings.get(peer, {}).get(cancel.request)
         if serving is not None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable
 
-from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
@@ -23,11 +23,11 @@ class Survey:
         self._lock = threading.Lock()
         self.known: set[Cid] = set()
 
-    def start(self) -> list[Link]:
+    def start(self) -> list[DagLink]:
         """Return what is missing, the root being the first link. Blocking."""
-        return self.follow((Link(cid=self._root),))
+        return self.follow((DagLink(cid=self._root),))
 
-    def follow(self, links: Iterable[Link]) -> list[Link]:
+    def follow(self, links: Iterable[DagLink]) -> list[DagLink]:
         """Return what is missing of these links and what held blocks below them link to. Blocking.
 
         Each missing block is returned once in the life of a survey.
@@ -35,11 +35,11 @@ class Survey:
         Raises:
             MalformedContentError: The DAG cannot be walked, or has too many blocks.
         """
-        missing: list[Link] = []
+        missing: list[DagLink] = []
         with self._lock:
             level = self._unknown(links)
             while level:
-                below: list[Link] = []
+                below: list[DagLink] = []
                 held = self._store.has_many([link.cid for link in level])
                 for link, is_held in zip(level, held, strict=True):
                     if not is_held:
@@ -52,7 +52,7 @@ class Survey:
                 level = self._unknown(below)
         return missing
 
-    def _unknown(self, links: Iterable[Link]) -> list[Link]:
+    def _unknown(self, links: Iterable[DagLink]) -> list[DagLink]:
         fresh = []
         for link in stored(links):
             if link.cid not in self.known:

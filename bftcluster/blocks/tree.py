@@ -10,12 +10,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from bftcluster.blocks.dag_pb import Link, decode_node
+from bftcluster.blocks.dag_pb import DagLink, decode_node
 from bftcluster.blocks.directory_reader import list_directory
 from bftcluster.blocks.entry_names import climbs_of
 from bftcluster.blocks.file_reader import size_of
 from bftcluster.blocks.port import BlockSource
-from bftcluster.blocks.unixfs import Kind, decode_message
+from bftcluster.blocks.unixfs import UnixFsKind, decode_message
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import DAG_PB, RAW, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError
@@ -27,8 +27,8 @@ from bftcluster.limits import (
 )
 
 _FILES_REMEMBERED: Final = 4096
-_DIRECTORIES: Final = (Kind.DIRECTORY, Kind.HAMT_SHARD)
-_FILES: Final = (Kind.FILE, Kind.RAW)
+_DIRECTORIES: Final = (UnixFsKind.DIRECTORY, UnixFsKind.HAMT_SHARD)
+_FILES: Final = (UnixFsKind.FILE, UnixFsKind.RAW)
 """A survey does not earn by what they hold, so it does not pay for them."""
 
 
@@ -37,7 +37,7 @@ class TreeEntry:
     """A file, directory or symbolic link, where it stands in the tree."""
 
     cid: Cid
-    kind: Kind
+    kind: UnixFsKind
     name: str = ""
     """In its directory; empty at the root."""
     path: str = ""
@@ -120,7 +120,7 @@ class Tree:
             if entry.kind in _DIRECTORIES:
                 open_directories.append(self._list(entry))
 
-    def _list(self, entry: TreeEntry) -> tuple[TreeEntry, Iterator[Link]]:
+    def _list(self, entry: TreeEntry) -> tuple[TreeEntry, Iterator[DagLink]]:
         if entry.kind in _DIRECTORIES:
             return entry, list_directory(self._source, entry.cid, self.budget)
         return entry, iter(())
@@ -165,7 +165,7 @@ class _Open:
     """A directory whose entries are being counted."""
 
     cid: Cid
-    links: Iterator[Link]
+    links: Iterator[DagLink]
     extent: Extent = field(default_factory=Extent)
 
     def add(self, below: Extent, *, is_directory: bool) -> None:
@@ -250,24 +250,24 @@ class _Survey:
             self._budget.spend(block)
         if kind in _DIRECTORIES:
             return None
-        climbs = climbs_of(cid, target) if kind is Kind.SYMLINK else 0
+        climbs = climbs_of(cid, target) if kind is UnixFsKind.SYMLINK else 0
         if len(self._others) == _FILES_REMEMBERED:
             self._others.clear()
         self._others[cid] = found = Extent(content_bytes=size_bytes, climbs=climbs)
         return found
 
 
-def _open(cid: Cid, block: bytes) -> tuple[Kind, int, bytes]:
+def _open(cid: Cid, block: bytes) -> tuple[UnixFsKind, int, bytes]:
     """Return the kind of a node, the size of a file, and the target of a symbolic link."""
     if codec_of(cid) != DAG_PB:
-        return Kind.FILE, size_of(cid, block), b""
+        return UnixFsKind.FILE, size_of(cid, block), b""
     message = decode_message(decode_node(block))
     match message.kind:
-        case Kind.FILE | Kind.RAW:
+        case UnixFsKind.FILE | UnixFsKind.RAW:
             return message.kind, size_of(cid, block), b""
-        case Kind.SYMLINK:
+        case UnixFsKind.SYMLINK:
             return message.kind, 0, message.data
-        case Kind.DIRECTORY | Kind.HAMT_SHARD:
+        case UnixFsKind.DIRECTORY | UnixFsKind.HAMT_SHARD:
             return message.kind, 0, b""
-        case Kind.METADATA:
+        case UnixFsKind.METADATA:
             raise MalformedContentError(f"{text(cid)} is of the kind metadata")

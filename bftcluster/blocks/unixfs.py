@@ -6,12 +6,12 @@ from enum import IntEnum
 
 import mmh3
 
-from bftcluster.blocks.dag_pb import Node
+from bftcluster.blocks.dag_pb import DagNode
 from bftcluster.cid import read_varint, write_varint
 from bftcluster.errors import MalformedContentError
 
 
-class Kind(IntEnum):
+class UnixFsKind(IntEnum):
     """``Data.DataType`` of the UnixFS specification."""
 
     RAW = 0
@@ -40,7 +40,7 @@ _WIRE_BYTES = 2
 class UnixFs:
     """A decoded UnixFS message. Mode and time are not kept: they would change the CID."""
 
-    kind: Kind
+    kind: UnixFsKind
     data: bytes = b""
     """File content, symlink target or HAMT bit field."""
     file_size: int | None = None
@@ -51,12 +51,12 @@ class UnixFs:
     fanout: int = 0
 
 
-DIRECTORY_MESSAGE = bytes((_KIND, Kind.DIRECTORY))
+DIRECTORY_MESSAGE = bytes((_KIND, UnixFsKind.DIRECTORY))
 
 
 def file_message(data: bytes, file_size: int, block_sizes: Sequence[int]) -> bytes:
     """Return the message of a file node, in Kubo's field order (no data field if empty)."""
-    parts = [bytes((_KIND, Kind.FILE))]
+    parts = [bytes((_KIND, UnixFsKind.FILE))]
     if data:
         parts += [bytes((_DATA,)), write_varint(len(data)), data]
     parts += [bytes((_FILE_SIZE,)), write_varint(file_size)]
@@ -66,7 +66,7 @@ def file_message(data: bytes, file_size: int, block_sizes: Sequence[int]) -> byt
 
 def symlink_message(target: bytes) -> bytes:
     """Return the message of a symbolic link to ``target``."""
-    return bytes((_KIND, Kind.SYMLINK, _DATA)) + write_varint(len(target)) + target
+    return bytes((_KIND, UnixFsKind.SYMLINK, _DATA)) + write_varint(len(target)) + target
 
 
 def hamt_hash(name: str) -> int:
@@ -80,7 +80,7 @@ def hamt_message(bit_field: int) -> bytes:
     data = bit_field.to_bytes((bit_field.bit_length() + 7) // 8, "big")
     return b"".join(
         (
-            bytes((_KIND, Kind.HAMT_SHARD, _DATA)),
+            bytes((_KIND, UnixFsKind.HAMT_SHARD, _DATA)),
             write_varint(len(data)),
             data,
             bytes((_HASH_TYPE, HAMT_MURMUR3_X64_64, _FANOUT)),
@@ -89,7 +89,7 @@ def hamt_message(bit_field: int) -> bytes:
     )
 
 
-def decode_message(node: Node) -> UnixFs:
+def decode_message(node: DagNode) -> UnixFs:
     """Return the UnixFS message of a dag-pb node.
 
     Raises:
@@ -135,7 +135,7 @@ def _decode(message: bytes) -> UnixFs:
     if kind is None:
         raise ValueError("no kind")
     return UnixFs(
-        kind=Kind(kind),
+        kind=UnixFsKind(kind),
         data=data,
         file_size=file_size,
         block_sizes=tuple(block_sizes),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from bftcluster.blocks.block import Block
-from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
@@ -67,7 +67,7 @@ def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
-    stack = [link.cid for link in stored((Link(cid=root),))]
+    stack = [link.cid for link in stored((DagLink(cid=root),))]
     seen = set(stack)
     while stack:
         cid = stack.pop()

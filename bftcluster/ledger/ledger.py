@@ -9,9 +9,9 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, keys_of
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.expiry import due_ms
-from bftcluster.ledger.rules.recovery import Recovery, carry_out, problem_with
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, carry_out, problem_with
 from bftcluster.ledger.rules.relevance import Wanting
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import Head, PeerRecord
 from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.spaces import Rows, Space
@@ -27,7 +27,7 @@ from bftcluster.pbft.epochs import EpochStart, with_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
+class ExecutionResult:
     """What executing some batches led to."""
 
     delta: Delta
@@ -51,7 +51,7 @@ class Ledger:
         *,
         keeps_earlier: bool = False,
         read: Read | None = None,
-        recoveries: Sequence[Recovery] = (),
+        recoveries: Sequence[VerifiedRecovery] = (),
     ) -> None:
         """Continue from what the store holds.
 
@@ -161,7 +161,7 @@ class Ledger:
             return None
         return stored_root(self.store.get)
 
-    def execute(self, batches: Sequence[OrderedBatch]) -> Executed:
+    def execute(self, batches: Sequence[OrderedBatch]) -> ExecutionResult:
         """Execute consecutive batches, the first right after ``head.seq``."""
         assert batches, "something to execute"
         requests = (request for batch in batches for request in batch.requests)
@@ -185,7 +185,9 @@ class Ledger:
             for batch, each in zip(batches, applied, strict=True)
             if each.next_membership is not None
         }
-        return Executed(delta=delta, applied=tuple(applied), roots=roots, memberships=memberships)
+        return ExecutionResult(
+            delta=delta, applied=tuple(applied), roots=roots, memberships=memberships
+        )
 
     def _recovered(self, applied: Applied, root: Digest) -> Applied:
         """Return what a checkpoint's batch led to, with the recovery that begins behind it."""
@@ -226,7 +228,7 @@ def genesis_delta(genesis: Genesis) -> Delta:
             for item in genesis.peers
         },
     }
-    tree = StateTree(MemoryStore())
+    tree = StateTree(MemoryStateStore())
     tree.absorb(rows.items())
     tree.root()
     delta = {(space, key): value for space, part in rows.items() for key, value in part.items()}

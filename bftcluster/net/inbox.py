@@ -26,7 +26,7 @@ FrameHandler = Callable[[PeerId, bytes], Awaitable[None]]
 """Takes a frame from an authenticated peer. While it waits, the peer's stream waits."""
 
 
-class Inbox:
+class InboundStreams:
     """Reads every inbound stream.
 
     A peer has one stream per class: a second one replaces the first, which is what a peer that

@@ -16,7 +16,7 @@ from bftcluster.ids import PeerId
 from bftcluster.net.frames import HEARTBEAT
 from bftcluster.net.host import ClusterHost, reset_quietly
 from bftcluster.net.identity import libp2p_id
-from bftcluster.net.outbox import Outbox
+from bftcluster.net.outbox import StreamOutbox
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import POLICIES, StreamClass, WhenFull
 from bftcluster.net.yamux import GRACE_S, YamuxConnection
@@ -63,7 +63,7 @@ class LinkState:
     """Why it is not connected, in one line; empty if it is."""
 
 
-class Link:
+class PeerLink:
     """Our side of the connection to one peer."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Link:
     ) -> None:
         self.peer = peer
         self.addresses = tuple(addresses)
-        self.outboxes = {each: Outbox(POLICIES[each]) for each in StreamClass}
+        self.outboxes = {each: StreamOutbox(POLICIES[each]) for each in StreamClass}
         self._is_first_to_dial = me < peer
         self._settings = settings
         self._random = random
@@ -308,7 +308,7 @@ class Link:
         log.info("disconnected from %s", peer_id_text(self.peer))
         self._on_change(self.peer)
 
-    async def _write(self, outbox: Outbox, stream: YamuxStream) -> NoReturn:
+    async def _write(self, outbox: StreamOutbox, stream: YamuxStream) -> NoReturn:
         """Write what ``flush`` does not; past libp2p's wrapper, which locks twice per write."""
         while True:
             await stream.write(await outbox.take())

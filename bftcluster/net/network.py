@@ -17,8 +17,8 @@ from bftcluster.net import tcp
 from bftcluster.net.frames import encode_frame
 from bftcluster.net.host import ClusterHost, running_host
 from bftcluster.net.identity import libp2p_id, peer_id
-from bftcluster.net.inbox import FrameHandler, Inbox
-from bftcluster.net.links import Link, LinkState
+from bftcluster.net.inbox import FrameHandler, InboundStreams
+from bftcluster.net.links import LinkState, PeerLink
 from bftcluster.net.rpc import Method, Rpc
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
@@ -61,13 +61,13 @@ class Network:
         self._listen = list(listen)
         self._settings = settings or NetworkSettings()
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
-        self._links: dict[PeerId, Link] = {}
+        self._links: dict[PeerId, PeerLink] = {}
         self._rpc = Rpc(
             send=partial(self._send_class, StreamClass.RPC),
             send_nowait=lambda peer, frame: self.send_nowait(peer, StreamClass.RPC, frame),
             methods=methods or {},
         )
-        self._inbox = Inbox(
+        self._inbox = InboundStreams(
             handlers={**handlers, StreamClass.RPC: self._rpc.on_frame},
             heard=self._on_heard,
             fault=self._on_fault,
@@ -138,7 +138,7 @@ class Network:
         Raises:
             MessageTooLargeError: Over ``FRAME_SIZE_MAX_BYTES``.
         """
-        links: dict[Link, None] = {}
+        links: dict[PeerLink, None] = {}
         for peers, stream_class, frame in frames:
             encoded = encode_frame(frame)
             for peer in peers:
@@ -258,7 +258,7 @@ class Network:
             if peer in self._links:
                 self._links[peer].addresses = tuple(addresses)
             elif peer != self.me:
-                link = Link(
+                link = PeerLink(
                     me=self.me,
                     peer=peer,
                     addresses=addresses,

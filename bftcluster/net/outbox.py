@@ -6,17 +6,17 @@ import trio
 
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import WRITE_BATCH_SIZE_MAX_BYTES
-from bftcluster.net.streams import Policy, WhenFull
+from bftcluster.net.streams import QueuePolicy, WhenFull
 
 
-class Outbox:
+class StreamOutbox:
     """A bounded queue of encoded frames with one reader, the writer of the stream.
 
     Whoever queues either wakes the writer, which comes when that task yields, or takes the writer's
-    place at the end (``Link.flush``). Either way what a task sends in one go leaves in one write.
+    place at the end (``PeerLink.flush``). Either way what a task sends in one go leaves in one write.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: QueuePolicy) -> None:
         self._policy = policy
         self._frames: deque[bytes] = deque()
         self._size = 0

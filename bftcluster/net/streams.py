@@ -31,7 +31,7 @@ class WhenFull(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class QueuePolicy:
     """How frames of one class are queued and received."""
 
     when_full: WhenFull
@@ -44,26 +44,26 @@ class Policy:
 
 
 POLICIES: Final = {
-    StreamClass.CONSENSUS: Policy(
+    StreamClass.CONSENSUS: QueuePolicy(
         when_full=WhenFull.DROP_OLDEST,
         frames_max=8192,
         size_max_bytes=16 << 20,
         window_bytes=1 << 20,
     ),
-    StreamClass.SYNC: Policy(
+    StreamClass.SYNC: QueuePolicy(
         when_full=WhenFull.DROP_OLDEST,
         frames_max=1024,
         size_max_bytes=16 << 20,
         window_bytes=2 << 20,
         is_bulk=True,
     ),
-    StreamClass.RPC: Policy(
+    StreamClass.RPC: QueuePolicy(
         when_full=WhenFull.WAIT,
         frames_max=1024,
         size_max_bytes=8 << 20,
         window_bytes=1 << 20,
     ),
-    StreamClass.BLOCKS: Policy(
+    StreamClass.BLOCKS: QueuePolicy(
         when_full=WhenFull.WAIT,
         frames_max=256,
         size_max_bytes=8 << 20,

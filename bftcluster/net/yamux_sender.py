@@ -30,7 +30,7 @@ class Sealer(Protocol):
         """Send to the last byte."""
 
 
-class Lane:
+class SendQueue:
     """Frames that wait for the writer, in order."""
 
     def __init__(self) -> None:
@@ -80,8 +80,8 @@ class Sender:
 
     def __init__(self, link: Sealer) -> None:
         self._link = link
-        self._urgent = Lane()
-        self._bulk = Lane()
+        self._urgent = SendQueue()
+        self._bulk = SendQueue()
         self._is_sending = False
         """Whether sealed bytes are on their way, which nothing may overtake."""
         self._unsent: memoryview | None = None

@@ -11,7 +11,7 @@ from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.rules.recovery import Recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
@@ -23,7 +23,14 @@ from bftcluster.node.process.frame_log import FrameLog
 from bftcluster.node.process.identity import is_unused, load_identity, note_use
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.unsynced_disk import UnsyncedDisk
-from bftcluster.pbft import Application, Recovered, Replica, Settings, birth_records, decided_lately
+from bftcluster.pbft import (
+    Application,
+    Recovered,
+    Replica,
+    ReplicaSettings,
+    birth_records,
+    decided_lately,
+)
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
@@ -156,12 +163,12 @@ def load_genesis(path: Path) -> Genesis:
         raise ConfigError(f"{path} is not a genesis: {exc}") from None
 
 
-def _recoveries(store: LedgerStore, genesis: Genesis) -> list[Recovery]:
+def _recoveries(store: LedgerStore, genesis: Genesis) -> list[VerifiedRecovery]:
     return recoveries_in(store.reader, genesis.cluster_id, genesis.policy, Ed25519Verifier())
 
 
 def _begin_again(
-    wal: Wal, store: LedgerStore, genesis: Genesis, me: PeerId, recovery: Recovery
+    wal: Wal, store: LedgerStore, genesis: Genesis, me: PeerId, recovery: VerifiedRecovery
 ) -> tuple[bytes, ...]:
     """Let the write-ahead log follow a recovery; return what it holds then.
 
@@ -182,7 +189,7 @@ def _open_ledger(
     genesis: Genesis,
     store: LedgerStore,
     verifier: ApprovalVerifier,
-    recoveries: Sequence[Recovery],
+    recoveries: Sequence[VerifiedRecovery],
 ) -> Ledger:
     """Return the ledger, brought forward by a recovery if one begins where it is."""
     ledger = Ledger(
@@ -281,8 +288,8 @@ def _recovered(
     )
 
 
-def _settings(config: Config, genesis: Genesis) -> Settings:
-    return Settings(
+def _settings(config: Config, genesis: Genesis) -> ReplicaSettings:
+    return ReplicaSettings(
         batch_requests_max=config.pbft.batch_requests_max,
         batch_delay_ms=config.pbft.batch_delay_ms,
         slots_in_flight_max=config.pbft.slots_in_flight_max,

@@ -48,7 +48,7 @@ from bftcluster.node.service.service import make_service
 from bftcluster.pbft import (
     Event,
     Lane,
-    LogRead,
+    LogEntriesRead,
     MessageReceived,
     Outbound,
     ReadLog,
@@ -350,7 +350,7 @@ class Peer:
 
     async def _answer_log_read(self, request: ReadLog) -> None:
         entries = await self._reads.log_entries(request.first, request.count)
-        self._inbox.put_nowait(LogRead(request.to, tuple(entries)))
+        self._inbox.put_nowait(LogEntriesRead(request.to, tuple(entries)))
 
     def _connected(self) -> list[PeerId]:
         return [peer for peer, link in self._network.links().items() if link.connected]

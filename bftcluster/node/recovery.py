@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, start_of, verify_recovery
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.parts import Parts, open_parts
@@ -76,7 +76,7 @@ def recovery_point(config: Config) -> RecoveryPoint:
 
 def genesis_root(parts: Parts) -> Digest:
     """Return the root of the state that the genesis describes."""
-    store = MemoryStore()
+    store = MemoryStateStore()
     store.flush(genesis_delta(parts.genesis))
     return stored_root(store.get)
 
@@ -148,7 +148,7 @@ def take_over(config: Config, link: EpochLink) -> None:
         _log.warning("following a recovery of the cluster", seq=seq, epoch=recovery.operation.epoch)
 
 
-def _verified(parts: Parts, request: bytes) -> Recovery:
+def _verified(parts: Parts, request: bytes) -> VerifiedRecovery:
     genesis = parts.genesis
     return verify_recovery(request, genesis.cluster_id, genesis.policy, Ed25519Verifier())
 
@@ -168,7 +168,7 @@ def _check_role(parts: Parts, operation: RecoverCluster) -> None:
         )
 
 
-def _begin(parts: Parts, recovery: Recovery, link: EpochLink) -> None:
+def _begin(parts: Parts, recovery: VerifiedRecovery, link: EpochLink) -> None:
     """Check everything that can be checked here, then change the ledger in one transaction."""
     operation, epochs = recovery.operation, parts.ledger.epochs
     if operation.epoch <= epochs[-1].membership.epoch:

@@ -34,22 +34,22 @@ from bftcluster.pbft.certificates import (
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.pbft.events import (
     Application,
+    BatchesExecuted,
     EpochsLearned,
     Event,
-    Executed,
-    LogRead,
+    LogEntriesRead,
     MessageReceived,
     Recovered,
+    ReplicaDeadlinePassed,
     RequestSubmitted,
-    Tick,
 )
 from bftcluster.pbft.evidence import Evidence, verify_evidence
 from bftcluster.pbft.messages import LogEntry
 from bftcluster.pbft.pool import request_digest
-from bftcluster.pbft.records import Loss, birth_records
+from bftcluster.pbft.records import VoteLoss, birth_records
 from bftcluster.pbft.recovery import decided_lately
 from bftcluster.pbft.replica import Replica, Stats
-from bftcluster.pbft.settings import Settings
+from bftcluster.pbft.settings import ReplicaSettings
 from bftcluster.pbft.steps import (
     Append,
     Compact,
@@ -59,12 +59,12 @@ from bftcluster.pbft.steps import (
     HaltReason,
     KeepEvidence,
     Lane,
+    Notice,
     Outbound,
     ReadLog,
     Ready,
-    Report,
     Send,
-    StateFetch,
+    StartStateTransfer,
     Step,
 )
 from bftcluster.pbft.verdicts import Verdict
@@ -74,6 +74,7 @@ __all__ = [
     "Append",
     "Application",
     "Batch",
+    "BatchesExecuted",
     "CheckpointCertificate",
     "CommitCertificate",
     "Compact",
@@ -82,31 +83,30 @@ __all__ = [
     "EpochsLearned",
     "Event",
     "Evidence",
-    "Executed",
     "FetchEpochs",
     "Halt",
     "HaltReason",
     "KeepEvidence",
     "Lane",
+    "LogEntriesRead",
     "LogEntry",
-    "LogRead",
-    "Loss",
     "MessageReceived",
+    "Notice",
     "Outbound",
     "PreparedCertificate",
     "ReadLog",
     "Ready",
     "Recovered",
     "Replica",
-    "Report",
+    "ReplicaDeadlinePassed",
+    "ReplicaSettings",
     "RequestSubmitted",
     "Send",
-    "Settings",
-    "StateFetch",
+    "StartStateTransfer",
     "Stats",
     "Step",
-    "Tick",
     "Verdict",
+    "VoteLoss",
     "birth_records",
     "decided_lately",
     "request_digest",

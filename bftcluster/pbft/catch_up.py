@@ -30,8 +30,8 @@ from bftcluster.pbft.messages import (
     Status,
 )
 from bftcluster.pbft.normal_case import NormalCase
-from bftcluster.pbft.steps import Lane, Outbound, StateFetch
-from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.steps import Lane, Outbound, StartStateTransfer
+from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.votes import Vote, VoteKind
@@ -188,7 +188,7 @@ class CatchUp:
         if status.decided < core.decided:
             self._tell(sender)
         has_stood = before is not None and before.stable == status.stable
-        if has_stood and core.may_answer(sender, Answer.CHECKPOINT):
+        if has_stood and core.may_answer(sender, AnswerKind.CHECKPOINT):
             self._resend_checkpoint(sender, status)
         if sender not in core.membership.replicas:
             return Verdict.ACCEPTED
@@ -204,7 +204,7 @@ class CatchUp:
 
     def _tell(self, peer: ReplicaId) -> None:
         """Let a lagging peer know that we are ahead, so that it can ask."""
-        if self._core.may_answer(peer, Answer.STATUS):
+        if self._core.may_answer(peer, AnswerKind.STATUS):
             self._say_status(peer)
 
     def _resend_votes(self, peer: ReplicaId, status: Status) -> None:
@@ -212,7 +212,7 @@ class CatchUp:
         core = self._core
         if not core.is_active or status.view != core.view:
             return
-        if status.decided >= core.log.top or not core.may_answer(peer, Answer.VOTES):
+        if status.decided >= core.log.top or not core.may_answer(peer, AnswerKind.VOTES):
             return
         first = max(status.decided, core.log.low) + 1
         for seq in range(first, first + core.settings.slots_in_flight_max):
@@ -296,7 +296,9 @@ class CatchUp:
         ]
         sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
-        core.out.state_fetch = StateFetch(target.seq, target.state_root, target.to_bytes(), sources)
+        core.out.state_fetch = StartStateTransfer(
+            target.seq, target.state_root, target.to_bytes(), sources
+        )
 
     def _ask(self, source: ReplicaId) -> None:
         core, settings = self._core, self._core.settings

@@ -12,8 +12,8 @@ from bftcluster.pbft.events import Application
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.pool import RequestPool
-from bftcluster.pbft.records import Loss, Promised, Silenced
-from bftcluster.pbft.settings import Settings
+from bftcluster.pbft.records import Promised, Silenced, VoteLoss
+from bftcluster.pbft.settings import ReplicaSettings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.steps import (
@@ -25,22 +25,22 @@ from bftcluster.pbft.steps import (
     HaltReason,
     KeepEvidence,
     Lane,
+    Notice,
     Outbound,
     ReadLog,
     Ready,
-    Report,
     Send,
-    StateFetch,
+    StartStateTransfer,
     Step,
 )
-from bftcluster.pbft.throttle import Answer, Throttle
+from bftcluster.pbft.throttle import AnswerKind, Throttle
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import ViewChange
 from bftcluster.pbft.votes import Vote
 from bftcluster.signing.envelope import Domain
 
 
-class Place(NamedTuple):
+class ReplicaPlace(NamedTuple):
     """Where a replica is. What it can take, and what it may say, depends on it."""
 
     epoch: Epoch
@@ -54,12 +54,12 @@ Claimed: TypeAlias = tuple[Epoch, View, Seq]
 """What a status says that is durable: epoch, target view and stable checkpoint, in this order."""
 
 LOSSES: Final = {
-    Loss.NO_LOG: "there was no log of votes",
-    Loss.OLD_COPY: "others know more of us than we do, as if an older copy had been restored",
+    VoteLoss.NO_LOG: "there was no log of votes",
+    VoteLoss.OLD_COPY: "others know more of us than we do, as if an older copy had been restored",
 }
 
 
-class Outbox:
+class ReplicaOutbox:
     """Collects what a replica wants done, until it is handed out."""
 
     __slots__ = (
@@ -86,9 +86,9 @@ class Outbox:
         self.decided: list[Decided] = []
         self.log_reads: list[ReadLog] = []
         self.may_compact = False
-        self.reports: list[Report] = []
+        self.reports: list[Notice] = []
         self.evidence: list[bytes] = []
-        self.state_fetch: StateFetch | None = None
+        self.state_fetch: StartStateTransfer | None = None
         self.epochs_from: list[ReplicaId] = []
 
     def persist(self, record: bytes) -> None:
@@ -114,7 +114,7 @@ class Outbox:
 
     def report(self, verdict: Verdict, peer: ReplicaId | None, detail: str) -> None:
         """Tell the operator."""
-        self.reports.append(Report(verdict=verdict, peer=peer, detail=detail))
+        self.reports.append(Notice(verdict=verdict, peer=peer, detail=detail))
 
     def keep_reports_only(self) -> None:
         """Say nothing more to anybody: we have stopped."""
@@ -155,11 +155,11 @@ class Core:
     membership: Membership
     """Who votes in the current epoch."""
     epochs: Epochs
-    settings: Settings
+    settings: ReplicaSettings
     application: Application
     signatures: Signatures
     guard: SignGuard
-    out: Outbox
+    out: ReplicaOutbox
     throttle: Throttle
     log: Log
     pool: RequestPool
@@ -193,7 +193,7 @@ class Core:
     """We have just started, and peers have not yet confirmed that we forgot no vote."""
     silent_until: Seq = field(default=Seq(0))
     """We did forget votes, up to here at most: we follow, and do not vote below."""
-    loss: Loss | None = None
+    loss: VoteLoss | None = None
     """Why votes of ours are missing; None if none are, or once it cannot matter any more."""
     view_entered_ms: int = 0
     halt: Halt | None = None
@@ -225,7 +225,7 @@ class Core:
             members = self.membership.replicas
             del self.heard[next(each for each in self.heard if each not in members)]
 
-    def may_answer(self, peer: ReplicaId, answer: Answer, *, count_max: int = 1) -> bool:
+    def may_answer(self, peer: ReplicaId, answer: AnswerKind, *, count_max: int = 1) -> bool:
         """Whether ``peer`` has not had too many of these answers lately."""
         return self.throttle.grants(peer, answer, now_ms=self.now_ms, count_max=count_max)
 
@@ -255,7 +255,7 @@ class Core:
         is_kept = self.guard.promised <= (self.epoch, self.target_view)
         return is_sure and self.is_member and is_kept
 
-    def lose_memory(self, loss: Loss) -> None:
+    def lose_memory(self, loss: VoteLoss) -> None:
         """Votes of ours are gone: be silent from now on, in later lives too."""
         if self.loss is not None and self.is_silent and not self.silent_until:
             return
@@ -276,7 +276,7 @@ class Core:
         known = self.guard.past_vote(vote.kind, vote.epoch, vote.view, vote.seq)
         if known is not None or not self.signatures.is_genuine(vote):
             return False
-        self.lose_memory(Loss.OLD_COPY)
+        self.lose_memory(VoteLoss.OLD_COPY)
         return True
 
     def recognise_view_change(self, change: ViewChange) -> None:
@@ -286,7 +286,7 @@ class Core:
         payload = change.payload(self.cluster_id)
         if self.signatures.is_signed(Domain.VIEW_CHANGE, self.me, payload, change.signature):
             if self.loss is None:
-                self.lose_memory(Loss.OLD_COPY)
+                self.lose_memory(VoteLoss.OLD_COPY)
             self.promise(change.epoch, change.view)
 
     def promise(self, epoch: Epoch, view: View) -> None:
@@ -327,9 +327,9 @@ class Core:
         return tuple(r for r in self.epochs.around(self.log.low, interval) if r != self.me)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ReplicaPlace:
         """Return where we are."""
-        return Place(self.epoch, self.view, self.log.low, self.log.high, self.is_silent)
+        return ReplicaPlace(self.epoch, self.view, self.log.low, self.log.high, self.is_silent)
 
     def begin_epoch(self, membership: Membership) -> None:
         """Let ``membership`` vote from here on: the last epoch's last checkpoint is stable."""

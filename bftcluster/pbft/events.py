@@ -61,12 +61,12 @@ class RequestSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class ReplicaDeadlinePassed:
     """The deadline of the last ``Ready`` has passed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class BatchesExecuted:
     """The executor has made the effects of everything up to ``seq`` durable."""
 
     seq: Seq
@@ -84,7 +84,7 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
-class LogRead:
+class LogEntriesRead:
     """The answer to a ``ReadLog``."""
 
     to: ReplicaId
@@ -99,7 +99,14 @@ class EpochsLearned:
     starts: tuple[EpochStart, ...]
 
 
-Event: TypeAlias = MessageReceived | RequestSubmitted | Tick | Executed | LogRead | EpochsLearned
+Event: TypeAlias = (
+    MessageReceived
+    | RequestSubmitted
+    | ReplicaDeadlinePassed
+    | BatchesExecuted
+    | LogEntriesRead
+    | EpochsLearned
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +128,7 @@ class Recovered:
     learned: tuple[EpochStart, ...] = ()
     """Those behind them that were proved in an earlier life: nobody proves them to us again."""
     wants_batches: bool = False
-    """As the last ``Executed`` would say."""
+    """As the last ``BatchesExecuted`` would say."""
     due_ms: int | None = None
     """Likewise."""
     decided: Mapping[Digest, int] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from bftcluster.limits import (
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.messages import Entries, FetchEntries, Follow, LogEntry, StableCheckpoint
 from bftcluster.pbft.steps import Decided, Lane, ReadLog
-from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 
 
@@ -141,7 +141,7 @@ class Followers:
         core = self._core
         stable = core.stable
         if stable is not None and stable.seq > wait.stable:
-            if core.may_answer(follower, Answer.CHECKPOINT):
+            if core.may_answer(follower, AnswerKind.CHECKPOINT):
                 wait.stable = stable.seq
                 core.out.send(follower, StableCheckpoint(stable).frame(), Lane.SYNC)
             else:  # It just had one: it is to ask again soon.
@@ -153,7 +153,7 @@ class Followers:
                 # Not early: our own vote in the certificate may not be durable yet.
                 core.out.send(follower, frame, Lane.SYNC)
                 return True
-            if core.may_answer(follower, Answer.STATUS):
+            if core.may_answer(follower, AnswerKind.STATUS):
                 core.out.send(follower, core.status().frame(), Lane.SYNC)
                 return True
         if core.now_ms < wait.until_ms:

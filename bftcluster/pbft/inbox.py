@@ -32,14 +32,14 @@ from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.steps import Lane
 from bftcluster.pbft.suspicion import Suspicion
-from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
 
 
-class Inbox:
+class FrameInbox:
     """Parses, checks who speaks, and hands on; keeps what comes too early."""
 
     __slots__ = (
@@ -182,7 +182,7 @@ class Inbox:
             return self._followers.on_fetch_entries(sender, message)
         body = core.log.bodies.get(message.digest)
         count_max = 2 * core.settings.slots_in_flight_max
-        if body is not None and core.may_answer(sender, Answer.BODY, count_max=count_max):
+        if body is not None and core.may_answer(sender, AnswerKind.BODY, count_max=count_max):
             core.out.send_early(sender, Body(body).frame(), Lane.SYNC)
         return Verdict.ACCEPTED
 

@@ -50,7 +50,7 @@ class Rejection(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NewViewPlan:
     """What follows from a set of VIEW-CHANGEs."""
 
     view: View
@@ -66,7 +66,7 @@ class Plan:
         return Seq(self.stable + len(self.choices))
 
 
-def compute_new_view(view_changes: Iterable[ViewChange], membership: Membership) -> Plan:
+def compute_new_view(view_changes: Iterable[ViewChange], membership: Membership) -> NewViewPlan:
     """Return what the view that ``view_changes`` ask for must order.
 
     It starts at their highest stable checkpoint. Up to the highest sequence number any of them
@@ -97,7 +97,7 @@ def compute_new_view(view_changes: Iterable[ViewChange], membership: Membership)
         else:
             choices.append(Choice(seq, known.digest, known.is_committed))
     claims = tuple(best[seq] for seq in sorted(best))
-    return Plan(changes[0].view, stable, state_root, tuple(choices), claims)
+    return NewViewPlan(changes[0].view, stable, state_root, tuple(choices), claims)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Claimed, Core
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.messages import Probe, Vouch
-from bftcluster.pbft.records import Loss, Silenced
+from bftcluster.pbft.records import Silenced, VoteLoss
 from bftcluster.pbft.stash import Stash
 from bftcluster.pbft.steps import Lane
-from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.votes import Vote
@@ -86,7 +86,7 @@ class Probation:
     def on_probe(self, sender: ReplicaId, probe: Probe) -> Verdict:
         """Tell ``sender`` what of its own we hold."""
         core = self._core
-        if not core.may_answer(sender, Answer.VOUCH, count_max=4):
+        if not core.may_answer(sender, AnswerKind.VOUCH, count_max=4):
             return Verdict.DUPLICATE
         nothing = (Epoch(0), View(0), Seq(0))
         vouch = Vouch(
@@ -136,7 +136,7 @@ class Probation:
         if len(hints) < core.membership.weak_quorum:
             return
         if core.loss is None:
-            core.lose_memory(Loss.OLD_COPY)
+            core.lose_memory(VoteLoss.OLD_COPY)
         epoch, view, _ = hints[-core.membership.weak_quorum]
         core.promise(epoch, view)
 

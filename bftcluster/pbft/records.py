@@ -28,7 +28,7 @@ class RecordKind(IntEnum):
     PROMISED = 21
 
 
-class Loss(IntEnum):
+class VoteLoss(IntEnum):
     """Why votes of ours are missing."""
 
     NO_LOG = 1
@@ -153,7 +153,7 @@ class Silenced:
 
     until: Seq
     """The last slot that we may have voted in; 0 while that is not known yet."""
-    loss: Loss
+    loss: VoteLoss
 
     def to_bytes(self) -> bytes:
         """Return the record."""
@@ -253,7 +253,7 @@ def _parse(kind: RecordKind, value: list[Any]) -> Record:
             return Started(ClusterId(shapes.digest(cluster)), shapes.replica(replica))
         case RecordKind.SILENCED:
             _, until, loss = shapes.array(value, 3, "a silence")
-            return Silenced(shapes.seq(until), Loss(shapes.counter(loss)))
+            return Silenced(shapes.seq(until), VoteLoss(shapes.counter(loss)))
         case RecordKind.PROMISED:
             _, epoch, view = shapes.array(value, 3, "a promise")
             return Promised(shapes.epoch(epoch), shapes.view(view))

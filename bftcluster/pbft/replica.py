@@ -8,31 +8,31 @@ from bftcluster.membership import Membership
 from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
-from bftcluster.pbft.core import LOSSES, Core, Outbox, Place
+from bftcluster.pbft.core import LOSSES, Core, ReplicaOutbox, ReplicaPlace
 from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
+    BatchesExecuted,
     EpochsLearned,
     Event,
-    Executed,
-    LogRead,
+    LogEntriesRead,
     MessageReceived,
     Recovered,
+    ReplicaDeadlinePassed,
     RequestSubmitted,
-    Tick,
 )
 from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.following import Following
-from bftcluster.pbft.inbox import Inbox
+from bftcluster.pbft.inbox import FrameInbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.probation import Probation
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import Loss, Started
+from bftcluster.pbft.records import Started, VoteLoss
 from bftcluster.pbft.recovery import live_records, restore
-from bftcluster.pbft.settings import Settings
+from bftcluster.pbft.settings import ReplicaSettings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.stash import Stash
@@ -71,7 +71,7 @@ class Replica:
         signer: Signer,
         verifier: Verifier,
         application: Application,
-        settings: Settings,
+        settings: ReplicaSettings,
         recovered: Recovered,
     ) -> None:
         """Rebuild the state that ``recovered`` describes.
@@ -103,10 +103,10 @@ class Replica:
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         if not recovered.records:
             self._core.out.persist(Started(cluster_id, me).to_bytes())
-            self._core.lose_memory(Loss.NO_LOG)
+            self._core.lose_memory(VoteLoss.NO_LOG)
         stash = Stash()
         self._probation = Probation(self._core, self._checkpoints, self._view_changer, stash)
-        self._inbox = Inbox(
+        self._inbox = FrameInbox(
             self._core,
             normal_case=self._normal_case,
             checkpoints=self._checkpoints,
@@ -261,9 +261,9 @@ class Replica:
                 verdict = self._proposer.submit(request)
                 if verdict in (Verdict.INADMISSIBLE, Verdict.POOL_FULL):
                     core.out.report(verdict, None, "a request of our own client")
-            case Tick():
+            case ReplicaDeadlinePassed():
                 pass
-            case Executed(seq=seq, state_root=root, next_membership=next_membership):
+            case BatchesExecuted(seq=seq, state_root=root, next_membership=next_membership):
                 core.wants_batches, core.due_ms = event.wants_batches, event.due_ms
                 core.executed_ms = core.now_ms
                 self._checkpoints.on_executed(seq, root, next_membership)
@@ -271,12 +271,12 @@ class Replica:
                 self._catch_up.fetch_if_behind()
             case EpochsLearned(starts=starts):
                 self._checkpoints.learn(starts)
-            case LogRead(to=to, entries=entries):
+            case LogEntriesRead(to=to, entries=entries):
                 self._followers.on_log_read(to, entries)
             case _:
                 assert_never(event)
 
-    def _catch_up_with(self, before: Place) -> None:
+    def _catch_up_with(self, before: ReplicaPlace) -> None:
         """Do what is owed where we are now: whatever did not fit the place that we have left."""
         core = self._core
         while (place := core.place) != before:
@@ -328,14 +328,14 @@ def _new_core(
     signer: Signer,
     verifier: Verifier,
     application: Application,
-    settings: Settings,
+    settings: ReplicaSettings,
     recovered: Recovered,
 ) -> Core:
     """Return the state that the parts of a replica share, as it is before its log is read."""
     starts = recovered.epochs or (EpochStart(Seq(1), membership),)
     epochs = Epochs(starts)
     signatures = Signatures(cluster_id=cluster_id, verifier=verifier)
-    out = Outbox()
+    out = ReplicaOutbox()
     pool = RequestPool(
         name=application.name,
         me=me,

@@ -16,7 +16,7 @@ from bftcluster.limits import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ReplicaSettings:
     """Sizes and times of one replica.
 
     ``checkpoint_interval_seqs`` and ``window_size_seqs`` must be equal at all replicas (they come

@@ -51,7 +51,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A batch in its final place: to be executed, and then answered with ``Executed``.
+    """A batch in its final place: to be executed, and then answered with ``BatchesExecuted``.
 
     They come in order, each once per process life, from the one after ``Recovered.executed``.
     """
@@ -67,7 +67,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """Please read decided entries from the log store, and answer with ``LogRead``."""
+    """Please read decided entries from the log store, and answer with ``LogEntriesRead``."""
 
     to: ReplicaId
     first: Seq
@@ -75,7 +75,7 @@ class ReadLog:
 
 
 @dataclass(frozen=True, slots=True)
-class StateFetch:
+class StartStateTransfer:
     """The state itself is to be fetched: we are far behind, or nobody's log reaches back to us.
 
     Instead of any other; it comes again with newer states, or after a while. Once the state is
@@ -99,7 +99,7 @@ class FetchEpochs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Notice:
     """Something an operator may want to see in a log or a counter. Proves nothing by itself."""
 
     verdict: Verdict
@@ -146,9 +146,9 @@ Step: TypeAlias = (
     | Append
     | Decided
     | ReadLog
-    | StateFetch
+    | StartStateTransfer
     | FetchEpochs
-    | Report
+    | Notice
     | KeepEvidence
     | Halt
     | Compact

@@ -6,7 +6,7 @@ from bftcluster.ids import ReplicaId
 from bftcluster.limits import FOLLOWERS_MAX
 
 
-class Answer(Enum):
+class AnswerKind(Enum):
     """What is sent again on a peer's word."""
 
     STATUS = "status"
@@ -24,10 +24,12 @@ class Throttle:
 
     def __init__(self, *, period_ms: int) -> None:
         self._period_ms = period_ms
-        self._granted: dict[tuple[ReplicaId, Answer], tuple[int, int]] = {}
+        self._granted: dict[tuple[ReplicaId, AnswerKind], tuple[int, int]] = {}
         """When the period began, and how many were granted in it."""
 
-    def grants(self, peer: ReplicaId, answer: Answer, *, now_ms: int, count_max: int = 1) -> bool:
+    def grants(
+        self, peer: ReplicaId, answer: AnswerKind, *, now_ms: int, count_max: int = 1
+    ) -> bool:
         """Return whether ``peer`` may have one more, and count it."""
         begun_ms, count = self._granted.get((peer, answer), (now_ms, 0))
         if now_ms - begun_ms >= self._period_ms:

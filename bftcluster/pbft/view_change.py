@@ -5,12 +5,12 @@ from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.evidence import accuse
-from bftcluster.pbft.new_view import Plan, ViewRules, compute_new_view, proposals_of
+from bftcluster.pbft.new_view import NewViewPlan, ViewRules, compute_new_view, proposals_of
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.proposer import Proposer
-from bftcluster.pbft.records import Loss, ViewChanged, ViewEntered
+from bftcluster.pbft.records import ViewChanged, ViewEntered, VoteLoss
 from bftcluster.pbft.steps import Lane
-from bftcluster.pbft.throttle import Answer
+from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import (
     NewView,
@@ -195,7 +195,7 @@ class ViewChanger:
         for change in new_view.view_changes:
             core.recognise_view_change(change)
         if new_view.replica == core.me and core.loss is None:
-            core.lose_memory(Loss.OLD_COPY)  # Whoever opens a view is in it at once.
+            core.lose_memory(VoteLoss.OLD_COPY)  # Whoever opens a view is in it at once.
         self._enter(new_view, frame)
         return Verdict.ACCEPTED
 
@@ -213,7 +213,7 @@ class ViewChanger:
     def send_new_view(self, to: ReplicaId) -> None:
         """Show a laggard the view we are in; not early, for we may have opened it this turn."""
         frame = self._entered_frame
-        if frame is not None and self._core.may_answer(to, Answer.NEW_VIEW):
+        if frame is not None and self._core.may_answer(to, AnswerKind.NEW_VIEW):
             self._core.out.send(to, frame, Lane.SYNC)
 
     def look_at_wishes(self) -> None:
@@ -323,7 +323,7 @@ class ViewChanger:
         core.out.broadcast(frame)
         self._enter(new_view, frame)
 
-    def _may_open(self, plan: Plan) -> bool:
+    def _may_open(self, plan: NewViewPlan) -> bool:
         """Whether we can sign every proposal of ``plan``.
 
         Not if our window has moved above its start since we gave up the view before, nor if a

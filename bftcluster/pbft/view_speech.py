@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bftcluster.ids import View
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.new_view import GENESIS_ROOT, Plan, voter_digests
+from bftcluster.pbft.new_view import GENESIS_ROOT, NewViewPlan, voter_digests
 from bftcluster.pbft.view_messages import Accepted, Claim, NewView, Proof, ViewChange
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.signing.envelope import Domain
@@ -40,7 +40,7 @@ def make_view_change(core: Core, view: View) -> ViewChange:
     return replace(unsigned, signature=signature)
 
 
-def make_new_view(core: Core, plan: Plan, changes: list[ViewChange]) -> NewView:
+def make_new_view(core: Core, plan: NewViewPlan, changes: list[ViewChange]) -> NewView:
     """Return the signed NEW-VIEW that ``plan``, computed from ``changes``, asks for.
 
     ``changes`` is a quorum of proven VIEW-CHANGEs; the sign guard must allow each proposal.

@@ -137,19 +137,19 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class TrackerDeadlinePassed:
     """The deadline passed."""
 
 
 Event = (
     Desired | NotDesired | Present | Lost
     | FetchDone | FetchFailed | DropDone | DropFailed | Stopped
-    | Missed | Recover | RecoverAll | Acknowledged | Scanned | Tick
+    | Missed | Recover | RecoverAll | Acknowledged | Scanned | TrackerDeadlinePassed
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
+class StartFetch:
     """Get all of ``cid`` and keep it. What is here already is not fetched again."""
 
     cid: Cid
@@ -159,7 +159,7 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class StartDrop:
     """Keep ``cid`` no longer."""
 
     cid: Cid
@@ -167,7 +167,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
+class CancelFetch:
     """Stop a fetch; it still ends with its event. Drops are short, and left to end."""
 
     cid: Cid
@@ -206,11 +206,11 @@ class Scan:
 class Actions:
     """What to do now, in any order; then call ``step`` again at an event or at the deadline."""
 
-    fetches: tuple[Fetch, ...] = ()
-    drops: tuple[Drop, ...] = ()
-    cancels: tuple[Cancel, ...] = ()
+    fetches: tuple[StartFetch, ...] = ()
+    drops: tuple[StartDrop, ...] = ()
+    cancels: tuple[CancelFetch, ...] = ()
     report: tuple[ReportLine, ...] = ()
     """Sign and submit as one report; none if empty."""
     scan: Scan | None = None
     deadline_ms: int | None = None
-    """When ``Tick`` is due, monotonic; None: only events matter."""
+    """When ``TrackerDeadlinePassed`` is due, monotonic; None: only events matter."""

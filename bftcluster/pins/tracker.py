@@ -15,7 +15,7 @@ from bftcluster.limits import REPORT_ERROR_MAX_BYTES
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
-    Cancel,
+    CancelFetch,
     Desired,
     DropDone,
     DropFailed,
@@ -32,7 +32,7 @@ from bftcluster.pins.events import (
     ReportLine,
     Scanned,
     Stopped,
-    Tick,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.items import Goal, Item, Phase
 from bftcluster.pins.reports import Reports
@@ -44,7 +44,7 @@ from bftcluster.pins.work import Work
 
 
 class Tracker:
-    """The work of one peer. Begin with a ``Tick``; the first scan finds what there is to do."""
+    """The work of one peer. The first scan finds what there is to do: begin with a deadline."""
 
     def __init__(self, *, me: PeerId, settings: TrackerSettings, entropy: bytes) -> None:
         """Start with nothing in memory.
@@ -60,7 +60,7 @@ class Tracker:
         self._work = Work(settings)
         self._reports = Reports(settings)
         self._scanner = Scanner(settings)
-        self._cancels: list[Cancel] = []
+        self._cancels: list[CancelFetch] = []
         self._now_ms = 0
         self._wall_ms = 0
         self.fetched_bytes = 0
@@ -123,7 +123,7 @@ class Tracker:
                 self._on_scanned(event)
             case Missed():
                 self._scanner.want()
-            case Tick():
+            case TrackerDeadlinePassed():
                 pass
             case _:
                 assert_never(event)
@@ -167,7 +167,7 @@ class Tracker:
             case Phase.RUNNING if is_turned:
                 item.phase = Phase.STOPPING
                 if goal is Goal.GONE:
-                    self._cancels.append(Cancel(cid=cid, ticket=item.ticket))
+                    self._cancels.append(CancelFetch(cid=cid, ticket=item.ticket))
             case Phase.RUNNING | Phase.STOPPING:
                 item.is_renewed = goal is Goal.HELD
             case Phase.QUEUED | Phase.WAITING:

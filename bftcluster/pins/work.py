@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from bftcluster.cid import Cid
-from bftcluster.pins.events import Drop, Fetch
+from bftcluster.pins.events import StartDrop, StartFetch
 from bftcluster.pins.items import Goal, Item, Phase
 from bftcluster.pins.queues import Queue, Timetable
 from bftcluster.pins.settings import TrackerSettings
@@ -81,23 +81,23 @@ class Work:
         for cid in self._waiting.pop_due(now_ms):
             self.queue(self._items[cid], wall_ms=wall_ms)
 
-    def begin_fetches(self, *, wall_ms: int) -> tuple[Fetch, ...]:
+    def begin_fetches(self, *, wall_ms: int) -> tuple[StartFetch, ...]:
         """Start as many fetches as may run."""
-        fetches: list[Fetch] = []
+        fetches: list[StartFetch] = []
         while self._running[Goal.HELD] < self._settings.fetches_max:
             queue = self._next_queue()
             if queue is None:
                 break
             item = self._begin(queue.pop(), wall_ms)
-            fetches.append(Fetch(cid=item.cid, ticket=item.ticket, attempt=item.attempts))
+            fetches.append(StartFetch(cid=item.cid, ticket=item.ticket, attempt=item.attempts))
         return tuple(fetches)
 
-    def begin_drops(self, *, wall_ms: int) -> tuple[Drop, ...]:
+    def begin_drops(self, *, wall_ms: int) -> tuple[StartDrop, ...]:
         """Start as many drops as may run."""
-        drops: list[Drop] = []
+        drops: list[StartDrop] = []
         while self._running[Goal.GONE] < self._settings.drops_max and len(self._drops):
             item = self._begin(self._drops.pop(), wall_ms)
-            drops.append(Drop(cid=item.cid, ticket=item.ticket))
+            drops.append(StartDrop(cid=item.cid, ticket=item.ticket))
         return tuple(drops)
 
     @property

@@ -44,7 +44,7 @@ from bftcluster.storage.schema import (
     delete_rows,
     upsert,
 )
-from bftcluster.storage.stage import Stage
+from bftcluster.storage.stage import SqlStage
 
 _NUMBER_SIZE_BYTES: Final = 8
 _PRUNED_ENTRIES_MAX: Final = 4096
@@ -69,7 +69,7 @@ class LedgerStore:
         self._upsert_meta = upsert(META, engine.dialect)
         self.log_size_bytes = 0
         """Of all log entries; may be read in any thread."""
-        self.stage = Stage(engine.dialect, self._transaction)
+        self.stage = SqlStage(engine.dialect, self._transaction)
         self.rewinder = Rewinder(engine.dialect, self._transaction, self.stage)
         self.reader = LedgerReader(engine)
 

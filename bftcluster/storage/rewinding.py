@@ -25,7 +25,7 @@ from bftcluster.storage.schema import (
     delete_rows,
     upsert,
 )
-from bftcluster.storage.stage import Stage, Transaction
+from bftcluster.storage.stage import SqlStage, Transaction
 
 _NUMBER_SIZE_BYTES: Final = 8
 
@@ -33,7 +33,7 @@ _NUMBER_SIZE_BYTES: Final = 8
 class Rewinder:
     """The store's part in a recovery."""
 
-    def __init__(self, dialect: sa.Dialect, transaction: Transaction, stage: Stage) -> None:
+    def __init__(self, dialect: sa.Dialect, transaction: Transaction, stage: SqlStage) -> None:
         self._transaction = transaction
         self._stage = stage
         self._upsert_state = upsert(STATE, dialect)

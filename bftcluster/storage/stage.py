@@ -40,7 +40,7 @@ Transaction = Callable[[str], AbstractContextManager[sa.Connection]]
 """Begins one on the store's writing connection; the argument names it in errors."""
 
 
-class Stage:
+class SqlStage:
     """The rows of a state that is being fetched.
 
     Implements the ledger's ``StatePort``, so that one can be opened on what is staged.

@@ -25,8 +25,8 @@ from bftcluster.storage.ports import Disk, LogFile
 from bftcluster.storage.wal_records import (
     HEAD_SIZE_BYTES,
     HEADER_SIZE_BYTES,
+    AppendPoint,
     Header,
-    Place,
     frame,
     is_torn_tail,
     pack,
@@ -45,7 +45,7 @@ _DAMAGE_HINT: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class LogContents:
     """What a log held when it was opened."""
 
     records: tuple[bytes, ...]
@@ -57,7 +57,7 @@ class Recovery:
 class Wal:
     """An open log. One caller at a time; after an error nothing but ``close`` is allowed."""
 
-    def __init__(self, disk: Disk, file: LogFile, header: Header, place: Place) -> None:
+    def __init__(self, disk: Disk, file: LogFile, header: Header, place: AppendPoint) -> None:
         self._disk = disk
         self._file = file
         self._header = header
@@ -92,7 +92,7 @@ class Wal:
     @classmethod
     def open(
         cls, disk: Disk, *, cluster: ClusterId, peer: PeerId, nonce: bytes
-    ) -> tuple["Wal", Recovery]:
+    ) -> tuple["Wal", LogContents]:
         """Return the log, written anew, and what it holds but for a torn last append.
 
         Args:
@@ -124,7 +124,7 @@ class Wal:
         records, place = _read_frames(data, header)
         with _fatal("open"):
             file, header, place_now = _renew(disk, header, records, nonce)
-        recovery = Recovery(records=tuple(records), cut_size_bytes=len(data) - place.offset)
+        recovery = LogContents(records=tuple(records), cut_size_bytes=len(data) - place.offset)
         return cls(disk, file, header, place_now), recovery
 
     @property
@@ -192,9 +192,9 @@ def _read_header(data: bytes) -> Header:
         raise CorruptRecordError(f"{WAL_NAME}: {exc}", hint=_DAMAGE_HINT) from None
 
 
-def _read_frames(data: bytes, header: Header) -> tuple[list[bytes], Place]:
+def _read_frames(data: bytes, header: Header) -> tuple[list[bytes], AppendPoint]:
     records: list[bytes] = []
-    place = Place.first(header)
+    place = AppendPoint.first(header)
     while place.offset < len(data):
         body = read_frame(data, place)
         if body is None:
@@ -212,7 +212,7 @@ def _read_frames(data: bytes, header: Header) -> tuple[list[bytes], Place]:
 
 def _renew(
     disk: Disk, old: Header, records: Sequence[bytes], nonce: bytes
-) -> tuple[LogFile, Header, Place]:
+) -> tuple[LogFile, Header, AppendPoint]:
     """Replace the log with the header ``old`` by one that holds ``records``."""
     assert nonce != old.nonce, "each file has its own nonce"
     bodies = [pack(group) for group in _groups(records)]
@@ -227,10 +227,10 @@ def _renew(
     return file, header, place
 
 
-def _replace(disk: Disk, header: Header, bodies: Sequence[bytes]) -> tuple[LogFile, Place]:
+def _replace(disk: Disk, header: Header, bodies: Sequence[bytes]) -> tuple[LogFile, AppendPoint]:
     """Write a whole log under another name, make it durable, then give it the name."""
     file = disk.create(_NEW_NAME)
-    place = Place.first(header)
+    place = AppendPoint.first(header)
     file.append(header.to_bytes())
     for body in bodies:
         file.append(frame(place, body))

@@ -82,7 +82,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class AppendPoint:
     """Where the next frame goes, and what it must continue."""
 
     nonce: bytes
@@ -98,9 +98,9 @@ class Place:
         chain = _hash(b"", header.to_bytes())
         return cls(nonce=header.nonce, offset=HEADER_SIZE_BYTES, number=0, chain=chain)
 
-    def after(self, body: bytes) -> "Place":
+    def after(self, body: bytes) -> "AppendPoint":
         """Return the place behind a frame with ``body`` at this place."""
-        return Place(
+        return AppendPoint(
             nonce=self.nonce,
             offset=self.offset + HEAD_SIZE_BYTES + len(body),
             number=self.number + 1,
@@ -132,14 +132,14 @@ def unpack(body: bytes) -> Iterator[bytes]:
         offset += size
 
 
-def frame(place: Place, body: bytes) -> bytes:
+def frame(place: AppendPoint, body: bytes) -> bytes:
     """Return the frame of ``body`` for ``place``."""
     chain = _hash(place.chain, body)
     head = _HEAD.pack(_FRAME_MAGIC, len(body), place.number, _body_crc(place, body), chain)
     return b"".join((head, _WORD.pack(_head_crc(place.nonce, place.offset, head)), body))
 
 
-def read_frame(data: bytes, place: Place) -> bytes | None:
+def read_frame(data: bytes, place: AppendPoint) -> bytes | None:
     """Return the body of the frame at ``place``, or None if there is no whole and valid one."""
     head = _read_head(data, place.nonce, place.offset)
     if head is None:
@@ -152,7 +152,7 @@ def read_frame(data: bytes, place: Place) -> bytes | None:
     return body if (number, chain) == (place.number, _hash(place.chain, body)) else None
 
 
-def is_torn_tail(data: bytes, place: Place) -> bool:
+def is_torn_tail(data: bytes, place: AppendPoint) -> bool:
     """Return whether what follows ``place`` can be one append that a crash cut short.
 
     It cannot if bytes follow a frame's end, or if any later frame is intact: the log never begins
@@ -184,7 +184,7 @@ def _head_crc(nonce: bytes, offset: int, head: bytes) -> int:
     return zlib.crc32(head, zlib.crc32(_PLACE.pack(nonce, offset)))
 
 
-def _body_crc(place: Place, body: bytes) -> int:
+def _body_crc(place: AppendPoint, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(_PLACE.pack(place.nonce, place.offset)))
 
 

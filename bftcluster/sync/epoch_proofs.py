@@ -16,7 +16,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.rules.recovery import Recovery, start_of, verify_recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, start_of, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_to_value, read_epoch
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.store import Delta, StatePort
@@ -47,7 +47,7 @@ class EpochLink:
     certificate: bytes
     """Of a checkpoint in the epoch before; after a recovery, of one in the epoch itself."""
     row: bytes
-    """The value of the epoch's row in that state; after a recovery, ``Recovery.request``."""
+    """The value of the epoch's row in that state; after a recovery, its request."""
     proof: bytes
     """``Proof.to_bytes()`` of the row; after a recovery, nothing."""
 
@@ -94,13 +94,13 @@ def links_after(store: Source, after: Epoch) -> list[bytes]:
 
 def recoveries_in(
     store: Source, cluster_id: ClusterId, policy: Policy, verifier: Verifier
-) -> list[Recovery]:
+) -> list[VerifiedRecovery]:
     """Return the recoveries that ``store`` knows of, in their order.
 
     Raises:
         ClusterError: What it has is none.
     """
-    found: list[Recovery] = []
+    found: list[VerifiedRecovery] = []
     after = Epoch(0)
     while rows := store.iterate(Space.EPOCH_LINK, epoch_key(Epoch(recovery_after(after) - 1)), 1):
         key, link = rows[0]

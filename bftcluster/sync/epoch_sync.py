@@ -27,7 +27,7 @@ LIAR_PAUSE_MS: Final = 120_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EpochAnswer:
     """What a peer said who votes; nothing is verified."""
 
     peer: PeerId
@@ -88,7 +88,7 @@ class EpochLearning:
         """Who owes an answer, and from which epoch on."""
         self._paused_ms: dict[PeerId, int] = {}
         """Until when not to ask a peer."""
-        self._answers: dict[PeerId, Answer] = {}
+        self._answers: dict[PeerId, EpochAnswer] = {}
         """Those that were not looked at yet."""
 
     @property
@@ -119,14 +119,14 @@ class EpochLearning:
         """Take the answer of a peer; return whether it was asked."""
         if peer not in self._asked:
             return False
-        self._answers[peer] = Answer(peer, self._asked.pop(peer), frame)
+        self._answers[peer] = EpochAnswer(peer, self._asked.pop(peer), frame)
         return True
 
-    def next_answer(self) -> Answer | None:
+    def next_answer(self) -> EpochAnswer | None:
         """Return an answer to look at, the first that came."""
         return self._answers.pop(next(iter(self._answers))) if self._answers else None
 
-    def look_at(self, answer: Answer) -> Learned:
+    def look_at(self, answer: EpochAnswer) -> Learned:
         """Return what is new in an answer: others may have told us some of it meanwhile.
 
         May run beside everything else.

@@ -11,10 +11,10 @@ from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.fetcher import StateFetcher
 from bftcluster.sync.state_parts import Source, answer
-from bftcluster.sync.transfer import Stage
+from bftcluster.sync.transfer import StagePort
 
 
-def stage_checkpoint(stage: Stage, own: Source, root: Digest) -> bool:
+def stage_checkpoint(stage: StagePort, own: Source, root: Digest) -> bool:
     """Stage the state with this root out of our own store; return whether the store keeps it.
 
     It keeps what rows and nodes were at its last checkpoint, and where the log is cut, at the few

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.state.store import Delta
-from bftcluster.pbft import StateFetch
+from bftcluster.pbft import StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.fetcher import StateFetcher
 from bftcluster.sync.frames import FetchState, StateParts
@@ -21,7 +21,7 @@ AIM_MAX_MS: Final = 30_000
 that gives little by little would hold us up for ever."""
 
 
-class Stage(Source, Protocol):
+class StagePort(Source, Protocol):
     """Where a fetched state grows."""
 
     def flush(self, delta: Delta, whole: tuple[Seq, bytes] | None = None) -> None:
@@ -45,12 +45,12 @@ class StateTaking:
     """At most one transfer is under way."""
 
     def __init__(
-        self, *, stage: Stage, own: Own, on_fault: Callable[[PeerId, Verdict], object]
+        self, *, stage: StagePort, own: Own, on_fault: Callable[[PeerId, Verdict], object]
     ) -> None:
         self._stage = stage
         self._own = own
         self._on_fault = on_fault
-        self._aim: StateFetch | None = None
+        self._aim: StartStateTransfer | None = None
         """What the fetcher fetches: an older one than is wanted, as long as somebody gives it."""
         self._aimed_ms = 0
         self._fetcher: StateFetcher | None = None
@@ -77,7 +77,7 @@ class StateTaking:
         return self._fetcher.deadline_ms(now_ms)
 
     def step(
-        self, wanted: StateFetch, answers: Mapping[PeerId, bytes], now_ms: int
+        self, wanted: StartStateTransfer, answers: Mapping[PeerId, bytes], now_ms: int
     ) -> list[tuple[PeerId, FetchState]]:
         """Take in answers, and stage what they bring; return what to ask next.
 
@@ -107,8 +107,8 @@ class StateTaking:
         return requests
 
     def _choose(
-        self, fetcher: StateFetcher, wanted: StateFetch, position: Seq, now_ms: int
-    ) -> StateFetch:
+        self, fetcher: StateFetcher, wanted: StartStateTransfer, position: Seq, now_ms: int
+    ) -> StartStateTransfer:
         """Return what to aim at: what we aim at, unless it has become hopeless or useless."""
         aim = self._aim
         if aim is not None and aim.seq > position:

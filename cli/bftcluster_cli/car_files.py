@@ -103,10 +103,10 @@ class _Expected:
     """The blocks that the blocks so far lead to."""
 
     def __init__(self, root: "Cid") -> None:
-        from bftcluster.blocks.dag_pb import Link
+        from bftcluster.blocks.dag_pb import DagLink
         from bftcluster.blocks.links import stored
 
-        self._open = {link.cid for link in stored((Link(cid=root),))}
+        self._open = {link.cid for link in stored((DagLink(cid=root),))}
         self._seen = set(self._open)
 
     @property

@@ -11,7 +11,7 @@ from bftcluster_cli.uploads import Entry, Kind
 if TYPE_CHECKING:
     from bftcluster.blocks.block import Block
     from bftcluster.blocks.file_builder import FileBuilder
-    from bftcluster.blocks.layout import Entry as Built
+    from bftcluster.blocks.layout import DagEntry as Built
     from bftcluster.blocks.layout import Layout
     from bftcluster.cid import Cid
 

@@ -4,7 +4,7 @@ import re
 
 from bftcluster import codec
 from bftcluster.ids import Digest
-from bftcluster.pbft import Batch, Settings
+from bftcluster.pbft import Batch, ReplicaSettings
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.view_messages import NewView, ViewChange
@@ -29,7 +29,7 @@ OTHER = batch_digest(Batch(1_000, (b"other",)).to_bytes())
 """A batch that nobody has."""
 REFUSED = re.compile("bad-(view-change|new-view) .* .*")
 """With a reason, and not only with the kind of frame."""
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=400,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bftcluster import cid as cids
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
-from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.dag_pb import DagLink, encode_node
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message, symlink_message
 from bftcluster.cid import Cid, write_varint
 
@@ -32,7 +32,7 @@ class Dag:
 
     def node(self, links: Sequence[tuple[Cid, str, int]], data: bytes) -> Cid:
         """Add a dag-pb node."""
-        made = [Link(cid=cid, name=name, tsize=tsize) for cid, name, tsize in links]
+        made = [DagLink(cid=cid, name=name, tsize=tsize) for cid, name, tsize in links]
         return self._put(cids.DAG_PB, encode_node(made, data))
 
     def directory(self, entries: Sequence[tuple[Cid, str]]) -> Cid:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.file_builder import build_file
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import Hold
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.errors import BlockNotFoundError
@@ -37,7 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.directory = Path(tempfile.mkdtemp())
         self.disk = EmbeddedStore(self.directory, QUOTA)
-        self.memory = MemoryStore(QUOTA)
+        self.memory = MemoryBlockStore(QUOTA)
         self.holds: list[tuple[Hold, Hold]] = []
 
     def teardown(self) -> None:

@@ -16,7 +16,7 @@ from bftcluster.blocks.exchange_messages import Blocks, from_frame, to_frame
 from bftcluster.blocks.file_builder import build_file
 from bftcluster.blocks.file_reader import file_size, read_file
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.unixfs import decode_message
 from bftcluster.blocks.walk import walk
 from bftcluster.errors import BlockStoreError, MalformedContentError, RemoteProtocolError
@@ -40,7 +40,7 @@ names = st.text(min_size=1, max_size=20).filter(
 
 @given(pieces=st.lists(st.binary(max_size=200), max_size=10), layout=layouts)
 def test_a_file_reads_as_it_was_written(pieces: list[bytes], layout: Layout) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     blocks = []
 
     entry = build_file(pieces, blocks.append, layout)
@@ -58,7 +58,7 @@ def test_a_file_reads_as_it_was_written(pieces: list[bytes], layout: Layout) -> 
     size=st.integers(0, 700),
 )
 def test_a_range_reads_as_that_part(data: bytes, layout: Layout, offset: int, size: int) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     blocks = []
     entry = build_file([data], blocks.append, layout)
     store.put_many(blocks)
@@ -72,7 +72,7 @@ def test_a_range_reads_as_that_part(data: bytes, layout: Layout, offset: int, si
 def test_a_directory_goes_through_a_car_and_every_path_leads_to_its_file(
     files: dict[str, bytes], layout: Layout
 ) -> None:
-    store, copy = MemoryStore(), MemoryStore()
+    store, copy = MemoryBlockStore(), MemoryBlockStore()
     options = AddOptions(layout=layout, wrap=True)
     root = add_parts(store, [(name, [data]) for name, data in files.items()], options)
     car = io.BytesIO()
@@ -90,7 +90,7 @@ def test_a_directory_goes_through_a_car_and_every_path_leads_to_its_file(
 def test_what_a_provider_sends_is_part_of_the_dag_and_has_every_node(
     data: bytes, layout: Layout, budget: int
 ) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     blocks = []
     entry = build_file([data], blocks.append, layout)
     store.put_many(blocks)
@@ -126,7 +126,7 @@ def test_any_bytes_are_a_car_or_refused(data: bytes) -> None:
 
 @given(cut=st.integers(0, 2000), flip=st.integers(0, 2000), bit=st.integers(0, 7))
 def test_a_damaged_car_never_yields_other_blocks(cut: int, flip: int, bit: int) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = add_parts(store, [("f", [bytes(range(256)) * 8])], AddOptions(layout=Layout(width=2)))
     car = io.BytesIO()
     export_car(store, root.cid, car)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
@@ -21,7 +21,7 @@ class TreeHistories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.tree = StateTree(self.store)
         self.rows: dict[tuple[Space, bytes], bytes] = {}
         self.seq = 0
@@ -57,7 +57,7 @@ class TreeHistories(RuleBasedStateMachine):
         root = self.tree.root()
         self.save()
 
-        fresh = StateTree(MemoryStore())
+        fresh = StateTree(MemoryStateStore())
         for (own, name), value in self.rows.items():
             fresh.absorb([(own, {name: value})])
         assert root == fresh.root()
@@ -79,7 +79,7 @@ TestTreeHistories = TreeHistories.TestCase
 
 @given(st.lists(st.binary(max_size=700), max_size=5), st.binary(max_size=8))
 def test_no_made_up_proof_proves_anything(nodes: list[bytes], key: bytes) -> None:
-    root = StateTree(MemoryStore()).root()
+    root = StateTree(MemoryStateStore()).root()
     nodes = [node for node in nodes if node]
 
     for value in (b"", key):

@@ -8,11 +8,9 @@ from bftcluster.pins.events import (
     Acknowledged,
     Actions,
     Desired,
-    Drop,
     DropDone,
     DropFailed,
     Event,
-    Fetch,
     FetchDone,
     FetchFailed,
     Lost,
@@ -22,8 +20,10 @@ from bftcluster.pins.events import (
     RecoverAll,
     ReportLine,
     Scanned,
+    StartDrop,
+    StartFetch,
     Stopped,
-    Tick,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.items import Goal, Phase
 from bftcluster.pins.status import TrackerStatus
@@ -40,7 +40,7 @@ class TrackerWorld(RuleBasedStateMachine):
         self.world = World(small(items_max=6, reports_max=6, report_entries_max=3))
         self.page: Scanned | None = None
         self.reports: list[tuple[ReportLine, ...]] = []
-        self.step(Tick())
+        self.step(TrackerDeadlinePassed())
 
     def step(self, event: Event) -> Actions:
         world = self.world
@@ -80,7 +80,7 @@ class TrackerWorld(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.world.running)))
         operation = self.world.running.pop(key)
         ends: list[Event] = [Stopped(cid=key, ticket=operation.ticket)]
-        if isinstance(operation, Fetch):
+        if isinstance(operation, StartFetch):
             ends.append(FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1))
             ends += [
                 FetchFailed(cid=key, ticket=operation.ticket, reason="no", is_transient=transient)
@@ -140,15 +140,15 @@ class TrackerWorld(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([1, 1_000, 10_000, 720_000, 1_800_000]))
     def wait(self, ms: int) -> None:
         self.world.now_ms += ms
-        self.step(Tick())
+        self.step(TrackerDeadlinePassed())
 
     @invariant()
     def memory_and_concurrency_are_bounded(self) -> None:
         items = list(self.world.tracker.items())
         assert len(items) <= 6
         running = list(self.world.running.values())
-        assert sum(isinstance(operation, Fetch) for operation in running) <= 2
-        assert sum(isinstance(operation, Drop) for operation in running) <= 1
+        assert sum(isinstance(operation, StartFetch) for operation in running) <= 2
+        assert sum(isinstance(operation, StartDrop) for operation in running) <= 1
         busy = {item.cid for item in items if item.phase in {Phase.RUNNING, Phase.STOPPING}}
         assert busy == set(self.world.running)
 
@@ -162,7 +162,7 @@ class TrackerWorld(RuleBasedStateMachine):
         for _ in range(3):
             self.settle()
             self.world.now_ms += 12 * 60_000
-            self.step(Tick())
+            self.step(TrackerDeadlinePassed())
         self.settle()
         assert self.world.kept == set(self.world.desired)
         assert self.world.holding == set(self.world.desired)
@@ -176,7 +176,7 @@ class TrackerWorld(RuleBasedStateMachine):
                 operation = self.world.running.pop(key)
                 self.finish(
                     FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1)
-                    if isinstance(operation, Fetch)
+                    if isinstance(operation, StartFetch)
                     else DropDone(cid=key, ticket=operation.ticket)
                 )
             elif self.reports:
@@ -186,7 +186,7 @@ class TrackerWorld(RuleBasedStateMachine):
             else:
                 assert self.world.deadline_ms is not None, "something is left to wait for"
                 self.world.now_ms = max(self.world.now_ms, self.world.deadline_ms)
-                self.step(Tick())
+                self.step(TrackerDeadlinePassed())
         raise AssertionError("it never settles")
 
 

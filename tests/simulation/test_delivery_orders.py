@@ -10,13 +10,15 @@ from itertools import combinations
 import pytest
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 
 STEPS_MAX = 2_000
 COMMIT = 3
-SETTINGS = Settings(request_timeout_ms=100, view_change_timeout_ms=100, status_interval_ms=1_000)
+SETTINGS = ReplicaSettings(
+    request_timeout_ms=100, view_change_timeout_ms=100, status_interval_ms=1_000
+)
 REQUEST = b"request"
 
 

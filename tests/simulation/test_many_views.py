@@ -7,11 +7,11 @@ from types import FunctionType, ModuleType
 import pytest
 
 from bftcluster.limits import SIGNATURE_CACHE_MAX
-from bftcluster.pbft import Replica, Settings
+from bftcluster.pbft import Replica, ReplicaSettings
 from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     status_interval_ms=200,

@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.inbox import Inbox
+from bftcluster.pbft.inbox import FrameInbox
 from bftcluster.pbft.messages import Message
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote
@@ -72,16 +72,16 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str, str]]:
     seen: set[tuple[str, str, str]] = set()
 
     def watch(name: str) -> None:
-        judge = getattr(Inbox, name)
+        judge = getattr(FrameInbox, name)
 
-        def judged(inbox: Inbox, sender: ReplicaId, message: Message, *rest: bytes) -> Verdict:
+        def judged(inbox: FrameInbox, sender: ReplicaId, message: Message, *rest: bytes) -> Verdict:
             state = state_of(inbox._core)
             verdict: Verdict = judge(inbox, sender, message, *rest)
             kind = message.kind.name if isinstance(message, Vote) else type(message).__name__
             seen.add((kind, verdict.name, state))
             return verdict
 
-        monkeypatch.setattr(Inbox, name, judged)
+        monkeypatch.setattr(FrameInbox, name, judged)
 
     watch("_on_consensus")
     watch("_on_sync")

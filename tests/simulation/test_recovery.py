@@ -3,7 +3,7 @@
 import pytest
 
 from bftcluster.ids import Epoch, PeerId
-from bftcluster.ledger.rules.recovery import Recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS
@@ -42,7 +42,7 @@ class Story:
         for node in self.lost:
             node.wipe(keeps_votes=False)
 
-    def recovery(self, *survivors: Node) -> Recovery:
+    def recovery(self, *survivors: Node) -> VerifiedRecovery:
         """Return what maintainers sign once they have asked the survivors."""
         proofs = [node.replica.stable_certificate for node in survivors if node.replica]
         best = max((proof for proof in proofs if proof is not None), key=lambda proof: proof.seq)
@@ -61,7 +61,7 @@ class Story:
         )
         return self.world.founding.recovery(operation)
 
-    def recover(self, recovery: Recovery, *survivors: Node) -> None:
+    def recover(self, recovery: VerifiedRecovery, *survivors: Node) -> None:
         """Stop who is left, apply the recovery, and start everybody who votes then."""
         self.world.give_up(recovery)
         for node in (*survivors, *self.new):

@@ -1,9 +1,9 @@
 """How slow a primary may be for ever: two strategies here, all of them in `make campaigns`."""
 
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.slow_primaries import Strategy, measure
 
-PATIENCE_MS = Settings().request_timeout_ms + Settings().view_change_timeout_ms
+PATIENCE_MS = ReplicaSettings().request_timeout_ms + ReplicaSettings().view_change_timeout_ms
 
 
 def test_a_primary_that_holds_requests_back_keeps_its_view_up_to_the_timeouts_only() -> None:

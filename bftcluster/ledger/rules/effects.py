@@ -8,7 +8,7 @@ from bftcluster.ledger.state.records import PinRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class KeepPin:
     """A pin was added or changed. Who is not allocated may drop it."""
 
     cid: Cid
@@ -16,7 +16,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class DropPin:
     """A pin was removed or expired."""
 
     cid: Cid
@@ -51,4 +51,4 @@ class PeerAccused:
     peer: PeerId
 
 
-Effect = Keep | Drop | Reported | PeerChanged | PeerRemoved | PeerAccused
+Effect = KeepPin | DropPin | Reported | PeerChanged | PeerRemoved | PeerAccused

@@ -7,7 +7,7 @@ from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.rules.context import Approved, Execution
-from bftcluster.ledger.rules.effects import Drop, Keep
+from bftcluster.ledger.rules.effects import DropPin, KeepPin
 from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import forget, holders
 from bftcluster.ledger.state.records import PinRecord, pin_record
@@ -76,7 +76,7 @@ def drop_pin(execution: Execution, record: PinRecord) -> None:
     if record.options.expire_at_ms:
         execution.state.put(Space.DEADLINE, pin_deadline(record), None)
     execution.pins -= 1
-    execution.effects.append(Drop(record.cid))
+    execution.effects.append(DropPin(record.cid))
 
 
 def _pin_of(execution: Execution, cid: Cid) -> PinRecord | None:
@@ -160,4 +160,4 @@ def _store(
             state.put(Space.DEADLINE, pin_deadline(existing), None)
     if record.options.expire_at_ms:
         state.put(Space.DEADLINE, pin_deadline(record), b"\x80")
-    execution.effects.append(Keep(record.cid, record))
+    execution.effects.append(KeepPin(record.cid, record))

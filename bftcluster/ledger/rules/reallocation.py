@@ -5,7 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.effects import Keep
+from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.state.holder_reports import forget, forget_all
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
@@ -39,7 +39,7 @@ def _move(execution: Execution, record: PinRecord, peer: PeerId) -> None:
     moved = replace(record, allocations=_without(execution, record, peer))
     if moved != record:
         execution.state.put(Space.PIN, record.cid, moved.to_value())
-        execution.effects.append(Keep(record.cid, moved))
+        execution.effects.append(KeepPin(record.cid, moved))
 
 
 def _without(execution: Execution, record: PinRecord, peer: PeerId) -> tuple[PeerId, ...]:

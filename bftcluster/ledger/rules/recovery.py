@@ -29,7 +29,7 @@ from bftcluster.signing.schemes import verify_certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class VerifiedRecovery:
     """A recovery that enough maintainers signed; made by ``verify_recovery``."""
 
     intent: Intent
@@ -45,7 +45,7 @@ class Recovery:
 
 def verify_recovery(
     request: bytes, cluster_id: ClusterId, policy: Policy, verifier: Verifier
-) -> Recovery:
+) -> VerifiedRecovery:
     """Return the recovery in ``request``. When it may be applied first is for others to judge.
 
     Raises:
@@ -59,7 +59,7 @@ def verify_recovery(
 
 def verify_signed_recovery(
     certificate: ApprovalCertificate, cluster_id: ClusterId, policy: Policy, verifier: Verifier
-) -> Recovery:
+) -> VerifiedRecovery:
     """Return the recovery that ``certificate`` proves.
 
     Raises:
@@ -73,7 +73,7 @@ def verify_signed_recovery(
         raise RefusedError("this recovery is for another cluster")
     verify_certificate(certificate, policy, verifier)
     request = Submit(certificate=certificate).to_bytes()
-    return Recovery(intent=intent, operation=operation, request=request)
+    return VerifiedRecovery(intent=intent, operation=operation, request=request)
 
 
 def start_of(request: bytes) -> EpochStart:
@@ -113,7 +113,7 @@ def problem_with(operation: RecoverCluster, state: State) -> str:
     return ""
 
 
-def carry_out(recovery: Recovery, state: State, genesis: Genesis) -> list[Effect]:
+def carry_out(recovery: VerifiedRecovery, state: State, genesis: Genesis) -> list[Effect]:
     """Bring the state at the recovery's checkpoint forward to the beginning of its epoch."""
     operation, head = recovery.operation, state.head
     assert head.seq == operation.seq, "a recovery follows its checkpoint"

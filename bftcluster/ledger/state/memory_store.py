@@ -7,7 +7,7 @@ from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.store import Delta
 
 
-class MemoryStore:
+class MemoryStateStore:
     """Implements ``StatePort`` with dictionaries."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import (
     ClosedProposal,
     EvidenceRecord,
@@ -179,6 +179,6 @@ def voted_ever(store: RowPort, genesis: Genesis, replica: ReplicaId) -> bool:
 
 def recomputed_root(store: RowPort) -> Digest:
     """Return the root of the state, out of its rows alone: not of the tree that is stored."""
-    tree = StateTree(MemoryStore())
+    tree = StateTree(MemoryStateStore())
     tree.absorb([(space, dict(scan(store, space))) for space in STATE_SPACES])
     return tree.root()

@@ -15,7 +15,7 @@ from bftcluster.pbft import EpochsLearned
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.signing.policies import Policy
 from bftcluster.sync.epoch_proofs import EpochLink
-from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, Answer, EpochLearning
+from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, EpochAnswer, EpochLearning
 from bftcluster.sync.state_parts import Source
 
 _log = log_for("transfer")
@@ -96,7 +96,7 @@ class EpochSync:
             self._turn += 1
             self.ask(ReplicaId(peers[self._turn % len(peers)]))
 
-    async def _look_at(self, answer: Answer) -> None:
+    async def _look_at(self, answer: EpochAnswer) -> None:
         look_at = self._learning.look_at
         try:
             learned = await self._workers.run(look_at, answer)

@@ -10,8 +10,7 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ledger.ledger import Executed as LedgerExecuted
-from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.ledger import ExecutionResult, Ledger
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state.store import Delta
@@ -19,7 +18,7 @@ from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
-from bftcluster.pbft import Batch, CheckpointCertificate, Decided, Executed, LogEntry
+from bftcluster.pbft import Batch, BatchesExecuted, CheckpointCertificate, Decided, LogEntry
 from bftcluster.sync.retention import Store, settle
 
 BATCHES_PER_TURN_MAX: Final = 32
@@ -36,7 +35,7 @@ class ExecutionLoop:
         ledger: Ledger,
         store: Store,
         gateway: Gateway,
-        report: Callable[[Executed], None],
+        report: Callable[[BatchesExecuted], None],
         carry_out: Callable[[Sequence[Effect]], None],
         log_kept_seqs: int | None,
         workers: Workers,
@@ -106,7 +105,9 @@ class ExecutionLoop:
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
             root = executed.roots.get(batch.seq)
-            self._report(Executed(batch.seq, root, named, applied.wants_batches, applied.due_ms))
+            self._report(
+                BatchesExecuted(batch.seq, root, named, applied.wants_batches, applied.due_ms)
+            )
             if self._gateway.is_awaited:
                 outcomes = zip(batch.requests, applied.outcomes, strict=True)
                 self._gateway.resolve(batch.seq, outcomes)
@@ -114,7 +115,7 @@ class ExecutionLoop:
 
     def _execute_and_flush(
         self, turn: Sequence[Decided], batches: Sequence[OrderedBatch]
-    ) -> LedgerExecuted:
+    ) -> ExecutionResult:
         executed = self._ledger.execute(batches)
         entries = [(decided.seq, _entry(decided)) for decided in turn]
         self._store.flush(executed.delta, entries, turn[-1].seq)

@@ -8,7 +8,7 @@ from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.effects import Drop, Effect, Keep
+from bftcluster.ledger.rules.effects import DropPin, Effect, KeepPin
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.pins.events import Desired, NotDesired, Observation, ReportLine
@@ -33,11 +33,11 @@ def event_of(
         is_lent: Whether it stays here for others to fetch, whoever is to keep it.
     """
     match effect:
-        case Keep(cid=cid, record=record) if record.is_owed_by(me):
+        case KeepPin(cid=cid, record=record) if record.is_owed_by(me):
             return Desired(cid=cid, since_ms=record.timestamp_ms, is_held=is_held)
-        case Keep(cid=cid) if not is_lent:
+        case KeepPin(cid=cid) if not is_lent:
             return NotDesired(cid=cid)
-        case Drop(cid=cid):
+        case DropPin(cid=cid):
             return NotDesired(cid=cid)
         case _:
             return None

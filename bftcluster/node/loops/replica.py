@@ -27,13 +27,13 @@ from bftcluster.pbft import (
     FetchEpochs,
     Halt,
     KeepEvidence,
+    Notice,
     Outbound,
     ReadLog,
     Ready,
     Replica,
-    Report,
     Send,
-    StateFetch,
+    StartStateTransfer,
     Step,
     Verdict,
 )
@@ -57,7 +57,7 @@ class ReplicaLoop:
         send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
         decide: Callable[[Decided], None],
         read_log: Callable[[ReadLog], None],
-        fetch_state: Callable[[StateFetch], None],
+        fetch_state: Callable[[StartStateTransfer], None],
         fetch_epochs: Callable[[ReplicaId], None],
         sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
         evidence: EvidenceSink,
@@ -108,11 +108,11 @@ class ReplicaLoop:
                 self._decide(step)
             case ReadLog():
                 self._read_log(step)
-            case StateFetch():
+            case StartStateTransfer():
                 self._fetch_state(step)
             case FetchEpochs(of=peer):
                 self._fetch_epochs(peer)
-            case Report():
+            case Notice():
                 self._report(step)
             case KeepEvidence(piece=piece):
                 path = self._evidence.keep(piece)
@@ -126,7 +126,7 @@ class ReplicaLoop:
             case _:
                 assert_never(step)
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Notice) -> None:
         """Log a report; of those that one peer brings about, one of a kind in a while."""
         about: dict[str, object] = {}
         if report.peer is not None:

@@ -9,10 +9,10 @@ from bftcluster.ids import PeerId
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
-from bftcluster.pbft import StateFetch
+from bftcluster.pbft import StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.storage.ledger_reader import LedgerReader
-from bftcluster.storage.stage import Stage
+from bftcluster.storage.stage import SqlStage
 from bftcluster.sync.transfer import StateTaking
 
 _PAUSE_MIN_S: Final = 0.01
@@ -26,7 +26,7 @@ class StateTransfer:
     def __init__(
         self,
         *,
-        stage: Stage,
+        stage: SqlStage,
         reader: LedgerReader,
         send: Callable[[PeerId, bytes], object],
         clock: Clock,
@@ -38,7 +38,7 @@ class StateTransfer:
         self._clock = clock
         self._on_whole = on_whole
         self._workers = workers
-        self._wanted: StateFetch | None = None
+        self._wanted: StartStateTransfer | None = None
         """The newest that was asked for."""
         self._asked: frozenset[PeerId] = frozenset()
         """Who owes an answer."""
@@ -46,7 +46,7 @@ class StateTransfer:
         """Those that were not looked at yet, one of each source."""
         self._work = trio.Event()
 
-    def fetch(self, wanted: StateFetch) -> None:
+    def fetch(self, wanted: StartStateTransfer) -> None:
         """Fetch this state, instead of any other under way."""
         if self._wanted is None or wanted.seq != self._wanted.seq:
             _log.info("fetching the state", seq=wanted.seq, sources=len(wanted.sources))

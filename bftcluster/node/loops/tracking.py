@@ -10,7 +10,7 @@ from bftcluster.blocks.pin_store import PinStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError, NotReachedError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.effects import Effect, Keep, Reported
+from bftcluster.ledger.rules.effects import Effect, KeepPin, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.ingress.peer_reports import PeerReporter
@@ -22,11 +22,9 @@ from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
-    Drop,
     DropDone,
     DropFailed,
     Event,
-    Fetch,
     FetchDone,
     FetchFailed,
     Missed,
@@ -36,8 +34,10 @@ from bftcluster.pins.events import (
     Scan,
     Scanned,
     ScanOf,
+    StartDrop,
+    StartFetch,
     Stopped,
-    Tick,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.pace import Pace
 from bftcluster.pins.settings import TrackerSettings
@@ -84,7 +84,7 @@ class TrackerLoop:
         self._changed = trio.Event()
         self._visits = Pace(settings.visit_interval_ms)
         self._running: dict[int, trio.CancelScope] = {}
-        self._starting: list[tuple[Fetch, trio.CancelScope]] = []
+        self._starting: list[tuple[StartFetch, trio.CancelScope]] = []
         self._is_starting = False
         self._nursery: trio.Nursery | None = None
         self._deadline_ms: int | None = None
@@ -101,13 +101,13 @@ class TrackerLoop:
                 self._nursery = None  # the executor may yet finish a batch; nothing starts now
 
     async def _track(self) -> NoReturn:
-        self._step(Tick())
+        self._step(TrackerDeadlinePassed())
         while True:
             self._moved = trio.Event()
             with trio.move_on_after(self._patience_s()):
                 await self._moved.wait()
             if self._deadline_ms is not None and self._clock.now_ms() >= self._deadline_ms:
-                self._step(Tick())
+                self._step(TrackerDeadlinePassed())
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
         """Queue what the ledger changed. Beyond the bound it is looked for by a scan."""
@@ -136,7 +136,7 @@ class TrackerLoop:
         new = [
             effect.cid
             for effect in effects
-            if isinstance(effect, Keep)
+            if isinstance(effect, KeepPin)
             and effect.record.is_owed_by(self._me)
             and self._tracker.item(effect.cid) is None
         ]
@@ -160,7 +160,7 @@ class TrackerLoop:
     def _event_of(self, effect: Effect, held: Collection[Cid]) -> Event | None:
         if isinstance(effect, Reported):
             self._look_after_uploads([cid for cid in effect.cids if self._is_upload(cid)])
-        if not isinstance(effect, Keep):
+        if not isinstance(effect, KeepPin):
             return event_of(effect, self._me, is_held=False)
         is_held, is_lent = effect.cid in held, self._is_upload(effect.cid)
         return event_of(effect, self._me, is_held=is_held, is_lent=is_lent)
@@ -262,7 +262,7 @@ class TrackerLoop:
                     nursery.start_soon(self._fetch, fetch, scope)
         self._is_starting = False
 
-    async def _fetch(self, fetch: Fetch, scope: trio.CancelScope) -> None:
+    async def _fetch(self, fetch: StartFetch, scope: trio.CancelScope) -> None:
         cid, ticket = fetch.cid, fetch.ticket
         ended: Event = Stopped(cid=cid, ticket=ticket)
         with scope:
@@ -287,7 +287,7 @@ class TrackerLoop:
         rotated = online[turn:] + online[:turn]
         return sorted(rotated, key=lambda peer: peer not in likely)
 
-    async def _drop(self, drop: Drop) -> None:
+    async def _drop(self, drop: StartDrop) -> None:
         try:
             await self._store.unpin(drop.cid)
         except ClusterError as exc:

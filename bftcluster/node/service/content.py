@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing
 
 from bftcluster.api.views import PartKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
@@ -79,7 +79,7 @@ class Content:
                     continue
                 async with aclosing(upload.file(part)) as steps:
                     async for step in steps:
-                        if isinstance(step, Entry):
+                        if isinstance(step, DagEntry):
                             yield UploadEvent(name=part.path, cid=step.cid, size_bytes=step.tsize)
                         elif options.progress:
                             yield UploadEvent(name=part.path, progress_bytes=step)

@@ -13,7 +13,7 @@ from bftcluster.blocks.directory_reader import resolve as resolve_path
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.port import BlockSource, BlockStore
 from bftcluster.blocks.tree import Tree, TreeEntry, open_entry
-from bftcluster.blocks.unixfs import Kind
+from bftcluster.blocks.unixfs import UnixFsKind
 from bftcluster.blocks.walk import held_cids, walk
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid, text, write_varint
@@ -29,11 +29,11 @@ _ENTRIES_PER_VISIT: Final = 64
 _SURVEY_TIMEOUT_S: Final = 600.0
 """A million directories on a slow disk are looked at in less."""
 _KINDS: Final = {
-    Kind.FILE: ContentKind.FILE,
-    Kind.RAW: ContentKind.FILE,
-    Kind.DIRECTORY: ContentKind.DIRECTORY,
-    Kind.HAMT_SHARD: ContentKind.DIRECTORY,
-    Kind.SYMLINK: ContentKind.SYMLINK,
+    UnixFsKind.FILE: ContentKind.FILE,
+    UnixFsKind.RAW: ContentKind.FILE,
+    UnixFsKind.DIRECTORY: ContentKind.DIRECTORY,
+    UnixFsKind.HAMT_SHARD: ContentKind.DIRECTORY,
+    UnixFsKind.SYMLINK: ContentKind.SYMLINK,
 }
 
 

@@ -12,7 +12,7 @@ from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.car import CarReader
 from bftcluster.blocks.ingest import Ingest
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
@@ -35,7 +35,7 @@ class Upload:
         self._store = store
         self._layout = layout
         self._workers = workers
-        self._built: list[tuple[str, Entry]] | None = None
+        self._built: list[tuple[str, DagEntry]] | None = None
         """The directories, once they are built."""
 
     async def __aenter__(self) -> Self:
@@ -46,7 +46,7 @@ class Upload:
         with trio.CancelScope(shield=True):
             await self._workers.run(self._adder.__exit__, None, None, None)
 
-    async def file(self, part: UploadPart) -> AsyncGenerator[int | Entry, None]:
+    async def file(self, part: UploadPart) -> AsyncGenerator[int | DagEntry, None]:
         """Take a file; yield after each piece how many bytes of it are in, then what it became."""
         self._adder.begin_file(part.path)
         size_bytes = 0
@@ -79,7 +79,7 @@ class Upload:
                 raise UsageError(f"the symbolic link {part.path!r} is too long")
         await self._workers.run(self._adder.add_symlink, part.path, target)
 
-    async def build(self, *, wrap: bool) -> tuple[list[tuple[str, Entry]], Entry]:
+    async def build(self, *, wrap: bool) -> tuple[list[tuple[str, DagEntry]], DagEntry]:
         """Build the directories; return them, the root last, and the root.
 
         Raises:
@@ -89,7 +89,7 @@ class Upload:
         root = await self._workers.run(lambda: self._adder.build(wrap=wrap))
         return built, root
 
-    async def pin(self, root: Entry, keep: Keep) -> None:
+    async def pin(self, root: DagEntry, keep: Keep) -> None:
         """Return when everything is durable and the store keeps the root.
 
         Args:
@@ -101,7 +101,7 @@ class Upload:
         """
         await self._workers.run(self._pin, root, keep)
 
-    def _pin(self, root: Entry, keep: Keep) -> None:
+    def _pin(self, root: DagEntry, keep: Keep) -> None:
         with keep(root.cid):
             self._adder.keep(root)
 

@@ -5,7 +5,7 @@ from random import Random
 
 from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
-from bftcluster.pbft import RequestSubmitted, Settings
+from bftcluster.pbft import ReplicaSettings, RequestSubmitted
 from bftcluster_sim.cluster.hosts import Host
 from bftcluster_sim.cluster.network import Clock, Faults, Network
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
@@ -25,7 +25,7 @@ class Cluster:
         *,
         spare: int = 0,
         seed: int = 0,
-        settings: Settings | None = None,
+        settings: ReplicaSettings | None = None,
         faults: Faults | None = None,
     ) -> None:
         self.clock = Clock()
@@ -43,7 +43,7 @@ class Cluster:
                 membership=self.membership,
                 cluster_id=CLUSTER_ID,
                 verifier=self.verifier,
-                settings=settings or Settings(),
+                settings=settings or ReplicaSettings(),
             )
             for index in range(n + spare)
         ]

@@ -10,7 +10,7 @@ from random import Random
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.store import Delta
 
@@ -23,8 +23,8 @@ _ALL_ROWS = 1 << 30
 class Tables:
     """What is in the database."""
 
-    state: MemoryStore = field(default_factory=MemoryStore)
-    staged: MemoryStore = field(default_factory=MemoryStore)
+    state: MemoryStateStore = field(default_factory=MemoryStateStore)
+    staged: MemoryStateStore = field(default_factory=MemoryStateStore)
     log: dict[Seq, bytes] = field(default_factory=dict)
     """``LogEntry`` bytes."""
     position: Seq = field(default=Seq(0))
@@ -113,7 +113,7 @@ class SimDatabase:
 
         def change(tables: Tables) -> None:
             if is_staged:
-                tables.state, tables.staged = tables.staged, MemoryStore()
+                tables.state, tables.staged = tables.staged, MemoryStateStore()
                 tables.set_aside += [tables.log[at] for at in sorted(tables.log) if at > seq]
                 tables.log = {at: entry for at, entry in tables.log.items() if at <= seq}
                 tables.position = seq
@@ -189,7 +189,7 @@ class SimStage:
         return self._database.tables.staged.iterate(space, after, limit)
 
     def flush(self, delta: Delta, whole: Checkpoint | None = None) -> None:
-        """See ``taking.Stage``."""
+        """See ``StagePort``."""
 
         def change(tables: Tables) -> None:
             tables.staged.flush(delta)
@@ -199,7 +199,7 @@ class SimStage:
             self._database.transact(change)
 
     def clear(self) -> None:
-        """See ``taking.Stage``."""
+        """See ``StagePort``."""
         if self._database.tables.staged.rows():
             self._database.transact(_clear)
 
@@ -214,7 +214,7 @@ class SimStage:
 
 
 def _clear(tables: Tables) -> None:
-    tables.staged, tables.whole = MemoryStore(), None
+    tables.staged, tables.whole = MemoryStateStore(), None
 
 
 def _put_in_place(tables: Tables) -> None:

@@ -1,7 +1,7 @@
 """What was decided becomes state, in one life of a simulated process."""
 
 from bftcluster.ledger.wire.outcomes import OutcomeCode
-from bftcluster.pbft import Batch, Decided, Executed
+from bftcluster.pbft import Batch, BatchesExecuted, Decided
 from bftcluster.pbft.log import batch_digest
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.trackers import Tracking
@@ -46,7 +46,7 @@ class Executor:
         node.boundary("answer")
         world.on_answer(node, one.seq, digest)
         asked = (applied.wants_batches, applied.due_ms)
-        node.take(Executed(one.seq, done.root, done.named, *asked))
+        node.take(BatchesExecuted(one.seq, done.root, done.named, *asked))
         if self._tracking is not None:
             for request, outcome in pairs:
                 self._tracking.resolve(request, outcome)

@@ -12,29 +12,29 @@ from bftcluster.pbft import (
     Append,
     Application,
     Batch,
+    BatchesExecuted,
     Compact,
     Decided,
     EpochsLearned,
     EpochStart,
     Event,
-    Executed,
     FetchEpochs,
     Halt,
     KeepEvidence,
+    LogEntriesRead,
     LogEntry,
-    LogRead,
     MessageReceived,
+    Notice,
     Outbound,
     ReadLog,
     Ready,
     Recovered,
     Replica,
-    Report,
+    ReplicaDeadlinePassed,
+    ReplicaSettings,
     Send,
-    Settings,
-    StateFetch,
+    StartStateTransfer,
     Step,
-    Tick,
     birth_records,
     decided_lately,
     request_digest,
@@ -137,7 +137,7 @@ class Host:
         membership: Membership,
         cluster_id: ClusterId,
         verifier: Verifier,
-        settings: Settings,
+        settings: ReplicaSettings,
     ) -> None:
         self.index = index
         self.me = ReplicaId(sim_key(index))
@@ -152,7 +152,7 @@ class Host:
         """Of every life, in order."""
         self.reports: list[str] = []
         self.evidence: list[bytes] = []
-        self.state_fetches: list[StateFetch] = []
+        self.state_fetches: list[StartStateTransfer] = []
         self.halt: Halt | None = None
         self.log_kept_from = Seq(1)
         """Entries before this one are no longer served to peers."""
@@ -268,12 +268,12 @@ class Host:
             case ReadLog(to=to, first=first, count=count):
                 is_kept = first >= self.log_kept_from
                 entries = self.disk.entries[first - 1 : first - 1 + count] if is_kept else []
-                self._later(life, LogRead(to, tuple(entries)))
-            case StateFetch():
+                self._later(life, LogEntriesRead(to, tuple(entries)))
+            case StartStateTransfer():
                 self.state_fetches.append(step)
             case FetchEpochs(of=peer):
                 self._ask_epochs(life, peer)
-            case Report(verdict=verdict, detail=detail):
+            case Notice(verdict=verdict, detail=detail):
                 self.reports.append(f"{verdict.value} {detail}")
             case KeepEvidence(piece=piece):
                 self.evidence.append(piece)
@@ -338,11 +338,11 @@ class Host:
                 self.disk.wanted_members = tuple(request[len(MEMBERS) :])
         asked = (one.seq < self.batches_wanted, self.disk.due_ms)
         if one.seq % self._settings.checkpoint_interval_seqs:
-            self.step(Executed(one.seq, None, None, *asked))
+            self.step(BatchesExecuted(one.seq, None, None, *asked))
             return
         self.disk.checkpoint_root = self.disk.root
         following = self._next_membership(one.seq)
-        self.step(Executed(one.seq, self.disk.root, following, *asked))
+        self.step(BatchesExecuted(one.seq, self.disk.root, following, *asked))
 
     def _next_membership(self, seq: Seq) -> Membership | None:
         """Return the membership that some request asked for, at a checkpoint."""
@@ -367,6 +367,6 @@ class Host:
 
         def act() -> None:
             if life == self._life and self._tick_ms == deadline_ms:
-                self.step(Tick())
+                self.step(ReplicaDeadlinePassed())
 
         self._clock.call_at(deadline_ms, act)

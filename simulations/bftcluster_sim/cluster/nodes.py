@@ -15,7 +15,7 @@ from bftcluster.pbft import (
     Event,
     Halt,
     Lane,
-    LogRead,
+    LogEntriesRead,
     MessageReceived,
     Outbound,
     Ready,
@@ -309,12 +309,12 @@ class Node:
             case steps.Decided():
                 self._executor.decide(step)
             case steps.ReadLog(to=to, first=first, count=number):
-                self.take(LogRead(to, self.state.database.entries(first, number)))
-            case steps.StateFetch():
+                self.take(LogEntriesRead(to, self.state.database.entries(first, number)))
+            case steps.StartStateTransfer():
                 self._transfers.fetch(step)
             case steps.FetchEpochs(of=peer):
                 self._transfers.learn_from(peer)
-            case steps.Report():
+            case steps.Notice():
                 self.world.on_report(self, step)
             case steps.KeepEvidence(piece=piece):
                 self.evidence.append(piece)

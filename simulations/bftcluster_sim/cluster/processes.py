@@ -8,7 +8,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
-from bftcluster.pbft import Decided, EpochStart, Event, Halt, Outbound, Report, Settings
+from bftcluster.pbft import Decided, EpochStart, Event, Halt, Notice, Outbound, ReplicaSettings
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster_sim.cluster.checkers import Integrity
 from bftcluster_sim.cluster.contents import SimBlocks
@@ -133,7 +133,7 @@ class Surroundings(Protocol):
         ...
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ReplicaSettings:
         """Of every replica."""
         ...
 
@@ -267,7 +267,7 @@ class Surroundings(Protocol):
         """The clients of a batch were answered."""
         ...
 
-    def on_report(self, node: Process, report: Report) -> None:
+    def on_report(self, node: Process, report: Notice) -> None:
         """A replica told its operator something."""
         ...
 

@@ -2,14 +2,14 @@
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import ReplicaId
-from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.pbft import Batch, LogEntry
 from bftcluster.pbft.records import Stable, Started
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster_sim.cluster.processes import Process
 
 
-def apply(node: Process, recovery: Recovery) -> None:
+def apply(node: Process, recovery: VerifiedRecovery) -> None:
     """Apply a recovery to a peer that does not run."""
     assert not node.is_up, "a peer that runs is left alone"
     _begin(node, recovery, EpochLink(certificate=b"", row=recovery.request, proof=b""))
@@ -37,7 +37,7 @@ def hand_in_again(node: Process) -> None:
             node.world.hand_in(request, "a request that was set aside", to=node.index)
 
 
-def _begin(node: Process, recovery: Recovery, link: EpochLink) -> None:
+def _begin(node: Process, recovery: VerifiedRecovery, link: EpochLink) -> None:
     node.state.rewind(recovery, link)
     records = [Started(node.world.founding.cluster_id, ReplicaId(node.key)).to_bytes()]
     proof = recovery.operation.proof

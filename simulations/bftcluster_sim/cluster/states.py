@@ -11,7 +11,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
-from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.store import Delta
@@ -69,7 +69,7 @@ class Founding:
         """Return the end of the pin number ``number``."""
         return _approved(self, UnpinOperation(cid=pinned(number)).to_bytes(), b"unpin %d" % number)
 
-    def recovery(self, operation: RecoverCluster) -> Recovery:
+    def recovery(self, operation: RecoverCluster) -> VerifiedRecovery:
         """Return a recovery, signed by enough maintainers."""
         request = _approved(self, operation.to_bytes(), b"recovery %d" % operation.epoch)
         return verify_recovery(request, self.cluster_id, self.genesis.policy, SimVerifier())
@@ -278,7 +278,7 @@ class LedgerState:
             self.database.flush(changed, [], self.executed)
             self.database.sync()
 
-    def rewind(self, recovery: Recovery, link: EpochLink) -> None:
+    def rewind(self, recovery: VerifiedRecovery, link: EpochLink) -> None:
         """Begin a recovery: go back to its checkpoint, if we are beyond it.
 
         Raises:

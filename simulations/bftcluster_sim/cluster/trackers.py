@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.effects import Effect, Keep
+from bftcluster.ledger.rules.effects import Effect, KeepPin
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PeerRecord, PinRecord
@@ -19,10 +19,8 @@ from bftcluster.pbft import RequestSubmitted
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
-    Drop,
     DropDone,
     Event,
-    Fetch,
     FetchDone,
     FetchFailed,
     Observation,
@@ -30,8 +28,10 @@ from bftcluster.pins.events import (
     Scan,
     Scanned,
     ScanOf,
+    StartDrop,
+    StartFetch,
     Stopped,
-    Tick,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
@@ -68,7 +68,7 @@ class Tracking:
         """Reports that are on their way, and their lines."""
         self._counter = 0
         self._deadline_ms: int | None = None
-        node.call_later(0, lambda: self._step(Tick()))
+        node.call_later(0, lambda: self._step(TrackerDeadlinePassed()))
         node.call_later(0, self._join)
 
     @property
@@ -78,10 +78,10 @@ class Tracking:
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Tell the tracker what the ledger changed."""
-        new = [effect.cid for effect in effects if isinstance(effect, Keep)]
+        new = [effect.cid for effect in effects if isinstance(effect, KeepPin)]
         held = [cid for cid in new if self._tracker.item(cid) is None and self._holds(cid)]
         found = [
-            event_of(effect, self._me, is_held=isinstance(effect, Keep) and effect.cid in held)
+            event_of(effect, self._me, is_held=isinstance(effect, KeepPin) and effect.cid in held)
             for effect in effects
         ]
         events = [event for event in found if event is not None]
@@ -105,7 +105,7 @@ class Tracking:
 
     def _tick(self, deadline_ms: int) -> None:
         if deadline_ms == self._deadline_ms:
-            self._step(Tick())
+            self._step(TrackerDeadlinePassed())
 
     def _start(self, actions: Actions) -> None:
         node = self._node
@@ -129,7 +129,7 @@ class Tracking:
         if self._running.pop(event.ticket, None) is not None:
             self._node.call_later(0, lambda: self._step(event))
 
-    def _fetch(self, fetch: Fetch) -> None:
+    def _fetch(self, fetch: StartFetch) -> None:
         if fetch.ticket not in self._running:
             return
         cid, ticket, blocks = fetch.cid, fetch.ticket, self._node.blocks
@@ -142,7 +142,7 @@ class Tracking:
             blocks.keep(cid)
             self._end(FetchDone(cid=cid, ticket=ticket, fetched_bytes=1))
 
-    def _drop(self, drop: Drop) -> None:
+    def _drop(self, drop: StartDrop) -> None:
         self._node.blocks.drop(drop.cid)
         self._end(DropDone(cid=drop.cid, ticket=drop.ticket))
 

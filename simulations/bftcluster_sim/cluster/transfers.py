@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.pbft import EpochsLearned, Replica, StateFetch
+from bftcluster.pbft import EpochsLearned, Replica, StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, EpochLearning
 from bftcluster.sync.frames import FetchState, Question, Receiver, read_question
@@ -41,7 +41,7 @@ class Transfers:
             own=database,
         )
         self._turn = 0
-        self._wanted: StateFetch | None = None
+        self._wanted: StartStateTransfer | None = None
         self._answers: dict[PeerId, bytes] = {}
         self._waiting: dict[PeerId, Question] = {}
         self._requests = 0
@@ -67,7 +67,7 @@ class Transfers:
 
     # Taking
 
-    def fetch(self, wanted: StateFetch) -> None:
+    def fetch(self, wanted: StartStateTransfer) -> None:
         """Fetch this state, instead of any other under way."""
         if self._wanted is None or self._wanted.seq != wanted.seq:
             self._node.world.on_aimed(self._node, wanted.seq, wanted.certificate)

@@ -5,16 +5,16 @@ from random import Random
 
 from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
-from bftcluster.ledger.rules.recovery import Recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
     EpochStart,
     Halt,
     LogEntry,
-    Report,
+    Notice,
+    ReplicaSettings,
     RequestSubmitted,
-    Settings,
 )
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.signatures import Signatures
@@ -43,7 +43,7 @@ from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.states import approvals_of, founding
 from bftcluster_sim.cluster.traces import Trace
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     slots_in_flight_max=4,
@@ -66,7 +66,7 @@ class World:
         seed: int,
         keys: Iterable[int],
         n: int,
-        settings: Settings = SETTINGS,
+        settings: ReplicaSettings = SETTINGS,
         log_kept_seqs: int | None = None,
         tracks: bool = False,
         membership: Membership | None = None,
@@ -238,7 +238,7 @@ class World:
         is_lost = self.random.random() * 100 < self.contents.failure_percent
         return "no provider" if is_lost else ""
 
-    def give_up(self, recovery: Recovery) -> None:
+    def give_up(self, recovery: VerifiedRecovery) -> None:
         """Have the cluster go on from a recovery's checkpoint.
 
         The checkers forget what it gave up: decisions beyond the checkpoint are made again, by
@@ -351,7 +351,7 @@ class World:
         if node.is_correct:
             self.durability.on_answer(node.index, seq, digest)
 
-    def on_report(self, node: Process, report: Report) -> None:
+    def on_report(self, node: Process, report: Notice) -> None:
         """A replica told its operator something."""
         peer = "" if report.peer is None else f" by {report.peer.hex()[:8]}"
         self.trace.line(f"{node.index} reports {report.verdict.value}{peer}: {report.detail}")

@@ -7,7 +7,7 @@ import pytest
 
 from bftcluster.blocks.add import AddOptions, add_path
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import text
 from tests.integration.blocks.foreign import js_importer
 
@@ -43,7 +43,7 @@ def test_files_have_the_cids_of_the_javascript_importer(tmp_path: Path) -> None:
                     raw=layout.raw_leaves,
                     version=layout.cid_version,
                 )
-                ours = add_path(MemoryStore(), file, AddOptions(layout=layout))
+                ours = add_path(MemoryBlockStore(), file, AddOptions(layout=layout))
                 assert text(ours.cid) == theirs, (layout, size)
                 compared += 1
 
@@ -60,4 +60,4 @@ def test_directories_have_the_cids_of_the_javascript_importer(tmp_path: Path, co
     with js_importer(tmp_path) as importer:
         theirs = importer.ask(path=str(tree), chunk=1 << 18, width=174, raw=True, version=1)
 
-    assert text(add_path(MemoryStore(), tree).cid) == theirs
+    assert text(add_path(MemoryBlockStore(), tree).cid) == theirs

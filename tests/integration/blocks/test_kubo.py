@@ -10,7 +10,7 @@ import pytest
 from bftcluster.blocks.add import AddOptions, add_path
 from bftcluster.blocks.car import export_car
 from bftcluster.blocks.layout import KUBO_V0, UNIXFS_V1_2025, Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import text
 from tests.integration.blocks.foreign import kubo
 
@@ -57,7 +57,7 @@ def assert_same_tree(left: Path, right: Path) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_kubo_reads_the_blocks_of_our_car(tmp_path: Path, layout: Layout) -> None:
     tree = make_tree(tmp_path, links=False)
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = add_path(store, tree, AddOptions(layout=layout))
     with (tmp_path / "content.car").open("wb") as out:
         export_car(store, root.cid, out)
@@ -82,4 +82,4 @@ def test_kubo_gives_files_and_directories_the_cids_that_we_give(tmp_path: Path) 
         assert node.ask(start=True) == "true"
         theirs = [json.loads(node.ask(add=str(path))) for path in paths]
 
-    assert theirs == [text(add_path(MemoryStore(), path, options).cid) for path in paths]
+    assert theirs == [text(add_path(MemoryBlockStore(), path, options).cid) for path in paths]

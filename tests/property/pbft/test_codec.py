@@ -31,7 +31,6 @@ from bftcluster.pbft.messages import (
 )
 from bftcluster.pbft.records import (
     BodyKept,
-    Loss,
     Prepared,
     Promised,
     ProposalAccepted,
@@ -42,6 +41,7 @@ from bftcluster.pbft.records import (
     ViewChanged,
     ViewEntered,
     Voted,
+    VoteLoss,
     parse_record,
 )
 from bftcluster.pbft.view_messages import parse_new_view_frame, parse_view_change_frame
@@ -97,7 +97,7 @@ records = st.one_of(
     st.builds(Started, digests, digests),
     st.builds(ViewChanged, st.binary(max_size=100)),
     st.builds(ViewEntered, st.binary(max_size=100)),
-    st.builds(Silenced, counters, st.sampled_from(Loss)),
+    st.builds(Silenced, counters, st.sampled_from(VoteLoss)),
     st.builds(Promised, counters, counters),
 )
 junk = st.recursive(

@@ -4,12 +4,12 @@ from random import Random
 
 import pytest
 
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Disk
 from bftcluster_sim.cluster.network import Faults
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=2,
     window_size_seqs=4,
     slots_in_flight_max=2,

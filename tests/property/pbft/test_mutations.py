@@ -11,13 +11,13 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, Seq, View
-from bftcluster.pbft import Settings, verify_evidence
+from bftcluster.pbft import ReplicaSettings, verify_evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=100,

@@ -10,12 +10,12 @@ from random import Random
 import pytest
 
 from bftcluster.ids import ReplicaId
-from bftcluster.pbft import Settings, verify_evidence
+from bftcluster.pbft import ReplicaSettings, verify_evidence
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import Host
 from bftcluster_sim.cluster.signatures import SimVerifier
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=100,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.store import EmbeddedStore
 
@@ -19,5 +19,5 @@ def embedded(tmp_path: Path) -> Iterator[EmbeddedStore]:
 @pytest.fixture(params=["embedded", "memory"])
 def store(request: pytest.FixtureRequest) -> BlockStore:
     if request.param == "memory":
-        return MemoryStore(QUOTA)
+        return MemoryBlockStore(QUOTA)
     return request.getfixturevalue("embedded")

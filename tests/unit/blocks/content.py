@@ -3,7 +3,7 @@
 import random
 
 from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.layout import Entry, Layout
+from bftcluster.blocks.layout import DagEntry, Layout
 from bftcluster.blocks.port import BlockStore
 
 SMALL = Layout(chunk_size_bytes=1024, width=4)
@@ -14,7 +14,7 @@ def pattern(size: int, seed: int = 0) -> bytes:
     return random.Random(f"{seed}/{size}").randbytes(size)
 
 
-def add_file(store: BlockStore, data: bytes, layout: Layout = SMALL) -> Entry:
+def add_file(store: BlockStore, data: bytes, layout: Layout = SMALL) -> DagEntry:
     blocks = []
     entry = build_file([data], blocks.append, layout)
     store.put_many(blocks)

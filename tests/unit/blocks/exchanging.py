@@ -10,8 +10,8 @@ from bftcluster.blocks.fetch_report import (
     ExchangeSettings,
     FetchReport,
 )
-from bftcluster.blocks.layout import Entry
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.layout import DagEntry
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.walk import walk
 from tests.unit.blocks.network import Filter, Network, peer_id
@@ -26,8 +26,8 @@ TIGHT = ExchangeSettings(
 
 async def fetch_with(
     network: Network,
-    entry: Entry,
-    providers: dict[bytes, MemoryStore],
+    entry: DagEntry,
+    providers: dict[bytes, MemoryBlockStore],
     mine: BlockStore,
     settings: ExchangeSettings = TIGHT,
 ) -> FetchReport:
@@ -47,13 +47,13 @@ def on_blocks(change: Callable[[Blocks], list[bytes]]) -> Filter:
     return tamper
 
 
-def complete(store: MemoryStore, entry: Entry) -> bool:
+def complete(store: MemoryBlockStore, entry: DagEntry) -> bool:
     root = store.find_root(entry.cid)
     return root is not None and root.complete
 
 
-def copy_of(store: MemoryStore, *roots: Entry) -> MemoryStore:
-    copy = MemoryStore()
+def copy_of(store: MemoryBlockStore, *roots: DagEntry) -> MemoryBlockStore:
+    copy = MemoryBlockStore()
     for root in roots:
         copy.put_many(walk(store, root.cid))
     return copy

@@ -8,13 +8,13 @@ from bftcluster.blocks.add import AddOptions, Symlinks, add_parts, add_path
 from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.directory_reader import list_directory, resolve
 from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.layout import Entry, Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.layout import DagEntry, Layout
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.tree import open_entry
-from bftcluster.blocks.unixfs import Kind
+from bftcluster.blocks.unixfs import UnixFsKind
 from bftcluster.cid import Cid
 from bftcluster.errors import StoreFullError, UsageError
 from tests.unit.blocks.content import SMALL, pattern
@@ -61,7 +61,7 @@ def test_a_hidden_path_that_is_named_itself_is_added(store: BlockStore, tree: Pa
 def test_a_symbolic_link_is_kept_as_one(store: BlockStore, tree: Path) -> None:
     root = add_path(store, tree)
 
-    assert open_entry(store, resolve(store, root.cid, "link")).kind is Kind.SYMLINK
+    assert open_entry(store, resolve(store, root.cid, "link")).kind is UnixFsKind.SYMLINK
 
 
 def test_symbolic_links_are_refused_when_asked(store: BlockStore, tree: Path) -> None:
@@ -194,14 +194,14 @@ def test_nothing_to_add_is_refused_unless_wrapped(store: BlockStore) -> None:
 
 @pytest.mark.parametrize("target", [b"", b"x" * 4097])
 def test_a_link_to_nothing_possible_is_refused(target: bytes) -> None:
-    with Adder(MemoryStore()) as adder, pytest.raises(UsageError):
+    with Adder(MemoryBlockStore()) as adder, pytest.raises(UsageError):
         adder.add_symlink("link", target)
 
 
 def test_progress_names_every_file_and_ends_with_the_root(tree: Path) -> None:
     told: list[AddEvent] = []
 
-    root = add_path(MemoryStore(), tree, AddOptions(layout=Layout()), progress=told.append)
+    root = add_path(MemoryBlockStore(), tree, AddOptions(layout=Layout()), progress=told.append)
 
     built = {event.path: event.entry for event in told if event.entry is not None}
     assert set(built) == {"tree", "tree/a", "tree/link", "tree/sub", "tree/sub/b", "tree/sub/empty"}
@@ -217,12 +217,12 @@ def test_files_and_directories_without_end_are_refused(
     parts = ((path.format(number), []) for number in range(3000))
 
     with pytest.raises(UsageError, match="at once"):
-        add_parts(MemoryStore(), parts)
+        add_parts(MemoryBlockStore(), parts)
 
 
 def test_directories_count_with_the_paths_that_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
-    with Adder(MemoryStore()) as adder, pytest.raises(UsageError, match="at once"):
+    with Adder(MemoryBlockStore()) as adder, pytest.raises(UsageError, match="at once"):
         adder.add_directory("/".join(["x" * 60] * 250))
 
 
@@ -237,7 +237,7 @@ def test_who_leaves_takes_nothing_along_that_another_has_added_meanwhile(
     content = pattern(600 * 10)
     layout = Layout(chunk_size_bytes=10, raw_leaves=True)
 
-    def upload(pause: Callable[[], None]) -> tuple[Adder, Entry]:
+    def upload(pause: Callable[[], None]) -> tuple[Adder, DagEntry]:
         adder = Adder(store, layout=layout, pause=pause).__enter__()
         adder.begin_file("file")
         adder.write(content)

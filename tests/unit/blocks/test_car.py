@@ -7,7 +7,7 @@ import pytest
 from bftcluster.blocks.add import add_parts
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import CarReader, export_car, import_car, write_car
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.walk import walk
@@ -16,8 +16,8 @@ from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFu
 from tests.unit.blocks.content import add_file, pattern
 
 
-def car_of(size: int) -> tuple[MemoryStore, bytes, Root]:
-    store = MemoryStore()
+def car_of(size: int) -> tuple[MemoryBlockStore, bytes, Root]:
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(size))
     out = io.BytesIO()
     written = export_car(store, entry.cid, out)
@@ -54,7 +54,7 @@ def test_the_car_of_another_implementation_is_read(store: BlockStore, tmp_path: 
         (root,) = import_car(store, stream)
 
     assert root == parse(theirs)
-    ours = add_parts(MemoryStore(), [("in/sub/file", [pattern(1_000_000)])])
+    ours = add_parts(MemoryBlockStore(), [("in/sub/file", [pattern(1_000_000)])])
     assert ours.cid == root
 
 
@@ -121,7 +121,7 @@ def test_a_second_root_that_lacks_a_block_leaves_nothing_of_the_first(store: Blo
 
 def test_a_car_that_does_not_fit_leaves_nothing() -> None:
     _, car, _ = car_of(500_000)
-    store = MemoryStore(quota_bytes=100_000)
+    store = MemoryBlockStore(quota_bytes=100_000)
 
     with pytest.raises(StoreFullError):
         import_car(store, io.BytesIO(car))

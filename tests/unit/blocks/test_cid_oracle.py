@@ -9,7 +9,7 @@ import pytest
 from bftcluster.blocks.add import AddOptions, add_path
 from bftcluster.blocks.file_builder import build_file
 from bftcluster.blocks.layout import KUBO_V0, Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import text
 
 CHUNK = 256 << 10
@@ -94,4 +94,4 @@ def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_a_directory_has_the_cid_of_the_oracle(tree: Path, layout: Layout) -> None:
     theirs = aleph_cid.hash_folder(str(tree), cid_version=layout.cid_version)
 
-    assert text(add_path(MemoryStore(), tree, AddOptions(layout=layout)).cid) == theirs
+    assert text(add_path(MemoryBlockStore(), tree, AddOptions(layout=layout)).cid) == theirs

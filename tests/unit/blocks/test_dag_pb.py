@@ -1,16 +1,16 @@
 import pytest
 
-from bftcluster.blocks.dag_pb import Link, decode_node, encode_node
+from bftcluster.blocks.dag_pb import DagLink, decode_node, encode_node
 from bftcluster.cid import of_block
 from bftcluster.errors import MalformedContentError
 
 CID = of_block(b"x")
-LINK = Link(cid=CID, name="name", tsize=300)
+LINK = DagLink(cid=CID, name="name", tsize=300)
 BLOCK = encode_node([LINK], b"data")
 
 
 def test_a_node_is_decoded_as_it_was_encoded() -> None:
-    other = Link(cid=of_block(b"y"), name="", tsize=0)
+    other = DagLink(cid=of_block(b"y"), name="", tsize=0)
 
     node = decode_node(encode_node([LINK, other], b"data"))
 

@@ -6,7 +6,7 @@ from bftcluster.blocks.block import Block
 from bftcluster.blocks.dag_stream import DagStream
 from bftcluster.blocks.layout import KUBO_V0, Layout
 from bftcluster.blocks.links import links_of
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import DAG_PB, Cid, of_block
 from tests.unit.blocks.content import SMALL, add_file, pattern
@@ -14,7 +14,7 @@ from tests.unit.blocks.content import SMALL, add_file, pattern
 PB_LEAVES = Layout(chunk_size_bytes=1024, width=4, raw_leaves=False, cid_version=0)
 
 
-class CountingStore(MemoryStore):
+class CountingStore(MemoryBlockStore):
     """Counts what is read."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ def sent(stream: DagStream, size_max_bytes: int = 10_000) -> list[tuple[Cid, byt
 
 @pytest.mark.parametrize("layout", [SMALL, PB_LEAVES, KUBO_V0])
 def test_the_whole_dag_is_sent_once_parents_first(layout: Layout) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(50_000), layout)
 
     blocks = sent(DagStream(store, [entry.cid], 1 << 30))
@@ -49,7 +49,7 @@ def test_the_whole_dag_is_sent_once_parents_first(layout: Layout) -> None:
 
 @pytest.mark.parametrize("layout", [SMALL, PB_LEAVES])
 def test_without_a_leaf_budget_only_nodes_are_sent(layout: Layout) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(50_000), layout)
 
     blocks = sent(DagStream(store, [entry.cid], 0))
@@ -59,7 +59,7 @@ def test_without_a_leaf_budget_only_nodes_are_sent(layout: Layout) -> None:
 
 
 def test_leaves_are_sent_while_those_before_are_within_the_budget() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(50_000), SMALL)
 
     blocks = sent(DagStream(store, [entry.cid], 2500))
@@ -77,7 +77,7 @@ def test_one_leaf_is_read_of_each_node_to_know_that_its_children_are_leaves() ->
 
 
 def test_listed_leaves_are_sent_whatever_the_budget() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     leaves = [Block.make(b"%d" % number) for number in range(10)]
     store.put_many(leaves)
 
@@ -100,7 +100,7 @@ def test_what_is_listed_and_not_here_is_not_read() -> None:
 
 
 def test_what_is_not_here_is_said_and_passed_over() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(50_000), SMALL)
     gone = links_of(entry.cid, store.get(entry.cid))[0].cid
     store.delete([gone])
@@ -113,7 +113,7 @@ def test_what_is_not_here_is_said_and_passed_over() -> None:
 
 
 def test_a_batch_holds_what_fits_and_at_least_one_block() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(50_000), SMALL)
     stream = DagStream(store, [entry.cid], 1 << 30)
 
@@ -123,7 +123,7 @@ def test_a_batch_holds_what_fits_and_at_least_one_block() -> None:
 
 
 def test_a_block_that_is_not_what_its_codec_says_is_sent_without_what_is_below() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     broken = Block.make(b"not dag-pb", codec=DAG_PB)
     store.put_many([broken])
 

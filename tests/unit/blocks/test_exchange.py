@@ -5,7 +5,7 @@ import pytest
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.exchange_messages import (
-    Cancel,
+    CancelWant,
     Want,
     from_frame,
 )
@@ -15,7 +15,7 @@ from bftcluster.blocks.fetch_report import (
 )
 from bftcluster.blocks.file_builder import build_file
 from bftcluster.blocks.layout import KUBO_V0, Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.walk import walk
 from tests.unit.blocks.content import SMALL, add_file, pattern
 from tests.unit.blocks.exchanging import (
@@ -35,7 +35,7 @@ from tests.unit.blocks.network import open_network
 async def test_a_dag_comes_whole_from_one_provider(
     autojump_clock, size: int, layout: Layout
 ) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(size), layout)
     async with open_network() as network:
         report = await fetch_with(network, entry, {ALICE: alice}, mine)
@@ -47,18 +47,18 @@ async def test_a_dag_comes_whole_from_one_provider(
 
 
 async def test_a_small_dag_takes_one_request(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         await fetch_with(network, entry, {ALICE: alice}, mine, ExchangeSettings())
 
         wants = [frame for sender, _, frame in network.sent if sender == ME]
 
-    assert [type(from_frame(frame)) for frame in wants] == [Want, Cancel]
+    assert [type(from_frame(frame)) for frame in wants] == [Want, CancelWant]
 
 
 async def test_a_deep_chain_does_not_cost_a_request_per_level(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     blocks: list[Block] = []
     entry = build_file([b"x"], blocks.append, SMALL)
     for _ in range(500):
@@ -74,10 +74,10 @@ async def test_a_deep_chain_does_not_cost_a_request_per_level(autojump_clock) ->
 
 
 async def test_several_providers_share_the_work(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(1_000_000))
     stores = {ALICE: alice, BOB: copy_of(alice, entry), CAROL: copy_of(alice, entry)}
-    mine = MemoryStore()
+    mine = MemoryBlockStore()
     async with open_network() as network:
         report = await fetch_with(network, entry, stores, mine)
 
@@ -87,10 +87,10 @@ async def test_several_providers_share_the_work(autojump_clock) -> None:
 
 
 async def test_providers_that_each_have_a_part_make_the_whole(autojump_clock) -> None:
-    whole = MemoryStore()
+    whole = MemoryBlockStore()
     entry = add_file(whole, pattern(300_000))
     blocks = list(walk(whole, entry.cid))
-    alice, bob, mine = MemoryStore(), MemoryStore(), MemoryStore()
+    alice, bob, mine = MemoryBlockStore(), MemoryBlockStore(), MemoryBlockStore()
     alice.put_many(block for number, block in enumerate(blocks) if number % 2 == 0)
     bob.put_many(block for number, block in enumerate(blocks) if number % 2 == 1)
     async with open_network() as network:
@@ -101,7 +101,7 @@ async def test_providers_that_each_have_a_part_make_the_whole(autojump_clock) ->
 
 
 async def test_a_fetch_that_was_cut_short_resumes_with_what_is_missing(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(1_000_000))
     blocks = list(walk(alice, entry.cid))
     mine.put_many(blocks[: len(blocks) // 2], hold=mine.begin(entry.cid))
@@ -113,7 +113,7 @@ async def test_a_fetch_that_was_cut_short_resumes_with_what_is_missing(autojump_
 
 
 async def test_leaves_that_another_version_brought_are_not_fetched_again(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     blocks: list[Block] = []
     files = {f"{n}": build_file([pattern(50_000, n)], blocks.append, SMALL) for n in range(20)}
     old = build_directory(files, blocks.append, SMALL)
@@ -131,7 +131,7 @@ async def test_leaves_that_another_version_brought_are_not_fetched_again(autojum
 
 
 async def test_a_dag_that_is_here_already_is_pinned_without_asking_anybody(autojump_clock) -> None:
-    mine = MemoryStore()
+    mine = MemoryBlockStore()
     entry = add_file(mine, pattern(10_000))
     async with open_network() as network:
         report = await fetch_with(network, entry, {}, mine)
@@ -143,17 +143,17 @@ async def test_a_dag_that_is_here_already_is_pinned_without_asking_anybody(autoj
 async def test_content_that_nobody_has_is_a_failure_that_says_how_much_is_missing(
     autojump_clock,
 ) -> None:
-    entry = add_file(MemoryStore(), pattern(10_000))
+    entry = add_file(MemoryBlockStore(), pattern(10_000))
     async with open_network() as network:
         with pytest.raises(FetchFailedError) as failed:
-            await fetch_with(network, entry, {ALICE: MemoryStore()}, MemoryStore())
+            await fetch_with(network, entry, {ALICE: MemoryBlockStore()}, MemoryBlockStore())
 
     assert failed.value.missing == 1
     assert failed.value.providers[0].fault is None
 
 
 async def test_what_came_before_a_failure_stays_for_the_next_try(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     leaf = list(walk(alice, entry.cid))[-1]
     alice.delete([leaf.cid])

@@ -6,18 +6,18 @@ import trio
 from bftcluster.blocks.block import Block, key_of, raw_cid
 from bftcluster.blocks.exchange_messages import (
     Blocks,
-    Cancel,
+    CancelWant,
     from_frame,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import Fault
+from bftcluster.blocks.fetch_plan import ProviderFault
 from bftcluster.blocks.fetch_report import (
     ExchangeSettings,
     FetchFailedError,
     FetchProgress,
 )
-from bftcluster.blocks.layout import Entry, Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.layout import DagEntry, Layout
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, of_block
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError
 from tests.unit.blocks.content import add_file, pattern
@@ -42,14 +42,14 @@ async def test_a_provider_that_sends_wrong_bytes_is_dropped_and_another_takes_ov
         spoilt = tuple((cid, data[:-1] + b"!") for cid, data in message.blocks)
         return [to_frame(Blocks(request=message.request, blocks=spoilt))]
 
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     async with open_network() as network:
         network.tamper[ALICE] = on_blocks(corrupt)
         report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
 
     assert complete(mine, entry)
-    assert [provider.fault for provider in report.providers] == [Fault.BAD_BLOCK, None]
+    assert [provider.fault for provider in report.providers] == [ProviderFault.BAD_BLOCK, None]
     assert report.providers[0].blocks == 0
 
 
@@ -59,14 +59,14 @@ async def test_a_provider_that_pushes_what_nobody_asked_for_is_dropped(autojump_
         blocks = ((of_block(junk), junk), *message.blocks)
         return [to_frame(Blocks(request=message.request, blocks=blocks))]
 
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     async with open_network() as network:
         network.tamper[ALICE] = on_blocks(push)
         report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
 
     assert complete(mine, entry)
-    assert report.providers[0].fault is Fault.UNSOLICITED
+    assert report.providers[0].fault is ProviderFault.UNSOLICITED
     assert not mine.has(of_block(b"malware"))
 
 
@@ -77,19 +77,19 @@ async def test_a_provider_that_repeats_itself_is_dropped_as_flooding(
     def repeat(message: Blocks) -> list[bytes]:
         return [to_frame(message)] * copies
 
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(12_000_000), Layout(chunk_size_bytes=256 << 10))
     settings = ExchangeSettings(window_total_bytes=1, leaf_budget_bytes=64 << 20)
     async with open_network() as network:
         network.tamper[ALICE] = on_blocks(repeat)
         with pytest.raises(FetchFailedError) as failed:
-            await fetch_with(network, entry, {ALICE: alice}, MemoryStore(), settings)
+            await fetch_with(network, entry, {ALICE: alice}, MemoryBlockStore(), settings)
 
-    assert failed.value.providers[0].fault is Fault.FLOODING
+    assert failed.value.providers[0].fault is ProviderFault.FLOODING
 
 
 async def test_a_provider_that_falls_silent_is_dropped_in_time(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     async with open_network() as network:
         network.tamper[ALICE] = lambda _: []
@@ -103,16 +103,16 @@ async def test_a_provider_that_falls_silent_is_dropped_in_time(autojump_clock) -
 
 
 async def test_a_lone_provider_that_falls_silent_fails_the_fetch_in_time(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(50_000))
     async with open_network() as network:
         network.tamper[ALICE] = lambda _: []
         started = trio.current_time()
         with pytest.raises(FetchFailedError) as failed:
-            await fetch_with(network, entry, {ALICE: alice}, MemoryStore())
+            await fetch_with(network, entry, {ALICE: alice}, MemoryBlockStore())
         took_s = trio.current_time() - started
 
-    assert failed.value.providers[0].fault is Fault.SILENT
+    assert failed.value.providers[0].fault is ProviderFault.SILENT
     assert took_s == pytest.approx(TIGHT.silence_timeout_s, abs=1)
 
 
@@ -124,7 +124,7 @@ async def test_a_provider_that_drops_every_third_frame_is_made_up_for(autojump_c
         seen += 1
         return [] if seen % 3 == 0 else [to_frame(message)]
 
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(400_000))
     async with open_network() as network:
         network.tamper[ALICE] = on_blocks(lose)
@@ -136,7 +136,7 @@ async def test_a_provider_that_drops_every_third_frame_is_made_up_for(autojump_c
 async def test_a_provider_that_sends_garbage_is_dropped_and_reported_to_the_network(
     autojump_clock,
 ) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     async with open_network() as network:
         network.tamper[ALICE] = lambda _: [b"\x00\x00\x00\x01\xff"]
@@ -145,28 +145,28 @@ async def test_a_provider_that_sends_garbage_is_dropped_and_reported_to_the_netw
         assert network.protocol_errors
 
     assert complete(mine, entry)
-    assert report.providers[0].fault is Fault.MALFORMED
+    assert report.providers[0].fault is ProviderFault.MALFORMED
 
 
 async def test_a_provider_that_says_it_has_nothing_is_asked_no_more(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(200_000))
     async with open_network() as network:
-        report = await fetch_with(network, entry, {BOB: MemoryStore(), ALICE: alice}, mine)
+        report = await fetch_with(network, entry, {BOB: MemoryBlockStore(), ALICE: alice}, mine)
 
     assert complete(mine, entry)
     assert report.providers[0].blocks == 0
 
 
 async def test_an_unreachable_provider_is_passed_over(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(200_000))
     async with open_network() as network:
         network.gone.add(BOB)
-        report = await fetch_with(network, entry, {BOB: MemoryStore(), ALICE: alice}, mine)
+        report = await fetch_with(network, entry, {BOB: MemoryBlockStore(), ALICE: alice}, mine)
 
     assert complete(mine, entry)
-    assert report.providers[0].fault is Fault.UNREACHABLE
+    assert report.providers[0].fault is ProviderFault.UNREACHABLE
 
 
 async def test_a_slow_provider_does_not_hold_up_the_end(autojump_clock) -> None:
@@ -177,7 +177,7 @@ async def test_a_slow_provider_does_not_hold_up_the_end(autojump_clock) -> None:
         frames += 1
         return [to_frame(message)] if frames < 3 else []
 
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(1_000_000))
     settings = ExchangeSettings(
         request_size_bytes=64 << 10, leaf_budget_bytes=4 << 10, silence_timeout_s=600
@@ -193,9 +193,9 @@ async def test_a_slow_provider_does_not_hold_up_the_end(autojump_clock) -> None:
 
 
 async def test_a_store_that_is_too_small_ends_the_fetch(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
-    mine = MemoryStore(quota_bytes=200_000)
+    mine = MemoryBlockStore(quota_bytes=200_000)
     async with open_network() as network:
         with pytest.raises(StoreFullError):
             await fetch_with(network, entry, {ALICE: alice}, mine)
@@ -205,17 +205,17 @@ async def test_a_store_that_is_too_small_ends_the_fetch(autojump_clock) -> None:
 
 
 async def test_a_dag_that_cannot_be_walked_ends_the_fetch(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     broken = Block.make(b"not dag-pb", codec=DAG_PB)
     alice.put_many([broken])
-    entry = Entry(cid=broken.cid, size_bytes=0, tsize=0)
+    entry = DagEntry(cid=broken.cid, size_bytes=0, tsize=0)
     async with open_network() as network:
         with pytest.raises(MalformedContentError):
-            await fetch_with(network, entry, {ALICE: alice}, MemoryStore())
+            await fetch_with(network, entry, {ALICE: alice}, MemoryBlockStore())
 
 
 async def test_progress_is_told_and_ends_with_everything_stored(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     told: list[FetchProgress] = []
     async with open_network() as network:
@@ -229,7 +229,7 @@ async def test_progress_is_told_and_ends_with_everything_stored(autojump_clock) 
 
 
 async def test_two_peers_fetch_from_each_other_at_once(autojump_clock) -> None:
-    alice, bob = MemoryStore(), MemoryStore()
+    alice, bob = MemoryBlockStore(), MemoryBlockStore()
     hers, his = add_file(alice, pattern(800_000, 1)), add_file(bob, pattern(800_000, 2))
     async with open_network() as network:
         ends = {
@@ -245,7 +245,7 @@ async def test_two_peers_fetch_from_each_other_at_once(autojump_clock) -> None:
 
 
 async def test_many_fetches_at_once_all_end(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entries = [add_file(alice, pattern(5000, number)) for number in range(60)]
     async with open_network() as network:
         await network.add(ALICE, alice)
@@ -258,32 +258,32 @@ async def test_many_fetches_at_once_all_end(autojump_clock) -> None:
 
 
 async def test_a_fetch_that_is_cancelled_tells_the_provider(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         network.tamper[ALICE] = lambda _: []
         await network.add(ALICE, alice, TIGHT)
-        me = await network.add(ME, MemoryStore(), TIGHT)
+        me = await network.add(ME, MemoryBlockStore(), TIGHT)
         with trio.move_on_after(1):
             await me.fetch_dag(entry.cid, [ALICE])
 
         sent = [from_frame(frame) for sender, _, frame in network.sent if sender == ME]
 
-    assert isinstance(sent[-1], Cancel)
+    assert isinstance(sent[-1], CancelWant)
 
 
 async def test_a_block_comes_from_another_when_the_first_who_is_asked_is_silent(
     autojump_clock,
 ) -> None:
     block = Block.make(b"hello")
-    alice, bob = MemoryStore(), MemoryStore()
+    alice, bob = MemoryBlockStore(), MemoryBlockStore()
     bob.put_many([block])
     taken_s: list[float] = []
     async with open_network() as network:
         await network.add(ALICE, alice)
         await network.add(BOB, bob)
         network.tamper[ALICE] = lambda _: []
-        me = await network.add(ME, MemoryStore())
+        me = await network.add(ME, MemoryBlockStore())
         for _ in range(2):
             began_s = trio.current_time()
             assert await me.fetch_block(raw_cid(key_of(block.cid)), [ALICE, BOB]) == block.data
@@ -298,9 +298,9 @@ async def test_a_block_that_nobody_has_costs_one_silence_however_many_are_silent
     settings = ExchangeSettings()
     async with open_network() as network:
         for peer in (ALICE, BOB, CAROL):
-            await network.add(peer, MemoryStore())
+            await network.add(peer, MemoryBlockStore())
             network.tamper[peer] = lambda _: []
-        me = await network.add(ME, MemoryStore())
+        me = await network.add(ME, MemoryBlockStore())
         began_s = trio.current_time()
         with pytest.raises(BlockNotFoundError):
             await me.fetch_block(raw_cid(key_of(of_block(b"lost"))), [ALICE, BOB, CAROL])

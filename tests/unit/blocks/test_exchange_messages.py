@@ -3,7 +3,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.blocks.exchange_messages import (
     Blocks,
-    Cancel,
+    CancelWant,
     Credit,
     End,
     EndStatus,
@@ -28,7 +28,7 @@ CID = of_block(b"x")
         End(request=1, status=EndStatus.SERVED, absent=(CID,)),
         End(request=0, status=EndStatus.BUSY, absent=()),
         Credit(request=1, size_bytes=1 << 40),
-        Cancel(request=(1 << 63) - 1),
+        CancelWant(request=(1 << 63) - 1),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -17,11 +17,11 @@ from bftcluster.blocks.exchange_messages import (
     from_frame,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import Fault
+from bftcluster.blocks.fetch_plan import ProviderFault
 from bftcluster.blocks.fetch_report import (
     ExchangeSettings,
 )
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.blocks.walk import walk
@@ -43,7 +43,7 @@ from tests.unit.blocks.network import Network, open_network
 
 async def ask(network: Network, want: Want) -> None:
     """Send one raw request to Alice from a peer that only listens."""
-    await network.add(ME, MemoryStore())
+    await network.add(ME, MemoryBlockStore())
     await network._send(ME, ALICE, to_frame(want))
 
 
@@ -57,7 +57,7 @@ def request(*cids: Cid, window: int = 1 << 20, leaves: int = 1 << 20) -> Want:
 
 
 async def test_a_provider_sends_no_more_than_its_window_until_credit_comes(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         await network.add(ALICE, alice)
@@ -73,7 +73,7 @@ async def test_a_provider_sends_no_more_than_its_window_until_credit_comes(autoj
 
 
 async def test_a_provider_forgets_a_requester_that_gives_no_credit(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         end = await network.add(ALICE, alice)
@@ -86,7 +86,7 @@ async def test_a_provider_forgets_a_requester_that_gives_no_credit(autojump_cloc
 async def test_a_provider_says_which_blocks_it_does_not_have(autojump_clock) -> None:
     absent = of_block(b"absent")
     async with open_network() as network:
-        await network.add(ALICE, MemoryStore())
+        await network.add(ALICE, MemoryBlockStore())
         await ask(network, request(absent))
         await trio.testing.wait_all_tasks_blocked()
 
@@ -94,11 +94,11 @@ async def test_a_provider_says_which_blocks_it_does_not_have(autojump_clock) -> 
 
 
 async def test_a_provider_serves_a_peer_only_so_many_requests_at_once(autojump_clock) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         await network.add(ALICE, alice)
-        await network.add(ME, MemoryStore())
+        await network.add(ME, MemoryBlockStore())
         for number in range(SERVED_REQUESTS_PER_PEER_MAX + 1):
             want = Want(request=number, window_bytes=1, leaf_budget_bytes=0, cids=(entry.cid,))
             await network._send(ME, ALICE, to_frame(want))
@@ -114,20 +114,20 @@ async def test_a_busy_provider_is_left_alone(autojump_clock) -> None:
         message = from_frame(frame)
         return [to_frame(End(request=message.request, status=EndStatus.BUSY, absent=()))]
 
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(500_000))
     async with open_network() as network:
         network.tamper[ALICE] = refuse
         report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
 
     assert complete(mine, entry)
-    assert report.providers[0].fault is Fault.BUSY
+    assert report.providers[0].fault is ProviderFault.BUSY
 
 
 async def test_a_held_block_that_turns_out_to_be_damaged_is_fetched_again(
     autojump_clock, tmp_path: Path
 ) -> None:
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(50_000))
     with EmbeddedStore(tmp_path, 64 << 20) as mine:
         mine.put_many(walk(alice, entry.cid))
@@ -142,7 +142,7 @@ async def test_a_held_block_that_turns_out_to_be_damaged_is_fetched_again(
 
 
 async def test_blocks_that_are_deleted_under_a_fetch_are_fetched_again(autojump_clock) -> None:
-    class Losing(MemoryStore):
+    class Losing(MemoryBlockStore):
         """Loses a shared leaf once, after the fetch has found it here."""
 
         lost = False
@@ -153,7 +153,7 @@ async def test_blocks_that_are_deleted_under_a_fetch_are_fetched_again(autojump_
                 self.delete([shared])
             super().pin_root(root)
 
-    alice, mine = MemoryStore(), Losing()
+    alice, mine = MemoryBlockStore(), Losing()
     entry = add_file(alice, pattern(50_000))
     shared = list(walk(alice, entry.cid))[-1].cid
     mine.put(shared, alice.get(shared))
@@ -166,15 +166,15 @@ async def test_blocks_that_are_deleted_under_a_fetch_are_fetched_again(autojump_
 
 async def test_a_dag_of_too_many_blocks_is_refused(autojump_clock, monkeypatch) -> None:
     monkeypatch.setattr(survey, "DAG_BLOCKS_MAX", 20)
-    alice = MemoryStore()
+    alice = MemoryBlockStore()
     entry = add_file(alice, pattern(50_000))
     async with open_network() as network:
         with pytest.raises(MalformedContentError):
-            await fetch_with(network, entry, {ALICE: alice}, MemoryStore())
+            await fetch_with(network, entry, {ALICE: alice}, MemoryBlockStore())
 
 
 async def test_a_root_that_is_given_up_while_it_is_fetched_stays_given_up(autojump_clock) -> None:
-    alice, mine = MemoryStore(), MemoryStore()
+    alice, mine = MemoryBlockStore(), MemoryBlockStore()
     entry = add_file(alice, pattern(100_000))
     async with open_network() as network:
         await network.add(ALICE, alice, TIGHT)
@@ -189,7 +189,7 @@ async def test_a_root_that_is_given_up_while_it_is_fetched_stays_given_up(autoju
     assert mine.stat().blocks == 0
 
 
-class RefusingStore(MemoryStore):
+class RefusingStore(MemoryBlockStore):
     """A store whose disk refuses to be read."""
 
     def get(self, cid: Cid) -> bytes:

@@ -4,11 +4,11 @@ import pytest
 
 from bftcluster.blocks.add import AddOptions, add_path
 from bftcluster.blocks.block import make_node
-from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.dag_pb import DagLink, encode_node
 from bftcluster.blocks.extract import extract
 from bftcluster.blocks.file_builder import build_symlink
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid, of_block
@@ -23,20 +23,20 @@ from tests.unit.blocks.content import SMALL, add_file, pattern
 MIB = 1 << 20
 
 
-def directory(store: MemoryStore, *entries: tuple[str, Cid]) -> Cid:
+def directory(store: MemoryBlockStore, *entries: tuple[str, Cid]) -> Cid:
     """A directory block, whatever the names are."""
-    links = [Link(cid=cid, name=name) for name, cid in entries]
+    links = [DagLink(cid=cid, name=name) for name, cid in entries]
     block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=1)
     store.put_many([block])
     return block.cid
 
 
-def leaf(store: MemoryStore, data: bytes = b"x") -> Cid:
+def leaf(store: MemoryBlockStore, data: bytes = b"x") -> Cid:
     store.put(of_block(data), data)
     return of_block(data)
 
 
-def symlink(store: MemoryStore, target: bytes) -> Cid:
+def symlink(store: MemoryBlockStore, target: bytes) -> Cid:
     blocks = []
     build_symlink(target, blocks.append, Layout())
     store.put_many(blocks)
@@ -55,7 +55,7 @@ def test_a_tree_comes_out_as_it_went_in(tmp_path: Path, threshold: int) -> None:
     for number in range(50):
         (tree / "sub" / f"{number}").write_bytes(pattern(number * 100))
     (tree / "a").write_bytes(b"")
-    store = MemoryStore()
+    store = MemoryBlockStore()
     layout = Layout(chunk_size_bytes=1024, shard_threshold_bytes=threshold)
     root = add_path(store, tree, AddOptions(layout=layout))
 
@@ -71,7 +71,7 @@ def test_a_tree_comes_out_as_it_went_in(tmp_path: Path, threshold: int) -> None:
 
 
 def test_a_single_file_comes_out(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(5000))
 
     extract(store, entry.cid, tmp_path / "out", size_max_bytes=MIB)
@@ -83,7 +83,7 @@ def test_a_single_file_comes_out(tmp_path: Path) -> None:
 def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_left(
     tmp_path: Path, name: str
 ) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = directory(store, ("good", leaf(store)), (name, leaf(store)))
 
     with pytest.raises(MalformedContentError):
@@ -96,7 +96,7 @@ def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_left(
     "target", [b"/etc/passwd", b"../x", b"../../x", b"a/../../x", b"link/../x", b"..", b"a\0b"]
 )
 def test_a_link_that_leads_outside_is_refused(tmp_path: Path, target: bytes) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = directory(store, ("link", symlink(store, target)))
 
     with pytest.raises(MalformedContentError):
@@ -107,7 +107,7 @@ def test_a_link_that_leads_outside_is_refused(tmp_path: Path, target: bytes) -> 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
-    store = MemoryStore()
+    store = MemoryBlockStore()
     inside = directory(store, ("file", leaf(store)))
     root = directory(store, ("d", symlink(store, b"d2")), ("d", inside))
 
@@ -118,10 +118,10 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 
 
 def test_more_than_was_allowed_is_refused_before_it_is_written(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     cid, size = leaf(store, b"boom"), 4
     for _ in range(40):
-        link = Link(cid=cid)
+        link = DagLink(cid=cid)
         data = encode_node([link, link], file_message(b"", 2 * size, [size, size]))
         block = make_node(data, version=1)
         store.put_many([block])
@@ -134,7 +134,7 @@ def test_more_than_was_allowed_is_refused_before_it_is_written(tmp_path: Path) -
 
 
 def test_a_bomb_of_directories_is_refused(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     cid = directory(store)
     for _ in range(30):
         cid = directory(store, ("l", cid), ("r", cid))
@@ -146,7 +146,7 @@ def test_a_bomb_of_directories_is_refused(tmp_path: Path) -> None:
 
 
 def test_directories_without_end_are_refused(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     cid = directory(store)
     for _ in range(300):
         cid = directory(store, ("d", cid))
@@ -158,7 +158,7 @@ def test_directories_without_end_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_block_leaves_nothing(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     entry = add_file(store, pattern(20_000), SMALL)
     store.delete([list(walk(store, entry.cid))[-1].cid])
 
@@ -169,7 +169,7 @@ def test_a_missing_block_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     (tmp_path / "out").write_text("mine")
 
     with pytest.raises(UsageError, match="exists"):
@@ -179,14 +179,14 @@ def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_destination_in_no_directory_is_a_storage_error(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(StorageError):
         extract(store, leaf(store), tmp_path / "no" / "out", size_max_bytes=MIB)
 
 
 def test_metadata_cannot_be_written(tmp_path: Path) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     block = make_node(encode_node([], b"\x08\x03"), version=1)
     store.put_many([block])
 

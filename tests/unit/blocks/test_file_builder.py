@@ -3,7 +3,7 @@ import pytest
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.file_builder import FileBuilder, build_file
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import text
 from bftcluster.errors import UsageError
 from tests.unit.blocks.content import SMALL, add_file, pattern
@@ -50,7 +50,7 @@ def test_only_one_open_node_per_level_is_kept() -> None:
 
 
 def test_equal_content_is_stored_once() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     add_file(store, bytes(64 * 1024))
 

@@ -10,7 +10,7 @@ from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.directory import build_directory
 from bftcluster.blocks.file_reader import read_file
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import Cid
@@ -31,7 +31,7 @@ class BlockWorld:
     def __init__(self, blocks: BlockStore, network: Network) -> None:
         self._blocks = blocks
         self._network = network
-        self._others = {ALICE: MemoryStore(), BOB: MemoryStore()}
+        self._others = {ALICE: MemoryBlockStore(), BOB: MemoryBlockStore()}
 
     async def start(self) -> None:
         for peer, blocks in self._others.items():
@@ -87,5 +87,5 @@ class TestInMemory(PinStoreContract):
 
     @pytest.fixture
     async def world(self) -> AsyncIterator[BlockWorld]:
-        async with world_of(MemoryStore(QUOTA)) as world:
+        async with world_of(MemoryBlockStore(QUOTA)) as world:
             yield world

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from bftcluster.blocks.car import export_car
-from bftcluster.blocks.dag_pb import Link
+from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.directory_reader import PathNotFoundError, list_directory, resolve
 from bftcluster.blocks.extract import extract
 from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.tree import Tree, tree_of
-from bftcluster.blocks.unixfs import Kind, file_message, hamt_message
+from bftcluster.blocks.unixfs import UnixFsKind, file_message, hamt_message
 from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
@@ -33,9 +33,9 @@ from tests.unit.blocks.bombs import (
 )
 
 
-def read_all(store: MemoryStore, tree: Tree) -> None:
+def read_all(store: MemoryBlockStore, tree: Tree) -> None:
     for entry in tree:
-        if entry.kind is Kind.FILE:
+        if entry.kind is UnixFsKind.FILE:
             for _ in read_file(store, entry.cid, budget=tree.budget):
                 pass
 
@@ -45,7 +45,7 @@ def read_all(store: MemoryStore, tree: Tree) -> None:
 
 @pytest.mark.parametrize("bomb", [empty_shards, names_without_end, copies])
 def test_a_tree_without_end_is_refused_after_a_look_at_each_block(
-    bomb: Callable[[MemoryStore], Cid],
+    bomb: Callable[[MemoryBlockStore], Cid],
 ) -> None:
     store = CountingStore()
     root = bomb(store)
@@ -57,15 +57,17 @@ def test_a_tree_without_end_is_refused_after_a_look_at_each_block(
 
 
 def test_copies_of_copies_are_counted_to_the_last() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(MalformedContentError, match="1,001,001,001,001,001,001 entries"):
         tree_of(store, copies(store))
 
 
 @pytest.mark.parametrize("bomb", [empty_shards, names_without_end, copies, thin_parts])
-def test_get_ends_and_leaves_nothing(tmp_path: Path, bomb: Callable[[MemoryStore], Cid]) -> None:
-    store = MemoryStore()
+def test_get_ends_and_leaves_nothing(
+    tmp_path: Path, bomb: Callable[[MemoryBlockStore], Cid]
+) -> None:
+    store = MemoryBlockStore()
 
     with pytest.raises((MalformedContentError, UsageError)):
         extract(store, bomb(store), tmp_path / "out", size_max_bytes=1 << 40)
@@ -124,7 +126,7 @@ def test_links_ahead_of_a_walk_are_bounded() -> None:
 
 
 def test_copies_that_a_backup_would_have_are_walked() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     package = directory(store, *((f"{number}", leaf(store)) for number in range(200)))
     root = directory(store, *((f"copy {number}", package) for number in range(100)))
 
@@ -135,7 +137,7 @@ def test_copies_that_a_backup_would_have_are_walked() -> None:
 
 
 def test_parents_come_before_what_is_in_them_and_depth_says_where() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     inner = directory(store, ("file", leaf(store)))
     root = directory(store, ("a", inner), ("b", leaf(store)), ("c", inner))
 
@@ -145,7 +147,7 @@ def test_parents_come_before_what_is_in_them_and_depth_says_where() -> None:
 
 
 def test_directories_may_be_nested_so_deep_and_no_deeper() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     cid = directory(store)
     for _ in range(DIRECTORY_DEPTH_MAX - 1):
         cid = directory(store, ("d", cid))
@@ -157,9 +159,9 @@ def test_directories_may_be_nested_so_deep_and_no_deeper() -> None:
 
 
 def test_content_is_counted_with_files_of_one_block_only_where_that_was_asked() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     piece = leaf(store, b"0123456789")
-    file = node(store, [Link(cid=piece)] * 2, file_message(b"", 20, [10, 10]))
+    file = node(store, [DagLink(cid=piece)] * 2, file_message(b"", 20, [10, 10]))
     root = directory(store, ("a", piece), ("b", file))
 
     assert tree_of(store, root).extent.content_bytes == 20
@@ -171,7 +173,7 @@ def test_content_is_counted_with_files_of_one_block_only_where_that_was_asked() 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "/etc/passwd", "../x", "a/b", "nul\0", "n" * 300])
 def test_a_name_that_leads_elsewhere_is_refused_by_all(name: str) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = directory(store, ("a", leaf(store)), (name, leaf(store)))
 
     with pytest.raises(MalformedContentError):
@@ -183,7 +185,7 @@ def test_a_name_that_leads_elsewhere_is_refused_by_all(name: str) -> None:
 
 
 def test_a_name_that_comes_twice_is_refused_by_all() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     inside = directory(store, ("passwd", leaf(store)))
     for second in (leaf(store), inside):
         root = directory(store, ("a", symlink(store, b"b")), ("a", second))
@@ -198,7 +200,7 @@ def test_a_name_that_comes_twice_is_refused_by_all() -> None:
 
 @pytest.mark.parametrize("name", ["a\x1b[2J\nb", "..\\x", "ä\u202e", "...", " ", "con", "-rf"])
 def test_a_strange_name_that_leads_nowhere_else_is_a_name(name: str) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = directory(store, (name, leaf(store)))
 
     assert [entry.path for entry in tree_of(store, root)] == ["", name]
@@ -206,7 +208,7 @@ def test_a_strange_name_that_leads_nowhere_else_is_a_name(name: str) -> None:
 
 
 def test_what_is_said_of_a_bad_name_moves_no_cursor() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(MalformedContentError) as refused:
         tree_of(store, directory(store, ("\x1b[2J\u202e/\n", leaf(store))))
@@ -219,14 +221,14 @@ def test_what_is_said_of_a_bad_name_moves_no_cursor() -> None:
     "target", [b"/etc", b"../x", b"a/../../x", b"..", b"a\0b", b"", b"x" * 5000]
 )
 def test_a_link_that_leads_outside_is_refused(target: bytes) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(MalformedContentError):
         tree_of(store, directory(store, ("a", symlink(store, target))))
 
 
 def test_a_link_may_climb_as_high_as_the_top_wherever_it_stands() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     up = directory(store, ("link", symlink(store, b"../../x")))
 
     fits = directory(store, ("a", directory(store, ("b", up))))
@@ -240,12 +242,12 @@ def test_a_link_may_climb_as_high_as_the_top_wherever_it_stands() -> None:
 # HAMTs
 
 
-def shard(store: MemoryStore, *entries: tuple[str, Cid]) -> Cid:
-    return node(store, [Link(cid=cid, name=name) for name, cid in entries], hamt_message(0))
+def shard(store: MemoryBlockStore, *entries: tuple[str, Cid]) -> Cid:
+    return node(store, [DagLink(cid=cid, name=name) for name, cid in entries], hamt_message(0))
 
 
 def test_a_name_that_is_not_where_its_hash_says_is_neither_listed_nor_found() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     for slot in range(256):
         root = shard(store, (f"{slot:02X}name", leaf(store)))
         try:
@@ -264,14 +266,14 @@ def test_a_name_that_is_not_where_its_hash_says_is_neither_listed_nor_found() ->
 
 @pytest.mark.parametrize("prefix", ["0", "0g", "00/", "-1", "+1", "1_", "ab", " 1", "", "FFF"])
 def test_a_link_of_a_shard_names_a_slot_as_everybody_writes_it(prefix: str) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(MalformedContentError):
         list(list_directory(store, shard(store, (prefix, leaf(store)))))
 
 
 def test_a_slot_comes_once() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     root = shard(store, ("00", leaf(store)), ("00", leaf(store)))
 
     with pytest.raises(MalformedContentError, match="twice"):
@@ -279,10 +281,10 @@ def test_a_slot_comes_once() -> None:
 
 
 def test_a_hamt_is_no_deeper_than_the_hash_also_for_a_look_up() -> None:
-    store = MemoryStore()
-    cid = node(store, [Link(cid=leaf(store), name="000x")], hamt_message(0))
+    store = MemoryBlockStore()
+    cid = node(store, [DagLink(cid=leaf(store), name="000x")], hamt_message(0))
     for _ in range(7):
-        links = [Link(cid=cid, name=f"{slot:03X}") for slot in range(1024)]
+        links = [DagLink(cid=cid, name=f"{slot:03X}") for slot in range(1024)]
         message = b"\x08\x05\x28\x22\x30" + b"\x80\x08"
         cid = node(store, links, message)
 
@@ -291,7 +293,7 @@ def test_a_hamt_is_no_deeper_than_the_hash_also_for_a_look_up() -> None:
 
 
 def test_the_only_shard_may_be_empty_and_no_other() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     empty = shard(store)
 
     assert list(list_directory(store, empty)) == []
@@ -302,7 +304,7 @@ def test_the_only_shard_may_be_empty_and_no_other() -> None:
 
 
 def test_a_path_of_more_names_than_directories_may_be_deep_is_refused() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
 
     with pytest.raises(UsageError, match="names"):
         resolve(store, directory(store), "a/" * (DIRECTORY_DEPTH_MAX + 1))

@@ -1,11 +1,11 @@
 import pytest
 
-from bftcluster.blocks.dag_pb import Node
+from bftcluster.blocks.dag_pb import DagNode
 from bftcluster.blocks.unixfs import (
     HAMT_FANOUT,
     HAMT_MURMUR3_X64_64,
-    Kind,
     UnixFs,
+    UnixFsKind,
     decode_message,
     file_message,
     hamt_message,
@@ -15,13 +15,13 @@ from bftcluster.errors import MalformedContentError
 
 
 def decode(message: bytes | None) -> UnixFs:
-    return decode_message(Node(links=(), data=message))
+    return decode_message(DagNode(links=(), data=message))
 
 
 def test_a_file_message_says_what_it_was_given() -> None:
     message = decode(file_message(b"abc", 1003, [600, 400]))
 
-    assert message.kind is Kind.FILE
+    assert message.kind is UnixFsKind.FILE
     assert message.data == b"abc"
     assert message.file_size == 1003
     assert message.block_sizes == (600, 400)
@@ -34,14 +34,14 @@ def test_an_empty_file_has_a_size_and_no_data() -> None:
 def test_a_symlink_message_holds_its_target() -> None:
     message = decode(symlink_message(b"../there"))
 
-    assert message.kind is Kind.SYMLINK
+    assert message.kind is UnixFsKind.SYMLINK
     assert message.data == b"../there"
 
 
 def test_a_hamt_message_drops_leading_zeros_of_its_bit_field() -> None:
     message = decode(hamt_message(0b1_0000_0001))
 
-    assert message.kind is Kind.HAMT_SHARD
+    assert message.kind is UnixFsKind.HAMT_SHARD
     assert message.data == b"\x01\x01"
     assert (message.hash_type, message.fanout) == (HAMT_MURMUR3_X64_64, HAMT_FANOUT)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.dag_pb import DagLink, encode_node
 from bftcluster.blocks.dag_stream import DagStream
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.survey import Survey
 from bftcluster.blocks.walk import held_cids, walk
@@ -22,24 +22,24 @@ def inline(data: bytes, codec: int = 0x55) -> Cid:
 
 
 def inline_node(*cids: Cid) -> Cid:
-    return inline(encode_node([Link(cid=cid) for cid in cids], b""), 0x70)
+    return inline(encode_node([DagLink(cid=cid) for cid in cids], b""), 0x70)
 
 
-def linking(store: MemoryStore, cids: Iterable[Cid]) -> Cid:
-    return node(store, [Link(cid=cid) for cid in cids], b"")
+def linking(store: MemoryBlockStore, cids: Iterable[Cid]) -> Cid:
+    return node(store, [DagLink(cid=cid) for cid in cids], b"")
 
 
-def walked(store: MemoryStore, root: Cid) -> set[Cid]:
+def walked(store: MemoryBlockStore, root: Cid) -> set[Cid]:
     return {block.cid for block in walk(store, root)}
 
 
-def surveyed(store: MemoryStore, root: Cid) -> set[Cid]:
+def surveyed(store: MemoryBlockStore, root: Cid) -> set[Cid]:
     survey = Survey(store, root)
     assert survey.start() == []
     return survey.known
 
 
-def streamed(store: MemoryStore, root: Cid) -> set[Cid]:
+def streamed(store: MemoryBlockStore, root: Cid) -> set[Cid]:
     stream = DagStream(store, [root], 1 << 30)
     sent: set[Cid] = set()
     while not stream.finished:
@@ -47,7 +47,7 @@ def streamed(store: MemoryStore, root: Cid) -> set[Cid]:
     return sent
 
 
-def held(store: MemoryStore, root: Cid) -> set[Cid]:
+def held(store: MemoryBlockStore, root: Cid) -> set[Cid]:
     return {cid for cids in held_cids(store, root) for cid in cids}
 
 
@@ -56,10 +56,10 @@ WALKS = [walked, surveyed, streamed, held]
 
 @pytest.mark.parametrize("look", WALKS)
 def test_links_to_blocks_in_their_own_cids_take_no_place_in_the_memory_of_a_walk(
-    look: Callable[[MemoryStore, Cid], set[Cid]], monkeypatch: pytest.MonkeyPatch
+    look: Callable[[MemoryBlockStore, Cid], set[Cid]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bftcluster.blocks.walk.WALK_PENDING_MAX", 10)
-    store = MemoryStore()
+    store = MemoryBlockStore()
     stored = leaf(store)
     carried = (inline(n.to_bytes(3, "big")) for n in range(1000))
     root = linking(store, [*carried, stored])
@@ -69,9 +69,9 @@ def test_links_to_blocks_in_their_own_cids_take_no_place_in_the_memory_of_a_walk
 
 @pytest.mark.parametrize("look", WALKS)
 def test_what_is_behind_a_block_in_its_own_cid_is_found(
-    look: Callable[[MemoryStore, Cid], set[Cid]],
+    look: Callable[[MemoryBlockStore, Cid], set[Cid]],
 ) -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     one, two = leaf(store, b"1"), leaf(store, b"2")
     root = linking(store, [inline_node(one), inline_node(inline_node(inline(b"x"))), two])
 
@@ -79,7 +79,7 @@ def test_what_is_behind_a_block_in_its_own_cid_is_found(
 
 
 def test_a_root_in_its_own_cid_is_no_block_and_what_is_behind_it_is_found() -> None:
-    store = MemoryStore()
+    store = MemoryBlockStore()
     stored = leaf(store)
 
     assert walked(store, inline_node(stored)) == {stored}
@@ -102,7 +102,7 @@ def test_a_provider_follows_no_more_links_once_it_has_come_by_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bftcluster.blocks.dag_stream.WALK_PENDING_MAX", 10)
-    store = MemoryStore()
+    store = MemoryBlockStore()
     tops = [linking(store, [leaf(store, bytes((n, i))) for i in range(9)]) for n in range(9)]
     root = linking(store, tops)
 

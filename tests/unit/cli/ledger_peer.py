@@ -33,14 +33,14 @@ from bftcluster.api.views import (
 from bftcluster.blocks.adder import Adder, AddEvent
 from bftcluster.blocks.car import export_car
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.memory_store import MemoryStore as StateStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore as StateStore
 from bftcluster.ledger.state.records import ClosedProposal, PinRecord, ProposalRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
@@ -72,7 +72,7 @@ class LedgerPeer(MemoryService):
     """What this peer says is the policy, if it lies."""
     cid_shown: Cid | None = None
     """What this peer says every proposal is about, if it lies."""
-    blocks: MemoryStore = field(default_factory=MemoryStore)
+    blocks: MemoryBlockStore = field(default_factory=MemoryBlockStore)
     root_shown: Cid | None = None
     """What this peer says it made of every upload, if it lies."""
     car_sent: bytes | None = None

@@ -10,9 +10,9 @@ from bftcluster import cid as cids
 from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.car import CarReader, export_car, write_car
-from bftcluster.blocks.dag_pb import Link, encode_node
+from bftcluster.blocks.dag_pb import DagLink, encode_node
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster_cli import car_files, downloads
@@ -195,7 +195,7 @@ def test_a_file_without_end_does_not_go_to_stdout(
     cid, size = leaf(peer.blocks, b"x"), 1
     for _ in range(3):
         sizes = [size] * 100
-        cid = node(peer.blocks, [Link(cid=cid)] * 100, file_message(b"", sum(sizes), sizes))
+        cid = node(peer.blocks, [DagLink(cid=cid)] * 100, file_message(b"", sum(sizes), sizes))
         size = sum(sizes)
 
     answer = shell("get", cids.text(cid), "--output", "-")
@@ -285,7 +285,7 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 @pytest.mark.parametrize("bomb", [empty_shards, names_without_end, copies, heavy_entries])
 def test_get_of_a_bomb_ends_in_little_memory_and_leaves_nothing(
-    peer: LedgerPeer, tmp_path: Path, bomb: Callable[[MemoryStore], Cid]
+    peer: LedgerPeer, tmp_path: Path, bomb: Callable[[MemoryBlockStore], Cid]
 ) -> None:
     root = cids.text(bomb(peer.blocks))
     work = tmp_path / "work"
@@ -311,7 +311,7 @@ def test_get_of_a_bomb_ends_in_little_memory_and_leaves_nothing(
 def test_links_that_lead_to_no_block_are_not_collected_for_ever(
     shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    links = [Link(cid=cids.of_block(b"%d" % number)) for number in range(100)]
+    links = [DagLink(cid=cids.of_block(b"%d" % number)) for number in range(100)]
     block = make_node(encode_node(links, DIRECTORY_MESSAGE), version=1)
     out = io.BytesIO()
     write_car((block.cid,), [block], out)
@@ -325,8 +325,8 @@ def test_links_that_lead_to_no_block_are_not_collected_for_ever(
 
 
 def test_what_is_behind_a_block_in_its_own_cid_belongs_to_the_content(tmp_path: Path) -> None:
-    store = MemoryStore()
-    node = encode_node([Link(cid=leaf(store))], DIRECTORY_MESSAGE)
+    store = MemoryBlockStore()
+    node = encode_node([DagLink(cid=leaf(store))], DIRECTORY_MESSAGE)
     root = directory(store, ("x", cids.from_bytes(bytes((1, 0x70, 0, len(node))) + node)))
     with (tmp_path / "car").open("w+b") as file:
         car = car_files.CarFile(file)

@@ -4,7 +4,7 @@ from bftcluster.errors import ConfigError
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.operations import PinOperation
@@ -25,7 +25,7 @@ def test_an_empty_store_is_no_ledger() -> None:
     genesis = genesis_of()
 
     with pytest.raises(ConfigError, match="is empty"):
-        Ledger(genesis, MemoryStore(), ApprovalVerifier(genesis.cluster_id, VERIFIER))
+        Ledger(genesis, MemoryStateStore(), ApprovalVerifier(genesis.cluster_id, VERIFIER))
 
 
 def test_a_store_of_another_cluster_is_refused_with_a_hint() -> None:

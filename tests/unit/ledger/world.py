@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
-from bftcluster.ledger.ledger import Executed, Ledger, genesis_delta
+from bftcluster.ledger.ledger import ExecutionResult, Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation
@@ -77,12 +77,12 @@ class World:
 
     def __init__(self, genesis: Genesis | None = None) -> None:
         self.genesis = genesis or genesis_of()
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.store.flush(genesis_delta(self.genesis))
         self.now_ms = START_MS
         self.nonces = 0
         self.counters: dict[bytes, int] = {}
-        self.last: Executed | None = None
+        self.last: ExecutionResult | None = None
         self.reopen()
 
     def reopen(self) -> None:

@@ -6,13 +6,13 @@ import trio.testing
 
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import WRITE_BATCH_SIZE_MAX_BYTES
-from bftcluster.net.outbox import Outbox
-from bftcluster.net.streams import Policy, WhenFull
+from bftcluster.net.outbox import StreamOutbox
+from bftcluster.net.streams import QueuePolicy, WhenFull
 
 
-def outbox(when_full: WhenFull, frames_max: int = 3, size_max_bytes: int = 1 << 20) -> Outbox:
-    return Outbox(
-        Policy(
+def outbox(when_full: WhenFull, frames_max: int = 3, size_max_bytes: int = 1 << 20) -> StreamOutbox:
+    return StreamOutbox(
+        QueuePolicy(
             when_full=when_full,
             frames_max=frames_max,
             size_max_bytes=size_max_bytes,

@@ -1,13 +1,13 @@
 """A small cluster whose disks are emptied and put back, and what its members said."""
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=300,

@@ -248,7 +248,7 @@ def ticks(cluster: Cluster, host: Host, *, duration_ms: int) -> int:
     step, count = host.step, [0]
 
     def counted(event: object) -> None:
-        count[0] += type(event).__name__ == "Tick"
+        count[0] += type(event).__name__ == "ReplicaDeadlinePassed"
         step(event)  # type: ignore[arg-type]
 
     host.step = counted  # type: ignore[method-assign]

@@ -6,11 +6,11 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, ReplicaId, Seq, View
-from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, Settings, Verdict
+from bftcluster.pbft import Batch, MessageReceived, Ready, Replica, ReplicaSettings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body
-from bftcluster.pbft.steps import Report
+from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.signatures import sim_key
@@ -19,7 +19,7 @@ from tests.unit.pbft.readies import sent, those
 
 NOW_MS = 100
 WALL_MS = 1_700_000_000_000
-SKEW_MS = Settings().clock_skew_max_ms
+SKEW_MS = ReplicaSettings().clock_skew_max_ms
 PRIMARY = ReplicaId(sim_key(0))
 
 
@@ -46,7 +46,7 @@ def prepares(readies: list[Ready]) -> int:
 
 
 def verdicts(readies: list[Ready]) -> list[Verdict]:
-    return [report.verdict for report in those(Report, *readies)]
+    return [report.verdict for report in those(Notice, *readies)]
 
 
 def batch(*requests: bytes, ahead_ms: int = 0) -> bytes:
@@ -172,7 +172,7 @@ def test_a_vote_of_one_sent_by_another_is_his_who_sent_it(backup: Replica) -> No
 
     readies += [hear(backup, stolen[0].frame(), sender=ReplicaId(sim_key(3)))]
 
-    assert [(r.verdict, r.peer) for r in those(Report, *readies)] == [
+    assert [(r.verdict, r.peer) for r in those(Notice, *readies)] == [
         (Verdict.BAD_SIGNATURE, sim_key(3))
     ]
 

@@ -6,14 +6,14 @@ import pytest
 
 from bftcluster.ids import Digest
 from bftcluster.limits import RELAYED_PER_SENDER_MAX, RELAYED_SIZE_PER_SENDER_MAX_BYTES
-from bftcluster.pbft import MessageReceived, Settings, request_digest
+from bftcluster.pbft import MessageReceived, ReplicaSettings, request_digest
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.readies import sent
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=500,
@@ -24,7 +24,7 @@ FOLLOWER = 4
 PATIENCE_MS = 1_500
 
 
-def running(settings: Settings = SETTINGS) -> Cluster:
+def running(settings: ReplicaSettings = SETTINGS) -> Cluster:
     cluster = Cluster(4, spare=1, settings=settings)
     cluster.start()
     cluster.run(10)
@@ -248,7 +248,7 @@ def test_no_more_than_an_honest_primary_has_room_for_is_given_at_once() -> None:
 
 
 def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> None:
-    cluster = running(Settings())
+    cluster = running(ReplicaSettings())
     cluster.network.cut = lambda _source, target, _frame: target == 0
     cluster.network.sent.clear()
 
@@ -263,7 +263,7 @@ def test_a_few_of_what_one_voter_relays_are_passed_on_and_the_others_wait() -> N
 @pytest.mark.parametrize("sender", [2, 4])
 def test_of_large_requests_that_others_relay_fewer_are_passed_on(sender: int) -> None:
     """A voter's and all followers' alike; each that is ordered makes room for one more."""
-    cluster = running(Settings(pool_requests_max=1_000))
+    cluster = running(ReplicaSettings(pool_requests_max=1_000))
     requests = [b"%d" % number * 100_000 for number in range(6)]
     cluster.network.sent.clear()
 

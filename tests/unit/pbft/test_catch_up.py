@@ -5,7 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.limits import LOG_READS_MAX
-from bftcluster.pbft import Batch, LogEntry, MessageReceived, Settings, Verdict
+from bftcluster.pbft import Batch, LogEntry, MessageReceived, ReplicaSettings, Verdict
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
@@ -25,7 +25,7 @@ from tests.unit.pbft.view_builders import view_change
 
 def lagging() -> Cluster:
     """Return a cluster whose host 3 was cut off, missed four batches, and hears host 0 only."""
-    cluster = Cluster(4, settings=Settings(checkpoint_interval_seqs=8, window_size_seqs=16))
+    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16))
     cluster.start()
     cluster.run(10)
     cluster.partition({0, 1, 2}, {3})
@@ -75,7 +75,7 @@ def test_after_a_lie_another_source_is_asked() -> None:
 
 
 def test_what_was_decided_beyond_a_gap_is_handed_out_when_the_log_has_filled_the_gap() -> None:
-    settings = Settings(checkpoint_interval_seqs=8, window_size_seqs=16, fetch_entries_max=1)
+    settings = ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16, fetch_entries_max=1)
     cluster = Cluster(4, settings=settings)
     cluster.start()
     cluster.run(10)
@@ -115,7 +115,7 @@ def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Messa
 
 
 def test_what_was_cut_off_the_log_is_answered_with_the_checkpoint_that_covers_it() -> None:
-    cluster = Cluster(4, settings=Settings(checkpoint_interval_seqs=4, window_size_seqs=16))
+    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16))
     cluster.start()
     cluster.run(10)
     for number in range(5):

@@ -6,14 +6,14 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Epoch, View
-from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft import MessageReceived, ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import DOUBT, REQUESTS, Doubt
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.builders import vote
 
-SETTINGS = Settings(request_timeout_ms=400, view_change_timeout_ms=1_000)
+SETTINGS = ReplicaSettings(request_timeout_ms=400, view_change_timeout_ms=1_000)
 DUE_MS = SETTINGS.request_timeout_ms + SETTINGS.view_change_timeout_ms
 """A request is relayed, and then the primary has so long to order it."""
 

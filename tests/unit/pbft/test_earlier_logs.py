@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.pbft import Batch, Recovered, Replica, Settings
+from bftcluster.pbft import Batch, Recovered, Replica, ReplicaSettings
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.records import (
     BodyKept,
-    Loss,
     Prepared,
     Promised,
     ProposalAccepted,
@@ -23,6 +22,7 @@ from bftcluster.pbft.records import (
     ViewChanged,
     ViewEntered,
     Voted,
+    VoteLoss,
     parse_record,
 )
 from bftcluster.pbft.votes import VoteKind
@@ -50,7 +50,7 @@ RECORDS = (
     Prepared(CERTIFICATE),
     ViewChanged(CHANGES[ME].frame()),
     ViewEntered(new_view(CHANGES).frame()),
-    Silenced(Seq(4), Loss.OLD_COPY),
+    Silenced(Seq(4), VoteLoss.OLD_COPY),
     Promised(Epoch(0), View(1)),
 )
 """Kinds of record are added behind those of earlier versions."""
@@ -91,7 +91,7 @@ def test_a_replica_goes_on_from_a_log_of_an_earlier_version(path: Path) -> None:
         signer=SimSigner(sim_key(ME)),
         verifier=SimVerifier(),
         application=AcceptEverything(),
-        settings=Settings(checkpoint_interval_seqs=4, window_size_seqs=32),
+        settings=ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=32),
         recovered=Recovered(
             records=read_today(bytes.fromhex(path.read_text())),
             executed=Seq(4),

@@ -12,14 +12,14 @@ from bftcluster.pbft import (
     EpochStart,
     LogEntry,
     MessageReceived,
-    Settings,
+    ReplicaSettings,
     Verdict,
     verify_commit_certificate,
 )
 from bftcluster.pbft.epochs import Epochs
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import STABLE
-from bftcluster.pbft.steps import Report
+from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
@@ -27,7 +27,7 @@ from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=300,
@@ -119,7 +119,7 @@ def test_a_vote_of_a_removed_member_counts_in_no_epoch() -> None:
         ready = replica.step(
             MessageReceived(ReplicaId(sim_key(0)), frame), now_ms=cluster.clock.now_ms, wall_ms=0
         )
-        verdicts += [report.verdict.value for report in those(Report, ready)]
+        verdicts += [report.verdict.value for report in those(Notice, ready)]
 
     assert verdicts == ["not-a-member"]
     slot = replica._core.log.slots.get(Seq(seq))

@@ -13,7 +13,7 @@ from bftcluster.pbft import (
     Batch,
     LogEntry,
     MessageReceived,
-    Settings,
+    ReplicaSettings,
     Verdict,
 )
 from bftcluster.pbft.epochs import Epochs, EpochStart
@@ -24,7 +24,7 @@ from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from tests.unit.pbft.readies import sent, sent_early, those
 
-SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
+SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
 FOLLOWER = 4
 ENTRY_BYTES = 200 << 10
 

@@ -2,11 +2,11 @@
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import (
-    Executed,
+    BatchesExecuted,
     HaltReason,
     MessageReceived,
-    Settings,
-    Tick,
+    ReplicaDeadlinePassed,
+    ReplicaSettings,
 )
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import Doubt
@@ -17,7 +17,7 @@ from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.builders import B, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8)
+SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=8)
 
 
 def running() -> Cluster:
@@ -44,7 +44,7 @@ def test_a_second_certified_decision_for_a_slot_stops_the_replica() -> None:
     [halt] = those(Halt, ready)
     assert halt.reason is HaltReason.CONFLICTING_DECISIONS
     assert len(halt.exhibits) == 2
-    again = replica.step(Tick(), now_ms=now_ms + 10_000, wall_ms=0)
+    again = replica.step(ReplicaDeadlinePassed(), now_ms=now_ms + 10_000, wall_ms=0)
     assert again.steps == (halt,)
 
 
@@ -66,7 +66,9 @@ def test_a_state_that_a_quorum_disagrees_with_stops_the_replica() -> None:
 def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
     """A timer that fires with the last commit must not overtake it (besu#1734)."""
     for commit_first in (True, False):
-        cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+        cluster = Cluster(
+            4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
+        )
         cluster.start()
         cluster.run(10)
         held: list[bytes] = []
@@ -85,7 +87,11 @@ def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
         due_ms = replica._core.log.slots[Seq(1)].opened_ms + 300
         doubt = MessageReceived(cluster.hosts[3].me, Doubt(Epoch(0), View(0)).frame())
         commit = MessageReceived(cluster.hosts[2].me, held[0])
-        turns = [(doubt, commit), (Tick(),)] if commit_first else [(doubt, Tick()), (commit,)]
+        turns = (
+            [(doubt, commit), (ReplicaDeadlinePassed(),)]
+            if commit_first
+            else [(doubt, ReplicaDeadlinePassed()), (commit,)]
+        )
 
         decided = []
         for events in turns:
@@ -105,4 +111,4 @@ def test_executing_past_a_checkpoint_without_its_root_is_our_bug() -> None:
     replica._core.decided = Seq(9)
 
     with pytest.raises(AssertionError, match="every checkpoint"):
-        replica.step(Executed(Seq(5)), now_ms=cluster.clock.now_ms, wall_ms=0)
+        replica.step(BatchesExecuted(Seq(5)), now_ms=cluster.clock.now_ms, wall_ms=0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft import MessageReceived, Replica, verify_evidence
 from bftcluster.pbft.log import NULL_DIGEST
-from bftcluster.pbft.steps import KeepEvidence, Report
+from bftcluster.pbft.steps import KeepEvidence, Notice
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, members, prepared
@@ -70,7 +70,7 @@ def test_a_vote_of_another_view_change_sent_for_somebody_else_is_refused() -> No
     event = MessageReceived(ReplicaId(sim_key(2)), view_change(1).frame())
     ready = replica.step(event, now_ms=100, wall_ms=100)
 
-    assert [report.verdict.value for report in those(Report, ready)] == ["bad-view-change"]
+    assert [report.verdict.value for report in those(Notice, ready)] == ["bad-view-change"]
 
 
 def test_one_replica_alone_moves_nobody() -> None:

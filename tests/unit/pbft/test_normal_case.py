@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Seq
-from bftcluster.pbft import MessageReceived, Settings
+from bftcluster.pbft import MessageReceived, ReplicaSettings
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.builders import vote
@@ -16,7 +16,7 @@ PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT = 1, 2, 3, 4
 
 def quiet(n: int, **settings: int) -> Cluster:
     """Return a started cluster whose first statuses have passed."""
-    cluster = Cluster(n, settings=Settings(**settings))
+    cluster = Cluster(n, settings=ReplicaSettings(**settings))
     cluster.start()
     cluster.run(10)
     cluster.network.sent.clear()

@@ -8,7 +8,7 @@ from bftcluster.pbft import (
     EpochsLearned,
     EpochStart,
     MessageReceived,
-    Settings,
+    ReplicaSettings,
     Verdict,
 )
 from bftcluster.pbft.messages import StableCheckpoint, Status
@@ -19,7 +19,7 @@ from bftcluster_sim.cluster.hosts import MEMBERS, Host
 from tests.unit.pbft.builders import members, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=300,

@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster.ids import Digest
 from bftcluster.limits import DECIDED_AGAIN_MS
-from bftcluster.pbft import Settings, request_digest
+from bftcluster.pbft import ReplicaSettings, request_digest
 from bftcluster.pbft.messages import Requests
 from bftcluster_sim.cluster.cluster import Cluster
 
@@ -31,7 +31,7 @@ class WantsAll:
 @pytest.fixture
 def cluster() -> Cluster:
     """One in which a request was just ordered, and refused."""
-    cluster = Cluster(4, spare=1, settings=Settings())
+    cluster = Cluster(4, spare=1, settings=ReplicaSettings())
     cluster.start()
     for host in cluster.hosts:
         host.replica._core.application = WantsAll()

@@ -2,14 +2,14 @@
 
 from bftcluster import codec
 from bftcluster.ids import View
-from bftcluster.pbft import Settings, Tick
+from bftcluster.pbft import ReplicaDeadlinePassed, ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=16,
     request_timeout_ms=300,
@@ -147,7 +147,7 @@ def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends()
     for wishing in (1, 2):
         replica = cluster.hosts[wishing].replica
         replica._view_changer.give_up(View(1))
-        cluster.hosts[wishing].step(Tick())
+        cluster.hosts[wishing].step(ReplicaDeadlinePassed())
     cluster.run(100)
     assert silent.replica.is_active
 

@@ -6,12 +6,12 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import CorruptRecordError
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Disk
 
-SETTINGS = Settings(
+SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
     window_size_seqs=8,
     request_timeout_ms=300,

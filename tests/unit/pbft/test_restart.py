@@ -3,12 +3,12 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.records import Stable, parse_record
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import CrashedError, Effect
 
-SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16)
+SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
 DECISIONS = 6
 
 
@@ -56,7 +56,9 @@ def votes_signed(cluster: Cluster) -> dict[tuple[int, ...], set[bytes]]:
 
 def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
     commit, view_change, new_view = 3, 5, 6
-    cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+    cluster = Cluster(
+        4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
+    )
     cluster.start()
     cluster.run(10)
     cluster.network.cut = lambda _source, _target, frame: (
@@ -166,7 +168,7 @@ def test_live_records_rebuild_the_same_state() -> None:
 
 def run_view_change_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
     """Have the primary die in the middle of things, and ``victim`` crash during what follows."""
-    settings = Settings(
+    settings = ReplicaSettings(
         checkpoint_interval_seqs=4,
         window_size_seqs=16,
         request_timeout_ms=100,
@@ -244,7 +246,9 @@ def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remem
 
 
 def test_a_crash_between_entering_a_view_and_compacting_the_log_leaves_us_in_the_view() -> None:
-    cluster = Cluster(4, settings=Settings(request_timeout_ms=100, view_change_timeout_ms=200))
+    cluster = Cluster(
+        4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
+    )
     cluster.start()
     cluster.run(10)
     cluster.hosts[0].stop()

@@ -3,14 +3,14 @@
 import pytest
 
 from bftcluster.ids import Epoch, Seq, View
-from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, Settings, Verdict
+from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, ReplicaSettings, Verdict
 from bftcluster.pbft.messages import Requests, StableCheckpoint, Vouch
-from bftcluster.pbft.steps import Report, StateFetch
+from bftcluster.pbft.steps import Notice, StartStateTransfer
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.pbft.builders import B, checkpoint
 from tests.unit.pbft.readies import those
 
-SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=16, pool_requests_max=2)
+SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16, pool_requests_max=2)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def hear(cluster: Cluster, frame: bytes) -> Ready:
 
 
 def verdicts(ready: Ready) -> list[Verdict]:
-    return [report.verdict for report in those(Report, ready)]
+    return [report.verdict for report in those(Notice, ready)]
 
 
 GOOD = checkpoint(8, voters=(0, 2, 3))
@@ -51,7 +51,7 @@ def test_a_checkpoint_that_no_quorum_signed_is_a_fault(
     ready = hear(cluster, StableCheckpoint(certificate).frame())
 
     assert verdicts(ready) == [Verdict.BAD_CERTIFICATE]
-    assert not those(StateFetch, ready)
+    assert not those(StartStateTransfer, ready)
     assert verdicts(hear(cluster, StableCheckpoint(GOOD).frame())) == []
 
 

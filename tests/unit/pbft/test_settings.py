@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, WINDOW_SIZE_SEQS
-from bftcluster.pbft import Settings
+from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.cluster import Cluster
 from tests.unit.ledger.world import genesis_of
 
@@ -13,14 +13,14 @@ from tests.unit.ledger.world import genesis_of
 def test_every_genesis_that_parses_runs(interval: int) -> None:
     genesis = Genesis.from_bytes(genesis_of(checkpoint_interval=interval).to_bytes())
 
-    settings = Settings(checkpoint_interval_seqs=genesis.checkpoint_interval)
+    settings = ReplicaSettings(checkpoint_interval_seqs=genesis.checkpoint_interval)
 
     assert settings.window_seqs >= max(WINDOW_SIZE_SEQS, 2 * interval)
 
 
 @pytest.mark.parametrize("interval", [1, 257, 512])
 def test_a_cluster_orders_past_its_second_checkpoint(interval: int) -> None:
-    cluster = Cluster(4, settings=Settings(checkpoint_interval_seqs=interval))
+    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=interval))
     cluster.start()
     cluster.run(10)
     rounds = 2 * interval + 2 if interval == 1 else interval + 2
@@ -34,4 +34,4 @@ def test_a_cluster_orders_past_its_second_checkpoint(interval: int) -> None:
 
 def test_a_window_without_two_halves_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="two halves"):
-        Settings(checkpoint_interval_seqs=4, window_size_seqs=7)
+        ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=7)

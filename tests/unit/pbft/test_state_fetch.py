@@ -6,11 +6,11 @@ from bftcluster.pbft import (
     EpochsLearned,
     EpochStart,
     MessageReceived,
-    Settings,
+    ReplicaSettings,
 )
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import StableCheckpoint
-from bftcluster.pbft.steps import FetchEpochs, StateFetch
+from bftcluster.pbft.steps import FetchEpochs, StartStateTransfer
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import Host
@@ -18,10 +18,12 @@ from tests.unit.pbft.builders import B, members, vote
 from tests.unit.pbft.readies import those
 
 ENTRIES_KIND = 15
-SETTINGS = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000)
+SETTINGS = ReplicaSettings(
+    checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=1000
+)
 
 
-def late_by(count: int, settings: Settings = SETTINGS) -> tuple[Cluster, Host]:
+def late_by(count: int, settings: ReplicaSettings = SETTINGS) -> tuple[Cluster, Host]:
     """Return a cluster whose last replica was down for ``count`` batches."""
     cluster = Cluster(4, settings=settings)
     cluster.start()
@@ -138,7 +140,9 @@ def test_a_replica_whose_gap_the_logs_cover_asks_for_no_state() -> None:
 
 
 def test_far_behind_the_state_is_asked_for_though_the_logs_reach_back() -> None:
-    settings = Settings(checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=20)
+    settings = ReplicaSettings(
+        checkpoint_interval_seqs=4, window_size_seqs=8, state_fetch_behind_seqs=20
+    )
     cluster, late = late_by(30, settings)
     cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == ENTRIES_KIND
     late.start()
@@ -207,7 +211,7 @@ def test_a_certificate_of_an_epoch_unknown_to_us_makes_us_ask_who_votes() -> Non
     again = late.replica.step(MessageReceived(source, frame), now_ms=now_ms, wall_ms=0)
 
     assert those(FetchEpochs, asked) == [FetchEpochs(source)]
-    assert those(StateFetch, asked) == []
+    assert those(StartStateTransfer, asked) == []
     assert those(FetchEpochs, again) == []
     assert late.replica.latest_membership == next_one.membership
     assert late.replica.membership.epoch == 0

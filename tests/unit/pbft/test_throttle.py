@@ -3,7 +3,7 @@
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft import MessageReceived
 from bftcluster.pbft.messages import FetchBody, Status
-from bftcluster.pbft.throttle import Answer, Throttle
+from bftcluster.pbft.throttle import AnswerKind, Throttle
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.readies import sent
@@ -14,19 +14,19 @@ PEER, OTHER = ReplicaId(sim_key(2)), ReplicaId(sim_key(3))
 def test_one_peer_cannot_use_up_the_share_of_another() -> None:
     throttle = Throttle(period_ms=100)
 
-    granted = [throttle.grants(PEER, Answer.BODY, now_ms=0, count_max=2) for _ in range(4)]
+    granted = [throttle.grants(PEER, AnswerKind.BODY, now_ms=0, count_max=2) for _ in range(4)]
 
     assert granted == [True, True, False, False]
-    assert throttle.grants(OTHER, Answer.BODY, now_ms=0)
-    assert throttle.grants(PEER, Answer.VOTES, now_ms=0)
+    assert throttle.grants(OTHER, AnswerKind.BODY, now_ms=0)
+    assert throttle.grants(PEER, AnswerKind.VOTES, now_ms=0)
 
 
 def test_a_new_period_grants_anew() -> None:
     throttle = Throttle(period_ms=100)
-    assert throttle.grants(PEER, Answer.VOTES, now_ms=7)
+    assert throttle.grants(PEER, AnswerKind.VOTES, now_ms=7)
 
-    assert not throttle.grants(PEER, Answer.VOTES, now_ms=106)
-    assert throttle.grants(PEER, Answer.VOTES, now_ms=107)
+    assert not throttle.grants(PEER, AnswerKind.VOTES, now_ms=106)
+    assert throttle.grants(PEER, AnswerKind.VOTES, now_ms=107)
 
 
 def test_a_flood_of_statuses_and_fetches_is_answered_sparingly() -> None:

@@ -3,15 +3,17 @@
 import pytest
 
 from bftcluster.ids import Seq
-from bftcluster.pbft import Batch, Replica, Settings, Verdict
+from bftcluster.pbft import Batch, Replica, ReplicaSettings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
-from bftcluster.pbft.events import Executed
+from bftcluster.pbft.events import BatchesExecuted
 from bftcluster.pbft.frames import kind_of
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import DUE, WALL_EPOCH_MS
 from tests.unit.pbft.test_bad_proposals import SKEW_MS, WALL_MS, batch, prepares, propose, verdicts
 
-SETTINGS = Settings(clock_skew_max_ms=1_000, request_timeout_ms=500, view_change_timeout_ms=1_000)
+SETTINGS = ReplicaSettings(
+    clock_skew_max_ms=1_000, request_timeout_ms=500, view_change_timeout_ms=1_000
+)
 
 
 def due(cluster: Cluster, after_ms: int) -> int:
@@ -148,6 +150,6 @@ def test_one_that_has_not_executed_what_is_before_waits_and_refuses_nothing(
     assert (prepares(early), verdicts(early)) == (0, [])
     backup._core.decided = Seq(1)
 
-    ready = backup.step(Executed(Seq(1), wants_batches=True), now_ms=200, wall_ms=WALL_MS)
+    ready = backup.step(BatchesExecuted(Seq(1), wants_batches=True), now_ms=200, wall_ms=WALL_MS)
 
     assert prepares([ready]) == 1

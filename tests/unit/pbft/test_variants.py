@@ -10,7 +10,7 @@ from bftcluster.pbft import Batch, MessageReceived, Replica, RequestSubmitted, V
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.pool import request_digest
-from bftcluster.pbft.steps import Report
+from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
@@ -131,7 +131,7 @@ def test_a_variant_is_not_taken_for_judged_because_another_was(cluster: Cluster)
         )
     ]
 
-    assert [report.verdict for report in those(Report, *readies)] == [Verdict.INADMISSIBLE]
+    assert [report.verdict for report in those(Notice, *readies)] == [Verdict.INADMISSIBLE]
 
 
 def submit(backup: Replica, request: bytes, *, primary: object) -> None:

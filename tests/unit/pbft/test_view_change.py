@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Digest
-from bftcluster.pbft import MessageReceived, Settings, request_digest
+from bftcluster.pbft import MessageReceived, ReplicaSettings, request_digest
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, Requests
 from bftcluster_sim.cluster.cluster import Cluster
@@ -19,7 +19,7 @@ PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 4, 5,
 def running(n: int = 4, *, seed: int = 0, **settings: int) -> Cluster:
     """Return a started cluster whose replicas may vote."""
     times = {"request_timeout_ms": 500, "view_change_timeout_ms": TIMEOUT_MS}
-    cluster = Cluster(n, seed=seed, settings=Settings(**{**times, **settings}))
+    cluster = Cluster(n, seed=seed, settings=ReplicaSettings(**{**times, **settings}))
     cluster.start()
     cluster.run(10)
     return cluster

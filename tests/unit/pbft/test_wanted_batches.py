@@ -1,13 +1,13 @@
 """A state with work under way moves on although nobody asks for anything."""
 
 from bftcluster.ids import Seq
-from bftcluster.pbft import Batch, Settings
+from bftcluster.pbft import Batch, ReplicaSettings
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster_sim.cluster.cluster import Cluster
 from bftcluster_sim.cluster.hosts import CrashedError, Effect
 
 WANTED = Seq(40)
-SETTINGS = Settings(checkpoint_interval_seqs=16, window_size_seqs=64)
+SETTINGS = ReplicaSettings(checkpoint_interval_seqs=16, window_size_seqs=64)
 
 
 def wanting(n: int = 4) -> Cluster:

@@ -4,7 +4,6 @@ import pytest
 
 from bftcluster.pins.events import (
     Desired,
-    Drop,
     DropFailed,
     FetchDone,
     Lost,
@@ -13,6 +12,7 @@ from bftcluster.pins.events import (
     Recover,
     RecoverAll,
     ReportLine,
+    StartDrop,
     Stopped,
 )
 from bftcluster.pins.status import TrackerStatus
@@ -116,7 +116,7 @@ def test_a_failed_drop_is_retried_and_not_reported() -> None:
     assert world.status(cid(1)) is TrackerStatus.UNPIN_ERROR
     world.tick_at_deadline()
 
-    assert isinstance(world.running[cid(1)], Drop)
+    assert isinstance(world.running[cid(1)], StartDrop)
     for _ in range(5):
         drop = world.running.pop(cid(1))
         world.step(DropFailed(cid=cid(1), ticket=drop.ticket, reason="disk"))

@@ -11,7 +11,7 @@ from bftcluster.pins.events import (
     ReportLine,
     Scanned,
     ScanOf,
-    Tick,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.status import TrackerStatus
 from tests.unit.pins.world import MINUTE_MS, WALL_MS, World, cid, desired, pinned, small
@@ -64,7 +64,7 @@ def test_a_scan_that_is_due_waits_for_room_without_asking_to_be_woken() -> None:
 def test_a_page_says_nothing_about_what_happened_since_it_was_asked_for() -> None:
     world = World(small())
     world.desired = {cid(1): WALL_MS, cid(2): WALL_MS}
-    asked = world.step_once(Tick())
+    asked = world.step_once(TrackerDeadlinePassed())
     assert asked.scan is not None
     page = world.page(asked.scan)
     del world.desired[cid(1)]
@@ -82,7 +82,7 @@ def test_a_page_says_nothing_about_what_happened_since_it_was_asked_for() -> Non
 def test_a_page_does_not_bring_back_what_was_dropped_meanwhile() -> None:
     world = World(small())
     world.desired[cid(1)] = WALL_MS
-    asked = world.step_once(Tick())
+    asked = world.step_once(TrackerDeadlinePassed())
     assert asked.scan is not None
     page = world.page(asked.scan)
     del world.desired[cid(1)]
@@ -98,7 +98,7 @@ def test_a_page_does_not_bring_back_what_was_dropped_meanwhile() -> None:
 def test_a_page_says_nothing_about_a_pin_that_news_is_awaited_of() -> None:
     world = World(small())
     world.kept = {cid(1)}
-    world.step_once(Tick())
+    world.step_once(TrackerDeadlinePassed())
     asked = world.step_once(Scanned(observations=(), next_after=None))
     assert asked.scan is not None
     page = world.page(asked.scan)
@@ -121,7 +121,7 @@ def test_what_was_missed_is_found_by_a_scan() -> None:
 def test_a_page_that_took_too_long_is_read_again() -> None:
     world = World(small(scan_touched_max=1))
     world.desired = {cid(1): WALL_MS}
-    asked = world.step_once(Tick())
+    asked = world.step_once(TrackerDeadlinePassed())
     for number in (7, 8):
         world.step_once(Present(cid=cid(number)))
 

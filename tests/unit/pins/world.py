@@ -8,10 +8,8 @@ from bftcluster.pins.events import (
     Acknowledged,
     Actions,
     Desired,
-    Drop,
     DropDone,
     Event,
-    Fetch,
     FetchDone,
     FetchFailed,
     Observation,
@@ -19,7 +17,9 @@ from bftcluster.pins.events import (
     Scan,
     Scanned,
     ScanOf,
-    Tick,
+    StartDrop,
+    StartFetch,
+    TrackerDeadlinePassed,
 )
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
@@ -66,7 +66,7 @@ class World:
         self.kept: set[Cid] = set()
         self.holding: set[Cid] = set()
         self.now_ms = 0
-        self.running: dict[Cid, Fetch | Drop] = {}
+        self.running: dict[Cid, StartFetch | StartDrop] = {}
         self.reports: list[tuple[ReportLine, ...]] = []
         self.cancelled: list[Cid] = []
         self.deadline_ms: int | None = None
@@ -77,7 +77,7 @@ class World:
         return WALL_MS + self.now_ms
 
     def start(self) -> "World":
-        self.step(Tick())
+        self.step(TrackerDeadlinePassed())
         return self
 
     def step(self, event: Event) -> Actions:
@@ -123,28 +123,28 @@ class World:
     def tick_at_deadline(self) -> Actions:
         assert self.deadline_ms is not None
         self.now_ms = max(self.now_ms, self.deadline_ms)
-        return self.step(Tick())
+        return self.step(TrackerDeadlinePassed())
 
     def wait(self, ms: int) -> Actions:
         self.now_ms += ms
-        return self.step(Tick())
+        return self.step(TrackerDeadlinePassed())
 
     def fetched(self, key: Cid) -> Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, Fetch)
+        assert isinstance(operation, StartFetch)
         self.kept.add(key)
         return self.step(FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=10))
 
     def failed(self, key: Cid, reason: str = "no provider", *, transient: bool = True) -> Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, Fetch)
+        assert isinstance(operation, StartFetch)
         return self.step(
             FetchFailed(cid=key, ticket=operation.ticket, reason=reason, is_transient=transient)
         )
 
     def dropped(self, key: Cid) -> Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, Drop)
+        assert isinstance(operation, StartDrop)
         self.kept.discard(key)
         return self.step(DropDone(cid=key, ticket=operation.ticket))
 

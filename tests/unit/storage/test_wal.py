@@ -14,7 +14,7 @@ from bftcluster.errors import (
 )
 from bftcluster.ids import ClusterId, PeerId
 from bftcluster.storage.ports import Disk
-from bftcluster.storage.wal import WAL_NAME, Recovery, Wal
+from bftcluster.storage.wal import WAL_NAME, LogContents, Wal
 from bftcluster.storage.wal_records import HEAD_SIZE_BYTES, HEADER_SIZE_BYTES
 from bftcluster_sim.cluster.disks import Failure, SimDisk
 from bftcluster_sim.cluster.disks import Loss as SimLoss
@@ -32,7 +32,7 @@ def new_wal(disk: CrashDisk) -> Wal:
     return Wal.create(disk, cluster=CLUSTER, peer=PEER, nonce=nonce(1))
 
 
-def reopen(disk: Disk, number: int = 100) -> tuple[Wal, Recovery]:
+def reopen(disk: Disk, number: int = 100) -> tuple[Wal, LogContents]:
     return Wal.open(disk, cluster=CLUSTER, peer=PEER, nonce=nonce(number))
 
 
@@ -49,7 +49,7 @@ def test_what_was_appended_is_there_after_the_worst_power_cut() -> None:
 
     _, recovery = reopen(disk.reboot(Loss.ALL))
 
-    assert recovery == Recovery(records=(b"one", b"", b"three"), cut_size_bytes=0)
+    assert recovery == LogContents(records=(b"one", b"", b"three"), cut_size_bytes=0)
 
 
 def test_one_append_of_many_records_is_one_write_and_one_sync() -> None:

@@ -2,7 +2,7 @@
 
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.ledger import genesis_delta
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
@@ -15,7 +15,7 @@ SOURCE = PeerId(b"s" * 32)
 
 def fetched(source: World) -> World:
     """Return another peer that has the state of ``source``, which is at a checkpoint."""
-    own, stage = MemoryStore(), MemoryStore()
+    own, stage = MemoryStateStore(), MemoryStateStore()
     own.flush(genesis_delta(source.genesis))
     fetcher = StateFetcher(stage=stage, own=own)
     root = source.ledger.checkpoint_root()

@@ -7,7 +7,7 @@ import pytest
 from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import stored_root
@@ -80,7 +80,7 @@ def followed(*links: EpochLink, known: object = None):
     return follow(sent, known, GENESIS.cluster_id, VERIFIER, GENESIS.policy)
 
 
-def recovery(request: bytes = REQUEST) -> Recovery:
+def recovery(request: bytes = REQUEST) -> VerifiedRecovery:
     return verify_recovery(request, GENESIS.cluster_id, GENESIS.policy, VERIFIER)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.pbft.verdicts import Verdict
@@ -31,7 +31,7 @@ class Server:
     """A ledger's rows and tree, without a ledger."""
 
     def __init__(self, contents: Contents | None = None) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.tree = StateTree(self.store)
         self.seq = 0
         self.root = Digest(bytes(32))
@@ -68,7 +68,7 @@ class Fetcher:
 
     def __init__(self, own: Server | None = None) -> None:
         self.own = own or Server()
-        self.stage = MemoryStore()
+        self.stage = MemoryStateStore()
         self.now_ms = 0
         self.asked: list[tuple[PeerId, FetchState]] = []
         self.given: list[StateParts] = []

@@ -1,6 +1,6 @@
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.rules.effects import Drop
+from bftcluster.ledger.rules.effects import DropPin
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Submit
@@ -24,7 +24,7 @@ def test_a_pin_is_dropped_when_it_expires() -> None:
     applied = world.run(after_ms=SWEEP_INTERVAL_MS)
 
     assert before.effects == ()
-    assert applied.effects == (Drop(CID),)
+    assert applied.effects == (DropPin(CID),)
     assert world.record(CID) is None
     assert world.ledger.head.pins == 1
     assert rows(world, Space.DEADLINE) == 0
@@ -144,7 +144,7 @@ def test_what_expires_first_goes_first() -> None:
 
     applied = world.run(after_ms=4 * DAY_MS)
 
-    assert applied.effects == tuple(Drop(cid_of(number)) for number in (1, 2, 3))
+    assert applied.effects == tuple(DropPin(cid_of(number)) for number in (1, 2, 3))
 
 
 def test_what_is_due_next_is_told_with_each_batch() -> None:
@@ -171,7 +171,7 @@ def test_a_batch_of_no_requests_does_what_is_due_and_nothing_before() -> None:
     assert (early.effects, early.due_ms) == ((), due_ms + SWEEP_INTERVAL_MS - 1)
     tick = world.run(after_ms=early.due_ms - world.now_ms)
 
-    assert tick.effects == (Drop(CID),)
+    assert tick.effects == (DropPin(CID),)
     assert tick.due_ms is None
 
 

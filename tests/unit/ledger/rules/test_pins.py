@@ -1,6 +1,6 @@
 import pytest
 
-from bftcluster.ledger.rules.effects import Drop, Keep
+from bftcluster.ledger.rules.effects import DropPin, KeepPin
 from bftcluster.ledger.wire.operations import PinMode, PinOperation, UnpinOperation, sorted_metadata
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id
@@ -30,7 +30,7 @@ def test_a_pin_makes_one_effect_that_says_all() -> None:
 
     applied = world.run(world.submit(PinOperation(cid=CID)))
 
-    assert applied.effects == (Keep(CID, world.record(CID)),)
+    assert applied.effects == (KeepPin(CID, world.record(CID)),)
 
 
 def test_an_unpin_removes_the_pin() -> None:
@@ -40,7 +40,7 @@ def test_an_unpin_removes_the_pin() -> None:
     applied = world.run(world.submit(UnpinOperation(cid=CID)))
 
     assert applied.outcomes[0].code is OutcomeCode.COMMITTED
-    assert applied.effects == (Drop(CID),)
+    assert applied.effects == (DropPin(CID),)
     assert world.record(CID) is None
     assert world.ledger.head.pins == 0
 

@@ -1,9 +1,9 @@
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 
 
 def test_rows_come_in_order_page_by_page() -> None:
-    store = MemoryStore()
+    store = MemoryStateStore()
     store.flush({(Space.PIN, bytes((number,))): b"v" for number in (5, 1, 9, 3)})
     store.flush(
         {(Space.PIN, b"\x03"): None, (Space.PIN, b"\x04"): b"w", (Space.PEER, b"\x02"): b""}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve, Request
@@ -17,7 +17,7 @@ class WatchfulStore:
     """Notes which rows were read without having been announced."""
 
     def __init__(self) -> None:
-        self._store = MemoryStore()
+        self._store = MemoryStateStore()
         self.iterate, self.flush = self._store.iterate, self._store.flush
         self.announced: set[Key] = set()
         self.surprises: list[Key] = []

@@ -8,7 +8,7 @@ import pytest
 from bftcluster.ids import Digest, ReplicaId, Seq
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import Change
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import (
     ClosedProposal,
     EvidenceRecord,
@@ -31,7 +31,7 @@ INTERVAL = 4
 class CountingStore:
     """Notes how much was asked for at once."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStateStore) -> None:
         self._store = store
         self.get = store.get
         self.pages: list[int] = []
@@ -69,7 +69,7 @@ def proposed(world: World, number: int) -> Digest:
 
 @pytest.mark.parametrize("page_rows", [1, 2, 3, 5, 6, 100])
 def test_a_scan_gives_all_rows_of_a_space_in_order_whatever_fits_on_a_page(page_rows: int) -> None:
-    store = MemoryStore()
+    store = MemoryStateStore()
     store.flush({(Space.PIN, bytes((n,))): b"%d" % n for n in (9, 2, 7, 1, 5)})
     store.flush({(Space.PEER, b"\x03"): b"", (Space.PROPOSAL, b"\x04"): b""})
 
@@ -81,7 +81,7 @@ def test_a_scan_gives_all_rows_of_a_space_in_order_whatever_fits_on_a_page(page_
 
 
 def test_a_scan_reads_no_page_before_it_is_wanted() -> None:
-    rows = MemoryStore()
+    rows = MemoryStateStore()
     rows.flush({(Space.PIN, bytes((n,))): b"" for n in range(1, 10)})
     store = CountingStore(rows)
 
@@ -92,7 +92,7 @@ def test_a_scan_reads_no_page_before_it_is_wanted() -> None:
 
 
 def test_a_ledger_is_new_until_its_genesis_is_written(world: World) -> None:
-    assert queries.is_new(MemoryStore())
+    assert queries.is_new(MemoryStateStore())
     assert not queries.is_new(world.store)
 
 
@@ -211,7 +211,7 @@ def test_peers_are_those_that_the_ledger_admits(world: World) -> None:
 
 
 def test_proof_against_a_peer_is_found_under_its_name() -> None:
-    store, record = MemoryStore(), EvidenceRecord(evidence=b"two", seq=Seq(3), timestamp_ms=4)
+    store, record = MemoryStateStore(), EvidenceRecord(evidence=b"two", seq=Seq(3), timestamp_ms=4)
     store.flush({(Space.EVIDENCE, peer_id(PEERS[1])): record.to_value()})
 
     assert queries.evidence_by_peer(store) == {peer_id(PEERS[1]): record}

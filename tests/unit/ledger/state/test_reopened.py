@@ -2,7 +2,7 @@
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.rules.recovery import Recovery, verify_recovery
+from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state.shares import Share
 from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
@@ -18,7 +18,7 @@ from tests.unit.signing.people import VERIFIER
 INTERVAL = 4
 
 
-def reopened(world: World, *recoveries: Recovery) -> Ledger:
+def reopened(world: World, *recoveries: VerifiedRecovery) -> Ledger:
     """Return the ledger that would be there after a restart."""
     verifier = ApprovalVerifier(world.genesis.cluster_id, VERIFIER)
     return Ledger(world.genesis, world.store, verifier, recoveries=recoveries)
@@ -44,11 +44,11 @@ def memory_of(ledger: Ledger) -> dict[str, object]:
     }
 
 
-def assert_reopens_alike(world: World, *recoveries: Recovery) -> None:
+def assert_reopens_alike(world: World, *recoveries: VerifiedRecovery) -> None:
     assert memory_of(world.ledger) == memory_of(reopened(world, *recoveries))
 
 
-def recovery_of(world: World, *, leaving: int, coming: tuple[PeerId, ...]) -> Recovery:
+def recovery_of(world: World, *, leaving: int, coming: tuple[PeerId, ...]) -> VerifiedRecovery:
     """Return a recovery at the world's last batch, a checkpoint, without its first voters."""
     ledger, seq = world.ledger, world.ledger.head.seq
     state, root = ledger._state, stored_root(world.store.get)
@@ -74,7 +74,7 @@ def recovery_of(world: World, *, leaving: int, coming: tuple[PeerId, ...]) -> Re
     return verify_recovery(request, world.genesis.cluster_id, world.genesis.policy, VERIFIER)
 
 
-def recover(world: World, recovery: Recovery) -> None:
+def recover(world: World, recovery: VerifiedRecovery) -> None:
     """Have the world's ledger know of a recovery, as its peer does after its next start."""
     world.ledger = reopened(world, recovery)
     world.verifier = world.ledger._verifier

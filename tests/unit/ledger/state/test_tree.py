@@ -1,5 +1,5 @@
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.tree import StateTree, node_key
 from bftcluster.ledger.state.tree_nodes import (
@@ -17,7 +17,7 @@ class Tree:
     """A stored tree over rows of one space."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.tree = StateTree(self.store)
         self.seq = 0
 

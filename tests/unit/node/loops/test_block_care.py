@@ -18,8 +18,8 @@ from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
 from bftcluster.blocks.block import Block, key_of
 from bftcluster.blocks.exchange_messages import Want, from_frame
-from bftcluster.blocks.layout import Entry
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.layout import DagEntry
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import Damage
 from bftcluster.blocks.store import EmbeddedStore
@@ -75,8 +75,8 @@ class Disk:
             blocks=self.store, source=self.source, fetch=self._fetch, workers=Workers(4)
         )
 
-    async def helper(self, peer: PeerId, *, has_all: bool = True) -> MemoryStore:
-        store = MemoryStore()
+    async def helper(self, peer: PeerId, *, has_all: bool = True) -> MemoryBlockStore:
+        store = MemoryBlockStore()
         if has_all:
             store.put_many(self.blocks)
         await self.network.add(peer, store)
@@ -86,7 +86,7 @@ class Disk:
     async def _fetch(self, cid: Cid) -> None:
         raise BlockNotFoundError(f"{cids.text(cid)} is not to be had")
 
-    async def read(self, entry: Entry) -> bytes:
+    async def read(self, entry: DagEntry) -> bytes:
         view = await self.reader.open(entry.cid)
         return b"".join([piece async for piece in view.content])
 
@@ -142,7 +142,7 @@ async def test_a_client_gets_a_tar_of_what_rotted(tmp_path: Path) -> None:
         await disk.helper(ALICE)
         for block in disk.blocks:
             rot(tmp_path, block.cid)
-        service = ReadingService(MemoryStore())
+        service = ReadingService(MemoryBlockStore())
         service.reader = disk.reader
         transport = httpx.ASGITransport(app=create_app(service.ports, ApiSettings()))
         url = f"/content/{cids.text(disk.entry.cid)}?format=tar"

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.store import Delta
 from bftcluster.ledger.state.tree_proofs import prove
@@ -107,7 +107,7 @@ class World:
         self.learned = trio.Event()
         self.answers: dict[PeerId, bytes] = {}
         """What is said at once by whom, when it is asked."""
-        self.store = MemoryStore()
+        self.store = MemoryStateStore()
         self.epoch = Epoch(0)
         self.sync = EpochSync(
             cluster_id=CLUSTER_ID,

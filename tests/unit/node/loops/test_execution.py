@@ -14,7 +14,7 @@ from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.identity import create_identity
 from bftcluster.node.process.threads import Workers
-from bftcluster.pbft import Batch, Decided, Event, Executed
+from bftcluster.pbft import Batch, BatchesExecuted, Decided, Event
 from tests.unit.ledger.world import PEERS, START_MS, genesis_of, peer_id
 
 INTERVAL = 4
@@ -34,7 +34,7 @@ async def test_a_batch_counts_for_the_view_it_was_proposed_in_not_for_that_of_it
     parts: Parts, nursery: trio.Nursery
 ) -> None:
     inbox: OrderInbox[Event] = OrderInbox(external_max=10)
-    reports, reported = trio.open_memory_channel[Executed](INTERVAL)
+    reports, reported = trio.open_memory_channel[BatchesExecuted](INTERVAL)
     loop = ExecutionLoop(
         ledger=parts.ledger,
         store=parts.store,

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.state.memory_store import MemoryStore
+from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.node.loops.peer_directory import LOOK_AGAIN_S, Addresses, PeerDirectory
@@ -28,7 +28,7 @@ class World:
         self.is_lost = False
         self.voters = [ReplicaId(ME), ReplicaId(FOUNDER)]
         self.told: list[Addresses] = []
-        store = MemoryStore()
+        store = MemoryStateStore()
         for peer in (ME, FOUNDER):
             record = PeerRecord(peer=peer, name="p", addresses=(), is_replica=True)
             store.flush({(Space.PEER, peer): record.to_value()})

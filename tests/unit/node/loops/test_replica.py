@@ -18,16 +18,16 @@ from bftcluster.node.loops.replica import ReplicaLoop
 from bftcluster.node.process.evidence_files import EvidenceFiles
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import (
+    BatchesExecuted,
     Decided,
     Event,
-    Executed,
     HaltReason,
     MessageReceived,
     Outbound,
     Recovered,
     Replica,
+    ReplicaSettings,
     RequestSubmitted,
-    Settings,
     birth_records,
 )
 from bftcluster.pbft.messages import StableCheckpoint
@@ -67,7 +67,7 @@ class Peer:
                 signer=SimSigner(ME),
                 verifier=SimVerifier(),
                 application=AcceptEverything(),
-                settings=Settings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
+                settings=ReplicaSettings(checkpoint_interval_seqs=CHECKPOINT_INTERVAL),
                 recovered=recovered or Recovered(records=birth_records(CLUSTER_ID, ME)),
             ),
             wal=self,
@@ -115,7 +115,7 @@ class Peer:
     def decide(self, decided: Decided) -> None:
         self.happened.append("decided")
         is_checkpoint = decided.seq % CHECKPOINT_INTERVAL == 0
-        self.inbox.put_nowait(Executed(decided.seq, ROOT if is_checkpoint else None))
+        self.inbox.put_nowait(BatchesExecuted(decided.seq, ROOT if is_checkpoint else None))
 
     async def sync_ledger(self, stable: Seq) -> None:
         await trio.lowlevel.checkpoint()

@@ -14,7 +14,7 @@ from bftcluster.blocks.block_pin_store import BlockPinStore
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.rules.effects import Keep, Reported
+from bftcluster.ledger.rules.effects import KeepPin, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.ingress.gateway import Gateway
@@ -97,7 +97,7 @@ async def test_a_batch_that_ends_after_the_tracker_does_starts_nothing(parts: Pa
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 
-    tracker.carry_out([Keep(CID, RECORD)])
+    tracker.carry_out([KeepPin(CID, RECORD)])
 
     assert list(tracker.counts()) == []  # the scan of the next start finds it
 
@@ -171,7 +171,7 @@ async def test_pins_that_the_block_store_cannot_take_in_fail_and_end_no_tracker(
             nursery.start_soon(tracker.run)
             await trio.testing.wait_all_tasks_blocked()
             break_index(parts.blocks)
-            tracker.carry_out([Keep(CID, RECORD)])
+            tracker.carry_out([KeepPin(CID, RECORD)])
             await until(lambda: any(log["event"] == "fetch failed" for log in logs))
             break_index(parts.blocks, broken=False)
             tracker.recover(CID)

@@ -15,7 +15,7 @@ from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.process.threads import Workers
-from bftcluster.pbft import StateFetch
+from bftcluster.pbft import StartStateTransfer
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 
@@ -131,10 +131,10 @@ class World:
         await trio.sleep(after_s)
         self.transfer.on_frame(peer, frame)
 
-    def wanted(self, disk: Disk) -> StateFetch:
+    def wanted(self, disk: Disk) -> StartStateTransfer:
         """Return the certified state of a peer, which all are said to have signed."""
         sources = tuple(map(ReplicaId, self.servers))
-        return StateFetch(disk.store.position(), disk.root, CERTIFICATE, sources)
+        return StartStateTransfer(disk.store.position(), disk.root, CERTIFICATE, sources)
 
     async def hurry(self) -> NoReturn:
         """Jump to the next deadline whenever every task waits and no thread works."""

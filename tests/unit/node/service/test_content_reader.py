@@ -17,8 +17,8 @@ from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import ContentView
 from bftcluster.blocks.block import Block, make_node
 from bftcluster.blocks.car import import_car
-from bftcluster.blocks.dag_pb import Link, encode_node
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.dag_pb import DagLink, encode_node
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster.node.process.threads import Workers
@@ -53,7 +53,7 @@ async def no_fetch(_: Cid) -> None:
 class ReadingService(MemoryService):
     """Content comes from a store as a node reads it."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryBlockStore) -> None:
         super().__init__()
         self.reader = ContentReader(
             blocks=store, source=DagReader(store), fetch=no_fetch, workers=Workers(4)
@@ -73,12 +73,12 @@ class ReadingService(MemoryService):
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
+def store() -> MemoryBlockStore:
+    return MemoryBlockStore()
 
 
 @pytest.fixture
-async def client(store: MemoryStore) -> AsyncGenerator[httpx.AsyncClient, None]:
+async def client(store: MemoryBlockStore) -> AsyncGenerator[httpx.AsyncClient, None]:
     app = create_app(ReadingService(store).ports, ApiSettings())
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9094") as client:
@@ -90,7 +90,7 @@ def is_refused(response: httpx.Response) -> bool:
 
 
 async def test_an_entry_outside_the_root_is_in_no_tar(
-    client: httpx.AsyncClient, store: MemoryStore
+    client: httpx.AsyncClient, store: MemoryBlockStore
 ) -> None:
     [root] = import_car(store, io.BytesIO(base64.b64decode(OUTSIDE_ROOT)))
 
@@ -98,15 +98,15 @@ async def test_an_entry_outside_the_root_is_in_no_tar(
     assert (await client.get(f"/content/{cids.text(root)}?format=car")).status_code == 200
 
 
-def of_name(name: str) -> Callable[[MemoryStore], Cid]:
+def of_name(name: str) -> Callable[[MemoryBlockStore], Cid]:
     return lambda store: directory(store, ("good", leaf(store)), (name, leaf(store)))
 
 
-def of_link(target: bytes) -> Callable[[MemoryStore], Cid]:
+def of_link(target: bytes) -> Callable[[MemoryBlockStore], Cid]:
     return lambda store: directory(store, ("link", symlink(store, target)))
 
 
-def twice(store: MemoryStore) -> Cid:
+def twice(store: MemoryBlockStore) -> Cid:
     inside = directory(store, ("passwd", leaf(store)))
     return directory(store, ("a", symlink(store, b"b")), ("a", inside))
 
@@ -126,7 +126,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
 async def test_what_is_no_honest_tree_is_refused_before_the_first_byte_of_a_tar(
-    client: httpx.AsyncClient, store: MemoryStore, make: Callable[[MemoryStore], Cid]
+    client: httpx.AsyncClient, store: MemoryBlockStore, make: Callable[[MemoryBlockStore], Cid]
 ) -> None:
     root = make(store)
     wrapped = directory(store, ("inside", root))
@@ -139,7 +139,7 @@ async def test_what_is_no_honest_tree_is_refused_before_the_first_byte_of_a_tar(
 
 
 async def test_a_file_of_parts_without_end_is_the_nothing_that_it_holds(
-    client: httpx.AsyncClient, store: MemoryStore
+    client: httpx.AsyncClient, store: MemoryBlockStore
 ) -> None:
     response = await client.get(f"/content/{cids.text(empty_parts(store))}")
 
@@ -147,7 +147,7 @@ async def test_a_file_of_parts_without_end_is_the_nothing_that_it_holds(
 
 
 async def test_a_tar_has_strange_names_that_lead_nowhere_else(
-    client: httpx.AsyncClient, store: MemoryStore
+    client: httpx.AsyncClient, store: MemoryBlockStore
 ) -> None:
     names = ["a\x1b[2J\nb", "..\\x", "ä"]
     root = directory(store, *((name, leaf(store)) for name in names))
@@ -158,7 +158,9 @@ async def test_a_tar_has_strange_names_that_lead_nowhere_else(
         assert archive.getnames()[1:] == [f"{cids.text(root)}/{name}" for name in names]
 
 
-async def test_a_reader_that_nobody_waits_for_stops_at_its_next_block(store: MemoryStore) -> None:
+async def test_a_reader_that_nobody_waits_for_stops_at_its_next_block(
+    store: MemoryBlockStore,
+) -> None:
     cid = leaf(store)
     source = DagReader(store)
     begun, ended = threading.Event(), threading.Event()
@@ -179,7 +181,7 @@ async def test_a_reader_that_nobody_waits_for_stops_at_its_next_block(store: Mem
     assert ended.is_set()
 
 
-class StuckStore(MemoryStore):
+class StuckStore(MemoryBlockStore):
     """Says when it is read."""
 
     def __init__(self) -> None:
@@ -237,21 +239,21 @@ MANY = 150
 """Squared, what a walk looks at."""
 
 
-def thin_file(store: MemoryStore) -> Cid:
+def thin_file(store: MemoryBlockStore) -> Cid:
     """22,500 chunks of one byte."""
     cid, size = leaf(store), 1
     for _ in range(2):
-        cid = node(store, [Link(cid=cid)] * MANY, file_message(b"", size * MANY, [size] * MANY))
+        cid = node(store, [DagLink(cid=cid)] * MANY, file_message(b"", size * MANY, [size] * MANY))
         size *= MANY
     return cid
 
 
-def many_directories(store: MemoryStore) -> Cid:
+def many_directories(store: MemoryBlockStore) -> Cid:
     """22,650 different ones."""
     blocks: list[Block] = []
 
     def make(names: Sequence[str], cids: Sequence[Cid]) -> Cid:
-        links = [Link(cid=cid, name=name) for name, cid in zip(names, cids, strict=True)]
+        links = [DagLink(cid=cid, name=name) for name, cid in zip(names, cids, strict=True)]
         blocks.append(make_node(encode_node(links, DIRECTORY_MESSAGE), version=1))
         return blocks[-1].cid
 
@@ -287,7 +289,7 @@ async def send_car(reader: ContentReader, cid: Cid) -> bytes:
 )
 async def test_a_long_read_lets_others_have_their_turn(
     nursery: trio.Nursery,
-    make: Callable[[MemoryStore], Cid],
+    make: Callable[[MemoryBlockStore], Cid],
     read: Callable[[ContentReader, Cid], Awaitable[object]],
     is_root: bool,
 ) -> None:

@@ -22,7 +22,7 @@ from bftcluster.api.views import PartKind, UploadPart
 from bftcluster.blocks.block import Block
 from bftcluster.blocks.car import write_car
 from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryStore
+from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import no_pause
 from bftcluster.blocks.store import EmbeddedStore
 from bftcluster.cid import RAW, Cid
@@ -160,7 +160,7 @@ async def test_a_peer_that_stops_leaves_the_blocks_of_an_upload_to_its_next_life
         assert not running.blocks.has(ROOT)
 
 
-class EndlessStore(MemoryStore):
+class EndlessStore(MemoryBlockStore):
     """Walks what it shall keep for a long time."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ class EndlessStore(MemoryStore):
         raise AssertionError("nobody ended it")
 
 
-async def pin_files(store: MemoryStore) -> None:
+async def pin_files(store: MemoryBlockStore) -> None:
     async with Upload(store, Layout(), Workers(1)) as upload:
         async for _ in upload.file(file_of(arriving([b"content"]))):
             pass
@@ -182,14 +182,14 @@ async def pin_files(store: MemoryStore) -> None:
         await upload.pin(root, lambda _: nullcontext())
 
 
-async def pin_car(store: MemoryStore) -> None:
+async def pin_car(store: MemoryBlockStore) -> None:
     part = file_of(arriving([car_of([ROOT])]))
     await import_car_part(store, part, lambda _: nullcontext(), Workers(1))
 
 
 @pytest.mark.parametrize("add", [pin_files, pin_car])
 async def test_a_walk_over_what_was_uploaded_ends_when_nobody_waits_for_it(
-    add: Callable[[MemoryStore], Awaitable[None]],
+    add: Callable[[MemoryBlockStore], Awaitable[None]],
 ) -> None:
     store = EndlessStore()
     async with trio.open_nursery() as nursery:
