@@ -22,7 +22,7 @@ def run() -> list[Result]:
     outcomes = [swarm.run(plan_of(seed))[0] for seed in SEEDS]
     seconds = time.process_time() - start
 
-    assert all(outcome.verdict is swarm.Verdict.PASS for outcome in outcomes)
+    assert all(outcome.verdict is swarm.RunVerdict.PASS for outcome in outcomes)
     return [
         Result(
             name="sim_events_per_second",

@@ -12,8 +12,8 @@ from bftcluster.net.streams import QueuePolicy, WhenFull
 class StreamOutbox:
     """A bounded queue of encoded frames with one reader, the writer of the stream.
 
-    Whoever queues either wakes the writer, which comes when that task yields, or takes the writer's
-    place at the end (``PeerLink.flush``). Either way what a task sends in one go leaves in one write.
+    Whoever queues either wakes the writer, which comes when that task yields, or takes its
+    place at the end (``PeerLink.flush``). What a task sends in one go leaves in one write.
     """
 
     def __init__(self, policy: QueuePolicy) -> None:

@@ -23,7 +23,7 @@ from bftcluster_cli.framework import (
     API_DEFAULT,
     TIMEOUT_DEFAULT_S,
     Command,
-    Settings,
+    GlobalOptions,
     checked_timeout,
     examples,
     settings_of,
@@ -103,7 +103,7 @@ def options(
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not reached (timeout, no quorum, no peer),
     4 stopped because more than f replicas are faulty, 70 bug, 130 interrupted.
     """
-    ctx.obj = Settings(
+    ctx.obj = GlobalOptions(
         api=api,
         key=key,
         passphrase_file=passphrase_file,

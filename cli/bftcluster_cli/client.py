@@ -13,7 +13,7 @@ from bftcluster.errors import (
     StoreFullError,
     UsageError,
 )
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.untrusted_text import message
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class NotThereError(RefusedError):
 class Client:
     """One peer's API. Use as a context manager."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GlobalOptions) -> None:
         """Take the URL and the timeout.
 
         Raises:

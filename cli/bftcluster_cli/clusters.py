@@ -16,7 +16,7 @@ from bftcluster.errors import ClusterError, ConfigError, RefusedError
 from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.files import read_bounded, replace_file
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.output import say
 from bftcluster_cli.untrusted_text import label
 
@@ -49,7 +49,7 @@ class Cluster:
         return maintainer_text(maintainer)
 
 
-def cluster_of(client: Client, settings: Settings) -> Cluster:
+def cluster_of(client: Client, settings: GlobalOptions) -> Cluster:
     """Return the cluster of the peer behind ``client``, once it is the one that is expected.
 
     Raises:

@@ -9,7 +9,7 @@ import typer
 from bftcluster.errors import ClusterError, RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
-from bftcluster_cli.framework import Command, Settings, examples, settings_of
+from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
 from bftcluster_cli.output import emit, plural, say, size_text
 from bftcluster_cli.untrusted_text import label
 
@@ -113,7 +113,7 @@ def add(
 
 def upload(
     client: Client,
-    settings: Settings,
+    settings: GlobalOptions,
     paths: list[Path],
     *,
     layout: "Layout",
@@ -129,11 +129,11 @@ def upload(
     from bftcluster import cid as cids
     from bftcluster_cli.own_dag import OwnDag
     from bftcluster_cli.progress import bytes_bar
-    from bftcluster_cli.uploads import Kind, body_of, entries_of, new_boundary
+    from bftcluster_cli.uploads import UploadKind, body_of, entries_of, new_boundary
 
     entries = entries_of(paths, hidden=hidden)
     total = sum(entry.size_bytes for entry in entries)
-    files = sum(entry.kind is Kind.FILE for entry in entries)
+    files = sum(entry.kind is UploadKind.FILE for entry in entries)
     boundary, own = new_boundary(), OwnDag(layout)
     with (
         bytes_bar(settings, f"adding {plural(files, 'file')}", total) as advance,
@@ -245,7 +245,7 @@ def _added(text: bytes) -> list[Record]:
     return added
 
 
-def _check_signing(settings: Settings, *, yes: bool) -> None:
+def _check_signing(settings: GlobalOptions, *, yes: bool) -> None:
     """Find out before the upload, rather than after it, that nobody could sign."""
     from bftcluster_cli.key_files import open_maintainer_key
     from bftcluster_cli.wording import check_consent_possible

@@ -14,7 +14,7 @@ import typer
 
 from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli.exits import run
-from bftcluster_cli.framework import Command, Settings, examples, settings_of
+from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
 from bftcluster_cli.output import complain, emit, say
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def demo(
 
 
 def _tell(
-    settings: Settings,
+    settings: GlobalOptions,
     directory: Path,
     path: Path | None,
     command: Callable[[Sequence[str]], int],
@@ -84,7 +84,7 @@ def _tell(
     )
     from bftcluster_cli.demo.narrator import Narrator
     from bftcluster_cli.demo.processes import stop_all
-    from bftcluster_cli.demo.report import Report
+    from bftcluster_cli.demo.report import DemoReport
     from bftcluster_cli.demo.story import Story
 
     narrator = Narrator()
@@ -93,7 +93,7 @@ def _tell(
         content.make_sample(source)
     _, size_bytes = content.measure(source)
     timeout_s = settings.timeout_s + size_bytes / _BYTES_PER_SECOND_MIN
-    report = Report(peers=PEERS, threshold=THRESHOLD, maintainers=len(MAINTAINERS))
+    report = DemoReport(peers=PEERS, threshold=THRESHOLD, maintainers=len(MAINTAINERS))
     cluster = new_cluster(directory, narrator, timeout_s, command)
     try:
         Story(cluster=cluster, source=source, report=report).tell()

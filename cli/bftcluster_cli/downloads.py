@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bftcluster.errors import UsageError
 from bftcluster_cli.car_files import CarFile
 from bftcluster_cli.client import Client
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.progress import bytes_bar
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Fetched:
     size_bytes: int
 
 
-def fetch(client: Client, settings: Settings, cid: "Cid", output: Path) -> Fetched:
+def fetch(client: Client, settings: GlobalOptions, cid: "Cid", output: Path) -> Fetched:
     """Fetch a file, directory or symlink to ``output``.
 
     Raises:
@@ -52,7 +52,7 @@ def fetch(client: Client, settings: Settings, cid: "Cid", output: Path) -> Fetch
     return Fetched(path=output, files=files, size_bytes=size_bytes)
 
 
-def fetch_car(client: Client, settings: Settings, cid: "Cid", output: Path) -> Fetched:
+def fetch_car(client: Client, settings: GlobalOptions, cid: "Cid", output: Path) -> Fetched:
     """Fetch the blocks of any content to a CAR file.
 
     Raises:
@@ -70,7 +70,7 @@ def fetch_car(client: Client, settings: Settings, cid: "Cid", output: Path) -> F
         return Fetched(path=output, files=1, size_bytes=car.size_bytes)
 
 
-def fetch_to_stdout(client: Client, settings: Settings, cid: "Cid", *, is_car: bool) -> None:
+def fetch_to_stdout(client: Client, settings: GlobalOptions, cid: "Cid", *, is_car: bool) -> None:
     """Write a file's bytes, or a CAR, to stdout, once all of it is verified.
 
     Raises:
@@ -96,7 +96,9 @@ def fetch_to_stdout(client: Client, settings: Settings, cid: "Cid", *, is_car: b
 
 
 @contextmanager
-def _received(client: Client, settings: Settings, cid: "Cid", directory: Path) -> Iterator[CarFile]:
+def _received(
+    client: Client, settings: GlobalOptions, cid: "Cid", directory: Path
+) -> Iterator[CarFile]:
     """Fetch to a nameless file in ``directory``."""
     from bftcluster.cid import text
 

@@ -20,7 +20,7 @@ GLOBAL_OPTIONS_HELP: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class GlobalOptions:
     """The global options."""
 
     api: str = API_DEFAULT
@@ -83,7 +83,7 @@ class Command(TyperCommand):
                 )
             else:
                 rest.append(word)
-        ctx.obj = replace(ctx.obj or Settings(), **changes)
+        ctx.obj = replace(ctx.obj or GlobalOptions(), **changes)
         return super().parse_args(ctx, rest)
 
 
@@ -93,10 +93,10 @@ def _value_of(name: str, value: str | None) -> str:
     return value
 
 
-def settings_of(ctx: typer.Context) -> Settings:
+def settings_of(ctx: typer.Context) -> GlobalOptions:
     """Return the global options of this run."""
     settings = ctx.obj
-    assert isinstance(settings, Settings), "every command is a framework.Command"
+    assert isinstance(settings, GlobalOptions), "every command is a framework.Command"
     return settings
 
 

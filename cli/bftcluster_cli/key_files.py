@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bftcluster.errors import KeyFileError, UsageError
 from bftcluster.limits import KEY_FILE_SIZE_MAX_BYTES, MAINTAINER_NAME_MAX_CHARS
 from bftcluster_cli.files import PUBLIC_MODE, SECRET_MODE, read_bounded, read_secret, write_new
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.passphrases import ask_passphrase, given_passphrase
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def read_public_file(path: Path) -> tuple[str, str]:
     return check_name(name), key
 
 
-def open_maintainer_key(settings: Settings) -> tuple[str, "SigningKey"]:
+def open_maintainer_key(settings: GlobalOptions) -> tuple[str, "SigningKey"]:
     """Return the name and the key of the maintainer who runs this command.
 
     Raises:
@@ -152,7 +152,9 @@ def open_maintainer_key(settings: Settings) -> tuple[str, "SigningKey"]:
     return opened.note, key
 
 
-def _unseal(settings: Settings, blob: bytes, header: "KeyFileHeader", question: str) -> "KeyFile":
+def _unseal(
+    settings: GlobalOptions, blob: bytes, header: "KeyFileHeader", question: str
+) -> "KeyFile":
     """Open a key file; one of the cheapest strength may have no passphrase, so try that first."""
     from bftcluster.signing.keyfile import Strength, unseal
 

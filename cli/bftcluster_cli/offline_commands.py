@@ -14,7 +14,7 @@ from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
 from bftcluster_cli.files import read_bounded, replace_file, write_new
-from bftcluster_cli.framework import Command, Settings, examples, settings_of
+from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
 from bftcluster_cli.output import emit, say
 from bftcluster_cli.pin_commands import report_outcome, voted_record
 from bftcluster_cli.untrusted_text import label
@@ -164,7 +164,7 @@ def submit(ctx: typer.Context, file: FileArgument, wait: options.Wait = False) -
         report_outcome(client, settings, record, wait=wait)
 
 
-def offline_cluster(settings: Settings) -> "Cluster":
+def offline_cluster(settings: GlobalOptions) -> "Cluster":
     """Return the cluster of ``--genesis``.
 
     Raises:
@@ -200,7 +200,7 @@ def read_proposal(file: Path) -> "ProposalFile":
 
 
 def signed(
-    settings: Settings, cluster: "Cluster", content: "ProposalFile", *, yes: bool
+    settings: GlobalOptions, cluster: "Cluster", content: "ProposalFile", *, yes: bool
 ) -> "ProposalFile":
     """Return the file with our signature, once the person has read what it proposes and agreed."""
     from bftcluster.signing.approvals import approve
@@ -282,7 +282,7 @@ def valid_approvals(cluster: "Cluster", content: "ProposalFile") -> list["Approv
 
 
 def report_file(
-    settings: Settings, cluster: "Cluster", content: "ProposalFile", file: Path
+    settings: GlobalOptions, cluster: "Cluster", content: "ProposalFile", file: Path
 ) -> None:
     """Say how far the signatures have come."""
     record = _record(cluster, content, file)

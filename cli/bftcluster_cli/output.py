@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import typer
 
 from bftcluster.visible import visible
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 
 
-def emit(settings: Settings, record: Mapping[str, object], text: str) -> None:
+def emit(settings: GlobalOptions, record: Mapping[str, object], text: str) -> None:
     """Write one result to stdout: a line of JSON with ``--json``, else ``text``."""
     typer.echo(json_text(record) if settings.is_json else _lines(text))
 

@@ -6,7 +6,7 @@ otherwise have them sign for content they have never seen.
 
 from typing import TYPE_CHECKING
 
-from bftcluster_cli.uploads import Entry, Kind
+from bftcluster_cli.uploads import UploadEntry, UploadKind
 
 if TYPE_CHECKING:
     from bftcluster.blocks.block import Block
@@ -24,14 +24,14 @@ class OwnDag:
     def __init__(self, layout: "Layout") -> None:
         self._layout = layout
         self._top: _Tree = {}
-        self._open: tuple[Entry, FileBuilder] | None = None
+        self._open: tuple[UploadEntry, FileBuilder] | None = None
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: UploadEntry) -> None:
         """Take the next entry; its bytes follow."""
         from bftcluster.blocks.file_builder import FileBuilder
 
         self._close()
-        if entry.kind is Kind.DIRECTORY:
+        if entry.kind is UploadKind.DIRECTORY:
             self._directory(entry.name.split("/"))
         else:
             self._open = entry, FileBuilder(_forget, self._layout)
@@ -40,7 +40,7 @@ class OwnDag:
         """Take bytes of the file, or the target of the symlink, that was begun last."""
         assert self._open is not None, "a file or symlink was begun"
         entry, builder = self._open
-        if entry.kind is Kind.SYMLINK:
+        if entry.kind is UploadKind.SYMLINK:
             self._place(entry, self._symlink(data))
             self._open = None
         else:
@@ -65,7 +65,7 @@ class OwnDag:
 
         return build_symlink(target, _forget, self._layout)
 
-    def _place(self, entry: Entry, built: "Built") -> None:
+    def _place(self, entry: UploadEntry, built: "Built") -> None:
         *parents, name = entry.name.split("/")
         self._directory(parents)[name] = built
 

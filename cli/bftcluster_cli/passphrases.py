@@ -10,7 +10,7 @@ from typing import Final
 
 from bftcluster.errors import UsageError
 from bftcluster_cli.files import read_bounded
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.output import complain
 
 VARIABLE: Final = "BFTCLUSTER_PASSPHRASE"
@@ -19,7 +19,7 @@ _SIZE_MAX_BYTES: Final = 1024
 _TRIES: Final = 3
 
 
-def new_passphrase(settings: Settings) -> bytes:
+def new_passphrase(settings: GlobalOptions) -> bytes:
     """Return the passphrase for a new key file; whoever types it types it twice.
 
     Raises:
@@ -36,7 +36,7 @@ def new_passphrase(settings: Settings) -> bytes:
     raise UsageError("no passphrase")
 
 
-def given_passphrase(settings: Settings) -> bytes | None:
+def given_passphrase(settings: GlobalOptions) -> bytes | None:
     """Return the passphrase from a file or the environment; None if the person is to be asked.
 
     Raises:

@@ -8,7 +8,7 @@ import typer
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
-from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
+from bftcluster_cli.framework import Command, GlobalOptions, examples, noun, settings_of
 from bftcluster_cli.output import emit, say, suggest
 from bftcluster_cli.untrusted_text import label, message
 
@@ -174,7 +174,7 @@ _SHOWN: Final = ("digest", "kind", "cid", "state", "threshold", "expires_at")
 
 
 def propose_operation(
-    client: Client, settings: Settings, operation: "Operation", *, valid_for: str, yes: bool
+    client: Client, settings: GlobalOptions, operation: "Operation", *, valid_for: str, yes: bool
 ) -> dict[str, Any]:
     """Sign an operation as the maintainer at the terminal, and put it on the log.
 
@@ -201,7 +201,7 @@ def propose_operation(
 
 
 def report_outcome(
-    client: Client, settings: Settings, record: dict[str, Any], *, wait: bool
+    client: Client, settings: GlobalOptions, record: dict[str, Any], *, wait: bool
 ) -> None:
     """Write what became of a signed request, and of the pin it is about.
 
@@ -220,7 +220,7 @@ def report_outcome(
 
 def show_status(
     client: Client,
-    settings: Settings,
+    settings: GlobalOptions,
     cid: str,
     *,
     wait: bool,
@@ -281,7 +281,7 @@ def pending_line(record: Mapping[str, Any]) -> str:
     )
 
 
-def _advise(settings: Settings, *, has_failed: bool) -> None:
+def _advise(settings: GlobalOptions, *, has_failed: bool) -> None:
     """Say what can be done about peers that failed, to people."""
     from bftcluster_cli.pin_lines import ADVICE
 
@@ -289,7 +289,7 @@ def _advise(settings: Settings, *, has_failed: bool) -> None:
         suggest(ADVICE)
 
 
-def _show_uncommitted(client: Client, settings: Settings, cid: str) -> None:
+def _show_uncommitted(client: Client, settings: GlobalOptions, cid: str) -> None:
     proposals = [record for record in client.lines("/proposals") if record.get("cid") == cid]
     for record in proposals:
         emit(settings, {**record, "committed": False}, pending_line(record))
@@ -299,7 +299,7 @@ def _show_uncommitted(client: Client, settings: Settings, cid: str) -> None:
         )
 
 
-def _vote(settings: Settings, target: str, *, approves: bool, wait: bool, yes: bool) -> None:
+def _vote(settings: GlobalOptions, target: str, *, approves: bool, wait: bool, yes: bool) -> None:
     from bftcluster_cli import proposals
     from bftcluster_cli.clusters import cluster_of
     from bftcluster_cli.key_files import open_maintainer_key

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 
 if TYPE_CHECKING:
     from bftcluster_cli.pin_lines import PinProgress
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bytes_bar(
-    settings: Settings, label: str, total_bytes: int | None
+    settings: GlobalOptions, label: str, total_bytes: int | None
 ) -> Iterator[Callable[[int], None]]:
     """Show how many bytes went by; yields a function that takes how many more."""
     if not is_watched(settings):
@@ -34,7 +34,7 @@ def bytes_bar(
 
 
 @contextmanager
-def replication_bar(settings: Settings) -> Iterator[Callable[["PinProgress"], None]]:
+def replication_bar(settings: GlobalOptions) -> Iterator[Callable[["PinProgress"], None]]:
     """Show how many of the peers hold a pin; yields a function that takes each answer."""
     if not is_watched(settings):
         yield _ignore
@@ -58,7 +58,7 @@ def replication_bar(settings: Settings) -> Iterator[Callable[["PinProgress"], No
         yield show
 
 
-def is_watched(settings: Settings) -> bool:
+def is_watched(settings: GlobalOptions) -> bool:
     """Return whether somebody looks at stderr."""
     return sys.stderr.isatty() and not settings.is_json
 

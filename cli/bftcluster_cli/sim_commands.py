@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
-from bftcluster_cli.framework import Command, Settings, examples, noun, settings_of
+from bftcluster_cli.framework import Command, GlobalOptions, examples, noun, settings_of
 from bftcluster_cli.output import emit, say
 
 if TYPE_CHECKING:
-    from bftcluster_sim.cluster.plans import Plan
-    from bftcluster_sim.cluster.swarm import Outcome
+    from bftcluster_sim.cluster.plans import RunPlan
+    from bftcluster_sim.cluster.swarm import RunOutcome
 
 app = noun("sim", "Simulate clusters: every run is decided by its seed.")
 cluster = noun("cluster", "The real consensus and ledger among liars, crashes and bad disks.")
@@ -23,7 +23,7 @@ Workers = Annotated[
 ]
 
 
-class Faults(Enum):
+class FaultCount(Enum):
     """How many replicas may be faulty."""
 
     WITHIN = "f"
@@ -62,14 +62,15 @@ def swarm(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 200,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     faults: Annotated[
-        Faults, typer.Option(help="Up to f replicas faulty, or f + 1: then forks must be found.")
-    ] = Faults.WITHIN,
+        FaultCount,
+        typer.Option(help="Up to f replicas faulty, or f + 1: then forks must be found."),
+    ] = FaultCount.WITHIN,
     workers: Workers = 0,
 ) -> None:
     """Run random faults from consecutive seeds, then heal a quorum and demand progress."""
     from bftcluster_sim.cluster.campaigns import run_swarm
 
-    settings, is_beyond = settings_of(ctx), faults is Faults.BEYOND
+    settings, is_beyond = settings_of(ctx), faults is FaultCount.BEYOND
     watch = _ignore if is_beyond else _watch
     record = run_swarm(seeds, first_seed, is_beyond_f=is_beyond, workers=workers, watch=watch)
     must_be_zero = ("honest_named",) if is_beyond else ("diverged", "no_progress", "honest_named")
@@ -144,7 +145,7 @@ def replay(
     ctx: typer.Context,
     *,
     seed: Annotated[int | None, typer.Option(min=0, help="Which run of `swarm`.")] = None,
-    faults: Annotated[Faults, typer.Option(help="As given to `swarm`.")] = Faults.WITHIN,
+    faults: Annotated[FaultCount, typer.Option(help="As given to `swarm`.")] = FaultCount.WITHIN,
     twins: Annotated[
         str | None,
         typer.Option(metavar="SCRIPT", help="Which run of `twins`: PRIMARY-GROUPS of each view."),
@@ -184,25 +185,25 @@ def replay(
     _finish(settings, record, must_be_zero=())
 
 
-def _plan(seed: int, faults: Faults, *, shrink: bool) -> "Plan":
+def _plan(seed: int, faults: FaultCount, *, shrink: bool) -> "RunPlan":
     from bftcluster_sim.cluster.plans import plan_of
     from bftcluster_sim.cluster.shrinking import shrink as shrink_plan
 
-    plan = plan_of(seed, is_beyond_f=faults is Faults.BEYOND)
+    plan = plan_of(seed, is_beyond_f=faults is FaultCount.BEYOND)
     if shrink:
         plan, attempts = shrink_plan(plan, _run_plan(plan)[0].verdict)
         say(f"shrunk in {attempts} attempts to: {plan.describe()}")
     return plan
 
 
-def _run_plan(plan: "Plan") -> "tuple[Outcome, list[str]]":
+def _run_plan(plan: "RunPlan") -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.swarm import run
 
     outcome, world = run(plan, is_traced=True)
     return outcome, world.trace.lines
 
 
-def _run_twins(text: str) -> "tuple[Outcome, list[str]]":
+def _run_twins(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.twins import Script, run
 
     try:
@@ -213,7 +214,7 @@ def _run_twins(text: str) -> "tuple[Outcome, list[str]]":
     return outcome, world.trace.lines
 
 
-def _run_crash(text: str) -> "tuple[Outcome, list[str]]":
+def _run_crash(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.crash_points import Point, run
 
     try:
@@ -234,22 +235,22 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-def _watch(outcome: "Outcome") -> None:
+def _watch(outcome: "RunOutcome") -> None:
     """Tell of a run that did not pass, and how to see it again."""
-    from bftcluster_sim.cluster.swarm import Verdict
+    from bftcluster_sim.cluster.swarm import RunVerdict
 
-    if outcome.verdict is not Verdict.PASS:
+    if outcome.verdict is not RunVerdict.PASS:
         why = "; ".join(outcome.breaches[:3])
         say(f"{outcome.verdict.value}: {outcome.name}{': ' if why else ''}{why}")
         say(f"  bftcluster sim cluster replay --{outcome.name}")
 
 
-def _ignore(_outcome: "Outcome") -> None:
+def _ignore(_outcome: "RunOutcome") -> None:
     """Say nothing of a run that is expected to end badly."""
 
 
 def _finish(
-    settings: Settings, record: Mapping[str, object], *, must_be_zero: tuple[str, ...]
+    settings: GlobalOptions, record: Mapping[str, object], *, must_be_zero: tuple[str, ...]
 ) -> None:
     """Print the record; the exit code says whether all is well."""
     emit(settings, record, "\n".join(f"{name}: {value}" for name, value in record.items()))

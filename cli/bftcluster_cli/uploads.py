@@ -19,7 +19,7 @@ _PIECE_SIZE_BYTES: Final = 256 << 10
 _BOUNDARY_SIZE_BYTES: Final = 24
 
 
-class Kind(Enum):
+class UploadKind(Enum):
     """What an entry is, with its part's media type."""
 
     FILE = "application/octet-stream"
@@ -28,17 +28,17 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class UploadEntry:
     """One thing to upload."""
 
     path: Path
     name: str
     """With ``/`` between names; never absolute."""
-    kind: Kind
+    kind: UploadKind
     size_bytes: int
 
 
-def entries_of(paths: Sequence[Path], *, hidden: bool) -> list[Entry]:
+def entries_of(paths: Sequence[Path], *, hidden: bool) -> list[UploadEntry]:
     """Return everything below ``paths``, directories before what is in them, names sorted.
 
     Args:
@@ -48,7 +48,7 @@ def entries_of(paths: Sequence[Path], *, hidden: bool) -> list[Entry]:
     Raises:
         UsageError: A path does not exist, cannot be read, or is a device or the like.
     """
-    found: list[Entry] = []
+    found: list[UploadEntry] = []
     tops: set[str] = set()
     for path in paths:
         top = path.resolve().name if path.name in ("", ".", "..") else path.name
@@ -68,7 +68,7 @@ def entries_of(paths: Sequence[Path], *, hidden: bool) -> list[Entry]:
 class Observer(Protocol):
     """Follows an upload."""
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: UploadEntry) -> None:
         """Take the next entry."""
         ...
 
@@ -78,7 +78,10 @@ class Observer(Protocol):
 
 
 def body_of(
-    entries: Sequence[Entry], boundary: str, observer: Observer, on_sent: Callable[[int], None]
+    entries: Sequence[UploadEntry],
+    boundary: str,
+    observer: Observer,
+    on_sent: Callable[[int], None],
 ) -> Iterator[bytes]:
     """Yield the multipart body.
 
@@ -95,11 +98,11 @@ def body_of(
     for entry in entries:
         buffer += _head(entry, boundary)
         observer.begin(entry)
-        if entry.kind is Kind.SYMLINK:
+        if entry.kind is UploadKind.SYMLINK:
             target = os.fsencode(entry.path.readlink())
             observer.write(target)
             buffer += target
-        elif entry.kind is Kind.FILE:
+        elif entry.kind is UploadKind.FILE:
             for piece in _pieces(entry.path):
                 observer.write(piece)
                 on_sent(len(piece))
@@ -117,16 +120,16 @@ def new_boundary() -> str:
     return os.urandom(_BOUNDARY_SIZE_BYTES).hex()
 
 
-def _walk(path: Path, name: str, *, hidden: bool, is_top: bool = False) -> Iterator[Entry]:
+def _walk(path: Path, name: str, *, hidden: bool, is_top: bool = False) -> Iterator[UploadEntry]:
     # The path that was typed may be a symlink to what is meant; those inside stay symlinks.
     status = path.stat() if is_top else path.lstat()
     mode = status.st_mode
     if stat.S_ISLNK(mode):
-        yield Entry(path=path, name=name, kind=Kind.SYMLINK, size_bytes=0)
+        yield UploadEntry(path=path, name=name, kind=UploadKind.SYMLINK, size_bytes=0)
     elif stat.S_ISREG(mode):
-        yield Entry(path=path, name=name, kind=Kind.FILE, size_bytes=status.st_size)
+        yield UploadEntry(path=path, name=name, kind=UploadKind.FILE, size_bytes=status.st_size)
     elif stat.S_ISDIR(mode):
-        yield Entry(path=path, name=name, kind=Kind.DIRECTORY, size_bytes=0)
+        yield UploadEntry(path=path, name=name, kind=UploadKind.DIRECTORY, size_bytes=0)
         for child in sorted(path.iterdir(), key=lambda each: os.fsencode(each.name)):
             if hidden or not child.name.startswith("."):
                 yield from _walk(child, f"{name}/{child.name}", hidden=hidden)
@@ -134,7 +137,7 @@ def _walk(path: Path, name: str, *, hidden: bool, is_top: bool = False) -> Itera
         raise UsageError(f"{path} is neither a file, a directory nor a symlink")
 
 
-def _head(entry: Entry, boundary: str) -> bytes:
+def _head(entry: UploadEntry, boundary: str) -> bytes:
     name = quote(entry.name.encode("utf-8", "surrogateescape"), safe="/")
     return (
         f"--{boundary}\r\n"

@@ -9,7 +9,7 @@ from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
@@ -41,7 +41,7 @@ class Stage:
     """A cluster whose talk is heard. Time starts when the replicas may vote."""
 
     def __init__(self) -> None:
-        self._cluster = Cluster(4, settings=SETTINGS)
+        self._cluster = SimulatedCluster(4, settings=SETTINGS)
         self._cluster.start()
         self._cluster.run(10)
         self._begin_ms = self._cluster.clock.now_ms

@@ -7,7 +7,7 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.contents import ContentFaults
-from bftcluster_sim.cluster.processes import CrashedError
+from bftcluster_sim.cluster.processes import ProcessCrashedError
 from bftcluster_sim.cluster.states import pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 
@@ -102,7 +102,7 @@ def _kill_at(world: World, boundary: int) -> None:
     def on_boundary(name: str) -> None:
         if node.boundaries == boundary:
             world.clock.call_at(world.clock.now_ms + 30, node.start)
-            raise CrashedError(name)
+            raise ProcessCrashedError(name)
 
     node.on_boundary = on_boundary
 

@@ -12,7 +12,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.auditor import Auditor
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 
 STEPS_MAX = 2_000
 COMMIT = 3
@@ -26,7 +26,7 @@ class Story:
     """Only the primary hears the commits of view 0, and dies once it has decided alone."""
 
     def __init__(self, put_off: tuple[int, ...]) -> None:
-        self.cluster = Cluster(4, settings=SETTINGS)
+        self.cluster = SimulatedCluster(4, settings=SETTINGS)
         self.auditor = Auditor(CLUSTER_ID)
         self.cluster.start()
         self.cluster.run(10)

@@ -9,7 +9,7 @@ import pytest
 from bftcluster.limits import SIGNATURE_CACHE_MAX
 from bftcluster.pbft import Replica, ReplicaSettings
 from bftcluster_sim.cluster.auditor import Auditor
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
@@ -27,7 +27,7 @@ class Reign:
     """A cluster whose primaries each order one checkpoint's worth of batches, and are cut off."""
 
     def __init__(self) -> None:
-        self.cluster = Cluster(4, settings=SETTINGS)
+        self.cluster = SimulatedCluster(4, settings=SETTINGS)
         self.auditor = Auditor(CLUSTER_ID)
         self.requests = 0
         self.cluster.start()

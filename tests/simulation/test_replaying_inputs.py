@@ -8,14 +8,14 @@ import pytest
 from bftcluster.ids import Digest
 from bftcluster.pbft import Application, Event, Ready, Replica
 from bftcluster_sim.cluster import crash_points, nodes, swarm, world
-from bftcluster_sim.cluster.disks import Loss
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.disks import WriteLoss
+from bftcluster_sim.cluster.network import VirtualClock
 from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import Verdict
+from bftcluster_sim.cluster.swarm import RunVerdict
 
 SEEDS = (3, 8, 21, 34, 55)
 TIES = 40
-NO_CRASH = crash_points.Point(4, 0, 1_000_000, Loss.ALL)
+NO_CRASH = crash_points.Point(4, 0, 1_000_000, WriteLoss.ALL)
 """The story of the crash points, told to its end: six decisions and a change of view."""
 
 
@@ -99,9 +99,9 @@ def test_each_life_of_each_replica_can_be_played_again(lives: list[Recorded], se
 def test_the_order_of_what_happens_at_once_does_not_matter(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(world, "Clock", lambda: Clock(ties=Random(seed)))
+    monkeypatch.setattr(world, "VirtualClock", lambda: VirtualClock(ties=Random(seed)))
 
     outcome, told = crash_points.run(NO_CRASH)
 
-    assert (outcome.verdict, outcome.breaches) == (Verdict.PASS, ())
+    assert (outcome.verdict, outcome.breaches) == (RunVerdict.PASS, ())
     assert len({node.state.chain for node in told.nodes}) == 1

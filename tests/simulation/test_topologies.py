@@ -8,7 +8,7 @@ import pytest
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, ENTRIES, REQUESTS, STATUS
 from bftcluster_sim.cluster.links import Filter
-from bftcluster_sim.cluster.swarm import Verdict, judge
+from bftcluster_sim.cluster.swarm import RunVerdict, judge
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 N = 4
@@ -18,7 +18,7 @@ PRE_PREPARE, PREPARE, COMMIT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 5, 6
 
 TIMEOUT_MS = SETTINGS.request_timeout_ms + SETTINGS.view_change_timeout_ms
 
-PASS, STUCK = Verdict.PASS, Verdict.NO_PROGRESS
+PASS, STUCK = RunVerdict.PASS, RunVerdict.NO_PROGRESS
 Pairs = set[tuple[int, int]]
 
 
@@ -36,7 +36,7 @@ class Story:
     def pass_time(self, duration_ms: int) -> None:
         self.world.run_until(self.world.clock.now_ms + duration_ms)
 
-    def verdict(self, who: Iterable[int], *, limit_ms: int = LIMIT_MS) -> Verdict:
+    def verdict(self, who: Iterable[int], *, limit_ms: int = LIMIT_MS) -> RunVerdict:
         """Hand a pin to each of ``who``; return whether all of them get all in effect in time."""
         world, who = self.world, sorted(who)
         wanted = [world.founding.request(self.pins + number) for number, _ in enumerate(who)]
@@ -100,7 +100,7 @@ def test_three_of_four_get_on_and_two_do_not(down: set[int]) -> None:
 
 
 RING = [(0, 1), (1, 2), (2, 3), (3, 0)]
-SHAPES: dict[str, tuple[int, Pairs, set[int], Verdict]] = {
+SHAPES: dict[str, tuple[int, Pairs, set[int], RunVerdict]] = {
     "a star around the primary": (4, without([(0, 1), (0, 2), (0, 3)]), {0, 1, 2, 3}, STUCK),
     "a star around a backup": (4, without([(2, 0), (2, 1), (2, 3)]), {0, 1, 2, 3}, STUCK),
     "a ring, where each hears a quorum": (4, without(RING), {0, 1, 2, 3}, PASS),
@@ -142,7 +142,7 @@ def only(index: int) -> frozenset[int]:
     return frozenset({index})
 
 
-LOSSES: dict[str, tuple[Filter, set[int], set[int], Verdict]] = {
+LOSSES: dict[str, tuple[Filter, set[int], set[int], RunVerdict]] = {
     "every PREPARE": (lost(PREPARE), set(), {0, 1, 2, 3}, STUCK),
     "every COMMIT": (lost(COMMIT), set(), {0, 1, 2, 3}, STUCK),
     "every PREPARE to one": (lost(PREPARE, to=only(2)), set(), {0, 1, 2, 3}, PASS),

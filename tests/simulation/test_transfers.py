@@ -11,8 +11,8 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.sync.frames import STATE
 from bftcluster_sim.cluster import nodes
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice
-from bftcluster_sim.cluster.disks import Loss
-from bftcluster_sim.cluster.processes import CrashedError
+from bftcluster_sim.cluster.disks import WriteLoss
+from bftcluster_sim.cluster.processes import ProcessCrashedError
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs
@@ -151,8 +151,8 @@ def test_some_of_those_lies_are_told_and_seen() -> None:
     assert blamed > 24
 
 
-@pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN])
-def test_a_transfer_survives_a_crash_of_its_taker_at_each_effect(loss: Loss) -> None:
+@pytest.mark.parametrize("loss", [WriteLoss.ALL, WriteLoss.TORN])
+def test_a_transfer_survives_a_crash_of_its_taker_at_each_effect(loss: WriteLoss) -> None:
     untouched = Story()
     untouched.decide(2 * INTERVAL + 1)
     first = untouched.late.boundaries
@@ -178,7 +178,7 @@ def _kill_at(story: Story, boundary: int) -> None:
     def on_boundary(name: str) -> None:
         if late.boundaries == boundary:
             clock.call_at(clock.now_ms + 30, late.start)
-            raise CrashedError(name)
+            raise ProcessCrashedError(name)
 
     late.on_boundary = on_boundary
 

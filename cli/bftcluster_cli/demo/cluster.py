@@ -16,7 +16,7 @@ from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess
 from bftcluster_cli.exits import EXIT_INTERRUPTED
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 
 PEERS: Final = 4
 MAINTAINERS: Final = ("alice", "bob", "carol")
@@ -94,7 +94,7 @@ class DemoCluster:
 
     def client(self, peer: PeerProcess) -> Client:
         """Return a client of one peer."""
-        return Client(Settings(api=peer.api, genesis=self.genesis, timeout_s=self.timeout_s))
+        return Client(GlobalOptions(api=peer.api, genesis=self.genesis, timeout_s=self.timeout_s))
 
     def status(self, peer: PeerProcess) -> Record:
         """Return a peer's ``/status``."""

@@ -6,7 +6,7 @@ from bftcluster_cli.output import plural, size_text
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class DemoReport:
     """Filled in as the story goes; what was not shown stays false."""
 
     peers: int

@@ -10,8 +10,8 @@ from bftcluster_cli.clusters import cluster_of
 from bftcluster_cli.demo import content
 from bftcluster_cli.demo.cluster import DemoCluster, is_ready, last, set_up, start
 from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess
-from bftcluster_cli.demo.report import Report
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.demo.report import DemoReport
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.output import plural, size_text
 from bftcluster_cli.pin_lines import PinProgress, pin_progress
 
@@ -19,7 +19,7 @@ _PIN_NAME: Final = "archive"
 _SECOND_PIN_NAME: Final = "diary"
 
 
-class PromiseBrokenError(ClusterError):
+class StoryFailedError(ClusterError):
     """The cluster did what it must not, or did not what it must."""
 
 
@@ -29,7 +29,7 @@ class Story:
 
     cluster: DemoCluster
     source: Path
-    report: Report
+    report: DemoReport
 
     def tell(self) -> None:
         """Go from nothing to content that survived, filling in the report.
@@ -96,7 +96,7 @@ class Story:
         from bftcluster_cli import proposals
         from bftcluster_cli.key_files import open_maintainer_key
 
-        settings = Settings(
+        settings = GlobalOptions(
             api=self._source.api,
             key=self.cluster.key("alice"),
             passphrase_file=str(self.cluster.passphrase),
@@ -114,7 +114,7 @@ class Story:
                 outcome = proposals.submit(client, Submit(certificate=certificate).to_bytes())
             except RefusedError as exc:
                 return str(exc).removeprefix("the cluster ")
-        raise PromiseBrokenError(f"a certificate one signature short led to {outcome.get('code')}")
+        raise StoryFailedError(f"a certificate one signature short led to {outcome.get('code')}")
 
     def _approve(self, proposal: Record) -> None:
         digest = str(proposal["proposal"])
@@ -234,4 +234,4 @@ def _without_cid(pin: PinProgress) -> str:
 
 def _require(is_kept: bool, complaint: str) -> None:
     if not is_kept:
-        raise PromiseBrokenError(complaint)
+        raise StoryFailedError(complaint)

@@ -8,9 +8,9 @@ from functools import partial
 from bftcluster_sim.cluster import crash_points, message_counts, slow_primaries, swarm, twins
 from bftcluster_sim.cluster.parallel import run_all
 from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import Outcome, Verdict
+from bftcluster_sim.cluster.swarm import RunOutcome, RunVerdict
 
-Watcher = Callable[[Outcome], None]
+Watcher = Callable[[RunOutcome], None]
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Tally:
     """What a campaign counted."""
 
     runs: int = 0
-    verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    verdicts: dict[RunVerdict, int] = field(default_factory=lambda: dict.fromkeys(RunVerdict, 0))
     splits: int = 0
     """Runs in which two correct peers decided differently."""
     culprits_named: int = 0
@@ -29,7 +29,7 @@ class Tally:
     breaches: dict[str, int] = field(default_factory=dict)
     """By invariant: S1, S5, bug, ..."""
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: RunOutcome) -> None:
         """Count one run."""
         self.runs += 1
         self.verdicts[outcome.verdict] += 1
@@ -42,7 +42,7 @@ class Tally:
             self.breaches[kind] = self.breaches.get(kind, 0) + 1
 
 
-def tally(outcomes: Iterable[Outcome], watch: Watcher) -> tuple[Tally, dict[str, object]]:
+def tally(outcomes: Iterable[RunOutcome], watch: Watcher) -> tuple[Tally, dict[str, object]]:
     """Count ``outcomes`` as they come; return the count and how long it took."""
     begun_s = time.monotonic()
     counted = Tally()
@@ -78,8 +78,8 @@ def run_swarm(
     else:
         record |= {
             "faults": "f",
-            "diverged": counted.verdicts[Verdict.DIVERGED],
-            "no_progress": counted.verdicts[Verdict.NO_PROGRESS],
+            "diverged": counted.verdicts[RunVerdict.DIVERGED],
+            "no_progress": counted.verdicts[RunVerdict.NO_PROGRESS],
             "honest_named": counted.honest_named,
             "breaches": counted.breaches,
         }
@@ -94,8 +94,8 @@ def run_twins(replicas: int, views: int, *, workers: int, watch: Watcher) -> dic
         "replicas": replicas,
         "views": views,
         "scenarios": counted.runs,
-        "diverged": counted.verdicts[Verdict.DIVERGED],
-        "no_progress": counted.verdicts[Verdict.NO_PROGRESS],
+        "diverged": counted.verdicts[RunVerdict.DIVERGED],
+        "no_progress": counted.verdicts[RunVerdict.NO_PROGRESS],
         "honest_named": counted.honest_named,
         **spent,
     }
@@ -112,8 +112,8 @@ def run_crash_points(replicas: int, *, workers: int, watch: Watcher) -> dict[str
         "runs": counted.runs,
         "equivocations": counted.breaches.get("S5", 0),
         "acknowledged_lost": counted.breaches.get("S7", 0),
-        "diverged": counted.verdicts[Verdict.DIVERGED],
-        "no_progress": counted.verdicts[Verdict.NO_PROGRESS],
+        "diverged": counted.verdicts[RunVerdict.DIVERGED],
+        "no_progress": counted.verdicts[RunVerdict.NO_PROGRESS],
         **spent,
     }
 
@@ -149,13 +149,13 @@ def measure_slow_primaries(*, workers: int) -> dict[str, object]:
     }
 
 
-def _run_seed(seed: int, *, is_beyond_f: bool) -> Outcome:
+def _run_seed(seed: int, *, is_beyond_f: bool) -> RunOutcome:
     return swarm.run(plan_of(seed, is_beyond_f=is_beyond_f))[0]
 
 
-def _run_point(point: crash_points.Point) -> Outcome:
+def _run_point(point: crash_points.Point) -> RunOutcome:
     return crash_points.run(point)[0]
 
 
-def _run_script(script: twins.Script) -> Outcome:
+def _run_script(script: twins.Script) -> RunOutcome:
     return twins.run(script)[0]

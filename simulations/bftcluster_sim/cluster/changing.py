@@ -3,7 +3,7 @@
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.membership_rows import VOTERS_MIN
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-from bftcluster_sim.cluster.plans import Plan
+from bftcluster_sim.cluster.plans import RunPlan
 from bftcluster_sim.cluster.world import World
 
 _JOINS_LATER_MS = (0, 300, 2_000)
@@ -16,7 +16,7 @@ class Changes:
     ever joined.
     """
 
-    def __init__(self, plan: Plan, world: World) -> None:
+    def __init__(self, plan: RunPlan, world: World) -> None:
         self._world = world
         self._keys = plan.n + plan.spares
         self.voters_min = plan.n

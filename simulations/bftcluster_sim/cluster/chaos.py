@@ -12,7 +12,7 @@ from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.disks import Failure, Lie
 from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
+from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
 from bftcluster_sim.cluster.scheming import Lone, Mute, Scheme
 from bftcluster_sim.cluster.succession import Succession
 from bftcluster_sim.cluster.world import World
@@ -30,7 +30,7 @@ _KINDS = (*map(int, VoteKind), VIEW_CHANGE, NEW_VIEW, BODY, STATUS, ENTRIES)
 class Chaos:
     """Does to a world what a plan allows."""
 
-    def __init__(self, plan: Plan, world: World, succession: Succession | None = None) -> None:
+    def __init__(self, plan: RunPlan, world: World, succession: Succession | None = None) -> None:
         self.plan = plan
         self._succession = succession
         self.world = world

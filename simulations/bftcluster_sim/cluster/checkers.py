@@ -231,7 +231,7 @@ class Transfer:
 
 
 @dataclass(slots=True)
-class Replication:
+class ReplicationChecker:
     """S10: who says that it holds a content does, and in the end each holds what it owes."""
 
     breaches: list[str] = field(default_factory=list)

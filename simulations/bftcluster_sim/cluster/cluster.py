@@ -7,13 +7,13 @@ from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
 from bftcluster.pbft import ReplicaSettings, RequestSubmitted
 from bftcluster_sim.cluster.hosts import Host
-from bftcluster_sim.cluster.network import Clock, Faults, Network
+from bftcluster_sim.cluster.network import NetworkFaults, SimulatedNetwork, VirtualClock
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 
 CLUSTER_ID = ClusterId(b"a simulated cluster".ljust(32, b"."))
 
 
-class Cluster:
+class SimulatedCluster:
     """``n`` replicas of one membership, and ``spare`` hosts that follow and may become members.
 
     Host 0 is the primary of view 0.
@@ -26,11 +26,13 @@ class Cluster:
         spare: int = 0,
         seed: int = 0,
         settings: ReplicaSettings | None = None,
-        faults: Faults | None = None,
+        faults: NetworkFaults | None = None,
     ) -> None:
-        self.clock = Clock()
+        self.clock = VirtualClock()
         random = Random(seed)  # noqa: S311 - a simulation, not a secret
-        self.network = Network(clock=self.clock, random=random, faults=faults or Faults())
+        self.network = SimulatedNetwork(
+            clock=self.clock, random=random, faults=faults or NetworkFaults()
+        )
         self.verifier = SimVerifier()
         self.membership = Membership(
             Epoch(0), tuple(ReplicaId(sim_key(index)) for index in range(n))

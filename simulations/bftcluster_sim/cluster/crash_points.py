@@ -7,13 +7,13 @@ which the old primary returns. It is told once per peer, boundary and way to los
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bftcluster_sim.cluster.disks import Loss
+from bftcluster_sim.cluster.disks import WriteLoss
 from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.processes import CrashedError
-from bftcluster_sim.cluster.swarm import Outcome, judge
+from bftcluster_sim.cluster.processes import ProcessCrashedError
+from bftcluster_sim.cluster.swarm import RunOutcome, judge
 from bftcluster_sim.cluster.world import World
 
-LOSSES = (Loss.ALL, Loss.TORN)
+LOSSES = (WriteLoss.ALL, WriteLoss.TORN)
 _SUBMITS_MS = (20, 60, 100, 160, 1_400, 1_440)
 _PRIMARY_DIES_MS = 150
 _PRIMARY_RETURNS_MS = 1_380
@@ -31,7 +31,7 @@ class Point:
     peer: int
     boundary: int
     """Number of the effect of that peer, from the start of the run, before which it dies."""
-    loss: Loss
+    loss: WriteLoss
 
     def describe(self) -> str:
         """Return cluster size, peer, boundary and loss, as ``parse`` reads them: "4:0:17:TORN"."""
@@ -45,9 +45,9 @@ class Point:
             ValueError: It tells of none.
         """
         n, peer, boundary, loss = text.split(":")
-        if not 0 <= int(peer) < int(n) or int(n) < 4 or loss not in Loss.__members__:
+        if not 0 <= int(peer) < int(n) or int(n) < 4 or loss not in WriteLoss.__members__:
             raise ValueError("a peer of the cluster, and how unsynced bytes are lost")
-        return cls(int(n), int(peer), int(boundary), Loss[loss])
+        return cls(int(n), int(peer), int(boundary), WriteLoss[loss])
 
 
 def points(n: int) -> Iterator[Point]:
@@ -59,7 +59,7 @@ def points(n: int) -> Iterator[Point]:
                 yield Point(n, node.index, boundary, loss)
 
 
-def run(point: Point, *, is_traced: bool = False) -> tuple[Outcome, World]:
+def run(point: Point, *, is_traced: bool = False) -> tuple[RunOutcome, World]:
     """Tell the story with a crash at ``point``."""
     return _tell(point.n, point, is_traced=is_traced)
 
@@ -69,7 +69,7 @@ def _first_boundary(n: int) -> int:
     return World(seed=0, keys=range(n), n=n).nodes[0].boundaries + 1
 
 
-def _tell(n: int, point: Point | None, *, is_traced: bool = False) -> tuple[Outcome, World]:
+def _tell(n: int, point: Point | None, *, is_traced: bool = False) -> tuple[RunOutcome, World]:
     world = World(seed=0, keys=range(n), n=n, is_traced=is_traced)
     if point is not None:
         _plant(world, point)
@@ -108,7 +108,7 @@ def _plant(world: World, point: Point) -> None:
     def on_boundary(name: str) -> None:
         if node.boundaries == point.boundary:
             _come_back(world, node)
-            raise CrashedError(name)
+            raise ProcessCrashedError(name)
 
     node.on_boundary = on_boundary
 

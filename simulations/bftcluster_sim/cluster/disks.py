@@ -17,7 +17,7 @@ SECTOR_SIZE_BYTES = 512
 _NEEDS_SPACE = ("create", "append", "commit")
 
 
-class Loss(Enum):
+class WriteLoss(Enum):
     """What a power cut leaves of bytes that were not synced."""
 
     ALL = "nothing of it arrived"
@@ -119,9 +119,11 @@ class SimDisk:
         """Take the snapshot that ``Lie.ROLLBACK`` goes back to."""
         self._old = {name: inode.synced for name, inode in self._synced_entries.items()}
 
-    def cut_power(self, loss: Loss, random: Random) -> None:
+    def cut_power(self, loss: WriteLoss, random: Random) -> None:
         """Leave what the next boot finds."""
-        keeps_entries = loss is Loss.NONE or (loss is not Loss.ALL and random.random() < 0.5)
+        keeps_entries = loss is WriteLoss.NONE or (
+            loss is not WriteLoss.ALL and random.random() < 0.5
+        )
         entries = self._entries if keeps_entries else self._synced_entries
         self._entries = {name: _survivor(inode, loss, random) for name, inode in entries.items()}
         self._synced_entries = dict(self._entries)
@@ -173,13 +175,13 @@ class SimFile:
         """See ``LogFile``."""
 
 
-def _survivor(inode: _Inode, loss: Loss, random: Random) -> _Inode:
+def _survivor(inode: _Inode, loss: WriteLoss, random: Random) -> _Inode:
     data, synced = inode.on_disk(), inode.synced
-    if loss is Loss.ALL or not data.startswith(synced):
+    if loss is WriteLoss.ALL or not data.startswith(synced):
         data = bytearray(synced)
-    elif loss is Loss.TORN:
+    elif loss is WriteLoss.TORN:
         del data[random.randint(len(synced), len(data)) :]
-    elif loss is Loss.SECTORS:
+    elif loss is WriteLoss.SECTORS:
         for start in range(len(synced), len(data), SECTOR_SIZE_BYTES):
             end = min(start + SECTOR_SIZE_BYTES, len(data))
             if random.random() < 0.5:

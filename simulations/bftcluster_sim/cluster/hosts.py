@@ -42,7 +42,7 @@ from bftcluster.pbft import (
 from bftcluster.signing.envelope import Verifier
 from bftcluster.sync.epoch_proofs import links_frame
 from bftcluster.sync.frames import FetchEpochLinks
-from bftcluster_sim.cluster.network import Clock, Network
+from bftcluster_sim.cluster.network import SimulatedNetwork, VirtualClock
 from bftcluster_sim.cluster.signatures import SimSigner, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
@@ -61,12 +61,12 @@ class Effect(Enum):
     TRUNCATE = "truncate"
 
 
-class CrashedError(Exception):
+class HostCrashedError(Exception):
     """The simulated process was killed in the middle of a Ready."""
 
 
 @dataclass(slots=True)
-class Disk:
+class HostDisk:
     """What survives a crash: everything in it counts as flushed."""
 
     records: list[bytes] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Disk:
     wanted_members: tuple[int, ...] = ()
     """The members that a request asked for since the last checkpoint."""
 
-    def copy(self) -> "Disk":
+    def copy(self) -> "HostDisk":
         """Return what a copy of the whole disk holds."""
         records, entries, epochs = self.records[:], self.entries[:], self.epochs[:]
         return replace(self, records=records, entries=entries, epochs=epochs)
@@ -132,8 +132,8 @@ class Host:
         self,
         index: int,
         *,
-        clock: Clock,
-        network: Network,
+        clock: VirtualClock,
+        network: SimulatedNetwork,
         membership: Membership,
         cluster_id: ClusterId,
         verifier: Verifier,
@@ -142,7 +142,7 @@ class Host:
         self.index = index
         self.me = ReplicaId(sim_key(index))
         self.membership = membership
-        self.disk = Disk(
+        self.disk = HostDisk(
             records=list(birth_records(cluster_id, self.me)),
             epochs=[EpochStart(Seq(1), membership)],
         )
@@ -243,7 +243,7 @@ class Host:
     def _carry_out(self, ready: Ready) -> None:
         try:
             self._carry_on(ready)
-        except CrashedError:
+        except HostCrashedError:
             self.stop()
 
     def _carry_on(self, ready: Ready) -> None:
@@ -320,7 +320,7 @@ class Host:
         try:
             self.before_effect(Effect.EXECUTE)
             self._execute_one(one)
-        except CrashedError:
+        except HostCrashedError:
             self.stop()
 
     def _execute_one(self, one: Decided) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 
 Filter = Callable[[int, int, bytes], bool]
 
@@ -24,7 +24,7 @@ class LinkFaults:
 class Links:
     """Carries frames between numbered peers."""
 
-    def __init__(self, *, clock: Clock, random: Random, faults: LinkFaults) -> None:
+    def __init__(self, *, clock: VirtualClock, random: Random, faults: LinkFaults) -> None:
         self.faults = faults
         self.cut: set[tuple[int, int]] = set()
         """Pairs (source, target) between which nothing arrives."""

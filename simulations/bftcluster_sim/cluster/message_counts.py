@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 
 DELAYS = 3
 """PRE-PREPARE, PREPARE, COMMIT."""
@@ -15,7 +15,7 @@ _DECISIONS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class MessageCountRow:
     """The cost of one decision of ``n`` replicas, on a network where each message takes 1 ms."""
 
     n: int
@@ -31,16 +31,16 @@ class Row:
     """Processor time to simulate it."""
 
 
-def measure(n: int) -> Row:
+def measure(n: int) -> MessageCountRow:
     """Return the dearest of a few decisions."""
-    cluster = Cluster(n)
+    cluster = SimulatedCluster(n)
     cluster.start()
     cluster.run(_WARM_UP_MS)
     rows = [_decide_one(cluster, n, number) for number in range(1, _DECISIONS + 1)]
     return max(rows, key=lambda row: (row.messages, row.delays, row.verifies))
 
 
-def _decide_one(cluster: Cluster, n: int, number: int) -> Row:
+def _decide_one(cluster: SimulatedCluster, n: int, number: int) -> MessageCountRow:
     before = _verified(cluster)
     cluster.network.sent.clear()
     begun_s = time.process_time()
@@ -54,7 +54,7 @@ def _decide_one(cluster: Cluster, n: int, number: int) -> Row:
     cluster.run(_WARM_UP_MS)
     votes = [sent for sent in cluster.network.sent if kind_of(sent[3]) in _VOTES]
     f = (n - 1) // 3
-    return Row(
+    return MessageCountRow(
         n=n,
         messages=len(votes),
         messages_expected=2 * n * (n - 1),
@@ -65,5 +65,5 @@ def _decide_one(cluster: Cluster, n: int, number: int) -> Row:
     )
 
 
-def _verified(cluster: Cluster) -> int:
+def _verified(cluster: SimulatedCluster) -> int:
     return sum(host.replica.stats.signatures_verified for host in cluster.hosts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 
-class Clock:
+class VirtualClock:
     """Calls what was planned, in order of time and then of planning."""
 
     def __init__(self, ties: Random | None = None) -> None:
@@ -49,7 +49,7 @@ class Clock:
 
 
 @dataclass(slots=True, kw_only=True)
-class Faults:
+class NetworkFaults:
     """How messages fare; may be changed while the simulation runs."""
 
     latency_ms_min: int = 1
@@ -58,10 +58,10 @@ class Faults:
     duplicate_percent: int = 0
 
 
-class Network:
+class SimulatedNetwork:
     """Decides the fate of each message between numbered peers."""
 
-    def __init__(self, *, clock: Clock, random: Random, faults: Faults) -> None:
+    def __init__(self, *, clock: VirtualClock, random: Random, faults: NetworkFaults) -> None:
         self.clock = clock
         self.faults = faults
         self.cut: Callable[[int, int, bytes], bool] = lambda _source, _target, _frame: False

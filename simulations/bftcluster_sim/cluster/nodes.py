@@ -29,9 +29,9 @@ from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
-from bftcluster_sim.cluster.disks import Lie, Loss, SimDisk
+from bftcluster_sim.cluster.disks import Lie, SimDisk, WriteLoss
 from bftcluster_sim.cluster.executors import Executor
-from bftcluster_sim.cluster.processes import Behaviour, CrashedError, Surroundings
+from bftcluster_sim.cluster.processes import Behaviour, ProcessCrashedError, Surroundings
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS, LedgerState
 from bftcluster_sim.cluster.trackers import Tracking
@@ -60,7 +60,7 @@ class Node:
         self.boundaries = 0
         """Passed so far, in all lives."""
         self.on_boundary: Callable[[str], None] | None = None
-        self.loss = Loss.TORN
+        self.loss = WriteLoss.TORN
         """What the next power cut leaves of unsynced bytes."""
         self._wal: Wal | None = None
         self.life = 0
@@ -136,7 +136,7 @@ class Node:
             self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
             for piece in self.evidence:
                 self._accuse(piece)
-        except CrashedError:
+        except ProcessCrashedError:
             self.kill()
         except FatalStorageError as exc:
             self.stop(str(exc))
@@ -267,7 +267,7 @@ class Node:
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except CrashedError:
+        except ProcessCrashedError:
             self.kill()
         except FatalStorageError as exc:
             self.stop(str(exc))
@@ -382,7 +382,7 @@ class Node:
             self.on_boundary(name)
         if self.fuse is not None and self.replica is not None:
             if self.fuse == 0:
-                raise CrashedError(name)
+                raise ProcessCrashedError(name)
             self.fuse -= 1
 
     def _new_disk(self, *, is_born: bool) -> SimDisk:

@@ -71,7 +71,7 @@ _STOPPING = 0.08
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RunPlan:
     """Everything that ``swarm.run`` does, but for draws on the way."""
 
     seed: int
@@ -109,7 +109,7 @@ class Plan:
         return f"seed {self.seed} n={self.n} faults: {faults or '-'}; faulty: {ruins or '-'}"
 
 
-def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
+def plan_of(seed: int, *, is_beyond_f: bool = False) -> RunPlan:
     """Return what ``seed`` stands for.
 
     Args:
@@ -144,7 +144,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
         emptied = sorted(emptying.sample(range(n), emptying.randint(f + 1, n - 1)))
         ruins = tuple((key, Ruin.WIPED, frozenset[Vice]()) for key in emptied)
     is_scheme = any(ruin is Ruin.SCHEMER for _, ruin, _ in ruins)
-    plan = Plan(
+    plan = RunPlan(
         seed=seed,
         n=n,
         faults=faults,
@@ -158,7 +158,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> Plan:
     return plan if is_beyond_f or may_stop else _with_sleeper(plan)
 
 
-def _with_sleeper(plan: Plan) -> Plan:
+def _with_sleeper(plan: RunPlan) -> RunPlan:
     """Return the plan with a succession, if its seed has one: at most a successor is faulty."""
     random = Random(f"sleeper {plan.seed}")  # noqa: S311 - a simulation, not a secret
     if random.random() >= _SLEEPING:

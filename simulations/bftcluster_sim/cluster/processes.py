@@ -13,13 +13,13 @@ from bftcluster.pbft.verdicts import Verdict
 from bftcluster_sim.cluster.checkers import Integrity
 from bftcluster_sim.cluster.contents import SimBlocks
 from bftcluster_sim.cluster.databases import Checkpoint
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier
 from bftcluster_sim.cluster.states import Founding, LedgerState
 from bftcluster_sim.cluster.traces import Trace
 
 
-class CrashedError(Exception):
+class ProcessCrashedError(Exception):
     """The simulated process was killed between two effects."""
 
 
@@ -123,7 +123,7 @@ class Surroundings(Protocol):
         ...
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> VirtualClock:
         """True time."""
         ...
 

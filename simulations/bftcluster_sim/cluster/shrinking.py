@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from bftcluster_sim.cluster.plans import Plan
-from bftcluster_sim.cluster.swarm import Verdict, run
+from bftcluster_sim.cluster.plans import RunPlan
+from bftcluster_sim.cluster.swarm import RunVerdict, run
 
 _CHAOS_MS_MIN = 250
 
 
-def shrink(plan: Plan, verdict: Verdict, *, attempts_max: int = 200) -> tuple[Plan, int]:
+def shrink(plan: RunPlan, verdict: RunVerdict, *, attempts_max: int = 200) -> tuple[RunPlan, int]:
     """Return the smallest plan found that still ends in ``verdict``, and how many were tried."""
     return search(plan, lambda each: run(each)[0].verdict is verdict, attempts_max=attempts_max)
 
 
 def search(
-    plan: Plan, fails: Callable[[Plan], bool], *, attempts_max: int = 200
-) -> tuple[Plan, int]:
+    plan: RunPlan, fails: Callable[[RunPlan], bool], *, attempts_max: int = 200
+) -> tuple[RunPlan, int]:
     """Take the first smaller plan that fails, and go on from there until none does."""
     attempts = 0
     progress = True
@@ -32,7 +32,7 @@ def search(
     return plan, attempts
 
 
-def _smaller(plan: Plan) -> Iterator[Plan]:
+def _smaller(plan: RunPlan) -> Iterator[RunPlan]:
     """Yield plans one step smaller, the most useful steps first."""
     for gone in plan.ruins:
         yield replace(plan, ruins=tuple(other for other in plan.ruins if other is not gone))

@@ -14,7 +14,7 @@ from bftcluster.ids import Seq
 from bftcluster.pbft import Batch
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import REQUESTS, Requests
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 
 MEDIAN_MAX_MS = 3_000
@@ -53,7 +53,7 @@ class Strategy(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SlowPrimaryRow:
     """What clients wait for under one strategy."""
 
     strategy: str
@@ -65,7 +65,7 @@ class Row:
     """The longest wait under a primary that holds for ever, and is replaced."""
 
 
-def measure(strategy: Strategy) -> Row:
+def measure(strategy: Strategy) -> SlowPrimaryRow:
     """Look for the slowest primary of this kind that is not replaced."""
     kept = _Run(strategy, 0)
     for hold_ms in _HOLDS_MS if kept.keeps_view else ():
@@ -75,7 +75,7 @@ def measure(strategy: Strategy) -> Row:
             continue
         kept = _longest(strategy, kept, hold_ms)
         break
-    return Row(
+    return SlowPrimaryRow(
         strategy=strategy.name,
         hold_ms=kept.hold_ms if kept.keeps_view else None,
         median_ms=round(median(kept.waits_ms)),
@@ -101,7 +101,7 @@ class _Run:
         self.hold_ms = hold_ms
         self.waits_ms: list[int] = []
         self._strategy = strategy
-        self._cluster = Cluster(4, spare=1)
+        self._cluster = SimulatedCluster(4, spare=1)
         self._primary = self._cluster.hosts[0]
         self._held: dict[bytes, int] = {}
         """Requests the primary was kept from hearing of, and since when."""

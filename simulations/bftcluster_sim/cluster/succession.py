@@ -14,7 +14,7 @@ from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.mutations import signed_vote
 from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.plans import Plan
+from bftcluster_sim.cluster.plans import RunPlan
 from bftcluster_sim.cluster.world import World
 
 _TRIES = 10
@@ -29,7 +29,7 @@ _ROOT_SIZE_BYTES = 32
 class Succession:
     """Who sleeps, who goes, who comes; and what old keys sign."""
 
-    def __init__(self, plan: Plan, world: World) -> None:
+    def __init__(self, plan: RunPlan, world: World) -> None:
         self._world = world
         self._random = Random(f"succession {plan.seed}")  # noqa: S311 - a simulation
         founders = world.nodes[: plan.n]

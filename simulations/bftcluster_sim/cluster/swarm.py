@@ -11,10 +11,10 @@ from bftcluster.ids import PeerId, Seq
 from bftcluster_sim.cluster.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.chaos import Chaos
 from bftcluster_sim.cluster.contents import ContentFaults
-from bftcluster_sim.cluster.disks import Loss
+from bftcluster_sim.cluster.disks import WriteLoss
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
+from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
 from bftcluster_sim.cluster.succession import Succession
 from bftcluster_sim.cluster.world import SETTINGS, World
 
@@ -29,7 +29,7 @@ _FETCHING = replace(SETTINGS, state_fetch_behind_seqs=SETTINGS.checkpoint_interv
 """Where logs are cut short, nobody replays what can be fetched."""
 
 
-class Verdict(Enum):
+class RunVerdict(Enum):
     """How a run ended. Never a boolean: stuck and wrong are different things."""
 
     PASS = "pass"  # noqa: S105 - not a password
@@ -38,12 +38,12 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """What a run showed."""
 
     name: str
     """What ``bftcluster sim cluster replay --...`` is to be told, to see it again."""
-    verdict: Verdict
+    verdict: RunVerdict
     breaches: tuple[str, ...]
     culprits: int
     """Members that the auditor proves guilty."""
@@ -59,19 +59,19 @@ class Outcome:
     """Of the trace."""
 
 
-def run(plan: Plan, *, is_traced: bool = False) -> tuple[Outcome, World]:
+def run(plan: RunPlan, *, is_traced: bool = False) -> tuple[RunOutcome, World]:
     """Carry out ``plan``."""
     return _Run(plan, is_traced=is_traced).go()
 
 
-def judge(name: str, world: World, *, has_progressed: bool) -> Outcome:
+def judge(name: str, world: World, *, has_progressed: bool) -> RunOutcome:
     """Sum up a world whose run has ended."""
     culprits = world.auditor.culprits
     breaches = tuple(world.breaches)
-    verdict = Verdict.PASS if has_progressed else Verdict.NO_PROGRESS
-    return Outcome(
+    verdict = RunVerdict.PASS if has_progressed else RunVerdict.NO_PROGRESS
+    return RunOutcome(
         name=name,
-        verdict=Verdict.DIVERGED if breaches else verdict,
+        verdict=RunVerdict.DIVERGED if breaches else verdict,
         breaches=breaches,
         culprits=len(culprits),
         weak_quorum=world.discipline.of(world.agreement.split_at or Seq(0)).weak_quorum,
@@ -100,7 +100,7 @@ class _Asked:
 
 
 class _Run:
-    def __init__(self, plan: Plan, *, is_traced: bool) -> None:
+    def __init__(self, plan: RunPlan, *, is_traced: bool) -> None:
         self.plan = plan
         twins = [key for key, ruin, _ in plan.ruins if ruin is Ruin.TWIN]
         keys = range(plan.n + plan.spares)
@@ -128,7 +128,7 @@ class _Run:
         self.succession = Succession(plan, world) if self._has(Fault.SLEEP) else None
         self.correct = [node for node in world.nodes if node.is_correct]
 
-    def go(self) -> tuple[Outcome, World]:
+    def go(self) -> tuple[RunOutcome, World]:
         """Chaos, then order."""
         world = self.world
         world.trace.line(self.plan.describe())
@@ -183,7 +183,7 @@ class _Run:
                 node.clock.offset_ms = random.randint(0, 1_000_000)
             if node.index in self.hasty:
                 node.clock.rate_permille = random.choice(_HASTY_PERMILLE)
-            node.loss = random.choice(list(Loss)) if self._has(Fault.TORN) else Loss.ALL
+            node.loss = random.choice(list(WriteLoss)) if self._has(Fault.TORN) else WriteLoss.ALL
 
     def _rage(self) -> None:
         """Do something bad every now and then, while clients submit."""

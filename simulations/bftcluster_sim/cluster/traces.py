@@ -5,7 +5,7 @@ import hashlib
 from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.sync.frames import SYNC_FRAMES
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 
 _NAMES = {
     **{kind: entry.name for kind, entry in PBFT_FRAMES.items()},
@@ -19,7 +19,7 @@ _SHORT_MAX = 23
 class Trace:
     """Hashes everything; keeps lines only if asked, because most runs are read by nobody."""
 
-    def __init__(self, clock: Clock, *, is_kept: bool) -> None:
+    def __init__(self, clock: VirtualClock, *, is_kept: bool) -> None:
         self.is_kept = is_kept
         self.lines: list[str] = []
         self._clock = clock

@@ -19,7 +19,7 @@ from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.links import LinkFaults
 from bftcluster_sim.cluster.signatures import sim_key
-from bftcluster_sim.cluster.swarm import LIVENESS_LIMIT_MS, Outcome, judge
+from bftcluster_sim.cluster.swarm import LIVENESS_LIMIT_MS, RunOutcome, judge
 from bftcluster_sim.cluster.world import World
 
 TWIN = 0
@@ -92,7 +92,7 @@ def scripts(n: int, views: int) -> Iterator[Script]:
         yield Script(n, rounds)
 
 
-def run(script: Script, *, is_traced: bool = False) -> tuple[Outcome, World]:
+def run(script: Script, *, is_traced: bool = False) -> tuple[RunOutcome, World]:
     """Carry out one script."""
     n = script.n
     membership = ScriptedMembership(

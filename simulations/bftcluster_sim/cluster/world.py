@@ -28,7 +28,7 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
-    Replication,
+    ReplicationChecker,
     Silence,
     Transfer,
 )
@@ -36,7 +36,7 @@ from bftcluster_sim.cluster.clocks import PeerClock
 from bftcluster_sim.cluster.contents import ContentFaults
 from bftcluster_sim.cluster.databases import Checkpoint
 from bftcluster_sim.cluster.links import LinkFaults, Links
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
@@ -85,7 +85,7 @@ class World:
             is_traced: Keep a readable line for each thing that happens.
         """
         self.random = Random(seed)  # noqa: S311 - a simulation, not a secret
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.trace = Trace(self.clock, is_kept=is_traced)
         self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
         self.settings = settings
@@ -111,7 +111,7 @@ class World:
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
-        self.replication = Replication()
+        self.replication = ReplicationChecker()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}

@@ -5,9 +5,9 @@ from random import Random
 import pytest
 
 from bftcluster.pbft import ReplicaSettings
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import MEMBERS, Disk
-from bftcluster_sim.cluster.network import Faults
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import MEMBERS, HostDisk
+from bftcluster_sim.cluster.network import NetworkFaults
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=2,
@@ -24,8 +24,8 @@ class Story:
 
     def __init__(self, seed: int, lost: int) -> None:
         self.random = Random(seed)
-        faults = Faults(loss_percent=5, latency_ms_max=20)
-        self.cluster = Cluster(4, spare=1, seed=seed, settings=SETTINGS, faults=faults)
+        faults = NetworkFaults(loss_percent=5, latency_ms_max=20)
+        self.cluster = SimulatedCluster(4, spare=1, seed=seed, settings=SETTINGS, faults=faults)
         self.losers = self.random.sample(range(5), lost)
         self.cluster.start()
         self.cluster.run(20)
@@ -64,7 +64,7 @@ class Story:
     def lose(self) -> None:
         host = self.cluster.hosts[self.random.choice(self.losers)]
         host.stop()
-        host.disk = Disk(epochs=host.disk.epochs[:1])
+        host.disk = HostDisk(epochs=host.disk.epochs[:1])
         host.start()
 
     def change(self) -> None:

@@ -14,7 +14,7 @@ from bftcluster.ids import Digest, Epoch, Seq, View
 from bftcluster.pbft import ReplicaSettings, verify_evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier
 
 SETTINGS = ReplicaSettings(
@@ -32,7 +32,7 @@ SETTINGS = ReplicaSettings(
 class Liar:
     """Stands between some hosts and the network."""
 
-    def __init__(self, cluster: Cluster, hosts: tuple[int, ...], random: Random) -> None:
+    def __init__(self, cluster: SimulatedCluster, hosts: tuple[int, ...], random: Random) -> None:
         self._cluster = cluster
         self._hosts = hosts
         self._random = random
@@ -88,7 +88,7 @@ class Liar:
 def test_f_replicas_that_change_what_they_say_harm_nobody(seed: int) -> None:
     random = Random(seed)
     n, liars = random.choice([(4, (0,)), (4, (2,)), (7, (0, 1)), (7, (0, 5)), (5, (0,))])
-    cluster = Cluster(n, seed=seed, settings=SETTINGS)
+    cluster = SimulatedCluster(n, seed=seed, settings=SETTINGS)
     Liar(cluster, liars, random)
     cluster.network.faults.latency_ms_max = random.choice([1, 5, 20])
     cluster.network.faults.loss_percent = random.choice([0, 0, 5])

@@ -11,7 +11,7 @@ import pytest
 
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft import ReplicaSettings, verify_evidence
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.hosts import Host
 from bftcluster_sim.cluster.signatures import SimVerifier
 
@@ -46,7 +46,7 @@ class Outcome:
 def play(seed: int, *, doubled: tuple[int, ...]) -> Outcome:
     """Partition, order, kill and restart at random; then heal and demand progress."""
     random = Random(seed)
-    cluster = Cluster(4, seed=seed, settings=SETTINGS)
+    cluster = SimulatedCluster(4, seed=seed, settings=SETTINGS)
     for index in doubled:
         add_twin(cluster, index)
     liars = {cluster.hosts[index].me for index in doubled}
@@ -79,7 +79,7 @@ def play(seed: int, *, doubled: tuple[int, ...]) -> Outcome:
     return judge(cluster, honest, finished=finished)
 
 
-def add_twin(cluster: Cluster, index: int) -> None:
+def add_twin(cluster: SimulatedCluster, index: int) -> None:
     twin = Host(
         index,
         clock=cluster.clock,
@@ -94,7 +94,7 @@ def add_twin(cluster: Cluster, index: int) -> None:
     twin.hosts = cluster.hosts
 
 
-def judge(cluster: Cluster, honest: list[Host], *, finished: bool) -> Outcome:
+def judge(cluster: SimulatedCluster, honest: list[Host], *, finished: bool) -> Outcome:
     logs = [host.log for host in honest]
     longest = max(logs, key=len)
     evidence = {data for host in honest for data in host.evidence}
@@ -116,14 +116,14 @@ def test_one_doubled_key_of_four_harms_nobody(seed: int) -> None:
     assert outcome.agreed
     assert outcome.finished
     assert not outcome.halted
-    assert outcome.culprits <= {Cluster(4).hosts[seed % 4].me}
+    assert outcome.culprits <= {SimulatedCluster(4).hosts[seed % 4].me}
 
 
 def test_two_doubled_keys_of_four_split_the_log_and_no_honest_replica_is_convicted() -> None:
     outcomes = [play(seed, doubled=(0, 1)) for seed in (*range(8), *SPLITTING)]
 
     split = [outcome for outcome in outcomes if not outcome.agreed]
-    liars = {host.me for host in Cluster(4).hosts[:2]}
+    liars = {host.me for host in SimulatedCluster(4).hosts[:2]}
     assert split
     assert all(outcome.culprits <= liars for outcome in outcomes)
     assert any(outcome.culprits == liars for outcome in split)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from bftcluster import __version__, core_form
 from bftcluster_cli.app import app
 from bftcluster_cli.exits import EXIT_USAGE
-from bftcluster_cli.framework import Settings
+from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.main import main
 from tests.unit.cli.conftest import Shell
 
@@ -169,7 +169,7 @@ def test_an_interrupted_command_ends_with_130(
 
 
 def test_settings_have_the_documented_defaults() -> None:
-    assert Settings().api == "http://127.0.0.1:9094"
+    assert GlobalOptions().api == "http://127.0.0.1:9094"
     assert main(["version"]) == 0
 
 

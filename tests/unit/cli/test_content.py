@@ -17,7 +17,7 @@ from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
 from bftcluster.cid import Cid
 from bftcluster_cli import car_files, downloads
 from bftcluster_cli.own_dag import OwnDag
-from bftcluster_cli.uploads import Kind, body_of, entries_of
+from bftcluster_cli.uploads import UploadKind, body_of, entries_of
 from tests.unit.blocks.bombs import (
     copies,
     directory,
@@ -362,8 +362,8 @@ def test_symlinks_stay_symlinks(home: Path) -> None:
     entries = entries_of([home / "top"], hidden=False)
 
     assert [(entry.name, entry.kind) for entry in entries] == [
-        ("top", Kind.DIRECTORY),
-        ("top/link", Kind.SYMLINK),
+        ("top", UploadKind.DIRECTORY),
+        ("top/link", UploadKind.SYMLINK),
     ]
     body = b"".join(body_of(entries, "b", OwnDag(Layout()), lambda _: None))
     assert b"\r\n\r\n../elsewhere\r\n" in body
@@ -396,5 +396,5 @@ def test_status_says_how_a_peer_is_doing(shell: Shell, peer: LedgerPeer) -> None
 
 
 def test_parts_are_what_the_api_reads() -> None:
-    assert {kind.name for kind in Kind} == {kind.name for kind in PartKind}
+    assert {kind.name for kind in UploadKind} == {kind.name for kind in PartKind}
     assert UploadPart.__slots__

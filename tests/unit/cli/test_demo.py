@@ -13,7 +13,7 @@ from bftcluster_cli.demo.content import first_difference, make_sample, measure
 from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerFailedError, stop_all
-from bftcluster_cli.demo.report import Report
+from bftcluster_cli.demo.report import DemoReport
 from bftcluster_cli.main import main
 from tests.unit.cli.conftest import Shell
 
@@ -120,7 +120,7 @@ def test_a_peer_that_cannot_start_is_named_with_its_last_words(tmp_path: Path) -
 
 
 def test_a_report_is_good_only_with_everything_shown() -> None:
-    report = Report(peers=4, threshold=2, maintainers=3)
+    report = DemoReport(peers=4, threshold=2, maintainers=3)
     report.committed = report.survived_kill = report.caught_up = True
     report.refused_under_threshold = report.content_identical = True
     report.replicated = report.wanted = 3

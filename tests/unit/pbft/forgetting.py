@@ -4,8 +4,8 @@ from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import MEMBERS, Host, HostDisk
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
@@ -15,21 +15,21 @@ SETTINGS = ReplicaSettings(
 )
 
 
-def founded() -> Cluster:
+def founded() -> SimulatedCluster:
     """Return four replicas at work, and a host that may take somebody's place."""
-    cluster = Cluster(4, spare=1, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     return cluster
 
 
-def order(cluster: Cluster, count: int, *, to: int = 1) -> None:
+def order(cluster: SimulatedCluster, count: int, *, to: int = 1) -> None:
     for number in range(count):
         cluster.submit(b"request %d at %d" % (number, cluster.clock.now_ms), to=to)
         cluster.run(15)
 
 
-def change_members(cluster: Cluster, *members: int) -> None:
+def change_members(cluster: SimulatedCluster, *members: int) -> None:
     cluster.submit(MEMBERS + bytes(members), to=1)
     cluster.run(15)
     order(cluster, 9)
@@ -37,11 +37,13 @@ def change_members(cluster: Cluster, *members: int) -> None:
     assert {cluster.hosts[index].replica.membership.epoch for index in members} == {1}
 
 
-def restart(cluster: Cluster, index: int, disk: Disk | None = None, *, run_ms: int = 200) -> Host:
+def restart(
+    cluster: SimulatedCluster, index: int, disk: HostDisk | None = None, *, run_ms: int = 200
+) -> Host:
     """Start a host again: on another disk, or on an empty one that knows the genesis."""
     host = cluster.hosts[index]
     host.stop()
-    host.disk = disk or Disk(epochs=host.disk.epochs[:1])
+    host.disk = disk or HostDisk(epochs=host.disk.epochs[:1])
     host.reports.clear()
     cluster.network.sent.clear()
     host.start()
@@ -49,7 +51,7 @@ def restart(cluster: Cluster, index: int, disk: Disk | None = None, *, run_ms: i
     return host
 
 
-def votes_of(cluster: Cluster, index: int) -> dict[tuple[int, ...], set[bytes]]:
+def votes_of(cluster: SimulatedCluster, index: int) -> dict[tuple[int, ...], set[bytes]]:
     """Return the digests it sent for each kind, epoch, view and slot; checkpoints left out."""
     said: dict[tuple[int, ...], set[bytes]] = {}
     for _, source, _, frame in cluster.network.sent:
@@ -59,9 +61,9 @@ def votes_of(cluster: Cluster, index: int) -> dict[tuple[int, ...], set[bytes]]:
     return said
 
 
-def slots_of(cluster: Cluster, index: int) -> set[int]:
+def slots_of(cluster: SimulatedCluster, index: int) -> set[int]:
     return {seq for _, _, _, seq in votes_of(cluster, index)}
 
 
-def executed_together(cluster: Cluster, *members: int) -> bool:
+def executed_together(cluster: SimulatedCluster, *members: int) -> bool:
     return len({cluster.hosts[index].replica.last_executed for index in members}) == 1

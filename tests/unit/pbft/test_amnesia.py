@@ -8,8 +8,8 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.records import Silenced, Started, ViewChanged, parse_record
 from bftcluster.pbft.view_messages import VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
-from bftcluster_sim.cluster.hosts import Disk, Host
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.hosts import Host, HostDisk
 from tests.unit.pbft.forgetting import (
     SETTINGS,
     change_members,
@@ -23,7 +23,7 @@ from tests.unit.pbft.forgetting import (
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> SimulatedCluster:
     """Four replicas, and a host that may take somebody's place."""
     return founded()
 
@@ -32,7 +32,7 @@ def cluster() -> Cluster:
 
 
 def test_a_disk_wiped_in_a_later_epoch_is_silent_until_nothing_old_can_matter(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     change_members(cluster, 0, 1, 2, 3, 4)
     order(cluster, 2)
@@ -47,7 +47,7 @@ def test_a_disk_wiped_in_a_later_epoch_is_silent_until_nothing_old_can_matter(
     assert executed_together(cluster, 0, 1, 2, 3, 4)
 
 
-def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: Cluster) -> None:
+def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: SimulatedCluster) -> None:
     order(cluster, 6)
     restart(cluster, 3)
     order(cluster, 40)
@@ -59,7 +59,7 @@ def test_the_wiped_one_votes_again_and_then_others_may_stop(cluster: Cluster) ->
     assert cluster.hosts[0].replica.last_executed >= 49
 
 
-def test_a_crash_during_the_silence_does_not_end_it(cluster: Cluster) -> None:
+def test_a_crash_during_the_silence_does_not_end_it(cluster: SimulatedCluster) -> None:
     order(cluster, 2)
     host = restart(cluster, 3)
     until = host.replica._core.silent_until
@@ -75,7 +75,9 @@ def test_a_crash_during_the_silence_does_not_end_it(cluster: Cluster) -> None:
     assert host.replica.silence == ""
 
 
-def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster: Cluster) -> None:
+def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 6)
     cluster.network.cut = lambda source, _target, _frame: source != 3
     host = restart(cluster, 3)
@@ -90,7 +92,7 @@ def test_a_crash_before_the_end_of_the_silence_is_known_does_not_end_it(cluster:
     assert slots_of(cluster, 3) == set()
 
 
-def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster) -> None:
+def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: SimulatedCluster) -> None:
     """Its VIEW-CHANGE would lack what it forgot. Better that the cluster stands still."""
     order(cluster, 6)
     host = restart(cluster, 3)
@@ -109,7 +111,9 @@ def test_who_forgot_gives_up_no_view_before_its_silence_is_over(cluster: Cluster
     assert all(b"x" in host.requests for host in cluster.hosts)
 
 
-def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Cluster) -> None:
+def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 6)
     host = restart(cluster, 3)
     order(cluster, 4)
@@ -119,7 +123,9 @@ def test_a_log_cut_to_what_is_alive_still_says_that_votes_are_lost(cluster: Clus
     assert [r for r in kept if isinstance(r, Silenced)]
 
 
-def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(cluster: Cluster) -> None:
+def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(
+    cluster: SimulatedCluster,
+) -> None:
     """It voted nowhere in the view that it wanted, so that votes alone tell nothing."""
     order(cluster, 2)
     cluster.partition({0}, {1, 2, 3}, {4})
@@ -146,7 +152,7 @@ def test_who_lost_its_votes_after_giving_up_a_view_knows_that_it_must_ask(cluste
 @pytest.mark.parametrize("has_changed", [False, True], ids=["first epoch", "second epoch"])
 @pytest.mark.parametrize("wiped", [(1, 2), (1, 3), (2, 3)], ids=str)
 def test_two_disks_replaced_one_after_the_other_after_a_checkpoint_fork_nothing(
-    cluster: Cluster, wiped: tuple[int, int], has_changed: bool
+    cluster: SimulatedCluster, wiped: tuple[int, int], has_changed: bool
 ) -> None:
     members = [0, 1, 2, 4] if has_changed else [0, 1, 2, 3]
     if has_changed:
@@ -177,11 +183,13 @@ def test_two_disks_replaced_one_after_the_other_after_a_checkpoint_fork_nothing(
     cluster.check_agreement()
 
 
-def test_whoever_forgot_itself_does_not_count_among_those_who_know(cluster: Cluster) -> None:
+def test_whoever_forgot_itself_does_not_count_among_those_who_know(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 6)
     for index in (2, 3):
         cluster.hosts[index].stop()
-        cluster.hosts[index].disk = Disk(epochs=cluster.hosts[index].disk.epochs[:1])
+        cluster.hosts[index].disk = HostDisk(epochs=cluster.hosts[index].disk.epochs[:1])
     cluster.network.sent.clear()
     for index in (2, 3):
         cluster.hosts[index].start()
@@ -192,7 +200,9 @@ def test_whoever_forgot_itself_does_not_count_among_those_who_know(cluster: Clus
     assert all(cluster.hosts[index].replica.last_executed == 6 for index in range(4))
 
 
-def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Cluster) -> None:
+def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 6)
     for host in cluster.hosts:
         host.stop()
@@ -208,7 +218,7 @@ def test_a_whole_cluster_that_starts_again_with_its_disks_goes_on(cluster: Clust
 
 
 def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     order(cluster, 6)
     cluster.hosts[3].stop()
@@ -227,7 +237,9 @@ def test_a_lost_disk_returns_under_a_new_key_and_the_cluster_bears_a_fault_again
 # Time
 
 
-def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(cluster: Cluster) -> None:
+def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 10)
     cluster.network.cut = lambda _source, _target, frame: kind_of(frame) == 6
     cluster.hosts[0].stop()
@@ -244,7 +256,7 @@ def test_while_no_view_may_be_given_up_nothing_is_due_all_the_time(cluster: Clus
     assert ticks(cluster, host, duration_ms=10_000) < 100
 
 
-def ticks(cluster: Cluster, host: Host, *, duration_ms: int) -> int:
+def ticks(cluster: SimulatedCluster, host: Host, *, duration_ms: int) -> int:
     step, count = host.step, [0]
 
     def counted(event: object) -> None:
@@ -257,7 +269,7 @@ def ticks(cluster: Cluster, host: Host, *, duration_ms: int) -> int:
 
 
 def test_a_new_key_is_told_from_a_lost_disk_by_the_first_record() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     for host in cluster.hosts:
         assert host.disk.records == list(birth_records(CLUSTER_ID, host.me))
 

@@ -12,7 +12,7 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import sent, those
@@ -25,7 +25,7 @@ PRIMARY = ReplicaId(sim_key(0))
 
 @pytest.fixture
 def backup() -> Replica:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(20)
     return cluster.hosts[1].replica
@@ -77,7 +77,7 @@ def test_a_bad_batch_gets_no_vote(
 
 
 def test_a_fresh_batch_that_names_an_earlier_view_gets_no_vote() -> None:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(20)
     cluster.hosts[0].stop()

@@ -10,7 +10,7 @@ from bftcluster.pbft import MessageReceived, ReplicaSettings, request_digest
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.readies import sent
 
 SETTINGS = ReplicaSettings(
@@ -24,23 +24,23 @@ FOLLOWER = 4
 PATIENCE_MS = 1_500
 
 
-def running(settings: ReplicaSettings = SETTINGS) -> Cluster:
-    cluster = Cluster(4, spare=1, settings=settings)
+def running(settings: ReplicaSettings = SETTINGS) -> SimulatedCluster:
+    cluster = SimulatedCluster(4, spare=1, settings=settings)
     cluster.start()
     cluster.run(10)
     return cluster
 
 
-def views(cluster: Cluster) -> set[int]:
+def views(cluster: SimulatedCluster) -> set[int]:
     return {host.replica.view for host in cluster.hosts}
 
 
-def hear(cluster: Cluster, to: int, *requests: bytes, sender: int, relayed: bool) -> None:
+def hear(cluster: SimulatedCluster, to: int, *requests: bytes, sender: int, relayed: bool) -> None:
     frame = Requests(requests, relayed=relayed).frame()
     cluster.hosts[to].receive(cluster.hosts[sender].me, frame)
 
 
-def deaf_to(cluster: Cluster, what: bytes) -> None:
+def deaf_to(cluster: SimulatedCluster, what: bytes) -> None:
     """Let the primary never hear of a request."""
     cluster.network.cut = lambda _source, target, frame: target == 0 and what in frame
 

@@ -18,14 +18,16 @@ from bftcluster.pbft.messages import (
 )
 from bftcluster.pbft.steps import ReadLog
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.readies import sent, those
 from tests.unit.pbft.view_builders import view_change
 
 
-def lagging() -> Cluster:
+def lagging() -> SimulatedCluster:
     """Return a cluster whose host 3 was cut off, missed four batches, and hears host 0 only."""
-    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16))
+    cluster = SimulatedCluster(
+        4, settings=ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16)
+    )
     cluster.start()
     cluster.run(10)
     cluster.partition({0, 1, 2}, {3})
@@ -76,7 +78,7 @@ def test_after_a_lie_another_source_is_asked() -> None:
 
 def test_what_was_decided_beyond_a_gap_is_handed_out_when_the_log_has_filled_the_gap() -> None:
     settings = ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16, fetch_entries_max=1)
-    cluster = Cluster(4, settings=settings)
+    cluster = SimulatedCluster(4, settings=settings)
     cluster.start()
     cluster.run(10)
     cluster.partition({0, 1, 2}, {3})
@@ -103,7 +105,7 @@ def test_what_was_decided_beyond_a_gap_is_handed_out_when_the_log_has_filled_the
     assert [one.first for one in asked if isinstance(one, FetchEntries)] == [1]
 
 
-def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Message]:
+def answers(cluster: SimulatedCluster, host: int, asker: int, frame: bytes) -> list[Message]:
     """Return what ``host`` sends to ``asker`` on hearing ``frame``, but for statuses."""
     me = cluster.hosts[host]
     cluster.run(300)
@@ -115,7 +117,9 @@ def answers(cluster: Cluster, host: int, asker: int, frame: bytes) -> list[Messa
 
 
 def test_what_was_cut_off_the_log_is_answered_with_the_checkpoint_that_covers_it() -> None:
-    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16))
+    cluster = SimulatedCluster(
+        4, settings=ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
+    )
     cluster.start()
     cluster.run(10)
     for number in range(5):

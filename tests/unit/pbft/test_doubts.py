@@ -10,7 +10,7 @@ from bftcluster.pbft import MessageReceived, ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import DOUBT, REQUESTS, Doubt
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.builders import vote
 
 SETTINGS = ReplicaSettings(request_timeout_ms=400, view_change_timeout_ms=1_000)
@@ -18,9 +18,9 @@ DUE_MS = SETTINGS.request_timeout_ms + SETTINGS.view_change_timeout_ms
 """A request is relayed, and then the primary has so long to order it."""
 
 
-def aggrieved(*hosts: int, n: int = 4) -> Cluster:
+def aggrieved(*hosts: int, n: int = 4) -> SimulatedCluster:
     """Return a cluster in which each of ``hosts`` alone knows of a request, for ever."""
-    cluster = Cluster(n, settings=SETTINGS)
+    cluster = SimulatedCluster(n, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.network.cut = lambda source, _target, frame: (
@@ -31,7 +31,7 @@ def aggrieved(*hosts: int, n: int = 4) -> Cluster:
     return cluster
 
 
-def views(cluster: Cluster) -> list[View]:
+def views(cluster: SimulatedCluster) -> list[View]:
     return [host.replica.view for host in cluster.hosts if host.is_up]
 
 
@@ -56,7 +56,7 @@ def test_beside_a_backup_that_alone_has_a_reason_a_silent_peer_costs_no_view() -
 
 
 def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     stray = vote(VoteKind.PREPARE, 3, seq=1).frame()
@@ -77,7 +77,7 @@ def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() ->
 
 
 def test_a_silent_primary_costs_one_view_and_the_others_stay_in_the_next() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.hosts[0].stop()
@@ -100,7 +100,7 @@ def test_as_many_as_may_be_liars_leave_no_view(aggrieved_hosts: tuple[int, ...],
 
 
 def test_one_whose_timers_are_ten_times_too_fast_doubts_and_leaves_no_view() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.network.faults.latency_ms_min = cluster.network.faults.latency_ms_max = 100
     cluster.hosts[3]._settings = replace(
         SETTINGS, request_timeout_ms=40, view_change_timeout_ms=100
@@ -142,7 +142,7 @@ def test_the_doubts_of_others_move_nobody_who_has_no_reason() -> None:
 def test_a_doubt_that_does_not_count(sender: int, doubt: Doubt, age_ms: int) -> None:
     cluster = aggrieved(2)
     cluster.run(DUE_MS - 5 - age_ms)
-    names = [host.me for host in Cluster(5).hosts]
+    names = [host.me for host in SimulatedCluster(5).hosts]
 
     cluster.hosts[2].step(MessageReceived(names[sender], doubt.frame()))
     cluster.run(DUE_MS)

@@ -21,7 +21,7 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import STABLE
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, vote
@@ -35,29 +35,29 @@ SETTINGS = ReplicaSettings(
 )
 
 
-def running(n: int = 4, *, spare: int = 1) -> Cluster:
-    cluster = Cluster(n, spare=spare, settings=SETTINGS)
+def running(n: int = 4, *, spare: int = 1) -> SimulatedCluster:
+    cluster = SimulatedCluster(n, spare=spare, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     return cluster
 
 
-def order(cluster: Cluster, count: int, *, to: int = 1, pause_ms: int = 15) -> None:
+def order(cluster: SimulatedCluster, count: int, *, to: int = 1, pause_ms: int = 15) -> None:
     for number in range(count):
         cluster.submit(b"request %d %d" % (cluster.clock.now_ms, number), to=to)
         cluster.run(pause_ms)
 
 
-def change_members(cluster: Cluster, *indices: int, to: int = 1) -> None:
+def change_members(cluster: SimulatedCluster, *indices: int, to: int = 1) -> None:
     cluster.submit(MEMBERS + bytes(indices), to=to)
     cluster.run(15)
 
 
-def epochs(cluster: Cluster) -> list[int]:
+def epochs(cluster: SimulatedCluster) -> list[int]:
     return [host.replica.membership.epoch for host in cluster.hosts if host.is_up]
 
 
-def votes_of(cluster: Cluster, host: int, *, epoch: int) -> int:
+def votes_of(cluster: SimulatedCluster, host: int, *, epoch: int) -> int:
     frames = (codec.decode(f) for _, source, _, f in cluster.network.sent if source == host)
     return sum(frame[0] <= 4 and frame[1] == epoch for frame in frames)
 

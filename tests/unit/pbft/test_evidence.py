@@ -10,7 +10,7 @@ from bftcluster.ids import ClusterId, ReplicaId
 from bftcluster.pbft import Evidence, MessageReceived, verify_evidence
 from bftcluster.pbft.steps import KeepEvidence
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, B, members, vote
 from tests.unit.pbft.readies import those
@@ -86,7 +86,7 @@ def test_evidence_is_about_members_of_its_epoch() -> None:
 
 @pytest.mark.parametrize("kind", [VoteKind.PREPARE, VoteKind.COMMIT, VoteKind.PRE_PREPARE])
 def test_a_replica_that_hears_both_votes_hands_out_evidence_once(kind: VoteKind) -> None:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(10)
     liar = 0 if kind is VoteKind.PRE_PREPARE else 2
@@ -104,7 +104,7 @@ def test_a_replica_that_hears_both_votes_hands_out_evidence_once(kind: VoteKind)
 
 
 def test_a_second_vote_with_a_forged_signature_frames_nobody() -> None:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(10)
     replica = cluster.hosts[1].replica

@@ -20,7 +20,7 @@ from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import ENTRIES, FETCH_ENTRIES, FOLLOW, STATUS, Entries, Follow, Status
 from bftcluster.pbft.steps import Append
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from tests.unit.pbft.readies import sent, sent_early, those
 
@@ -29,32 +29,32 @@ FOLLOWER = 4
 ENTRY_BYTES = 200 << 10
 
 
-def following(spare: int = 1) -> Cluster:
+def following(spare: int = 1) -> SimulatedCluster:
     """Return four voters and followers that are at rest."""
-    cluster = Cluster(4, spare=spare, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=spare, settings=SETTINGS)
     cluster.start()
     cluster.run(SETTINGS.follow_hold_ms + 1_000)
     cluster.network.sent.clear()
     return cluster
 
 
-def source_at_rest(cluster: Cluster) -> int:
+def source_at_rest(cluster: SimulatedCluster) -> int:
     """Return who holds the question of a follower."""
     cluster.run(SETTINGS.follow_hold_ms)
     return source_of(cluster)
 
 
-def order(cluster: Cluster, count: int, *, to: int = 0) -> None:
+def order(cluster: SimulatedCluster, count: int, *, to: int = 0) -> None:
     for number in range(count):
         cluster.submit(b"request %d at %d" % (number, cluster.clock.now_ms), to=to)
         cluster.run(20)
 
 
-def kinds(cluster: Cluster, *, to: int) -> Counter[int]:
+def kinds(cluster: SimulatedCluster, *, to: int) -> Counter[int]:
     return Counter(codec.decode(f)[0] for _, _, target, f in cluster.network.sent if target == to)
 
 
-def source_of(cluster: Cluster, follower: int = FOLLOWER) -> int:
+def source_of(cluster: SimulatedCluster, follower: int = FOLLOWER) -> int:
     """Return whom it asked last."""
     said = [(to, codec.decode(f)[0]) for _, s, to, f in cluster.network.sent if s == follower]
     return [to for to, kind in said if kind == FOLLOW][-1]

@@ -9,8 +9,8 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, REQUESTS, STABLE, VOUCH, Doubt, Vouch
 from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import MEMBERS, Disk, Host
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import MEMBERS, Host, HostDisk
 from tests.unit.pbft.forgetting import (
     SETTINGS,
     founded,
@@ -21,12 +21,12 @@ from tests.unit.pbft.forgetting import (
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> SimulatedCluster:
     """Four replicas, and a host that may take somebody's place."""
     return founded()
 
 
-def gives_up_alone(cluster: Cluster, index: int, *, view: int, heard_by: set[int]) -> None:
+def gives_up_alone(cluster: SimulatedCluster, index: int, *, view: int, heard_by: set[int]) -> None:
     """Have one host give up views on a liar's word, so that only some hear its VIEW-CHANGEs."""
     host = cluster.hosts[index]
     cluster.network.cut = lambda source, target, frame: (
@@ -44,7 +44,7 @@ def gives_up_alone(cluster: Cluster, index: int, *, view: int, heard_by: set[int
     cluster.heal()
 
 
-def prepared_at_its_primary_only(cluster: Cluster) -> None:
+def prepared_at_its_primary_only(cluster: SimulatedCluster) -> None:
     cluster.network.cut = lambda _source, target, frame: (
         kind_of(frame) == VoteKind.COMMIT or (kind_of(frame) == VoteKind.PREPARE and target != 0)
     )
@@ -52,7 +52,7 @@ def prepared_at_its_primary_only(cluster: Cluster) -> None:
     cluster.run(20)
 
 
-def opened_for_one_only(cluster: Cluster, host: Host, other: int) -> Disk:
+def opened_for_one_only(cluster: SimulatedCluster, host: Host, other: int) -> HostDisk:
     """Have ``host`` open view 1 for ``other``, and propose there; return its disk from before."""
     cut = (VIEW_CHANGE, NEW_VIEW, VoteKind.PRE_PREPARE, BODY)
     cluster.network.cut = lambda source, target, frame: (
@@ -68,7 +68,7 @@ def opened_for_one_only(cluster: Cluster, host: Host, other: int) -> Disk:
 
 
 def test_who_may_have_opened_a_view_opens_it_after_a_start_when_others_know_no_better(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     """One is away that knows how the view began, and the answers of the others are late."""
     prepared_at_its_primary_only(cluster)
@@ -95,7 +95,7 @@ def test_who_may_have_opened_a_view_opens_it_after_a_start_when_others_know_no_b
     assert cluster.hosts[0].replica.last_executed >= 3
 
 
-def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: Cluster) -> None:
+def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: SimulatedCluster) -> None:
     """What we proposed there is known only to one that is away."""
     order(cluster, 1)
     host = cluster.hosts[1]
@@ -127,7 +127,7 @@ def test_a_view_that_we_opened_and_forgot_proves_the_loss(cluster: Cluster) -> N
 
 
 def test_nothing_is_signed_below_a_promise_in_the_step_that_ends_the_silence(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     order(cluster, 2)
     copy = cluster.hosts[3].disk.copy()
@@ -157,7 +157,9 @@ def test_nothing_is_signed_below_a_promise_in_the_step_that_ends_the_silence(
     assert host.replica._core.target_view == 4
 
 
-def test_a_promise_that_only_one_knew_of_stops_nobody_when_that_one_dies(cluster: Cluster) -> None:
+def test_a_promise_that_only_one_knew_of_stops_nobody_when_that_one_dies(
+    cluster: SimulatedCluster,
+) -> None:
     """Who is bound cannot vote in the view of the others, and they do not know why."""
     order(cluster, 2)
     copy = cluster.hosts[3].disk.copy()
@@ -174,7 +176,9 @@ def test_a_promise_that_only_one_knew_of_stops_nobody_when_that_one_dies(cluster
     assert b"with the three that are left" in host.requests
 
 
-def test_who_heard_of_a_view_before_it_voted_has_forgotten_nothing(cluster: Cluster) -> None:
+def test_who_heard_of_a_view_before_it_voted_has_forgotten_nothing(
+    cluster: SimulatedCluster,
+) -> None:
     """A follower writes no view down; when it is named as a member, others note what it says."""
     order(cluster, 1)
     cluster.hosts[0].stop()
@@ -213,7 +217,7 @@ def hinted_only(host: Host, *heard: list[int]) -> None:
     host.receive = receive  # type: ignore[method-assign]
 
 
-def liars_answer(cluster: Cluster, host: Host) -> None:
+def liars_answer(cluster: SimulatedCluster, host: Host) -> None:
     answer = Vouch(
         nonce=host.replica._probation._nonce,
         epoch=Epoch(0),
@@ -227,7 +231,7 @@ def liars_answer(cluster: Cluster, host: Host) -> None:
     host.receive(cluster.hosts[0].me, answer.frame())
 
 
-def test_what_was_made_up_for_is_held_against_nobody_again(cluster: Cluster) -> None:
+def test_what_was_made_up_for_is_held_against_nobody_again(cluster: SimulatedCluster) -> None:
     """Else one liar could silence us for ever with the hints that honest members once gave."""
     order(cluster, 2)
     copy = cluster.hosts[3].disk.copy()
@@ -246,7 +250,7 @@ def test_what_was_made_up_for_is_held_against_nobody_again(cluster: Cluster) -> 
 
 
 def test_of_a_view_that_others_heard_we_wanted_a_promise_is_made_and_kept(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     order(cluster, 2)
     host = cluster.hosts[3]

@@ -12,7 +12,7 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import Doubt
 from bftcluster.pbft.steps import Decided, Halt
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.builders import B, vote
 from tests.unit.pbft.readies import those
@@ -20,8 +20,8 @@ from tests.unit.pbft.readies import those
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=8)
 
 
-def running() -> Cluster:
-    cluster = Cluster(4, settings=SETTINGS)
+def running() -> SimulatedCluster:
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     return cluster
@@ -66,7 +66,7 @@ def test_a_state_that_a_quorum_disagrees_with_stops_the_replica() -> None:
 def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
     """A timer that fires with the last commit must not overtake it (besu#1734)."""
     for commit_first in (True, False):
-        cluster = Cluster(
+        cluster = SimulatedCluster(
             4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
         )
         cluster.start()

@@ -6,7 +6,7 @@ from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft import MessageReceived, Replica, verify_evidence
 from bftcluster.pbft.log import NULL_DIGEST
 from bftcluster.pbft.steps import KeepEvidence, Notice
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, Cluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, members, prepared
 from tests.unit.pbft.readies import those
@@ -14,7 +14,7 @@ from tests.unit.pbft.view_builders import new_view, view_change
 
 
 def started() -> Replica:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(20)
     return cluster.hosts[3].replica

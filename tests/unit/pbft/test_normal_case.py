@@ -8,15 +8,15 @@ from bftcluster import codec
 from bftcluster.ids import Seq
 from bftcluster.pbft import MessageReceived, ReplicaSettings
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.builders import vote
 
 PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT = 1, 2, 3, 4
 
 
-def quiet(n: int, **settings: int) -> Cluster:
+def quiet(n: int, **settings: int) -> SimulatedCluster:
     """Return a started cluster whose first statuses have passed."""
-    cluster = Cluster(n, settings=ReplicaSettings(**settings))
+    cluster = SimulatedCluster(n, settings=ReplicaSettings(**settings))
     cluster.start()
     cluster.run(10)
     cluster.network.sent.clear()
@@ -153,7 +153,7 @@ def test_a_batch_that_is_never_sent_along_is_fetched_by_digest() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_pipelined_slots_execute_in_order_under_any_delivery_order(seed: int) -> None:
-    cluster = Cluster(4, seed=seed)
+    cluster = SimulatedCluster(4, seed=seed)
     cluster.network.faults.latency_ms_max = 30
     cluster.network.faults.duplicate_percent = 20
     cluster.start()

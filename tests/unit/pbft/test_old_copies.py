@@ -8,7 +8,7 @@ from bftcluster.pbft import MessageReceived, RequestSubmitted
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import REQUESTS, STATUS, VOUCH, Doubt
 from bftcluster.pbft.steps import Append
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.forgetting import (
     SETTINGS,
     change_members,
@@ -22,7 +22,7 @@ from tests.unit.pbft.readies import sent, sent_early, those
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> SimulatedCluster:
     """Four replicas, and a host that may take somebody's place."""
     return founded()
 
@@ -30,7 +30,9 @@ def cluster() -> Cluster:
 # An older copy of everything
 
 
-def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster: Cluster) -> None:
+def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(
+    cluster: SimulatedCluster,
+) -> None:
     """Its next proposal reached one only; it is the primary, and would make another."""
     order(cluster, 2)
     copy = cluster.hosts[0].disk.copy()
@@ -56,7 +58,7 @@ def test_a_copy_from_before_the_epoch_is_noticed_and_contradicts_nothing(cluster
 
 
 def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     order(cluster, 1)
     copy = cluster.hosts[3].disk.copy()
@@ -71,7 +73,7 @@ def test_a_copy_is_noticed_by_the_checkpoint_that_we_signed_when_no_slot_is_open
 
 @pytest.mark.parametrize(("liars", "is_believed"), [((0,), False), ((0, 1), True)])
 def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
-    cluster: Cluster, liars: tuple[int, ...], is_believed: bool
+    cluster: SimulatedCluster, liars: tuple[int, ...], is_believed: bool
 ) -> None:
     order(cluster, 2)
     host = cluster.hosts[3]
@@ -91,7 +93,7 @@ def test_a_hint_counts_once_so_many_give_it_that_one_is_honest(
     assert bool(host.replica.silence) is is_believed
 
 
-def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster) -> None:
+def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: SimulatedCluster) -> None:
     """Nothing else tells: no certificate with our name in it, and no hint."""
     order(cluster, 2)
     copy = cluster.hosts[3].disk.copy()
@@ -113,7 +115,7 @@ def test_a_vote_of_an_epoch_that_we_do_not_know_proves_the_loss(cluster: Cluster
     assert "older copy" in host.replica.silence
 
 
-def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
+def test_a_status_leaves_when_what_it_says_is_durable(cluster: SimulatedCluster) -> None:
     now_ms = cluster.clock.now_ms + SETTINGS.status_interval_ms
 
     ready = cluster.hosts[0].replica.step(RequestSubmitted(b"pin"), now_ms=now_ms, wall_ms=0)
@@ -126,7 +128,7 @@ def test_a_status_leaves_when_what_it_says_is_durable(cluster: Cluster) -> None:
 # Promises
 
 
-def gives_up_alone(cluster: Cluster, index: int) -> None:
+def gives_up_alone(cluster: SimulatedCluster, index: int) -> None:
     """Have one host give up view 0 for a request that nobody hears of, and on a liar's word that
     it would too; the others go on."""
     cluster.network.cut = lambda source, _target, frame: (
@@ -141,7 +143,9 @@ def gives_up_alone(cluster: Cluster, index: int) -> None:
     cluster.heal()
 
 
-def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Cluster) -> None:
+def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(
+    cluster: SimulatedCluster,
+) -> None:
     order(cluster, 2)
     gives_up_alone(cluster, 3)
 
@@ -162,7 +166,7 @@ def test_who_gave_up_a_view_and_forgot_it_does_not_vote_there_again(cluster: Clu
 
 
 def test_a_copy_from_before_a_view_was_given_up_is_noticed_by_the_view_change(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     order(cluster, 2)
     copy = cluster.hosts[3].disk.copy()

@@ -14,7 +14,7 @@ from bftcluster.pbft import (
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.steps import FetchEpochs
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Host
 from tests.unit.pbft.builders import members, vote
 from tests.unit.pbft.readies import those
@@ -32,13 +32,13 @@ GONE = (0, 1, 2)
 STATUS_MS = SETTINGS.status_interval_ms
 
 
-def order(cluster: Cluster, count: int, *, to: int) -> None:
+def order(cluster: SimulatedCluster, count: int, *, to: int) -> None:
     for number in range(count):
         cluster.submit(b"request %d %d" % (cluster.clock.now_ms, number), to=to)
         cluster.run(15)
 
 
-def replace_all_but_the_late_one(cluster: Cluster) -> None:
+def replace_all_but_the_late_one(cluster: SimulatedCluster) -> None:
     """Have 4, 5 and 6 take the places of 0, 1 and 2, one after the other."""
     for replaced in GONE:
         voters = [*range(replaced + 1, replaced + 5)]
@@ -47,9 +47,9 @@ def replace_all_but_the_late_one(cluster: Cluster) -> None:
         cluster.run(1_500)
 
 
-def replaced() -> Cluster:
+def replaced() -> SimulatedCluster:
     """Return a cluster whose founders have left, but for one that was cut off from early on."""
-    cluster = Cluster(4, spare=4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=4, settings=SETTINGS)
     cluster.start()
     cluster.hosts[NEWCOMER].stop()
     cluster.run(10)
@@ -178,9 +178,9 @@ def test_a_checkpoint_is_certified_by_its_owners_whichever_epoch_its_certificate
     assert host.replica._core.certified < next_one
 
 
-def far_behind() -> tuple[Cluster, Host]:
+def far_behind() -> tuple[SimulatedCluster, Host]:
     """Return a cluster without changes of members, whose last one has missed what no log has."""
-    cluster = Cluster(4, spare=1, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.hosts[LATE].stop()
@@ -219,7 +219,7 @@ def test_who_claims_a_later_epoch_and_never_proves_it_delays_but_does_not_preven
 
 
 def test_whoever_says_that_it_is_in_an_epoch_unknown_to_us_is_asked_who_votes() -> None:
-    cluster = Cluster(4, spare=1, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
     cluster.start()
     host, stranger = cluster.hosts[0], cluster.hosts[4].me
     now_ms = cluster.clock.now_ms
@@ -235,7 +235,7 @@ def test_whoever_says_that_it_is_in_an_epoch_unknown_to_us_is_asked_who_votes() 
 
 
 def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     host = cluster.hosts[0]
     again, later = EpochStart(Seq(1), members(5, 1)), EpochStart(Seq(80), members(6, 2))
@@ -248,7 +248,7 @@ def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:
 
 
 def test_the_statuses_of_strangers_that_are_remembered_are_bounded() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     host = cluster.hosts[0]

@@ -6,7 +6,7 @@ from bftcluster.ids import Digest
 from bftcluster.limits import DECIDED_AGAIN_MS
 from bftcluster.pbft import ReplicaSettings, request_digest
 from bftcluster.pbft.messages import Requests
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 
 PRIMARY, FOLLOWER = 0, 4
 REFUSED = b"refused for now"
@@ -29,9 +29,9 @@ class WantsAll:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> SimulatedCluster:
     """One in which a request was just ordered, and refused."""
-    cluster = Cluster(4, spare=1, settings=ReplicaSettings())
+    cluster = SimulatedCluster(4, spare=1, settings=ReplicaSettings())
     cluster.start()
     for host in cluster.hosts:
         host.replica._core.application = WantsAll()
@@ -42,18 +42,18 @@ def cluster() -> Cluster:
     return cluster
 
 
-def ordered(cluster: Cluster) -> int:
+def ordered(cluster: SimulatedCluster) -> int:
     [count] = {host.requests.count(REFUSED) for host in cluster.hosts}
     return count
 
 
-def is_calm(cluster: Cluster) -> bool:
+def is_calm(cluster: SimulatedCluster) -> bool:
     pending = {host.replica.stats.pending_requests for host in cluster.hosts}
     return pending == {0} and {host.replica.view for host in cluster.hosts} == {0}
 
 
 @pytest.mark.parametrize("to", [PRIMARY, 1, 2, FOLLOWER])
-def test_what_a_client_hands_in_again_is_ordered_again(cluster: Cluster, to: int) -> None:
+def test_what_a_client_hands_in_again_is_ordered_again(cluster: SimulatedCluster, to: int) -> None:
     cluster.run(DECIDED_AGAIN_MS)
 
     cluster.submit(REFUSED, to=to)
@@ -64,7 +64,9 @@ def test_what_a_client_hands_in_again_is_ordered_again(cluster: Cluster, to: int
 
 
 @pytest.mark.parametrize("to", [PRIMARY, 1, 2, FOLLOWER])
-def test_what_is_handed_in_again_at_once_waits_for_its_time(cluster: Cluster, to: int) -> None:
+def test_what_is_handed_in_again_at_once_waits_for_its_time(
+    cluster: SimulatedCluster, to: int
+) -> None:
     for _ in range(3):
         cluster.submit(REFUSED, to=to)
         cluster.run(DECIDED_AGAIN_MS // 4)
@@ -76,7 +78,9 @@ def test_what_is_handed_in_again_at_once_waits_for_its_time(cluster: Cluster, to
     assert is_calm(cluster)
 
 
-def test_nobody_has_what_was_refused_ordered_more_often_than_that(cluster: Cluster) -> None:
+def test_nobody_has_what_was_refused_ordered_more_often_than_that(
+    cluster: SimulatedCluster,
+) -> None:
     frame = Requests((REFUSED,), relayed=True).frame()
     for _ in range(100):
         for host in cluster.hosts[:3]:
@@ -90,7 +94,9 @@ def test_nobody_has_what_was_refused_ordered_more_often_than_that(cluster: Clust
 
 
 @pytest.mark.parametrize("restarted", [(1,), (1, 2), (2, 3), (0, 1, 2, 3)])
-def test_who_restarted_blames_nobody_for_it(cluster: Cluster, restarted: tuple[int, ...]) -> None:
+def test_who_restarted_blames_nobody_for_it(
+    cluster: SimulatedCluster, restarted: tuple[int, ...]
+) -> None:
     for index in restarted:
         cluster.hosts[index].stop()
         cluster.hosts[index].start()
@@ -105,7 +111,7 @@ def test_who_restarted_blames_nobody_for_it(cluster: Cluster, restarted: tuple[i
 
 
 def test_what_was_decided_before_a_restart_is_ordered_again_when_its_time_is_over(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     cluster.run(DECIDED_AGAIN_MS - 2_000)
     for host in cluster.hosts[:3]:
@@ -121,7 +127,7 @@ def test_what_was_decided_before_a_restart_is_ordered_again_when_its_time_is_ove
     assert ordered(cluster) == 2
 
 
-def test_what_is_ordered_again_and_again_holds_up_no_other_retry(cluster: Cluster) -> None:
+def test_what_is_ordered_again_and_again_holds_up_no_other_retry(cluster: SimulatedCluster) -> None:
     other = b"refused as well"
     cluster.submit(other, to=1)
     cluster.run(100)

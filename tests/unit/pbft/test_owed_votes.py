@@ -6,7 +6,7 @@ from bftcluster.pbft import ReplicaDeadlinePassed, ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 
 SETTINGS = ReplicaSettings(
@@ -18,21 +18,21 @@ SETTINGS = ReplicaSettings(
 LATE, DYING = 4, 2
 
 
-def order(cluster: Cluster, count: int) -> None:
+def order(cluster: SimulatedCluster, count: int) -> None:
     for number in range(count):
         cluster.submit(b"request %d %d" % (cluster.clock.now_ms, number), to=1)
         cluster.run(15)
 
 
-def checkpoint_votes(cluster: Cluster, voter: int, *, epoch: int) -> set[int]:
+def checkpoint_votes(cluster: SimulatedCluster, voter: int, *, epoch: int) -> set[int]:
     frames = [codec.decode(f) for _, source, _, f in cluster.network.sent if source == voter]
     return {f[3] for f in frames if f[0] == VoteKind.CHECKPOINT and f[1] == epoch}
 
 
-def one_who_executed_the_next_epoch_in_the_old_one() -> Cluster:
+def one_who_executed_the_next_epoch_in_the_old_one() -> SimulatedCluster:
     """Member 4 of epoch 1 has executed all there is, and heard of no stable checkpoint; what
     member 2 knows to be stable it has told nobody."""
-    cluster = Cluster(4, spare=1, settings=SETTINGS)
+    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.submit(MEMBERS + bytes((0, 1, 2, 4)), to=1)
@@ -82,7 +82,7 @@ def test_who_restarts_before_the_epoch_begins_votes_on_the_last_of_them_all_the_
 
 
 def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.hosts[3].stop()
@@ -109,7 +109,7 @@ def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may(
 
 def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful() -> None:
     """It executed both before it could speak, or its disk was full before the votes were on it."""
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     late = cluster.hosts[3]
@@ -136,7 +136,7 @@ def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful
 
 def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends() -> None:
     """Two of the three that are up want the next view, and say so only once."""
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     silent = cluster.hosts[3]

@@ -8,8 +8,8 @@ from bftcluster import codec
 from bftcluster.errors import CorruptRecordError
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import Disk
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import HostDisk
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,
@@ -19,15 +19,15 @@ SETTINGS = ReplicaSettings(
 )
 
 
-def with_history(decisions: int) -> Cluster:
-    cluster = Cluster(4, settings=SETTINGS)
+def with_history(decisions: int) -> SimulatedCluster:
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     order(cluster, decisions)
     return cluster
 
 
-def order(cluster: Cluster, count: int) -> None:
+def order(cluster: SimulatedCluster, count: int) -> None:
     for _ in range(count):
         order.number += 1  # type: ignore[attr-defined]
         cluster.submit(b"request %d" % order.number, to=1)  # type: ignore[attr-defined]
@@ -37,14 +37,14 @@ def order(cluster: Cluster, count: int) -> None:
 order.number = 0  # type: ignore[attr-defined]
 
 
-def slots_voted(cluster: Cluster, host: int) -> set[int]:
+def slots_voted(cluster: SimulatedCluster, host: int) -> set[int]:
     """Return where ``host`` sent a PRE-PREPARE, PREPARE or COMMIT."""
     frames = (codec.decode(frame) for _, source, _, frame in cluster.network.sent if source == host)
     return {frame[3] for frame in frames if frame[0] <= 3}
 
 
 def test_a_new_cluster_votes_after_one_round_trip() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.submit(b"request")
     cluster.run(1)
@@ -83,7 +83,7 @@ def test_a_replica_whose_log_is_gone_is_silent_until_the_window_has_passed() -> 
 def test_a_replica_whose_whole_disk_is_gone_is_told_by_its_peers() -> None:
     cluster = with_history(2)
     cluster.hosts[3].stop()
-    cluster.hosts[3].disk = Disk(epochs=cluster.hosts[3].disk.epochs)
+    cluster.hosts[3].disk = HostDisk(epochs=cluster.hosts[3].disk.epochs)
     cluster.network.sent.clear()
     cluster.hosts[3].start()
     order(cluster, 20)
@@ -111,7 +111,7 @@ def test_a_disk_rolled_back_to_an_older_consistent_state_is_noticed() -> None:
 def test_a_primary_that_forgot_is_replaced() -> None:
     cluster = with_history(2)
     cluster.hosts[0].stop()
-    cluster.hosts[0].disk = Disk(epochs=cluster.hosts[0].disk.epochs)
+    cluster.hosts[0].disk = HostDisk(epochs=cluster.hosts[0].disk.epochs)
     cluster.hosts[0].start()
     cluster.run(10)
 
@@ -163,7 +163,7 @@ def test_two_of_four_that_forget_what_one_decided_stop_the_cluster_and_fork_noth
     cluster.hosts[0].stop()
     for index in forgetful:
         cluster.hosts[index].stop()
-        cluster.hosts[index].disk = Disk(epochs=cluster.hosts[index].disk.epochs)
+        cluster.hosts[index].disk = HostDisk(epochs=cluster.hosts[index].disk.epochs)
         cluster.hosts[index].start()
     cluster.heal()
 

@@ -5,16 +5,16 @@ import pytest
 from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.records import Stable, parse_record
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import CrashedError, Effect
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import Effect, HostCrashedError
 
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
 DECISIONS = 6
 
 
-def run_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
+def run_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
     """Kill ``victim`` before its effect number ``boundary``; restart it; let all settle."""
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     count = 0
     crashed = False
 
@@ -23,7 +23,7 @@ def run_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
         count += 1
         if count == boundary:
             crashed = True
-            raise CrashedError
+            raise HostCrashedError
 
     host = cluster.hosts[victim]
     host.before_effect = before_effect
@@ -43,7 +43,7 @@ def run_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
     return cluster, crashed
 
 
-def votes_signed(cluster: Cluster) -> dict[tuple[int, ...], set[bytes]]:
+def votes_signed(cluster: SimulatedCluster) -> dict[tuple[int, ...], set[bytes]]:
     """Return the digests each replica ever sent for one (replica, kind, epoch, view, seq)."""
     signed: dict[tuple[int, ...], set[bytes]] = {}
     for _, source, _, frame in cluster.network.sent:
@@ -56,7 +56,7 @@ def votes_signed(cluster: Cluster) -> dict[tuple[int, ...], set[bytes]]:
 
 def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
     commit, view_change, new_view = 3, 5, 6
-    cluster = Cluster(
+    cluster = SimulatedCluster(
         4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
     )
     cluster.start()
@@ -82,7 +82,7 @@ def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
 
 
 def test_a_request_decided_before_a_restart_is_not_proposed_again() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.submit(b"request", to=0)
@@ -113,7 +113,7 @@ def test_a_crash_at_any_effect_boundary_contradicts_no_vote(victim: int) -> None
 
 
 def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.submit(b"request")
@@ -130,7 +130,7 @@ def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
 
 
 def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everybody() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == 4
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everyb
 
 
 def test_live_records_rebuild_the_same_state() -> None:
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     for number in range(7):
         cluster.submit(b"request %d" % number)
@@ -166,7 +166,7 @@ def test_live_records_rebuild_the_same_state() -> None:
     assert sorted(host.replica.live_records()) == sorted(before)
 
 
-def run_view_change_with_crash(victim: int, boundary: int) -> tuple[Cluster, bool]:
+def run_view_change_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
     """Have the primary die in the middle of things, and ``victim`` crash during what follows."""
     settings = ReplicaSettings(
         checkpoint_interval_seqs=4,
@@ -175,7 +175,7 @@ def run_view_change_with_crash(victim: int, boundary: int) -> tuple[Cluster, boo
         view_change_timeout_ms=200,
         status_interval_ms=80,
     )
-    cluster = Cluster(4, settings=settings)
+    cluster = SimulatedCluster(4, settings=settings)
     cluster.start()
     for number in range(3):
         cluster.submit(b"request %d" % number, to=3)
@@ -189,7 +189,7 @@ def run_view_change_with_crash(victim: int, boundary: int) -> tuple[Cluster, boo
         nonlocal count
         count += 1
         if count == boundary:
-            raise CrashedError
+            raise HostCrashedError
 
     host = cluster.hosts[victim]
     host.before_effect = before_effect
@@ -224,7 +224,7 @@ def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(vic
 
 def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remembered() -> None:
     """Slots up to 12 are open once 4 is executed; the power goes before that was durable."""
-    cluster = Cluster(4, settings=SETTINGS)
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     for number in range(10):
         cluster.submit(b"request %d" % number)
@@ -246,7 +246,7 @@ def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remem
 
 
 def test_a_crash_between_entering_a_view_and_compacting_the_log_leaves_us_in_the_view() -> None:
-    cluster = Cluster(
+    cluster = SimulatedCluster(
         4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
     )
     cluster.start()
@@ -256,7 +256,7 @@ def test_a_crash_between_entering_a_view_and_compacting_the_log_leaves_us_in_the
 
     def before_effect(effect: Effect) -> None:
         if effect is Effect.TRUNCATE:
-            raise CrashedError
+            raise HostCrashedError
 
     host.before_effect = before_effect
     cluster.submit(b"request", to=3)

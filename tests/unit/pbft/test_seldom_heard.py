@@ -6,7 +6,7 @@ from bftcluster.ids import Epoch, Seq, View
 from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, ReplicaSettings, Verdict
 from bftcluster.pbft.messages import Requests, StableCheckpoint, Vouch
 from bftcluster.pbft.steps import Notice, StartStateTransfer
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.builders import B, checkpoint
 from tests.unit.pbft.readies import those
 
@@ -14,13 +14,13 @@ SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16, pool
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    cluster = Cluster(4, settings=SETTINGS)
+def cluster() -> SimulatedCluster:
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     return cluster
 
 
-def hear(cluster: Cluster, frame: bytes) -> Ready:
+def hear(cluster: SimulatedCluster, frame: bytes) -> Ready:
     """Have host 1 hear it from host 0, and return what it makes of that."""
     sender, (now_ms, receiver) = cluster.hosts[0].me, (cluster.clock.now_ms, cluster.hosts[1])
     return receiver.replica.step(MessageReceived(sender, frame), now_ms=now_ms, wall_ms=0)
@@ -44,7 +44,7 @@ GOOD = checkpoint(8, voters=(0, 2, 3))
     ids=["one signer short", "a stranger among them", "another number", "another root"],
 )
 def test_a_checkpoint_that_no_quorum_signed_is_a_fault(
-    cluster: Cluster, certificate: CheckpointCertificate
+    cluster: SimulatedCluster, certificate: CheckpointCertificate
 ) -> None:
     cluster.run(10)
 
@@ -55,7 +55,7 @@ def test_a_checkpoint_that_no_quorum_signed_is_a_fault(
     assert verdicts(hear(cluster, StableCheckpoint(GOOD).frame())) == []
 
 
-def test_a_certificate_off_the_interval_is_a_fault(cluster: Cluster) -> None:
+def test_a_certificate_off_the_interval_is_a_fault(cluster: SimulatedCluster) -> None:
     cluster.run(10)
 
     ready = hear(cluster, StableCheckpoint(checkpoint(9)).frame())
@@ -63,7 +63,9 @@ def test_a_certificate_off_the_interval_is_a_fault(cluster: Cluster) -> None:
     assert verdicts(ready) == [Verdict.NOT_A_CHECKPOINT]
 
 
-def test_an_answer_to_who_comes_back_that_holds_no_votes_is_malformed(cluster: Cluster) -> None:
+def test_an_answer_to_who_comes_back_that_holds_no_votes_is_malformed(
+    cluster: SimulatedCluster,
+) -> None:
     nonce = 1_700_000_000_000
     vouch = Vouch(
         nonce=nonce,
@@ -79,7 +81,7 @@ def test_an_answer_to_who_comes_back_that_holds_no_votes_is_malformed(cluster: C
     assert verdicts(hear(cluster, vouch.frame())) == [Verdict.MALFORMED]
 
 
-def test_a_full_pool_takes_no_more_from_peers_either(cluster: Cluster) -> None:
+def test_a_full_pool_takes_no_more_from_peers_either(cluster: SimulatedCluster) -> None:
     cluster.run(10)
     cluster.hosts[0].stop()
 

@@ -5,7 +5,7 @@ import pytest
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, WINDOW_SIZE_SEQS
 from bftcluster.pbft import ReplicaSettings
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.ledger.world import genesis_of
 
 
@@ -20,7 +20,7 @@ def test_every_genesis_that_parses_runs(interval: int) -> None:
 
 @pytest.mark.parametrize("interval", [1, 257, 512])
 def test_a_cluster_orders_past_its_second_checkpoint(interval: int) -> None:
-    cluster = Cluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=interval))
+    cluster = SimulatedCluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=interval))
     cluster.start()
     cluster.run(10)
     rounds = 2 * interval + 2 if interval == 1 else interval + 2

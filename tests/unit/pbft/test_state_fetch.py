@@ -12,7 +12,7 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.steps import FetchEpochs, StartStateTransfer
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import Host
 from tests.unit.pbft.builders import B, members, vote
 from tests.unit.pbft.readies import those
@@ -23,9 +23,9 @@ SETTINGS = ReplicaSettings(
 )
 
 
-def late_by(count: int, settings: ReplicaSettings = SETTINGS) -> tuple[Cluster, Host]:
+def late_by(count: int, settings: ReplicaSettings = SETTINGS) -> tuple[SimulatedCluster, Host]:
     """Return a cluster whose last replica was down for ``count`` batches."""
-    cluster = Cluster(4, settings=settings)
+    cluster = SimulatedCluster(4, settings=settings)
     cluster.start()
     cluster.run(10)
     cluster.hosts[3].stop()

@@ -4,7 +4,7 @@ from bftcluster.ids import ReplicaId
 from bftcluster.pbft import MessageReceived
 from bftcluster.pbft.messages import FetchBody, Status
 from bftcluster.pbft.throttle import AnswerKind, Throttle
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.signatures import sim_key
 from tests.unit.pbft.readies import sent
 
@@ -30,7 +30,7 @@ def test_a_new_period_grants_anew() -> None:
 
 
 def test_a_flood_of_statuses_and_fetches_is_answered_sparingly() -> None:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(10)
     cluster.partition({0, 1}, {2, 3})

@@ -7,7 +7,7 @@ from bftcluster.pbft import Batch, Replica, ReplicaSettings, Verdict
 from bftcluster.pbft.batches import NULL_BATCH
 from bftcluster.pbft.events import BatchesExecuted
 from bftcluster.pbft.frames import kind_of
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import DUE, WALL_EPOCH_MS
 from tests.unit.pbft.test_bad_proposals import SKEW_MS, WALL_MS, batch, prepares, propose, verdicts
 
@@ -16,7 +16,7 @@ SETTINGS = ReplicaSettings(
 )
 
 
-def due(cluster: Cluster, after_ms: int) -> int:
+def due(cluster: SimulatedCluster, after_ms: int) -> int:
     """Have the state owe something after so long, and return when."""
     due_ms = WALL_EPOCH_MS + cluster.clock.now_ms + after_ms
     cluster.submit(DUE + b"%d" % due_ms, to=1)
@@ -24,8 +24,8 @@ def due(cluster: Cluster, after_ms: int) -> int:
     return due_ms
 
 
-def running() -> Cluster:
-    cluster = Cluster(4, settings=SETTINGS)
+def running() -> SimulatedCluster:
+    cluster = SimulatedCluster(4, settings=SETTINGS)
     cluster.start()
     cluster.run(10)
     return cluster
@@ -91,7 +91,7 @@ def test_a_restarted_cluster_still_knows_what_is_due() -> None:
 
 @pytest.fixture
 def backup() -> Replica:
-    cluster = Cluster(4)
+    cluster = SimulatedCluster(4)
     cluster.start()
     cluster.run(20)
     return cluster.hosts[1].replica

@@ -12,7 +12,7 @@ from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 from tests.unit.pbft.builders import vote
 from tests.unit.pbft.readies import sent, those
@@ -41,8 +41,8 @@ class Variants:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    cluster = Cluster(4, spare=1)
+def cluster() -> SimulatedCluster:
+    cluster = SimulatedCluster(4, spare=1)
     for host in cluster.hosts:
         host.application = Variants
     cluster.start()
@@ -50,7 +50,7 @@ def cluster() -> Cluster:
     return cluster
 
 
-def ordered(cluster: Cluster) -> list[bytes]:
+def ordered(cluster: SimulatedCluster) -> list[bytes]:
     [first, *others] = [
         [each for each in host.requests if each in VARIANTS] for host in cluster.hosts
     ]
@@ -58,12 +58,14 @@ def ordered(cluster: Cluster) -> list[bytes]:
     return first
 
 
-def is_calm(cluster: Cluster) -> bool:
+def is_calm(cluster: SimulatedCluster) -> bool:
     pending = {host.replica.stats.pending_requests for host in cluster.hosts}
     return pending == {0} and {host.replica.view for host in cluster.hosts} == {0}
 
 
-def test_of_the_variants_that_everybody_is_handed_at_once_one_is_ordered(cluster: Cluster) -> None:
+def test_of_the_variants_that_everybody_is_handed_at_once_one_is_ordered(
+    cluster: SimulatedCluster,
+) -> None:
     stranger = cluster.hosts[FOLLOWER].me
     for number, variant in enumerate(VARIANTS):
         host = cluster.hosts[number % 4]
@@ -76,7 +78,7 @@ def test_of_the_variants_that_everybody_is_handed_at_once_one_is_ordered(cluster
 
 
 def test_variants_that_come_all_the_time_are_ordered_at_the_pace_of_one_request(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
 ) -> None:
     stranger = cluster.hosts[FOLLOWER].me
     for number in range(100):
@@ -91,7 +93,7 @@ def test_variants_that_come_all_the_time_are_ordered_at_the_pace_of_one_request(
 
 @pytest.mark.parametrize("to", range(4))
 def test_a_client_whose_variant_was_not_the_one_makes_nobody_blame_the_primary(
-    cluster: Cluster, to: int
+    cluster: SimulatedCluster, to: int
 ) -> None:
     for number in range(4):
         cluster.submit(VARIANTS[number], to=number)
@@ -104,7 +106,7 @@ def test_a_client_whose_variant_was_not_the_one_makes_nobody_blame_the_primary(
     assert is_calm(cluster)
 
 
-def test_who_starts_again_knows_variants_of_what_was_decided(cluster: Cluster) -> None:
+def test_who_starts_again_knows_variants_of_what_was_decided(cluster: SimulatedCluster) -> None:
     cluster.submit(VARIANTS[0], to=0)
     cluster.run(1_000)
     for host in cluster.hosts[:4]:
@@ -118,7 +120,7 @@ def test_who_starts_again_knows_variants_of_what_was_decided(cluster: Cluster) -
     assert ordered(cluster) == [VARIANTS[0]]
 
 
-def test_a_variant_is_not_taken_for_judged_because_another_was(cluster: Cluster) -> None:
+def test_a_variant_is_not_taken_for_judged_because_another_was(cluster: SimulatedCluster) -> None:
     backup, primary = cluster.hosts[1].replica, cluster.hosts[0].me
     submit(backup, b"intent|good", primary=primary)
     body = Batch(WALL_EPOCH_MS + 20, (b"intent|forged",)).to_bytes()
@@ -140,7 +142,9 @@ def submit(backup: Replica, request: bytes, *, primary: object) -> None:
     assert backup.stats.pending_requests == 1
 
 
-def test_a_primary_proposes_nothing_that_it_knows_to_be_wrong_by_now(cluster: Cluster) -> None:
+def test_a_primary_proposes_nothing_that_it_knows_to_be_wrong_by_now(
+    cluster: SimulatedCluster,
+) -> None:
     known: set[bytes] = set()
     primary = cluster.hosts[0]
 

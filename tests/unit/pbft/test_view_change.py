@@ -7,7 +7,7 @@ from bftcluster.ids import Digest
 from bftcluster.pbft import MessageReceived, ReplicaSettings, request_digest
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, Requests
-from bftcluster_sim.cluster.cluster import Cluster
+from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
 from tests.unit.pbft.readies import sent, sent_early
 from tests.unit.pbft.view_builders import view_change
@@ -16,20 +16,20 @@ TIMEOUT_MS = 1_000
 PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT, VIEW_CHANGE, NEW_VIEW = 1, 2, 3, 4, 5, 6
 
 
-def running(n: int = 4, *, seed: int = 0, **settings: int) -> Cluster:
+def running(n: int = 4, *, seed: int = 0, **settings: int) -> SimulatedCluster:
     """Return a started cluster whose replicas may vote."""
     times = {"request_timeout_ms": 500, "view_change_timeout_ms": TIMEOUT_MS}
-    cluster = Cluster(n, seed=seed, settings=ReplicaSettings(**{**times, **settings}))
+    cluster = SimulatedCluster(n, seed=seed, settings=ReplicaSettings(**{**times, **settings}))
     cluster.start()
     cluster.run(10)
     return cluster
 
 
-def views(cluster: Cluster) -> list[int]:
+def views(cluster: SimulatedCluster) -> list[int]:
     return [host.replica.view for host in cluster.hosts if host.is_up]
 
 
-def no_vote_was_contradicted(cluster: Cluster) -> bool:
+def no_vote_was_contradicted(cluster: SimulatedCluster) -> bool:
     signed: dict[tuple[int, ...], set[bytes]] = {}
     for _, source, _, frame in cluster.network.sent:
         kind, *rest = codec.decode(frame)

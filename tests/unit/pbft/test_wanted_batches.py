@@ -3,15 +3,15 @@
 from bftcluster.ids import Seq
 from bftcluster.pbft import Batch, ReplicaSettings
 from bftcluster.pbft.batches import NULL_BATCH
-from bftcluster_sim.cluster.cluster import Cluster
-from bftcluster_sim.cluster.hosts import CrashedError, Effect
+from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.hosts import Effect, HostCrashedError
 
 WANTED = Seq(40)
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=16, window_size_seqs=64)
 
 
-def wanting(n: int = 4) -> Cluster:
-    cluster = Cluster(n, settings=SETTINGS)
+def wanting(n: int = 4) -> SimulatedCluster:
+    cluster = SimulatedCluster(n, settings=SETTINGS)
     for host in cluster.hosts:
         host.batches_wanted = WANTED
     cluster.start()
@@ -19,7 +19,7 @@ def wanting(n: int = 4) -> Cluster:
     return cluster
 
 
-def executed(cluster: Cluster) -> list[int]:
+def executed(cluster: SimulatedCluster) -> list[int]:
     return [host.replica.last_executed for host in cluster.hosts if host.is_up]
 
 
@@ -90,7 +90,7 @@ def test_null_batches_that_are_alike_outlive_a_crash_before_the_log_is_cut() -> 
 
     def die_at_the_cut(effect: Effect) -> None:
         if effect is Effect.TRUNCATE and victim.replica.stable:
-            raise CrashedError
+            raise HostCrashedError
 
     victim.before_effect = die_at_the_cut
     cluster.run(20_000)

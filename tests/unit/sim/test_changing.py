@@ -8,12 +8,14 @@ from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.changing import Changes
-from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
+from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
 from bftcluster_sim.cluster.shrinking import search
-from bftcluster_sim.cluster.swarm import Verdict, run
+from bftcluster_sim.cluster.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
 
-CALM = Plan(seed=1, n=4, faults=frozenset({Fault.MEMBERS}), ruins=(), chaos_ms=4_000, requests=12)
+CALM = RunPlan(
+    seed=1, n=4, faults=frozenset({Fault.MEMBERS}), ruins=(), chaos_ms=4_000, requests=12
+)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_a_peer_that_was_down_for_an_epoch_comes_back_into_the_next(world: World
 def test_a_cluster_whose_members_change_passes(seed: int) -> None:
     outcome, world = run(replace(CALM, seed=seed))
 
-    assert outcome.verdict is Verdict.PASS
+    assert outcome.verdict is RunVerdict.PASS
     assert world.discipline.latest.n >= 4
 
 

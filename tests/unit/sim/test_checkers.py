@@ -17,7 +17,7 @@ from bftcluster_sim.cluster.checkers import (
     Honesty,
     Integrity,
     Order,
-    Replication,
+    ReplicationChecker,
     Silence,
     Transfer,
 )
@@ -337,7 +337,7 @@ ONE, TWO = of_block(b"one"), of_block(b"two")
 
 
 def test_to_report_what_is_not_on_the_disk_is_a_breach() -> None:
-    replication = Replication()
+    replication = ReplicationChecker()
 
     replication.on_said(1, ONE, is_kept=True)
     replication.on_said(2, ONE, is_kept=False)
@@ -346,7 +346,7 @@ def test_to_report_what_is_not_on_the_disk_is_a_breach() -> None:
 
 
 def test_to_hold_what_is_owed_and_to_have_said_so_is_none() -> None:
-    replication = Replication()
+    replication = ReplicationChecker()
 
     replication.on_end(1, owed={ONE}, kept={ONE}, reported={ONE, TWO})
 
@@ -364,7 +364,7 @@ def test_to_hold_what_is_owed_and_to_have_said_so_is_none() -> None:
 def test_in_the_end_nobody_lacks_or_hides_a_content_or_keeps_one_that_was_dropped(
     owed: set[Cid], kept: set[Cid], reported: set[Cid], what: str
 ) -> None:
-    replication = Replication()
+    replication = ReplicationChecker()
 
     replication.on_end(1, owed=owed, kept=kept, reported=reported)
 

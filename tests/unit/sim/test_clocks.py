@@ -3,7 +3,7 @@
 import pytest
 
 from bftcluster_sim.cluster.clocks import PeerClock
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 
 
 @pytest.mark.parametrize("rate_permille", [50, 900, 999, 1000, 1001, 1100, 10_000])
@@ -41,7 +41,7 @@ def test_a_wall_clock_may_jump_back_and_a_monotonic_one_does_not() -> None:
 
 
 def test_what_is_planned_happens_in_order_of_time_and_then_of_planning() -> None:
-    clock, seen = Clock(), list[tuple[int, str]]()
+    clock, seen = VirtualClock(), list[tuple[int, str]]()
     for at_ms, name in ((5, "b"), (1, "a"), (5, "c"), (9, "d")):
         clock.call_at(at_ms, lambda name=name: seen.append((clock.now_ms, name)))
 
@@ -52,7 +52,7 @@ def test_what_is_planned_happens_in_order_of_time_and_then_of_planning() -> None
 
 
 def test_what_is_planned_for_the_past_happens_now_and_time_never_goes_back() -> None:
-    clock, seen = Clock(), list[int]()
+    clock, seen = VirtualClock(), list[int]()
     clock.run_until(100)
 
     clock.call_at(1, lambda: seen.append(clock.now_ms))

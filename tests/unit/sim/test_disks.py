@@ -10,9 +10,9 @@ from bftcluster_sim.cluster.disks import (
     SECTOR_SIZE_BYTES,
     Failure,
     Lie,
-    Loss,
     SimDisk,
     SimFile,
+    WriteLoss,
 )
 
 SYNCED = b"s" * 100
@@ -40,7 +40,7 @@ def half_written() -> SimDisk:
     return disk
 
 
-def left(loss: Loss) -> set[bytes]:
+def left(loss: WriteLoss) -> set[bytes]:
     """Return what a power cut leaves, over many draws."""
     found = set()
     for random in randoms():
@@ -51,15 +51,15 @@ def left(loss: Loss) -> set[bytes]:
 
 
 def test_lost_bytes_are_those_that_were_not_synced() -> None:
-    assert left(Loss.ALL) == {SYNCED}
+    assert left(WriteLoss.ALL) == {SYNCED}
 
 
 def test_bytes_that_were_not_synced_may_all_be_there() -> None:
-    assert left(Loss.NONE) == {SYNCED + UNSYNCED}
+    assert left(WriteLoss.NONE) == {SYNCED + UNSYNCED}
 
 
 def test_a_torn_write_leaves_a_prefix_of_any_length() -> None:
-    found = left(Loss.TORN)
+    found = left(WriteLoss.TORN)
 
     assert len(found) > 10
     assert all((SYNCED + UNSYNCED).startswith(data) for data in found)
@@ -67,7 +67,7 @@ def test_a_torn_write_leaves_a_prefix_of_any_length() -> None:
 
 
 def test_some_sectors_arrive_and_the_others_hold_noise() -> None:
-    found = left(Loss.SECTORS)
+    found = left(WriteLoss.SECTORS)
 
     assert len(found) > 10
     assert all(data.startswith(SYNCED) for data in found)
@@ -79,7 +79,7 @@ def test_a_file_whose_directory_was_not_synced_may_be_gone() -> None:
     disk = SimDisk()
     disk.create("log").sync()
 
-    disk.cut_power(Loss.ALL, Random(0))
+    disk.cut_power(WriteLoss.ALL, Random(0))
 
     assert not disk.exists("log")
 
@@ -95,7 +95,7 @@ def test_a_rename_that_was_not_synced_may_be_undone_and_one_that_was_stays() -> 
         if is_synced:
             disk.sync_directory()
 
-        disk.cut_power(Loss.ALL, Random(0))
+        disk.cut_power(WriteLoss.ALL, Random(0))
 
         assert disk.read("log") == (b"new" if is_synced else SYNCED)
 
@@ -115,7 +115,7 @@ def after(lie: Lie) -> set[bytes]:
     for random in randoms():
         disk = durable()
         disk.lie(lie, random)
-        disk.cut_power(Loss.ALL, random)
+        disk.cut_power(WriteLoss.ALL, random)
         found.add(disk.read("log"))
     return found
 
@@ -191,7 +191,7 @@ def test_after_a_sync_that_failed_the_next_one_succeeds_without_the_bytes() -> N
     file.sync()
 
     assert disk.read("log") == SYNCED + b"lostkept"
-    disk.cut_power(Loss.NONE, Random(0))
+    disk.cut_power(WriteLoss.NONE, Random(0))
     assert disk.read("log") == SYNCED + bytes(4) + b"kept"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 
 from bftcluster_sim.cluster.links import LinkFaults, Links
-from bftcluster_sim.cluster.network import Clock
+from bftcluster_sim.cluster.network import VirtualClock
 
 Pair = tuple[int, int]
 
@@ -13,7 +13,7 @@ class Wire:
     """Links, and what came out of them."""
 
     def __init__(self, *, seed: int = 0, faults: LinkFaults | None = None) -> None:
-        self.clock = Clock()
+        self.clock = VirtualClock()
         self.arrived: list[tuple[int, Pair, bytes]] = []
         self.links = Links(clock=self.clock, random=Random(seed), faults=faults or LinkFaults())
 

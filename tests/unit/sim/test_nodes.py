@@ -7,7 +7,7 @@ import pytest
 
 from bftcluster.ids import Seq
 from bftcluster.storage.wal import WAL_NAME
-from bftcluster_sim.cluster.disks import Failure, Lie, Loss
+from bftcluster_sim.cluster.disks import Failure, Lie, WriteLoss
 from bftcluster_sim.cluster.states import LedgerState, approvals_of, founding
 from bftcluster_sim.cluster.world import World
 
@@ -124,9 +124,9 @@ def test_a_rotten_log_is_refused_and_not_repaired(world: World, seed: int) -> No
     assert node.broken.startswith("refuses to start")
 
 
-@pytest.mark.parametrize("loss", list(Loss))
+@pytest.mark.parametrize("loss", list(WriteLoss))
 def test_whatever_a_power_cut_leaves_a_peer_starts_and_contradicts_nothing(
-    world: World, loss: Loss
+    world: World, loss: WriteLoss
 ) -> None:
     node = world.nodes[PEER]
     node.loss = loss
@@ -206,7 +206,7 @@ def test_what_a_disk_failed_to_write_is_not_believed_after_a_restart(
 ) -> None:
     """The process starts again, the machine has never stopped, and then the power goes."""
     node = world.nodes[PEER]
-    node.loss = Loss.ALL
+    node.loss = WriteLoss.ALL
     for number in range(4):
         node.disk.failure = Failure(errno.EIO, calls_left)
         decide(world, number)
@@ -225,7 +225,7 @@ def test_what_a_disk_failed_to_write_is_not_believed_after_a_restart(
 
 def test_a_process_that_stopped_can_still_lose_its_power(world: World) -> None:
     node = world.nodes[PEER]
-    node.loss = Loss.ALL
+    node.loss = WriteLoss.ALL
     node.disk.failure = Failure(errno.EIO, calls_left=1)
     decide(world, 0)
     shown = node.disk.read(WAL_NAME)

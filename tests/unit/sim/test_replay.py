@@ -7,16 +7,16 @@ import pytest
 from bftcluster_cli.main import main
 from bftcluster_sim.cluster import crash_points, swarm, twins
 from bftcluster_sim.cluster.crash_points import Point
-from bftcluster_sim.cluster.disks import Loss
+from bftcluster_sim.cluster.disks import WriteLoss
 from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import Outcome
+from bftcluster_sim.cluster.swarm import RunOutcome
 from bftcluster_sim.cluster.twins import Script
 
 RUNS = [
     swarm.run(plan_of(3))[0],
     swarm.run(plan_of(3, is_beyond_f=True))[0],
     twins.run(Script(4, ((0, (0, 0, 0, 1, 1)), (3, (0, 0, 0, 0, 1)))))[0],
-    crash_points.run(Point(4, 1, 40, Loss.TORN))[0],
+    crash_points.run(Point(4, 1, 40, WriteLoss.TORN))[0],
 ]
 
 
@@ -25,7 +25,9 @@ def command(*words: str) -> int:
 
 
 @pytest.mark.parametrize("outcome", RUNS, ids=[outcome.name for outcome in RUNS])
-def test_the_name_of_a_run_replays_it(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_name_of_a_run_replays_it(
+    outcome: RunOutcome, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command("replay", *f"--{outcome.name}".split()) == 0
 
     *trace, record = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

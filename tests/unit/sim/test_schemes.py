@@ -11,10 +11,10 @@ from bftcluster.pbft.view_messages import NewView
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.plans import Plan, Ruin
+from bftcluster_sim.cluster.plans import Ruin, RunPlan
 from bftcluster_sim.cluster.scheming import Lone, Mute
 from bftcluster_sim.cluster.signatures import SimSigner
-from bftcluster_sim.cluster.swarm import Verdict, run
+from bftcluster_sim.cluster.swarm import RunVerdict, run
 from bftcluster_sim.cluster.usurping import Pretext, Usurper
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import prepared, rules
@@ -83,7 +83,7 @@ def test_one_whom_the_network_favours_decides_alone_and_cannot_tell() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_schemer_forks_nothing(seed: int) -> None:
     """Each of these runs forks if a replica believes a NEW-VIEW without recomputing it."""
-    plan = Plan(
+    plan = RunPlan(
         seed=seed,
         n=4,
         faults=frozenset(),
@@ -94,7 +94,7 @@ def test_a_schemer_forks_nothing(seed: int) -> None:
 
     outcome, world = run(plan, is_traced=True)
 
-    assert outcome.verdict is Verdict.PASS
+    assert outcome.verdict is RunVerdict.PASS
     assert outcome.honest_named == 0
     refused = [line for line in world.trace.lines if "reports bad-new-view" in line]
     assert refused, "the lie was told"

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.plans import Fault, Plan, Ruin, plan_of
+from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan, plan_of
 from bftcluster_sim.cluster.shrinking import search, shrink
-from bftcluster_sim.cluster.swarm import Verdict, run
+from bftcluster_sim.cluster.swarm import RunVerdict, run
 
 RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP}
-BIG = Plan(
+BIG = RunPlan(
     seed=1,
     n=7,
     faults=frozenset(Fault),
@@ -26,12 +26,12 @@ BIG = Plan(
 def test_everything_that_does_not_matter_goes() -> None:
     smallest, attempts = search(BIG, lambda _: True)
 
-    assert smallest == Plan(seed=1, n=4, faults=frozenset(), ruins=(), chaos_ms=250, requests=1)
+    assert smallest == RunPlan(seed=1, n=4, faults=frozenset(), ruins=(), chaos_ms=250, requests=1)
     assert attempts < 40
 
 
 def test_what_matters_stays() -> None:
-    def fails(plan: Plan) -> bool:
+    def fails(plan: RunPlan) -> bool:
         has_mutant = any(Vice.MUTATE in vices for _, _, vices in plan.ruins)
         return has_mutant and Fault.CRASH in plan.faults and plan.requests >= 3
 
@@ -58,11 +58,11 @@ def test_a_real_failure_shrinks_to_one_that_still_fails() -> None:
     """Two of four replicas that never run again: no quorum is left, so nothing is decided."""
     dead = ((1, Ruin.DEAD, frozenset[Vice]()), (3, Ruin.DEAD, frozenset[Vice]()))
     plan = replace(BIG, n=4, faults=frozenset({Fault.LOSS, Fault.SKEW}), ruins=dead)
-    assert run(plan)[0].verdict is Verdict.NO_PROGRESS
+    assert run(plan)[0].verdict is RunVerdict.NO_PROGRESS
 
-    smallest, attempts = shrink(plan, Verdict.NO_PROGRESS)
+    smallest, attempts = shrink(plan, RunVerdict.NO_PROGRESS)
 
-    assert run(smallest)[0].verdict is Verdict.NO_PROGRESS
+    assert run(smallest)[0].verdict is RunVerdict.NO_PROGRESS
     assert (smallest.faults, smallest.requests) == (frozenset(), 1)
     assert len(smallest.ruins) == 2
     assert attempts > 5

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest, Seq
-from bftcluster_sim.cluster.plans import Fault, Plan, plan_of
+from bftcluster_sim.cluster.plans import Fault, RunPlan, plan_of
 from bftcluster_sim.cluster.succession import Succession
-from bftcluster_sim.cluster.swarm import Verdict, run
+from bftcluster_sim.cluster.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import checkpoint
 
-SLEEPY = Plan(seed=1, n=4, faults=frozenset({Fault.SLEEP}), ruins=(), chaos_ms=4_000, requests=8)
+SLEEPY = RunPlan(seed=1, n=4, faults=frozenset({Fault.SLEEP}), ruins=(), chaos_ms=4_000, requests=8)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -21,7 +21,7 @@ def test_the_sleeper_comes_back_and_believes_nothing_that_old_keys_sign(
 ) -> None:
     outcome, world = run(replace(SLEEPY, seed=seed, faults=SLEEPY.faults | more), is_traced=True)
 
-    assert outcome.verdict is Verdict.PASS
+    assert outcome.verdict is RunVerdict.PASS
     assert world.discipline.latest.epoch >= 6
     assert any("old keys tell" in line for line in world.trace.lines)
 

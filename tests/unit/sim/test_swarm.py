@@ -7,20 +7,20 @@ import pytest
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster import twins
 from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.plans import Fault, Plan, Ruin
-from bftcluster_sim.cluster.swarm import Outcome, Verdict, run
+from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
+from bftcluster_sim.cluster.swarm import RunOutcome, RunVerdict, run
 from bftcluster_sim.cluster.traces import describe
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import vote
 
 NOTHING = frozenset[Vice]()
-CALM = Plan(seed=1, n=4, faults=frozenset(), ruins=(), chaos_ms=500, requests=3)
+CALM = RunPlan(seed=1, n=4, faults=frozenset(), ruins=(), chaos_ms=500, requests=3)
 
 
 def test_a_calm_run_passes_and_stays_in_its_view_until_only_a_quorum_is_left() -> None:
     outcome, world = run(CALM, is_traced=True)
 
-    assert outcome.verdict is Verdict.PASS
+    assert outcome.verdict is RunVerdict.PASS
     assert not outcome.breaches
     lines = world.trace.lines
     calm = lines[: next(i for i, line in enumerate(lines) if "healed:" in line)]
@@ -29,23 +29,23 @@ def test_a_calm_run_passes_and_stays_in_its_view_until_only_a_quorum_is_left() -
     assert all(line.endswith("in view 0") for line in decided)
 
 
-def ruined(ruin: Ruin, *keys: int) -> Outcome:
+def ruined(ruin: Ruin, *keys: int) -> RunOutcome:
     return run(replace(CALM, ruins=tuple((key, ruin, NOTHING) for key in keys)))[0]
 
 
 def test_without_a_quorum_of_correct_replicas_nothing_is_decided_and_nothing_goes_wrong() -> None:
     outcome = ruined(Ruin.DEAD, 0, 1)
 
-    assert outcome.verdict is Verdict.NO_PROGRESS
+    assert outcome.verdict is RunVerdict.NO_PROGRESS
     assert not outcome.breaches
 
 
 @pytest.mark.parametrize("ruin", [Ruin.DEAD, Ruin.TWIN, Ruin.BAD_DISK, Ruin.HASTY])
 def test_one_ruined_primary_of_four_stops_nobody(ruin: Ruin) -> None:
-    assert ruined(ruin, 0).verdict is Verdict.PASS
+    assert ruined(ruin, 0).verdict is RunVerdict.PASS
 
 
-def forked(seed: int) -> tuple[Outcome, World]:
+def forked(seed: int) -> tuple[RunOutcome, World]:
     ruins = ((0, Ruin.TWIN, NOTHING), (1, Ruin.TWIN, NOTHING))
     return run(replace(CALM, seed=seed, ruins=ruins, is_beyond_f=True, chaos_ms=2_000, requests=8))
 
@@ -56,7 +56,7 @@ def test_twice_f_plus_one_fork_the_log_and_exactly_they_are_named() -> None:
 
     assert split, "the checkers must fire"
     for outcome, world in split:
-        assert outcome.verdict is Verdict.DIVERGED
+        assert outcome.verdict is RunVerdict.DIVERGED
         assert any(breach.startswith("S1 agreement") for breach in outcome.breaches)
         assert world.auditor.culprits == {world.nodes[0].key, world.nodes[1].key}
         assert (outcome.culprits, outcome.weak_quorum, outcome.honest_named) == (2, 2, 0)
@@ -96,7 +96,7 @@ def test_a_script_decides_who_is_primary_and_who_hears_whom() -> None:
     parted = (3, (0, 0, 0, 1, 1))
     outcome, world = twins.run(twins.Script(4, (parted, parted)), is_traced=True)
 
-    assert outcome.verdict is Verdict.PASS
+    assert outcome.verdict is RunVerdict.PASS
     assert world.membership.primary(0) == world.nodes[3].key  # type: ignore[arg-type]
     decided = [line for line in world.trace.lines if " decides " in line]
     assert decided
@@ -114,4 +114,4 @@ def test_where_members_change_no_more_stay_away_than_any_membership_bears(
         (healed,) = [line for line in world.trace.lines if " healed: " in line]
         gone = healed.split("away: ")[1].strip("[]")
         assert len(gone.split(",") if gone else []) == away
-        assert outcome.verdict is Verdict.PASS
+        assert outcome.verdict is RunVerdict.PASS
