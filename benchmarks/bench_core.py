@@ -13,7 +13,7 @@ from benchmarks.memory_cluster import MemoryCluster
 from benchmarks.result import Result
 from benchmarks.workload import APPROVALS, blocks, genesis, pin_requests
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.node.process.tuning import tune_collector
+from bftcluster.node.process.interpreter import tune_collector
 from bftcluster.signing.keys import Ed25519Verifier
 
 PEERS = 4

@@ -31,7 +31,7 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import parse_socket_addr
 
-from bftcluster.api.streaming import TRAILERS_EXTENSION
+from bftcluster.api.list_stream import TRAILERS_EXTENSION
 from bftcluster.limits import (
     ANSWER_PACE_BYTES,
     ANSWER_PACE_TIME_MAX_S,

@@ -14,12 +14,12 @@ from bftcluster.api.add_options import parse_add_options
 from bftcluster.api.asgi import RequestBody, while_connected
 from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import json_response, ndjson_bytes
+from bftcluster.api.list_stream import LineStream, answer_while_reading
 from bftcluster.api.multipart import parse_boundary, read_parts
 from bftcluster.api.ports import UploadsPort
 from bftcluster.api.query import boolean
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.shapes import add_event_shape
-from bftcluster.api.streaming import LineStream, answer_while_reading
 from bftcluster.api.views import UploadEvent, UploadOptions
 from bftcluster.errors import RefusedError
 from bftcluster.limits import ADD_EVENTS_BUFFERED_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX

@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from bftcluster import cid as cids
 from bftcluster.api.asgi import BrokenOffError, RequestBody, while_connected
 from bftcluster.api.gates import Gate
+from bftcluster.api.list_stream import log_break
 from bftcluster.api.ports import ContentPort
-from bftcluster.api.streaming import log_break
 from bftcluster.api.tar import write_tar
 from bftcluster.api.views import ContentKind
 from bftcluster.cid import Cid

@@ -14,10 +14,10 @@ from bftcluster.api.asgi import RequestBody, read_body, while_connected
 from bftcluster.api.frames import RequestPages
 from bftcluster.api.gates import Gate
 from bftcluster.api.json_text import ndjson_bytes
+from bftcluster.api.list_stream import LineStream, answer_while_reading
 from bftcluster.api.ports import OperationsPort, Wait
 from bftcluster.api.query import Query, seconds
 from bftcluster.api.shapes import Shape
-from bftcluster.api.streaming import LineStream, answer_while_reading
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.errors import UsageError
 from bftcluster.limits import (

@@ -10,9 +10,9 @@ from starlette.routing import Route
 from bftcluster import __version__
 from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
+from bftcluster.api.list_stream import JsonLines
 from bftcluster.api.ports import PeersPort
 from bftcluster.api.shapes import id_shape, version_shape
-from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import IdView, Pages
 from bftcluster.errors import RefusedError
 

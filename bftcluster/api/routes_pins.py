@@ -14,12 +14,12 @@ from bftcluster.api.errors import PinNotFoundError
 from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pins
 from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response
+from bftcluster.api.list_stream import JsonLines
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.ports import PathsPort, PinsetPort, PinsPort
 from bftcluster.api.query import boolean
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.shapes import Shape, pin_shape, pin_status_shape, proposed_pin_shape
-from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError

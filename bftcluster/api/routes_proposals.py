@@ -9,10 +9,10 @@ from bftcluster import cid as cids
 from bftcluster.api.errors import PinNotFoundError
 from bftcluster.api.gates import lists_gate
 from bftcluster.api.json_text import json_response, time_text
+from bftcluster.api.list_stream import JsonLines
 from bftcluster.api.ports import ProposalsPort
 from bftcluster.api.query import parse_digest
 from bftcluster.api.shapes import Shape, base64_text
-from bftcluster.api.streaming import JsonLines
 from bftcluster.api.views import CertificateView, ProposalView, SignerView
 from bftcluster.errors import NotFoundError
 from bftcluster.signing.keys import maintainer_text

@@ -18,9 +18,9 @@ from bftcluster.api.admission import Admission
 from bftcluster.api.errors import RETRY_AFTER_S
 from bftcluster.api.gates import network_of
 from bftcluster.api.http1 import HttpConnection
-from bftcluster.api.listen import open_sockets
+from bftcluster.api.list_stream import TRAILERS_EXTENSION
+from bftcluster.api.listen_address import open_sockets
 from bftcluster.api.settings import ApiSettings
-from bftcluster.api.streaming import TRAILERS_EXTENSION
 from bftcluster.limits import CONNECTIONS_MAX, HEADERS_SIZE_MAX_BYTES
 
 GRACE_SECONDS: Final = 1.0

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Final
 
+from bftcluster.blocks.block_server import Offload
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.blocks.pin_store import ROOTS_MAX, Root, StoreSpace
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.serving import Offload
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 

@@ -11,6 +11,8 @@ from typing import Any
 import trio
 
 from bftcluster.blocks.block import Block
+from bftcluster.blocks.block_server import BlockServer, Offload, Send
+from bftcluster.blocks.dag_fetch import DagFetch
 from bftcluster.blocks.exchange_messages import (
     Blocks,
     CancelWant,
@@ -23,11 +25,9 @@ from bftcluster.blocks.exchange_messages import (
 )
 from bftcluster.blocks.fetch_plan import ProviderFault
 from bftcluster.blocks.fetch_report import ExchangeSettings, FetchProgress, FetchReport
-from bftcluster.blocks.fetching import DagFetch
 from bftcluster.blocks.inbox import Router
 from bftcluster.blocks.links import may_link
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.serving import Offload, Send, Server
 from bftcluster.cid import Cid, text
 from bftcluster.errors import (
     BlockNotFoundError,
@@ -74,7 +74,7 @@ class Exchange:
         self._settings = settings or ExchangeSettings()
         self._offload = offload
         self._router = Router()
-        self._server = Server(
+        self._server = BlockServer(
             store,
             send,
             offload_serving or offload,

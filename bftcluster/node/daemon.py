@@ -8,8 +8,8 @@ from bftcluster.errors import ClusterError, require_assertions
 from bftcluster.node.parts import open_parts
 from bftcluster.node.peer import Peer
 from bftcluster.node.process.config import Config
+from bftcluster.node.process.interpreter import tune_process
 from bftcluster.node.process.logs import configure_logs, log_for
-from bftcluster.node.process.tuning import tune_process
 from bftcluster.node.recovery import take_over
 
 _log = log_for("node")

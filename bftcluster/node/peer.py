@@ -35,7 +35,7 @@ from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.replica import ReplicaLoop
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
-from bftcluster.node.loops.tracking import TrackerLoop
+from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.evidence_files import EvidenceFiles

@@ -19,7 +19,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.following import Following
+from bftcluster.pbft.follower import Follower
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import (
     Body,
@@ -75,7 +75,7 @@ class CatchUp:
         normal_case: NormalCase,
         checkpoints: Checkpoints,
         view_changer: ViewChanger,
-        following: Following,
+        following: Follower,
     ) -> None:
         self._core = core
         self._normal_case = normal_case

@@ -9,9 +9,9 @@ from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.doubts import Doubts
-from bftcluster.pbft.followers import Followers
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import batch_digest
+from bftcluster.pbft.log_server import LogServer
 from bftcluster.pbft.messages import (
     Body,
     Doubt,
@@ -67,7 +67,7 @@ class FrameInbox:
         doubts: Doubts,
         suspicion: Suspicion,
         catch_up: CatchUp,
-        followers: Followers,
+        followers: LogServer,
         probation: Probation,
         stash: Stash,
     ) -> None:

@@ -17,8 +17,8 @@ from bftcluster.limits import (
     RELAYED_SIZE_PER_SENDER_MAX_BYTES,
     UNEXECUTED_SIZE_MAX_BYTES,
 )
+from bftcluster.pbft.debts import Debts
 from bftcluster.pbft.lanes import Lanes, Load, Pending
-from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.verdicts import Verdict
 
 _CLAIMED_MAX_BYTES: Final = UNEXECUTED_SIZE_MAX_BYTES + BATCH_SIZE_MAX_BYTES
@@ -63,7 +63,7 @@ class RequestPool:
         self.waiting: dict[Digest, Pending] = {}
         """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
-        self.owed = Owed()
+        self.owed = Debts()
         self._decided: dict[Digest, int] = {}
         """When requests were decided, the latest last."""
 

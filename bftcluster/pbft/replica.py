@@ -22,10 +22,10 @@ from bftcluster.pbft.events import (
     ReplicaDeadlinePassed,
     RequestSubmitted,
 )
-from bftcluster.pbft.followers import Followers
-from bftcluster.pbft.following import Following
+from bftcluster.pbft.follower import Follower
 from bftcluster.pbft.inbox import FrameInbox
 from bftcluster.pbft.log import Log
+from bftcluster.pbft.log_server import LogServer
 from bftcluster.pbft.normal_case import NormalCase
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.probation import Probation
@@ -96,9 +96,9 @@ class Replica:
             self._normal_case,
             self._checkpoints,
             self._view_changer,
-            Following(self._core),
+            Follower(self._core),
         )
-        self._followers = Followers(self._core)
+        self._followers = LogServer(self._core)
         self._checkpoints.learn(recovered.learned)
         restore(self._core, self._checkpoints, self._view_changer, recovered)
         if not recovered.records:

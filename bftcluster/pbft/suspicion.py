@@ -6,9 +6,9 @@ proposal of its own that does not get decided. Never when it is us who lag behin
 
 from bftcluster.ids import Seq
 from bftcluster.pbft.core import Core
+from bftcluster.pbft.debts import Debt
 from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.lanes import Pending
-from bftcluster.pbft.owed import Debt
 from bftcluster.pbft.proposer import Proposer
 from bftcluster.pbft.view_change import ViewChanger
 

@@ -37,7 +37,7 @@ from bftcluster.pins.events import (
 from bftcluster.pins.items import Goal, Item, Phase
 from bftcluster.pins.reports import Reports
 from bftcluster.pins.retry import delay_ms
-from bftcluster.pins.scanning import Scanner
+from bftcluster.pins.scans import Scanner
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.work import Work

@@ -27,7 +27,7 @@ from bftcluster.storage.ledger_reader import (
     select_value,
     select_values,
 )
-from bftcluster.storage.rewinding import Rewinder
+from bftcluster.storage.rewinder import Rewinder
 from bftcluster.storage.row_cache import UNKNOWN, RowCache
 from bftcluster.storage.schema import (
     COUNTS,

@@ -187,7 +187,7 @@ def replay(
 
 def _plan(seed: int, faults: FaultCount, *, shrink: bool) -> "RunPlan":
     from bftcluster_sim.cluster.plans import plan_of
-    from bftcluster_sim.cluster.shrinking import shrink as shrink_plan
+    from bftcluster_sim.cluster.shrinker import shrink as shrink_plan
 
     plan = plan_of(seed, is_beyond_f=faults is FaultCount.BEYOND)
     if shrink:

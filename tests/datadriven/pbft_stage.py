@@ -12,7 +12,7 @@ from bftcluster.pbft.votes import Vote
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 from bftcluster_sim.cluster.signatures import SimSigner
-from bftcluster_sim.cluster.usurping import Pretext, Usurper
+from bftcluster_sim.cluster.usurpers import Pretext, Usurper
 
 KINDS = {
     "pre-prepare": 1,

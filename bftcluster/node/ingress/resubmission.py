@@ -9,7 +9,7 @@ from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import Batch, LogEntry
-from bftcluster.storage.rewinding import Rewinder
+from bftcluster.storage.rewinder import Rewinder
 
 ORDER_TIMEOUT_S: Final = 60.0
 """How long one entry's requests may take before they are handed in once more."""

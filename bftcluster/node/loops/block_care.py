@@ -6,7 +6,7 @@ import trio
 
 from bftcluster.blocks.exchange import Exchange
 from bftcluster.ids import PeerId
-from bftcluster.node.loops.block_healing import Healer
+from bftcluster.node.loops.healer import Healer
 from bftcluster.node.loops.scrub import Scrubber
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock

@@ -2,7 +2,7 @@
 
 The only module that hands work to a thread. A thread computes, or waits for the disk; what waits
 for the network waits on the event loop, and holds none. But a reader that meets a damaged block
-waits in its thread until another peer sends it, for some seconds (`node/loops/block_healing`).
+waits in its thread until another peer sends it, for some seconds (`node/loops/healer`).
 """
 
 from collections.abc import Callable

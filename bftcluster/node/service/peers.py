@@ -13,7 +13,7 @@ from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
-from bftcluster.node.loops.tracking import TrackerLoop
+from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers

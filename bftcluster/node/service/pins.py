@@ -9,7 +9,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.state.records import PeerRecord, PinRecord
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
-from bftcluster.node.loops.tracking import TrackerLoop
+from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.ports import Clock
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.pin_views import pin_status_view, unpinned_view

@@ -13,7 +13,7 @@ from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.submissions import Submissions
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
-from bftcluster.node.loops.tracking import TrackerLoop
+from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import TemporaryRoots

@@ -34,7 +34,7 @@ from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful
 from bftcluster_sim.cluster.mutations import mutate, sign_again, signed_vote
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.states import WALL_EPOCH_MS
-from bftcluster_sim.cluster.usurping import Pretext, Usurper
+from bftcluster_sim.cluster.usurpers import Pretext, Usurper
 
 _REPLAYED_MAX = 64
 _DIGESTS_MAX = 32

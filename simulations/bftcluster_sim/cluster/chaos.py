@@ -9,11 +9,11 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, ENTRIES, STATUS
 from bftcluster.pbft.view_messages import NEW_VIEW, VIEW_CHANGE
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.changing import Changes
 from bftcluster_sim.cluster.disks import Failure, Lie
+from bftcluster_sim.cluster.member_changes import Changes
 from bftcluster_sim.cluster.nodes import Node
 from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
-from bftcluster_sim.cluster.scheming import Lone, Mute, Scheme
+from bftcluster_sim.cluster.schemes import Lone, Mute, Scheme
 from bftcluster_sim.cluster.succession import Succession
 from bftcluster_sim.cluster.world import World
 

@@ -109,7 +109,7 @@ class SimDatabase:
             self.transact(change)
 
     def rewind(self, seq: Seq, links: Delta, *, is_staged: bool) -> None:
-        """Begin a recovery; see ``bftcluster.storage.rewinding``."""
+        """Begin a recovery; see ``bftcluster.storage.rewinder``."""
 
         def change(tables: Tables) -> None:
             if is_staged:

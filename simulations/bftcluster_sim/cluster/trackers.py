@@ -1,6 +1,6 @@
 """The tracker in one life of a simulated process: the real one, on a store made of CIDs.
 
-Does what ``loops.tracking`` and ``ingress.peer_reports`` of ``bftcluster.node`` do: tells it what
+Does what ``loops.tracker`` and ``ingress.peer_reports`` of ``bftcluster.node`` do: tells it what
 the ledger changed, carries out what it asks for, and has its reports ordered like any request.
 """
 

@@ -12,10 +12,10 @@ from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
 from bftcluster_sim.cluster.plans import Ruin, RunPlan
-from bftcluster_sim.cluster.scheming import Lone, Mute
+from bftcluster_sim.cluster.schemes import Lone, Mute
 from bftcluster_sim.cluster.signatures import SimSigner
 from bftcluster_sim.cluster.swarm import RunVerdict, run
-from bftcluster_sim.cluster.usurping import Pretext, Usurper
+from bftcluster_sim.cluster.usurpers import Pretext, Usurper
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import prepared, rules
 from tests.unit.pbft.view_builders import new_view, view_change

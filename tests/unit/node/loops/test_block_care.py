@@ -27,13 +27,13 @@ from bftcluster.blocks.walk import walk
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, CidMismatchError
 from bftcluster.ids import PeerId
-from bftcluster.node.loops.block_healing import READER_PATIENCE_S, Healer
+from bftcluster.node.loops.healer import READER_PATIENCE_S, Healer
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.service.content_reader import ContentReader
 from bftcluster.node.service.dag_reader import DagReader
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.network import Network, open_network, peer_id
-from tests.unit.node.loops.test_tracking import break_index, until
+from tests.unit.node.loops.test_tracker import break_index, until
 from tests.unit.node.service.test_content_reader import ReadingService
 
 ME, ALICE, BOB = map(peer_id, (1, 2, 3))

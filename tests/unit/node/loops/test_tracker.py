@@ -20,7 +20,7 @@ from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
-from bftcluster.node.loops.tracking import TrackerLoop
+from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config

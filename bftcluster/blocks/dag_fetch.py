@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from bftcluster.blocks.block import Block
+from bftcluster.blocks.block_server import Offload, Send
 from bftcluster.blocks.dag_pb import DagLink
 from bftcluster.blocks.exchange_messages import (
     CancelWant,
@@ -33,7 +34,6 @@ from bftcluster.blocks.fetch_report import (
 from bftcluster.blocks.inbox import Event, RequestInbox, Router
 from bftcluster.blocks.links import links_of, may_link
 from bftcluster.blocks.port import BlockStore, Hold
-from bftcluster.blocks.serving import Offload, Send
 from bftcluster.blocks.survey import Survey
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockStoreError, ClusterError, StorageError, TransportError

@@ -20,7 +20,7 @@ class _Question:
     asked_ms: int
 
 
-class Following:
+class Follower:
     """Keeps one question open at one source."""
 
     __slots__ = (

@@ -34,7 +34,7 @@ class _Wait:
     """When it is told that nothing has come."""
 
 
-class Followers:
+class LogServer:
     """Answers at once what can be; holds the questions of followers until there is an answer."""
 
     __slots__ = (

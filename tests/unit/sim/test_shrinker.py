@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster_sim.cluster.behaviours import Vice
 from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan, plan_of
-from bftcluster_sim.cluster.shrinking import search, shrink
+from bftcluster_sim.cluster.shrinker import search, shrink
 from bftcluster_sim.cluster.swarm import RunVerdict, run
 
 RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP}

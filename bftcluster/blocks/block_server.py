@@ -56,7 +56,7 @@ class _Serving:
     credited: trio.Event = field(default_factory=trio.Event)
 
 
-class Server:
+class BlockServer:
     """Streams what peers ask for, as fast as they give credit."""
 
     def __init__(

@@ -15,8 +15,8 @@ _MULTIADDR: Final = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/([^/]+)/tcp/([0-9]{1,5
 _HOST_PORT: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]/]+)):([0-9]{1,5})")
 _HINTS: Final = {
     errno.EADDRINUSE: "another program, perhaps another peer, has it: choose another port in"
-    " `api.listen`",
-    errno.EACCES: "ports below 1024 need privileges: choose a higher one in `api.listen`",
+    " `api.listen_address`",
+    errno.EACCES: "ports below 1024 need privileges: choose a higher one in `api.listen_address`",
     errno.EADDRNOTAVAIL: "this machine has no such address; see `ip address`",
 }
 

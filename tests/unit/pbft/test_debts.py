@@ -9,17 +9,17 @@ from bftcluster.limits import (
     REPLICAS_MAX,
     REQUEST_SIZE_MAX_BYTES,
 )
+from bftcluster.pbft.debts import Debts
 from bftcluster.pbft.lanes import FOLLOWERS, Load, Pending
-from bftcluster.pbft.owed import Owed
 from bftcluster.pbft.pool import request_digest
 
 SIZES = ((REQUEST_SIZE_MAX_BYTES, 2), (100_000, 4), (10_000, 30), (300, 200))
 
 
-def owed_among(n: int) -> tuple[Owed, Load]:
+def owed_among(n: int) -> tuple[Debts, Load]:
     shares = n + 1
     share = Load(POOL_REQUESTS_MAX // shares, POOL_SIZE_MAX_BYTES // shares)
-    owed = Owed()
+    owed = Debts()
     owed.seat(shares, share)
     return owed, share
 

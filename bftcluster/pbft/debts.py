@@ -66,7 +66,7 @@ class _Account:
         return [next(iter(self.debts.values()))] if self.debts else []
 
 
-class Owed:
+class Debts:
     """Debts, the oldest first, and what is still to be given."""
 
     __slots__ = (
