@@ -25,10 +25,7 @@ from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
@@ -156,14 +153,8 @@ def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Ke
         yield Space.PIN, operation.cid
     if with_proposal:
         yield Space.PROPOSAL, intent.digest
-    match operation:
-        case PinOperation(pin_update=source):
-            if source is not None:
-                yield Space.PIN, source
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
-            pass
-        case _ as unreachable:
-            assert_never(unreachable)
+    for cid in operation.pins_read:
+        yield Space.PIN, cid
 
 
 def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspected) -> Outcome:

@@ -137,6 +137,16 @@ class PinOperation:
         """What it is about, besides ``cid``, for people."""
         return self.name
 
+    @property
+    def pins_read(self) -> tuple[Cid, ...]:
+        """The pins that its rule reads besides that of ``cid``."""
+        return () if self.pin_update is None else (self.pin_update,)
+
+    @property
+    def items(self) -> int:
+        """How many items its lists have."""
+        return len(self.metadata) + len(self.user_allocations) + len(self.origins)
+
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode(
@@ -172,13 +182,26 @@ class UnpinOperation:
         """Return nothing: the content has no other name here."""
         return ""
 
+    @property
+    def pins_read(self) -> tuple[Cid, ...]:
+        """Return none: its rule reads no pin but that of ``cid``."""
+        return ()
+
+    @property
+    def items(self) -> int:
+        """Return 0: it has no lists of which memory must be known."""
+        return 0
+
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode([_UNPIN, self.cid])
 
 
 Operation: TypeAlias = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
-"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
+"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``.
+
+Each also says which other pins its rule reads, and how many items it takes to remember.
+"""
 
 
 def sorted_metadata(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:

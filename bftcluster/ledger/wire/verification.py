@@ -11,11 +11,8 @@ from typing import Final, TypeAlias, assert_never
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
     Operation,
-    PinOperation,
-    UnpinOperation,
     parse_operation,
 )
 from bftcluster.ledger.wire.outcomes import Outcome
@@ -275,7 +272,7 @@ def _size_bytes(data: bytes, inspected: Inspected) -> int:
     request, operation = inspected.request, inspected.operation
     if request is None:
         return _REFUSED_OVERHEAD_BYTES + len(data)
-    items = _items_of_request(request) + (0 if operation is None else _items_of(operation))
+    items = _items_of_request(request) + (0 if operation is None else operation.items)
     return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
 
 
@@ -286,17 +283,6 @@ def _items_of_request(request: Request) -> int:
         case Join(tags=tags, addresses=addresses):
             return len(tags) + len(addresses)
         case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
-            return 0
-        case _ as unreachable:
-            assert_never(unreachable)
-
-
-def _items_of(operation: Operation) -> int:
-    match operation:
-        case PinOperation():
-            lists = (operation.metadata, operation.user_allocations, operation.origins)
-            return sum(map(len, lists))
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
             return 0
         case _ as unreachable:
             assert_never(unreachable)
