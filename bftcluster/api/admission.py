@@ -1,4 +1,4 @@
-"""Which connections may stay: those we have waited for longest make room for new ones.
+"""Decides which connections may stay: those that were waited for longest make room for new ones.
 
 A client that is served, and reads, is never turned away. One that opens a connection and is slow
 to say what it wants, or to take what it asked for, is cheap for itself: it must not be in the way.

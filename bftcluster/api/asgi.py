@@ -1,4 +1,4 @@
-"""Below Starlette: the request body at the client's pace, and noticing that the client has gone."""
+"""Below Starlette: the request body at the client's pace, and whether the client is still there."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""From an error to a status and ipfs-cluster's error object, with our hint."""
+"""Turns an error into a status and ipfs-cluster's error object, with our hint."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""So many at once, and of one address a share: others are told to come again.
+"""A gate lets so many requests in at once, and a share of one address; others come again later.
 
 An address is what a client cannot have many of: of IPv6, the 64 bits that name a network.
 """

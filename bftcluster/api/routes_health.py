@@ -1,4 +1,4 @@
-"""``/health``, ``/health/…``, ``/monitor/metrics`` and ``/status``: is it well."""
+"""``/health``, ``/health/…``, ``/monitor/metrics`` and ``/status``: how this peer is doing."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Serving the application: sockets, limits, access log, and a shutdown that does not linger."""
+"""Serves the application: sockets, limits, access log, and a shutdown that does not linger."""
 
 import resource
 from contextlib import ExitStack, suppress

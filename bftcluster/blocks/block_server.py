@@ -1,4 +1,4 @@
-"""The provider's side of block exchange."""
+"""Serves blocks to other peers: the provider's side of block exchange."""
 
 import functools
 import logging

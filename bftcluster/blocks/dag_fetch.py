@@ -1,4 +1,4 @@
-"""The requester's side of block exchange: one fetch of one DAG from many providers.
+"""Fetches one DAG from many providers: the requester's side of block exchange.
 
 Two workers per provider take lists of missing blocks, ask for them, and follow the links of what
 comes; one writer stores it in groups and gives credit. Leaves that a provider does not send

@@ -1,4 +1,4 @@
-"""Which missing block is asked of whom: the bookkeeping of one fetch, without I/O."""
+"""Plans which missing block is asked of whom: the bookkeeping of one fetch, without I/O."""
 
 from collections import deque
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a fetch is told, and what it tells."""
+"""The settings that a fetch is given, and the report that it ends with."""
 
 from dataclasses import dataclass
 

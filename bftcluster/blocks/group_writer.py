@@ -1,4 +1,4 @@
-"""Group commit: whoever gets the lock writes for everybody who waits.
+"""Commits in groups: whoever gets the lock writes for everybody who waits.
 
 A group is one transaction that announces its blocks, their files written and synced by several
 threads, their directories synced once, and one transaction that settles them. A crash anywhere

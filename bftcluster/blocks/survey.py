@@ -1,4 +1,4 @@
-"""What of a DAG is known, and what of that is missing here."""
+"""Knows which blocks of a DAG were seen, and which of those are missing here."""
 
 import threading
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What reading somebody else's DAG may cost: more only for what it brings.
+"""The budget for reading somebody else's DAG: it is refilled by what the reading brings.
 
 A small DAG can describe a walk without end. So a walk spends the size of each block that it reads,
 as often as it reads it, and earns by what comes of it: entries, and bytes of files.

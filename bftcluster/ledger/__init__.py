@@ -1,1 +1,1 @@
-"""What an ordered operation means: deterministic execution over authenticated state."""
+"""Executes ordered requests, deterministically, and keeps the state that a root certifies."""

@@ -1,4 +1,4 @@
-"""How many strangers may be shaking hands with us, and how often. No I/O, no clock."""
+"""Limits how many strangers may be in a handshake with us, and how often. No I/O, no clock."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What peers send us: one reader per peer and class, handing frames to the class's handler."""
+"""Reads inbound streams: one reader per peer and class hands frames to the class's handler."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping

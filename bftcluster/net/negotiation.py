@@ -1,4 +1,4 @@
-"""Bounds on what a remote may send while a connection or a stream is being negotiated.
+"""Bounds what a remote may send while a connection or a stream is being negotiated.
 
 py-libp2p reads whatever length a multistream-select message claims: hundreds of megabytes from a
 stranger, before Noise, and from a member on every stream.

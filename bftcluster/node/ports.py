@@ -1,4 +1,4 @@
-"""What loops want of the machine below them: the log of votes, the time, a place for proofs."""
+"""What the node's loops need of the machine: the log of votes, the time, a place for proofs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Asking for batches that slots wait for: one source after the other."""
+"""Asks for the batches that slots wait for: one source after the other."""
 
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.messages import FetchBody

@@ -1,4 +1,4 @@
-"""Saying where we are, hearing where others are, and closing the gap.
+"""Tells the others how far this replica is, hears how far they are, and fetches what it missed.
 
 Nothing is resent on a hunch: a periodic status tells peers what we have, and a peer whose status
 stands still while ours does not is sent our votes again. One who lags by whole batches asks for

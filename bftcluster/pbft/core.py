@@ -1,4 +1,4 @@
-"""What the parts of a replica share: who we are, where we are, and what we are about to say."""
+"""The state that all parts of a replica share, and the outbox for what it wants done."""
 
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias

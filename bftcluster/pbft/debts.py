@@ -1,4 +1,4 @@
-"""What the primary of the view was given and has not ordered: only that is ever held against it.
+"""A primary's debts: what it was given and has not ordered. It is blamed for nothing else.
 
 A replica gives it the requests of its own clients, no more at once than half its share of the
 primary's pool. The other half is for what others relayed: an equal part for each voter, and for all

@@ -1,4 +1,4 @@
-"""Not leaving a view alone: a backup that gives up its primary first asks whether others do.
+"""A backup that would give up its primary first says that it doubts; f others must doubt as well.
 
 Who gives up a view votes in it no more. One that does so by itself takes one of the f faults that
 the cluster bears, for as long as nobody follows; the next fault then costs everybody the view. And

@@ -1,4 +1,4 @@
-"""Which membership owns which sequence numbers.
+"""The history of memberships: each epoch owns a range of sequence numbers.
 
 A checkpoint's execution may name the next membership. It takes over one interval later, after the
 checkpoint there is stable: so everybody knows who votes on a slot before anybody works on it, and

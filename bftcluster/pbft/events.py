@@ -1,4 +1,4 @@
-"""What goes into a replica; what comes out, is in ``steps``."""
+"""The events that a replica takes in. What it gives back is in ``steps``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Learning what was decided without a vote: by asking a voter, who answers when there is more.
+"""A follower learns what was decided by asking one voter, who answers when there is more.
 
 Voters send nothing to those who do not vote, unless asked. A follower has one source at a time,
 which differs from follower to follower, so that they share the work. A source that does not

@@ -1,4 +1,4 @@
-"""Checkpoint certificates from beyond the horizon: a hint, until nobody contradicts it.
+"""Keeps a checkpoint certificate from beyond the horizon as a hint, until nobody contradicts it.
 
 A certificate proves something if its signers owned its sequence number. Up to the horizon that is
 known. Beyond it they may have left since: then their keys sign what they like. Whoever knows a

@@ -1,4 +1,4 @@
-"""From a frame to the part of the replica that judges it."""
+"""Parses each frame, checks who sent it, and hands it to the part of the replica that judges it."""
 
 from typing import assert_never
 

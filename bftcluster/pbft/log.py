@@ -1,4 +1,4 @@
-"""The window of sequence numbers we work on, and the batches it refers to."""
+"""The window of slots that a replica works on, and the batches that they refer to."""
 
 import hashlib
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Serving log entries: to who lags behind, from the log; to who does not vote, as they are decided.
+"""Serves log entries: to those who lag, from the log; to followers, as they are decided.
 
 A follower asks for the next entry, and gets it once there is one. What was just decided is kept in
 memory for that, and its frame is made once for all who wait. One who is further behind is told how

@@ -1,4 +1,4 @@
-"""PRE-PREPARE, PREPARE, COMMIT (OSDI'99, section 4.2), for many slots at once.
+"""The normal case: PRE-PREPARE, PREPARE, COMMIT (OSDI'99, section 4.2), for many slots at once.
 
 A slot advances when it can: whichever of proposal, batch and votes comes last moves it on.
 """

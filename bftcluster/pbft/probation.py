@@ -1,4 +1,4 @@
-"""Silence after a start, until peers confirm that we forgot no vote.
+"""After a start a replica is silent until peers confirm that it forgot no vote.
 
 A disk can be wiped, or rolled back with a virtual machine, and look consistent. So what we have
 forgotten is not judged by what we still have: each process asks the others what they hold of ours.

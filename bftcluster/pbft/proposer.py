@@ -1,4 +1,4 @@
-"""When a primary proposes, and what."""
+"""Decides when a primary proposes, and which requests go into the batch."""
 
 from typing import Final
 

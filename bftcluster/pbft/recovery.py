@@ -1,4 +1,4 @@
-"""From the records of an earlier life to its state, and back."""
+"""Restores a replica's state from the records in its log, and turns its state into records."""
 
 from collections.abc import Callable, Sequence
 from typing import assert_never

@@ -1,4 +1,4 @@
-"""What an operator may tune, and what all replicas of a cluster must agree on."""
+"""A replica's settings: what an operator may tune, and what a whole cluster must agree on."""
 
 from dataclasses import dataclass
 

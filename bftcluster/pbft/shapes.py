@@ -1,4 +1,4 @@
-"""Taking untyped decoded values apart, strictly."""
+"""Checks that decoded values have the types and sizes of what they are to become."""
 
 import itertools
 from typing import Any

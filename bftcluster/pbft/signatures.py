@@ -1,4 +1,4 @@
-"""Checking vote signatures, each at most once."""
+"""Checks the signatures of votes, each at most once."""
 
 import hashlib
 

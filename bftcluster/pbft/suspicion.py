@@ -1,4 +1,4 @@
-"""When to stop believing in the primary (OSDI'99, section 4.4).
+"""Times the primary, and says when to give up its view (OSDI'99, section 4.4).
 
 Only for something it demonstrably should have done: a request that every replica was sent, or a
 proposal of its own that does not get decided. Never when it is us who lag behind.

@@ -1,4 +1,4 @@
-"""What became of an input, and what is worth telling an operator."""
+"""The verdicts: what became of a message, and which of it an operator is told."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""Changing views (OSDI'99, section 4.4): giving one up, opening the next, entering it."""
+"""Changes the view (OSDI'99, section 4.4): gives one up, opens the next, enters it."""
 
 from bftcluster.ids import ReplicaId, Seq, View
 from bftcluster.pbft.certificates import CommitCertificate

@@ -1,1 +1,1 @@
-"""What this node must do about the ledger: desired against actual."""
+"""The tracker's rules: it compares what this node owes by the ledger with what it has."""

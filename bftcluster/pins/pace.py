@@ -1,4 +1,4 @@
-"""How often something is done for whatever has come together."""
+"""A pace says how often something is done for whatever has come together since."""
 
 
 class Pace:

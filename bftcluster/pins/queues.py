@@ -1,4 +1,4 @@
-"""Who is next: young pins first, then the rest, then, apart, what is to be dropped."""
+"""The tracker's queues: young pins are fetched first, then the rest; drops have their own."""
 
 import heapq
 from collections import OrderedDict

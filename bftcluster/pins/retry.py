@@ -1,4 +1,4 @@
-"""How long to wait after a failure."""
+"""How long the tracker waits after a failure, before it tries again."""
 
 import hashlib
 from typing import Final

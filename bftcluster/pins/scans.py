@@ -1,4 +1,4 @@
-"""Walking the pinset and the store in pages, so that neither has to fit in memory."""
+"""A scan walks the pinset or the store in pages, so that neither has to fit in memory."""
 
 from bftcluster.cid import Cid
 from bftcluster.pins.events import Scan, ScanOf

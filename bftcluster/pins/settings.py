@@ -1,4 +1,4 @@
-"""How eager the tracker is."""
+"""What an operator can set about the tracker: how much it does at once, and how often."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What maintainers sign: an intent to do one operation, once, in one cluster, within a time.
+"""An intent, and the approvals under it: to do one operation, once, in one cluster, within a time.
 
 An intent can be approved on several machines, in any order and days apart; ``threshold`` approvals
 make a certificate (``signing.schemes``). An approval says yes, a rejection no; both sign the

@@ -1,4 +1,4 @@
-"""How approvals become a certificate, and how a certificate is judged. One registry, many schemes.
+"""Turns approvals into a certificate, and judges certificates: one registry, many schemes.
 
 ``ed25519-multisig`` is a bitmap and a plain list of signatures: stateless, offline, in any order,
 and it shows for ever who approved. TUF and Sigstore's root signing chose the same.

@@ -1,4 +1,4 @@
-"""Canonical arrays of known shape: how signed structures are read."""
+"""Reads signed structures: canonical arrays of known shape."""
 
 from typing import Any, TypeVar
 

@@ -1,1 +1,1 @@
-"""SQL state, log and certificates; the write-ahead log of the replica."""
+"""The ledger's rows and log in SQL, and the replica's write-ahead log."""

@@ -1,4 +1,4 @@
-"""Going back to the checkpoint of a recovery: one transaction, and nothing is thrown away.
+"""Takes the store back to the checkpoint of a recovery in one transaction, and throws nothing away.
 
 What was executed beyond the checkpoint is set aside as the log entries that it came from: their
 requests are signed, and are handed in again once the cluster orders. The write-ahead log follows

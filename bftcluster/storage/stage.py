@@ -1,4 +1,4 @@
-"""Where a fetched state grows until it is whole: a table beside that of the state in use.
+"""Holds a state that is being fetched until it is whole: a table beside that of the one in use.
 
 When it is whole that is noted with the checkpoint it is of, in the transaction of its last rows;
 then the next opening of the store lets the two tables change names, in one transaction again. So

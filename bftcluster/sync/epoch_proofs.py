@@ -1,4 +1,4 @@
-"""How one who knows only old voters learns who votes now, without trusting whoever tells.
+"""The chain of proofs from voters that a peer knows to those of now: it trusts nobody who tells.
 
 A link from one epoch to the next is a checkpoint certificate of the old voters, the row of their
 state that names the new ones, and the proof that it is in it. Links are made while an epoch ends,

@@ -1,4 +1,4 @@
-"""Learning who votes now, from peers that speak of epochs unknown to us.
+"""Learns who votes now from peers that speak of unknown epochs: whom to ask, what to believe.
 
 Sans-IO: whom to ask and when, and what an answer proves. What is asked for is what our own links
 lack, so that we can prove to others whatever we know: also an epoch that we went past by log

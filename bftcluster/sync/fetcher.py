@@ -1,4 +1,4 @@
-"""Fetching the state of a certified checkpoint, piece by piece, from peers that need no trust.
+"""Fetches the state of a certified checkpoint piece by piece, from peers that need no trust.
 
 What has been checked goes to a stage of its own, children before their parents: a staged node whose
 digest is the wanted one has all its rows staged. So whatever a crash or a newer checkpoint leaves

@@ -1,4 +1,4 @@
-"""What a peer could be recovered from: the last checkpoint that it can prove, and the proof.
+"""The recovery point of a peer: the last checkpoint that it can prove, with the proof.
 
 It goes to the maintainers by file, who take the highest of those that the survivors have.
 """

@@ -1,4 +1,4 @@
-"""What has to be on the disk before votes are forgotten, and what need not be kept longer."""
+"""Says what must be on disk before votes are forgotten, and what need not be kept longer."""
 
 from collections.abc import Sequence
 from typing import Protocol

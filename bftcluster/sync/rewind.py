@@ -1,4 +1,4 @@
-"""Going back to the checkpoint of a recovery: what a store must be given, and what it must keep."""
+"""What a store must be given, and must keep, to go back to the checkpoint of a recovery."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a peer that lags may ask of our ledger, and what it is told."""
+"""Answers what peers that lag ask of this peer's ledger."""
 
 from typing import assert_never
 

@@ -1,4 +1,4 @@
-"""Giving the state of a checkpoint to a peer that lags, part after part.
+"""Gives the state of a checkpoint to a peer that lags, part after part.
 
 The asker walks the authentication tree of a certified checkpoint downwards, so that it can check
 each answer by itself and need not ask for what it has. We give nodes of our last checkpoint's tree,

@@ -1,4 +1,4 @@
-"""Taking a state over: which checkpoint to aim at, and when what is staged is whole.
+"""A state transfer: which checkpoint to aim at, and when the fetched state is whole.
 
 Sans-IO but for the stage, which it writes to. Whoever calls sends the requests, and opens the
 ledger again once the state is whole.

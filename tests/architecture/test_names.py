@@ -39,7 +39,7 @@ FIELD = {
         wire work
     """,
 }
-"""Nouns of the field, besides the glossary's, that a module may be named by."""
+"""Nouns of the field, besides the glossary's, and what goes before them in the name of a module."""
 
 GERUNDS: frozenset[str] = frozenset()
 """Words of the field that end like what somebody is doing, and are things."""

@@ -1,4 +1,4 @@
-"""Who holds a pin: the best of the roster, sticky as in ipfs-cluster."""
+"""Chooses the holders of a pin: the best of the roster, sticky as in ipfs-cluster."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

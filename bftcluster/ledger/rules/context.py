@@ -1,4 +1,4 @@
-"""What the parts of the machine pass to each other while one batch is executed."""
+"""What the rules pass to each other while one batch is executed."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Starting a cluster again that lost more disks than it can bear: what its maintainers signed.
+"""Checks and carries out a recovery: maintainers start a cluster again that lost too many disks.
 
 A recovery names a certified checkpoint, and an epoch that begins behind it. It is no batch: its
 ledgers take it between the checkpoint and the first batch of that epoch, so that the state root of

@@ -1,4 +1,4 @@
-"""Who votes, who will, and who waits to: the replicated membership beside the list of epochs.
+"""The rows that say which peers vote, will vote, or wait to, beside the list of epochs.
 
 A change of the voters waits for the next checkpoint, which names the next epoch; that epoch takes
 over one interval later, and only an interval after that does a removed voter leave for good: until

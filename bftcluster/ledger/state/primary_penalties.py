@@ -1,4 +1,4 @@
-"""Whose turn it is to be primary: who lost a view sits out for a while, as the log itself shows.
+"""Primaries that lost a view sit out for a while; the log itself shows who did.
 
 Each batch carries the view in which it was proposed first. Where that number rises from one batch
 to the next, a quorum gave up every view between, and the one before: their primaries lost them.

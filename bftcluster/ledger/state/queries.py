@@ -1,4 +1,4 @@
-"""What is read of the ledger's rows by whoever does not execute: each question has its function.
+"""Reads the ledger's rows for whoever does not execute: each question has its function.
 
 Nobody outside the ledger and what keeps or copies its rows knows where they lie, or decodes them.
 Each call reads rows as they are while it does: nothing is remembered, nothing is locked.

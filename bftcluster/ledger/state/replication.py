@@ -1,4 +1,4 @@
-"""Where a pin stands between committed and replicated."""
+"""Counts a pin's holders: when it is replicated, and who is still missing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which intents came up lately, so that nobody needs the disk to know that a new one is new."""
+"""Remembers the intents of late, so that a new one is known to be new without the disk."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What one maintainer or one peer alone may cause: in an hour of batch time, and at all.
+"""The share of a maintainer or a peer: what it alone may cause in an hour, and at once.
 
 Nobody who needs the others' consent is bounded here: what the threshold approved costs its proposer
 nothing, and a report is free as far as it says something new about pins that were approved. What is

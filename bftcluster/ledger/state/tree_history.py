@@ -1,4 +1,4 @@
-"""What the last checkpoints replaced, so that a state which is being fetched stays to be had.
+"""The tree's nodes that recent checkpoints replaced are kept while somebody may fetch those states.
 
 A transfer takes round trips, and checkpoints do not wait for it. While somebody fetches, each
 checkpoint keeps the nodes and rows of the one before that it replaces; a few checkpoints are kept.

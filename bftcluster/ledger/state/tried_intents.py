@@ -1,4 +1,4 @@
-"""Which approved intents were refused lately, so that the same refusal is not ordered all the time.
+"""Remembers which approved intents were refused lately: one refusal is not ordered all the time.
 
 An intent has many requests: each choice of its signers, each of its votes, and anybody may send
 them. So the pace is the intent's, whatever carries it.

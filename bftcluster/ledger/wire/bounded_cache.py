@@ -1,4 +1,4 @@
-"""A bounded memory of what was computed from some bytes."""
+"""A cache, bounded in bytes, of what was computed from some bytes."""
 
 from typing import Generic, TypeVar
 

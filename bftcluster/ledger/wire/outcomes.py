@@ -1,4 +1,4 @@
-"""What executing a request leads to. A refusal is a value: all replicas must refuse alike."""
+"""How a request can end. A refusal is a value: all replicas must refuse alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

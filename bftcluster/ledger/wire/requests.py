@@ -1,4 +1,4 @@
-"""What PBFT orders: opaque bytes to it, one of these to the ledger."""
+"""The kinds of requests: PBFT orders them as opaque bytes, the ledger executes them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The one way into the replica loop: bounded for the world, unbounded for ourselves.
+"""The replica loop reads this queue: bounded for others, unbounded for this peer itself.
 
 What peers and clients send waits for room, so that a flood becomes back-pressure at its source.
 Whoever sends has a share of the bytes besides, so that nobody's frames wait behind all that another

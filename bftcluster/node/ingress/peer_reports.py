@@ -1,4 +1,4 @@
-"""This peer's own voice in the order: what it lends, and what it holds."""
+"""Signs and submits what this peer says about itself: that it is there, its room, what it holds."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn

@@ -1,4 +1,4 @@
-"""Who waits for which request to be executed."""
+"""Clients that wait for requests to be executed are told their outcomes here."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""What looks after the blocks on the disk: the scrub that finds damage, and the healer."""
+"""Looks after the blocks on the disk: a scrub finds damage, a healer mends it."""
 
 from collections.abc import Callable, Sequence
 

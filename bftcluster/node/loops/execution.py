@@ -1,4 +1,4 @@
-"""What was decided becomes state: execute, flush in one transaction, tell whoever waits.
+"""Executes what was decided, flushes it in one transaction, and tells whoever waits for it.
 
 Only this loop touches the ledger and the writing side of its store. It takes everything that was
 decided since its last turn, so one transaction pays for many batches.

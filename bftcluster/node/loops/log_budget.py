@@ -1,4 +1,4 @@
-"""How much of its budget the log has used, and when that will be all of it.
+"""Watches how much of its budget the log has used, and foretells when it will be used up.
 
 At the budget the peer takes no more requests from its own clients; it goes on voting, following
 and serving, because the cluster's work must not depend on one operator's disk. What was promised

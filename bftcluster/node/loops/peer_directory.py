@@ -1,4 +1,4 @@
-"""Who may connect to this peer, and where to reach them: the peers that the ledger admits."""
+"""Knows which peers may connect, and where to reach them: those that the ledger admits."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn

@@ -1,4 +1,4 @@
-"""What the ledger asks of a peer, as its tracker is told; what the tracker says, as the ledger is.
+"""Translates between ledger and tracker: effects become its events, its reports become requests.
 
 Ledger and tracker do not know each other. Pure: loops and simulations translate alike.
 """

@@ -1,4 +1,4 @@
-"""Step, persist, send, hand over; for ever.
+"""Runs the replica: steps it, makes its records durable, sends its frames, has batches executed.
 
 A vote that left before its record was durable could be contradicted after a crash, so the order
 in ``_carry_out`` is the contract of ``Ready`` and not an optimisation to tune. One turn takes

@@ -1,4 +1,4 @@
-"""Blocking work is done in place while it is quick, and in a thread while it is not.
+"""Does blocking work in place while it is quick, and in a thread while it is not.
 
 Handing work to a thread and back costs both more processor time and more waiting than a sync of a
 fast disk does, or than the execution of a few requests. A disk that is slow, or a large batch,

@@ -1,4 +1,4 @@
-"""Proof of misbehaviour, kept where an operator finds it."""
+"""Keeps proof of misbehaviour in files that an operator finds."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What other replicas really said, for whoever must prove it or debug it: one JSON line a frame.
+"""Writes down what other replicas said, for whoever must prove or debug it: one JSON line a frame.
 
 A line is ``{"wall_ms": Unix milliseconds, "from": the sender's peer id, "frame": hex}``. The sender
 is authenticated by the connection, and most frames carry signatures of their own. Lines are neither

@@ -1,4 +1,4 @@
-"""What a process that runs a peer asks of the interpreter and of the system."""
+"""Sets up interpreter and system for a process that runs a peer: memory, open files, threads."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""Being told to stop."""
+"""Turns the signals that ask a process to stop into one event."""
 
 import signal
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where blocking work is done: a few threads for each kind, so that no kind waits for another.
+"""Gives out the threads for blocking work: a few for each kind, so that no kind waits for another.
 
 The only module that hands work to a thread. A thread computes, or waits for the disk; what waits
 for the network waits on the event loop, and holds none. But a reader that meets a damaged block
