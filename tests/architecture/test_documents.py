@@ -50,6 +50,14 @@ def test_every_test_that_a_document_names_exists() -> None:
         )
 
 
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    code = code_of(ROOT / "CONTRIBUTING.md")
+
+    named = set(re.findall(r"\b(?:bftcluster|cli|simulations|tests|docs)/[\w./-]+", code))
+    assert len(named) > 30
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
 def test_every_row_of_what_is_tested_says_where_or_why_not() -> None:
     text = (ROOT / "docs" / "what-is-tested.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([A-Q])\d+.* \| (.+) \|$", text, re.MULTILINE)
