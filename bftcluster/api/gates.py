@@ -15,7 +15,7 @@ from bftcluster.limits import LISTS_MAX, LISTS_PER_ADDRESS_MAX
 
 
 class Gate:
-    """Counts who is inside."""
+    """Counts the requests that are inside, and lets no more in than it may."""
 
     def __init__(self, what: str, *, at_once_max: int, per_address_max: int) -> None:
         """Let in ``at_once_max``, of which one address has ``per_address_max`` at most."""

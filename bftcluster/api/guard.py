@@ -27,7 +27,7 @@ _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:/@\s]+)
 
 
 class Guard:
-    """Wraps the application."""
+    """Wraps the application, and refuses requests that no route should see."""
 
     def __init__(
         self, app: ASGIApp, *, allowed_hosts: Collection[str], allowed_origins: Collection[str]

@@ -47,7 +47,7 @@ class Wait(Enum):
 
 
 class OperationsPort(Protocol):
-    """The one door in."""
+    """Hands signed requests to the order."""
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
@@ -62,7 +62,7 @@ class OperationsPort(Protocol):
 
 
 class PeersPort(Protocol):
-    """This peer and the others."""
+    """Shows this peer and the others."""
 
     def id(self) -> IdView:
         """Return this peer."""
@@ -74,7 +74,7 @@ class PeersPort(Protocol):
 
 
 class MembersPort(Protocol):
-    """Who votes."""
+    """Shows which peers belong to the cluster, and which of them vote."""
 
     async def members(self) -> Sequence[MemberView]:
         """Return every admitted peer's place in the cluster, sorted by name."""
@@ -82,7 +82,7 @@ class MembersPort(Protocol):
 
 
 class HealthPort(Protocol):
-    """Whether this peer is well."""
+    """Shows whether this peer is well."""
 
     def id(self) -> IdView:
         """Return this peer."""
@@ -102,7 +102,7 @@ class HealthPort(Protocol):
 
 
 class PinsetPort(Protocol):
-    """What the cluster keeps."""
+    """Reads the pins that the cluster has undertaken to keep."""
 
     def pins(self) -> Pages[PinRecord]:
         """Yield the pinset in the order of binary CIDs, as of one moment or close to it."""
@@ -114,7 +114,7 @@ class PinsetPort(Protocol):
 
 
 class PinsPort(Protocol):
-    """What peers have done about pins, and what is to be done."""
+    """Shows what peers have done about pins, and changes pins."""
 
     def pin_statuses(self, *, local: bool) -> Pages[PinStatusView]:
         """Yield the status of the whole pinset; ``local``: only this peer's entry in each."""
@@ -155,7 +155,7 @@ class PinsPort(Protocol):
 
 
 class UploadsPort(Protocol):
-    """Content in."""
+    """Takes uploads in, and pins them."""
 
     def add(
         self, parts: AsyncIterator[UploadPart], options: UploadOptions
@@ -173,7 +173,7 @@ class UploadsPort(Protocol):
 
 
 class PathsPort(Protocol):
-    """What paths lead to."""
+    """Finds what a CID and path lead to."""
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         """Return what ``path`` below ``cid`` is; ``cid`` itself for an empty path.
@@ -185,7 +185,7 @@ class PathsPort(Protocol):
 
 
 class ContentPort(PathsPort, Protocol):
-    """Content out."""
+    """Reads content for clients."""
 
     async def open(self, cid: Cid) -> ContentView:
         """Open a file, directory or symlink for reading."""
@@ -207,7 +207,7 @@ class ContentPort(PathsPort, Protocol):
 
 
 class GarbagePort(Protocol):
-    """What nobody wants any more."""
+    """Deletes the blocks that nobody wants any more."""
 
     async def collect_garbage(self) -> GarbageView:
         """Delete this peer's blocks that no pin keeps; return what that was."""
@@ -215,7 +215,7 @@ class GarbagePort(Protocol):
 
 
 class ProposalsPort(Protocol):
-    """What waits for approvals, and who gave them."""
+    """Shows proposals that wait for approvals, and who approved pins."""
 
     def proposals(self) -> Pages[ProposalView]:
         """Yield the open proposals, oldest first."""

@@ -32,7 +32,7 @@ _STREAM_HEADERS: Final = (
 
 
 class AddRoutes:
-    """Uploads."""
+    """Takes uploads."""
 
     def __init__(self, uploads: UploadsPort, settings: ApiSettings) -> None:
         self._uploads = uploads

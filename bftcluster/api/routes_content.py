@@ -39,7 +39,7 @@ _HEADERS: Final = {
 
 
 class ContentRoutes:
-    """Reading."""
+    """Gives content to whoever reads it."""
 
     def __init__(self, content: ContentPort) -> None:
         self._content = content

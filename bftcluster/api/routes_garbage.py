@@ -13,7 +13,7 @@ from bftcluster.api.views import GarbageView
 
 
 class GarbageRoutes:
-    """For operators who want their disk back."""
+    """Lets operators have their disk back."""
 
     def __init__(self, garbage: GarbagePort) -> None:
         self._garbage = garbage

@@ -17,7 +17,7 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class HealthRoutes:
-    """For operators and their monitors."""
+    """Tells operators and their monitors how this peer is doing."""
 
     def __init__(self, health: HealthPort) -> None:
         self._health = health

@@ -11,7 +11,7 @@ from bftcluster.api.shapes import Shape, peer_text
 
 
 class MemberRoutes:
-    """For maintainers: what `/peers` does not tell."""
+    """Tells maintainers about members what `/peers` does not."""
 
     def __init__(self, members: MembersPort) -> None:
         self._members = members

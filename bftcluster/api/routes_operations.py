@@ -35,7 +35,7 @@ Submit = Callable[[Sequence[bytes]], Awaitable[Sequence[SubmitOutcome]]]
 
 
 class OperationRoutes:
-    """The one door in."""
+    """Takes signed requests, and answers with their outcomes."""
 
     def __init__(self, operations: OperationsPort) -> None:
         self._operations = operations

@@ -18,7 +18,7 @@ from bftcluster.errors import RefusedError
 
 
 class PeerRoutes:
-    """Who is here."""
+    """Shows this peer and the others."""
 
     def __init__(self, peers: PeersPort) -> None:
         self._peers = peers

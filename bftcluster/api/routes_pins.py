@@ -32,7 +32,7 @@ PROPOSAL_HEADER: Final = "X-Bftcluster-Proposal"
 
 
 class PinRoutes:
-    """The pinset."""
+    """Reads and changes the pinset."""
 
     def __init__(
         self, pinset: PinsetPort, pins: PinsPort, paths: PathsPort, settings: ApiSettings

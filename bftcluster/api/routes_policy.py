@@ -14,7 +14,7 @@ from bftcluster.signing.policies import Policy
 
 
 class PolicyRoutes:
-    """For whoever checks what maintainers signed."""
+    """Shows policy and genesis to whoever checks what maintainers signed."""
 
     def __init__(self, policy: Callable[[], Policy], genesis: Callable[[], Genesis]) -> None:
         self._policy = policy

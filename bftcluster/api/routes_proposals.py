@@ -19,7 +19,7 @@ from bftcluster.signing.keys import maintainer_text
 
 
 class ProposalRoutes:
-    """For maintainers, and for whoever wants proof later."""
+    """Shows proposals to maintainers, and certificates to whoever wants proof later."""
 
     def __init__(self, proposals: ProposalsPort) -> None:
         self._proposals = proposals

@@ -16,7 +16,7 @@ from bftcluster.limits import INGEST_GROUP_BLOCKS_MAX, INGEST_GROUP_SIZE_BYTES
 
 
 class Ingest:
-    """One group is being filled and one being stored: memory is two groups."""
+    """Fills one group while another is stored: memory is two groups."""
 
     def __init__(self, store: BlockStore, *, pause: Callable[[], None] = no_pause) -> None:
         """Prepare; ``pause`` is called now and then while a DAG is walked, and may raise."""

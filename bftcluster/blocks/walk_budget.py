@@ -19,7 +19,7 @@ _BYTE_EARNS_BYTES: Final = 128
 
 @dataclass(slots=True)
 class WalkBudget:
-    """One walk's account."""
+    """The account of one walk: what it may still cost."""
 
     credit_bytes: int = WALK_CREDIT_BYTES
     """What may be read before anything more comes of it."""

@@ -20,7 +20,7 @@ class VoteLog(Protocol):
 
 
 class Clock(Protocol):
-    """What time it is, twice."""
+    """The time: monotonic for deadlines, and of the wall for people and batches."""
 
     def now_ms(self) -> int:
         """Return monotonic milliseconds, for timers."""

@@ -41,7 +41,7 @@ from bftcluster.signing.envelope import Domain
 
 
 class ReplicaPlace(NamedTuple):
-    """Where a replica is. What it can take, and what it may say, depends on it."""
+    """The epoch, view and window that a replica is in: they decide what it takes and may say."""
 
     epoch: Epoch
     view: View

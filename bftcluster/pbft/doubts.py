@@ -19,7 +19,7 @@ _FRESH_TIMES = 2
 
 
 class Doubts:
-    """Who does not believe in the primary of our view."""
+    """The replicas that do not believe in the primary of our view."""
 
     __slots__ = ("_core", "_heard_ms", "_of", "_said_ms", "_view_changer")
 

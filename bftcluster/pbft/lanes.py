@@ -35,7 +35,7 @@ class Pending:
 
 @dataclass(slots=True)
 class Load:
-    """How much waits."""
+    """How many requests wait, and how large they are."""
 
     requests: int = 0
     size_bytes: int = 0

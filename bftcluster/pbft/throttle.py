@@ -7,7 +7,7 @@ from bftcluster.limits import FOLLOWERS_MAX
 
 
 class AnswerKind(Enum):
-    """What is sent again on a peer's word."""
+    """What kind of answer is sent again when a peer asks."""
 
     STATUS = "status"
     VOTES = "votes"

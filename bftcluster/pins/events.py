@@ -138,7 +138,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerDeadlinePassed:
-    """The deadline passed."""
+    """The deadline of the last ``Actions`` has passed."""
 
 
 Event = (

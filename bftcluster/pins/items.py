@@ -16,7 +16,7 @@ class Goal(Enum):
 
 
 class Phase(Enum):
-    """How far it is."""
+    """How far the tracker's work on an item is."""
 
     QUEUED = "queued"
     RUNNING = "running"

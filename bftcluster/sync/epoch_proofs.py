@@ -42,7 +42,7 @@ from bftcluster.sync.state_parts import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochLink:
-    """Why to believe who votes in an epoch."""
+    """The proof of who votes in an epoch: by the voters of the one before, or by a recovery."""
 
     certificate: bytes
     """Of a checkpoint in the epoch before; after a recovery, of one in the epoch itself."""

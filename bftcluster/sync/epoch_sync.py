@@ -28,7 +28,7 @@ LIAR_PAUSE_MS: Final = 120_000
 
 @dataclass(frozen=True, slots=True)
 class EpochAnswer:
-    """What a peer said who votes; nothing is verified."""
+    """What a peer said about who votes; nothing is verified."""
 
     peer: PeerId
     asked: Membership
@@ -38,7 +38,7 @@ class EpochAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What an answer proves and was not known."""
+    """Epochs that an answer proves, and that were not known."""
 
     starts: tuple[EpochStart, ...]
     links: tuple[EpochLink, ...]
@@ -59,7 +59,7 @@ class Learned:
 
 
 class EpochLearning:
-    """Who was asked, who owes an answer, and who is left alone."""
+    """Knows which peers were asked, which owe an answer, and which are left alone."""
 
     def __init__(
         self,

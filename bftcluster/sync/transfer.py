@@ -22,7 +22,7 @@ that gives little by little would hold us up for ever."""
 
 
 class StagePort(Source, Protocol):
-    """Where a fetched state grows."""
+    """Where the rows of a fetched state are stored until it is whole."""
 
     def flush(self, delta: Delta, whole: tuple[Seq, bytes] | None = None) -> None:
         """Change staged rows; ``whole`` is the checkpoint they are of, and its certificate."""

@@ -10,7 +10,7 @@ from bftcluster.ledger.wire.requests import HolderStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replication:
-    """Who is to hold a pin, and who says to."""
+    """The peers that are to hold a pin, and those that report that they do."""
 
     wanted: tuple[PeerId, ...]
     """Sorted."""

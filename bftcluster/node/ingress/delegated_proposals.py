@@ -37,7 +37,7 @@ class Proposed:
 
 
 class DelegatedProposer:
-    """Holds at most one maintainer's key."""
+    """Proposes with the key of a maintainer, if this peer was given one."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ Sender: TypeAlias = Hashable
 
 
 class OrderInbox(Generic[T]):
-    """A queue with one consumer."""
+    """The queue of events for the replica loop, its only consumer."""
 
     def __init__(self, *, external_max: int) -> None:
         self._events: deque[T] = deque()

@@ -31,7 +31,7 @@ _log = log_for("ledger")
 
 @dataclass(frozen=True, slots=True)
 class LogUse:
-    """The log's place on the disk."""
+    """How much of the disk the log takes."""
 
     size_bytes: int
     budget_bytes: int

@@ -103,7 +103,7 @@ class StorageSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbftSection:
-    """Ordering."""
+    """How requests are ordered."""
 
     batch_requests_max: int = setting(100, "requests in a batch, at most")
     batch_delay_ms: int = setting(0, "wait for a fuller batch this long; 0 proposes at once")

@@ -24,7 +24,7 @@ _name_of = lru_cache(maxsize=64)(peer_id_text)
 
 
 class WallClock(Protocol):
-    """When."""
+    """Says when a frame came."""
 
     def wall_ms(self) -> int:
         """Return Unix milliseconds."""
