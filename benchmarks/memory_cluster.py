@@ -27,7 +27,6 @@ from bftcluster.pbft import (
     FetchEpochs,
     Halt,
     KeepEvidence,
-    LogEntry,
     LogRead,
     MessageReceived,
     Outbound,
@@ -221,4 +220,4 @@ def _ordered(decided: Decided) -> OrderedBatch:
 
 
 def _entry(decided: Decided) -> bytes:
-    return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
+    return decided.entry.to_bytes()
