@@ -72,7 +72,7 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         cluster_id=parts.genesis.cluster_id,
         name="peer",
         addresses=lambda: None,
-        pace_s=lambda: None,
+        hurry_ms=lambda: None,
         clock=clock,
         gateway=Gateway(inbox=OrderInbox(external_max=1), verifier=parts.verifier),
         space=store.stat,
