@@ -184,7 +184,7 @@ class Peer:
             signer=parts.key,
             cluster_id=parts.genesis.cluster_id,
             name=parts.name,
-            addresses=self._own_addresses,
+            record=lambda: self._peer_directory.records.get(parts.me),
             hurry_ms=self._hurry_ms,
             clock=self._clock,
             gateway=self._gateway,
@@ -284,10 +284,6 @@ class Peer:
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         self._peer_directory.note(effects)
         self._tracker.carry_out(effects)
-
-    def _own_addresses(self) -> Sequence[str] | None:
-        record = self._peer_directory.records.get(self._parts.me)
-        return None if record is None else record.addresses
 
     def _recorded_counter(self) -> int:
         record = self._reads.peers().get(self._parts.me)

@@ -43,19 +43,23 @@ class AnnouncementPace:
         self._attempt_ms = attempt_ms
         self._due_ms: int | None = None
         self._is_ordered = False
+        self._ordered_ms = 0
 
-    def pause_ms(self, now_ms: int, *, is_known: bool, hurry_ms: int | None = None) -> int:
+    def pause_ms(self, now_ms: int, *, has_joined: bool | None, hurry_ms: int | None = None) -> int:
         """Return how long to wait before the next look; 0: announce now.
 
         Args:
             now_ms: Monotonic time.
-            is_known: Whether the cluster knows this peer.
+            has_joined: Whether the cluster has heard this peer since it was admitted, as far as we
+                have executed; None: it is not admitted. One that was removed and came back has not.
             hurry_ms: See ``hurry_ms``.
         """
-        if not is_known:
+        if has_joined is None:
             return LOOK_AGAIN_MS
         if self._due_ms is None:
             return 0
+        if self._is_ordered and not has_joined:
+            self._due_ms = min(self._due_ms, self._ordered_ms + self._attempt_ms)
         if self._is_ordered and hurry_ms is not None:
             self._due_ms = min(self._due_ms, now_ms + hurry_ms)
         return max(0, min(self._due_ms - now_ms, LOOK_AGAIN_MS))
@@ -68,6 +72,7 @@ class AnnouncementPace:
     def end(self, now_ms: int) -> None:
         """Note that it was ordered, whatever became of it."""
         self._is_ordered = True
+        self._ordered_ms = now_ms
         self._due_ms = now_ms + self._interval_ms
 
 

@@ -7,6 +7,7 @@ import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.ids import ClusterId
+from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
@@ -28,7 +29,7 @@ class PeerReporter:
         signer: Signer,
         cluster_id: ClusterId,
         name: str,
-        addresses: Callable[[], Sequence[str] | None],
+        record: Callable[[], PeerRecord | None],
         hurry_ms: Callable[[], int | None],
         clock: Clock,
         gateway: Gateway,
@@ -41,7 +42,7 @@ class PeerReporter:
             signer: The peer's own key.
             cluster_id: Bound into every signature.
             name: Shown to people.
-            addresses: Where peers reach this one; None while the cluster does not know it.
+            record: Returns what the cluster knows of this peer; None while it knows nothing.
             hurry_ms: Returns how long to wait between announcements that are made only to bring the
                 next checkpoint closer; None if nothing waits for one.
             clock: Unix time is the counter, as long as it rises.
@@ -50,7 +51,7 @@ class PeerReporter:
             recorded: Returns the counter that the cluster has heard last.
         """
         self._announcer = Announcer(signer, cluster_id, name)
-        self._addresses = addresses
+        self._record = record
         self._hurry_ms = hurry_ms
         self._clock = clock
         self._gateway = gateway
@@ -63,14 +64,14 @@ class PeerReporter:
             interval_ms=int(interval_s * 1000), attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000)
         )
         while True:
-            addresses, hurry_ms = self._addresses(), self._hurry_ms()
-            is_known = addresses is not None
-            pause_ms = pace.pause_ms(self._clock.now_ms(), is_known=is_known, hurry_ms=hurry_ms)
-            if addresses is None or pause_ms:
+            record, hurry_ms = self._record(), self._hurry_ms()
+            joined = None if record is None else record.joined_ms > 0
+            pause_ms = pace.pause_ms(self._clock.now_ms(), has_joined=joined, hurry_ms=hurry_ms)
+            if record is None or pause_ms:
                 await trio.sleep(pause_ms / 1000)
                 continue
             pace.begin(self._clock.now_ms())
-            ordered = await self._join(addresses)
+            ordered = await self._join(record.addresses)
             if ordered is None:
                 _log.info("announcement not ordered yet; trying again")
                 continue

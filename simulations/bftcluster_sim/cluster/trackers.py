@@ -177,7 +177,9 @@ class Tracking:
     def _join(self) -> None:
         """Announce ourselves, or look again whether it is time to."""
         node = self._node
-        pause_ms = self._pace.pause_ms(node.now_ms, is_known=self._record is not None)
+        record = self._record
+        joined = None if record is None else record.joined_ms > 0
+        pause_ms = self._pace.pause_ms(node.now_ms, has_joined=joined)
         if not pause_ms:
             self._pace.begin(node.now_ms)
             self._joining = self._announcer.join(

@@ -23,33 +23,46 @@ def pace() -> AnnouncementPace:
 def test_whom_the_cluster_does_not_know_waits_and_then_announces_itself_at_once(
     pace: AnnouncementPace,
 ) -> None:
-    assert pace.pause_ms(0, is_known=False) == LOOK_AGAIN_MS
-    assert pace.pause_ms(LOOK_AGAIN_MS, is_known=True) == 0
+    assert pace.pause_ms(0, has_joined=None) == LOOK_AGAIN_MS
+    assert pace.pause_ms(LOOK_AGAIN_MS, has_joined=False) == 0
 
 
 def test_what_is_not_ordered_is_said_again(pace: AnnouncementPace) -> None:
     pace.begin(0)
 
-    assert pace.pause_ms(0, is_known=True, hurry_ms=1) == LOOK_AGAIN_MS
-    assert pace.pause_ms(ATTEMPT_MS - 1, is_known=True) == 1
-    assert pace.pause_ms(ATTEMPT_MS, is_known=True) == 0
+    assert pace.pause_ms(0, has_joined=False, hurry_ms=1) == LOOK_AGAIN_MS
+    assert pace.pause_ms(ATTEMPT_MS - 1, has_joined=False) == 1
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=False) == 0
 
 
 def test_what_was_ordered_is_said_again_after_the_interval(pace: AnnouncementPace) -> None:
     pace.begin(0)
     pace.end(10)
 
-    assert pace.pause_ms(ATTEMPT_MS, is_known=True) == LOOK_AGAIN_MS
-    assert pace.pause_ms(10 + INTERVAL_MS, is_known=True) == 0
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=True) == LOOK_AGAIN_MS
+    assert pace.pause_ms(10 + INTERVAL_MS, has_joined=True) == 0
+
+
+def test_who_was_removed_and_came_back_announces_itself_before_the_interval_is_over(
+    pace: AnnouncementPace,
+) -> None:
+    pace.begin(0)
+    pace.end(0)
+
+    assert (
+        pace.pause_ms(ATTEMPT_MS - 1, has_joined=False) == 1
+    )  # what it was told may be on its way
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=False) == 0
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=None) == LOOK_AGAIN_MS
 
 
 def test_a_change_that_waits_brings_the_next_one_forward_once(pace: AnnouncementPace) -> None:
     pace.begin(0)
     pace.end(0)
 
-    assert pace.pause_ms(1_000, is_known=True, hurry_ms=80) == 80
-    assert pace.pause_ms(1_050, is_known=True, hurry_ms=80) == 30
-    assert pace.pause_ms(1_080, is_known=True, hurry_ms=80) == 0
+    assert pace.pause_ms(1_000, has_joined=True, hurry_ms=80) == 80
+    assert pace.pause_ms(1_050, has_joined=True, hurry_ms=80) == 30
+    assert pace.pause_ms(1_080, has_joined=True, hurry_ms=80) == 0
 
 
 def test_only_voters_hurry_and_only_while_a_change_waits() -> None:

@@ -71,7 +71,7 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         signer=parts.key,
         cluster_id=parts.genesis.cluster_id,
         name="peer",
-        addresses=lambda: None,
+        record=lambda: None,
         hurry_ms=lambda: None,
         clock=clock,
         gateway=Gateway(inbox=OrderInbox(external_max=1), verifier=parts.verifier),
