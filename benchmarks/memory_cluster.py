@@ -28,7 +28,6 @@ from bftcluster.pbft import (
     Halt,
     KeepEvidence,
     LogEntriesRead,
-    LogEntry,
     MessageReceived,
     Notice,
     Outbound,
@@ -223,4 +222,4 @@ def _ordered(decided: Decided) -> OrderedBatch:
 
 
 def _entry(decided: Decided) -> bytes:
-    return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
+    return decided.entry.to_bytes()

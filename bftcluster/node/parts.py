@@ -23,22 +23,17 @@ from bftcluster.node.process.frame_log import FrameLog
 from bftcluster.node.process.identity import is_unused, load_identity, note_use
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.unsynced_disk import UnsyncedDisk
-from bftcluster.pbft import (
-    Application,
-    Recovered,
-    Replica,
-    ReplicaSettings,
-    birth_records,
-    decided_lately,
-)
-from bftcluster.pbft.records import Stable, Started
+from bftcluster.pbft import Application, Recovered, Replica, ReplicaSettings, birth_records
+from bftcluster.pbft.records import recovery_records
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.storage.disk import PosixDisk
 from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster.storage.lock import DirectoryLock
 from bftcluster.storage.ports import Disk
 from bftcluster.storage.wal import WAL_NAME, Wal
-from bftcluster.sync.epoch_proofs import recoveries_in, starts_after
+from bftcluster.sync.epoch_proofs import recoveries_in
+from bftcluster.sync.execution import recovered
+from bftcluster.sync.rewind import begin_recovery
 
 _GENESIS_SIZE_MAX_BYTES: Final = 4 << 20
 _NONCE_SIZE_BYTES: Final = 16
@@ -170,18 +165,12 @@ def _recoveries(store: LedgerStore, genesis: Genesis) -> list[VerifiedRecovery]:
 def _begin_again(
     wal: Wal, store: LedgerStore, genesis: Genesis, me: PeerId, recovery: VerifiedRecovery
 ) -> tuple[bytes, ...]:
-    """Let the write-ahead log follow a recovery; return what it holds then.
-
-    No vote behind the checkpoint counts any more, since each binds an epoch that is over.
-    """
-    records = [Started(genesis.cluster_id, ReplicaId(me)).to_bytes()]
-    proof = recovery.operation.proof
-    if proof is not None:
-        records.append(Stable(proof).to_bytes())
+    """Let the write-ahead log follow a recovery; return what it holds then."""
+    records = recovery_records(genesis.cluster_id, ReplicaId(me), recovery.operation.proof)
     wal.rewrite(records, nonce=secrets.token_bytes(_NONCE_SIZE_BYTES))
     store.rewinder.finish()
     store.sync()
-    return tuple(records)
+    return records
 
 
 def _open_ledger(
@@ -200,10 +189,7 @@ def _open_ledger(
         read=store.reader.get,
         recoveries=recoveries,
     )
-    delta = ledger.recover()
-    if delta:
-        store.flush(delta, [], ledger.head.seq)
-        store.sync()
+    begin_recovery(ledger, store)
     replay(ledger, store)
     return ledger
 
@@ -269,22 +255,14 @@ def _recovered(
 ) -> Recovered:
     """Return what the replica starts from."""
     checkpoint = store.reader.checkpoint()
-    return Recovered(
+    return recovered(
+        ledger,
+        store.reader,
         records=records,
-        executed=store.position(),
-        timestamp_ms=ledger.head.timestamp_ms,
-        checkpoint_root=ledger.checkpoint_root(),
         checkpoint=None if checkpoint is None else checkpoint[1],
-        epochs=ledger.epochs,
-        learned=starts_after(store.reader, ledger.epochs[-1].membership.epoch),
-        wants_batches=ledger.wants_batches,
-        due_ms=ledger.due_ms,
-        decided=decided_lately(
-            store.reader.log,
-            store.position(),
-            SystemClock().wall_ms(),
-            name=application.name,
-        ),
+        read_log=store.reader.log,
+        application=application,
+        wall_ms=SystemClock().wall_ms(),
     )
 
 

@@ -54,13 +54,12 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.sync.announcements import hurry_ms
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
 INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""
-PACE_S: Final = 0.02
-"""Times the number of voters: together they order some forty batches a second."""
 _LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
 
 _log = log_for("node")
@@ -185,8 +184,8 @@ class Peer:
             signer=parts.key,
             cluster_id=parts.genesis.cluster_id,
             name=parts.name,
-            addresses=self._own_addresses,
-            pace_s=self._pace_s,
+            record=lambda: self._peer_directory.records.get(parts.me),
+            hurry_ms=self._hurry_ms,
             clock=self._clock,
             gateway=self._gateway,
             space=BlockPinStore(parts.blocks, self._exchange, self._threads.upkeep.run).stat,
@@ -286,20 +285,15 @@ class Peer:
         self._peer_directory.note(effects)
         self._tracker.carry_out(effects)
 
-    def _own_addresses(self) -> Sequence[str] | None:
-        record = self._peer_directory.records.get(self._parts.me)
-        return None if record is None else record.addresses
-
     def _recorded_counter(self) -> int:
         record = self._reads.peers().get(self._parts.me)
         return 0 if record is None else record.counter
 
-    def _pace_s(self) -> float | None:
-        """Return how often a voter announces itself so that waiting changes need not wait long."""
-        replica = self._parts.replica
-        if not self._peer_directory.changes or replica.me not in replica.membership.replicas:
-            return None
-        return PACE_S * replica.membership.n
+    def _hurry_ms(self) -> int | None:
+        """Return how soon to announce ourselves again, if a change of members waits for that."""
+        membership, me = self._parts.replica.membership, self._parts.replica.me
+        is_awaited = bool(self._peer_directory.changes)
+        return hurry_ms(membership.n, votes=me in membership.replicas, is_awaited=is_awaited)
 
     async def _on_consensus(self, peer: PeerId, frame: bytes) -> None:
         await self._on_frame(peer, frame, StreamClass.CONSENSUS)

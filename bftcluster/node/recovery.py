@@ -24,7 +24,7 @@ from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster.sync.epoch_proofs import EpochLink, links_after
 from bftcluster.sync.recovery_point import RecoveryPoint
-from bftcluster.sync.rewind import links_to_change, stage_checkpoint
+from bftcluster.sync.rewind import goes_back, links_to_change, stage_checkpoint
 
 _log = log_for("recovery")
 
@@ -121,7 +121,7 @@ def begin_recovery(config: Config, request: bytes, *, now_ms: int) -> bool:
                 hint="is this machine's clock right? otherwise let the maintainers sign another",
             )
         _check_role(parts, recovery.operation)
-        _begin(parts, recovery, EpochLink(certificate=b"", row=recovery.request, proof=b""))
+        _begin(parts, recovery, EpochLink.of_recovery(recovery))
         return True
 
 
@@ -182,9 +182,8 @@ def _begin(parts: Parts, recovery: VerifiedRecovery, link: EpochLink) -> None:
     is_our_last = position - position % parts.genesis.checkpoint_interval == operation.seq
     if is_our_last and stored_root(parts.store.get) != operation.state_root:
         raise _another_state(operation.seq)
-    given_up = position == operation.seq and epochs[-1].first == position + 1
     staged = None
-    if position > operation.seq or (given_up and epochs[-1].is_recovery):
+    if goes_back(operation.seq, position, epochs):
         staged = _stage(parts, operation)
         if staged == operation.seq:
             _check_fit(operation, Ledger(parts.genesis, parts.store.stage, parts.verifier))

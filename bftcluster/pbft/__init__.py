@@ -9,10 +9,10 @@
             match each:
                 case Send(): ...        # bodies and requests; votes only behind Append
                 case Append(): ...      # one fsync
-                case Decided(): ...     # later: step(Executed(seq, root at checkpoints))
-                case ReadLog(): ...     # later: step(LogRead(to, entries))
+                case Decided(): ...     # later: step(BatchesExecuted(seq, root at checkpoints))
+                case ReadLog(): ...     # later: step(LogEntriesRead(to, entries))
                 case FetchEpochs(): ... # later: step(EpochsLearned(starts))
-                case StateFetch(): ...  # later: a new Replica with Recovered(checkpoint=...)
+                case StartStateTransfer(): ...  # later: a new Replica, Recovered(checkpoint=...)
                 ...
                 case _: assert_never(each)
         events = wait_for_events_until(ready.deadline_ms)  # all that came, perhaps none

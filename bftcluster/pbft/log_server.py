@@ -17,7 +17,7 @@ from bftcluster.limits import (
     RECENT_SIZE_MAX_BYTES,
 )
 from bftcluster.pbft.core import Core
-from bftcluster.pbft.messages import Entries, FetchEntries, Follow, LogEntry, StableCheckpoint
+from bftcluster.pbft.messages import Entries, FetchEntries, Follow, StableCheckpoint
 from bftcluster.pbft.steps import Decided, Lane, ReadLog
 from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
@@ -180,7 +180,7 @@ class LogServer:
                 continue
             entry = self._entries.get(decided.seq)
             if entry is None:
-                entry = LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
+                entry = decided.entry.to_bytes()
                 self._entries[decided.seq] = entry
             size_bytes += len(entry)
             if entries and size_bytes > ENTRIES_SIZE_MAX_BYTES:

@@ -194,6 +194,22 @@ def birth_records(cluster_id: ClusterId, me: ReplicaId) -> tuple[bytes, ...]:
     return (Started(cluster_id, me).to_bytes(),)
 
 
+def recovery_records(
+    cluster_id: ClusterId, me: ReplicaId, proof: CheckpointCertificate | None
+) -> tuple[bytes, ...]:
+    """Return what the log of a replica holds that goes on from the checkpoint of a recovery.
+
+    No vote behind the checkpoint counts any more, since each binds an epoch that is over.
+
+    Args:
+        cluster_id: Of the cluster.
+        me: Whose log.
+        proof: Of the checkpoint; None: it is the genesis.
+    """
+    stable = () if proof is None else (Stable(proof).to_bytes(),)
+    return (*birth_records(cluster_id, me), *stable)
+
+
 def parse_record(data: bytes) -> Record:
     """Return the record that ``data`` encodes.
 

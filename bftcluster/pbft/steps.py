@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from bftcluster.ids import Digest, ReplicaId, Seq, View
+from bftcluster.pbft.messages import LogEntry
 from bftcluster.pbft.verdicts import Verdict
 
 
@@ -63,6 +64,11 @@ class Decided:
     (no requests) only carries the time."""
     certificate: bytes
     """``CommitCertificate.to_bytes()``: why anybody may believe it."""
+
+    @property
+    def entry(self) -> LogEntry:
+        """As the log keeps it."""
+        return LogEntry(self.seq, self.batch, self.certificate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ class EpochLink:
         """Whether maintainers began the epoch."""
         return not self.proof
 
+    @classmethod
+    def of_recovery(cls, recovery: VerifiedRecovery) -> "EpochLink":
+        """Return the link to the epoch that a recovery begins, which has no checkpoint yet."""
+        return cls(certificate=b"", row=recovery.request, proof=b"")
+
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
         return codec.encode([self.certificate, self.row, self.proof])

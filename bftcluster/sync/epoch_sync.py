@@ -5,6 +5,7 @@ lack, so that we can prove to others whatever we know: also an epoch that we wen
 entries or with a fetched state.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,6 +85,7 @@ class EpochLearning:
         self._linked = genesis
         self._policy = policy
         self._own = own
+        self._turn = 0
         self._asked: dict[PeerId, Membership] = {}
         """Who owes an answer, and from which epoch on."""
         self._paused_ms: dict[PeerId, int] = {}
@@ -101,6 +103,18 @@ class EpochLearning:
     def lacks_links(self, epoch: Epoch) -> bool:
         """Return whether our links do not lead to ``epoch``, in which we are."""
         return self._linked.epoch < epoch and self.linked.epoch < epoch
+
+    def next_source(self, peers: Sequence[PeerId], epoch: Epoch) -> PeerId | None:
+        """Return whom to ask for the links that we lack, one peer after another; None: we have all.
+
+        Args:
+            peers: Who could be asked.
+            epoch: The one that we are in.
+        """
+        if not peers or not self.lacks_links(epoch):
+            return None
+        self._turn += 1
+        return peers[self._turn % len(peers)]
 
     def ask(self, peer: PeerId, now_ms: int) -> bytes | None:
         """Return the frame that asks ``peer`` for the links behind those that we have.

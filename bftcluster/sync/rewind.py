@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from bftcluster.ids import Digest, PeerId
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.state.membership_rows import epoch_key
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.store import Delta
@@ -10,6 +11,7 @@ from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.fetcher import StateFetcher
+from bftcluster.sync.retention import Store
 from bftcluster.sync.state_parts import Source, answer
 from bftcluster.sync.transfer import StagePort
 
@@ -34,6 +36,29 @@ def stage_checkpoint(stage: StagePort, own: Source, root: Digest) -> bool:
             if verdict is not Verdict.ACCEPTED:
                 return False
     return True
+
+
+def goes_back(seq: Seq, position: Seq, epochs: Sequence[EpochStart]) -> bool:
+    """Return whether a recovery takes the state back to what it was at its checkpoint.
+
+    It does so at the checkpoint itself, too, if that state holds an earlier recovery from it, which
+    this one takes the place of.
+
+    Args:
+        seq: The checkpoint of the recovery.
+        position: The last batch that was executed.
+        epochs: Those that are known.
+    """
+    given_up = position == seq and epochs[-1].first == position + 1
+    return position > seq or (given_up and epochs[-1].is_recovery)
+
+
+def begin_recovery(ledger: Ledger, store: Store) -> None:
+    """Carry out the recovery that begins where the state is, if one does, and make that durable."""
+    delta = ledger.recover()
+    if delta:
+        store.flush(delta, (), ledger.head.seq)
+        store.sync()
 
 
 def links_to_change(epochs: Sequence[EpochStart], start: EpochStart, link: EpochLink) -> Delta:

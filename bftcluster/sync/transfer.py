@@ -121,6 +121,50 @@ class StateTaking:
         return wanted
 
 
+class WantedState:
+    """Which state is wanted, who owes an answer, and what came since the last turn of the taking.
+
+    A turn may go on in another thread meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: StartStateTransfer | None = None
+        self._asked: frozenset[PeerId] = frozenset()
+        self._answers: dict[PeerId, bytes] = {}
+
+    def want(self, wanted: StartStateTransfer) -> bool:
+        """Want this state, instead of any other; return whether it is another."""
+        is_another = self._wanted is None or wanted.seq != self._wanted.seq
+        self._wanted = wanted
+        return is_another
+
+    def on_frame(self, peer: PeerId, frame: bytes) -> bool:
+        """Take the answer of a source; return whether it is the first that calls for a turn.
+
+        Whoever was not asked is not listened to.
+        """
+        if peer not in self._asked or peer in self._answers:
+            return False
+        self._answers[peer] = frame
+        return len(self._answers) == 1
+
+    def take(self) -> tuple[StartStateTransfer, dict[PeerId, bytes]] | None:
+        """Return what a turn begins with: the state that is wanted, and the answers that came."""
+        if self._wanted is None:
+            return None
+        answers, self._answers = self._answers, {}
+        return self._wanted, answers
+
+    def end(self, wanted: StartStateTransfer, taking: StateTaking) -> bool:
+        """Note whom a turn asked; return False if the log has overtaken what was wanted."""
+        self._asked = taking.asked
+        if taking.is_under_way:
+            return True
+        if self._wanted is wanted:
+            self._wanted = None
+        return False
+
+
 def _take(fetcher: StateFetcher, source: PeerId, frame: bytes, now_ms: int) -> Verdict:
     try:
         return fetcher.on_parts(source, StateParts.from_frame(frame), now_ms)

@@ -7,21 +7,21 @@ import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.ids import ClusterId
-from bftcluster.ledger.rules.peer_reports import next_counter
-from bftcluster.ledger.wire.requests import ReportEntry, join, report
-from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
+from bftcluster.pins.events import ReportLine
 from bftcluster.signing.envelope import Signer
+from bftcluster.sync.announcements import AnnouncementPace, Announcer
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
-POLL_S: Final = 0.5
 
 _log = log_for("node")
 
 
 class PeerReporter:
-    """Signs joins and reports with one rising counter, so that none can be replayed."""
+    """Has joins and reports of this peer ordered."""
 
     def __init__(
         self,
@@ -29,8 +29,8 @@ class PeerReporter:
         signer: Signer,
         cluster_id: ClusterId,
         name: str,
-        addresses: Callable[[], Sequence[str] | None],
-        pace_s: Callable[[], float | None],
+        record: Callable[[], PeerRecord | None],
+        hurry_ms: Callable[[], int | None],
         clock: Clock,
         gateway: Gateway,
         space: Callable[[], Awaitable[StoreSpace]],
@@ -42,77 +42,66 @@ class PeerReporter:
             signer: The peer's own key.
             cluster_id: Bound into every signature.
             name: Shown to people.
-            addresses: Where peers reach this one; None while the cluster does not know it.
-            pace_s: Returns how long to wait between announcements that are made only to bring the
+            record: Returns what the cluster knows of this peer; None while it knows nothing.
+            hurry_ms: Returns how long to wait between announcements that are made only to bring the
                 next checkpoint closer; None if nothing waits for one.
             clock: Unix time is the counter, as long as it rises.
             gateway: Where requests go.
             space: Returns what is lent, and how much of it is used.
             recorded: Returns the counter that the cluster has heard last.
         """
-        self._signer = signer
-        self._cluster_id = cluster_id
-        self._name = name
-        self._addresses = addresses
-        self._pace_s = pace_s
+        self._announcer = Announcer(signer, cluster_id, name)
+        self._record = record
+        self._hurry_ms = hurry_ms
         self._clock = clock
         self._gateway = gateway
         self._space = space
         self._recorded = recorded
-        self._counter = 0
 
     async def run(self, *, interval_s: float) -> NoReturn:
         """Join at once and again every ``interval_s``: that is how free space becomes known."""
+        pace = AnnouncementPace(
+            interval_ms=int(interval_s * 1000), attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000)
+        )
         while True:
-            addresses = self._addresses()
-            if addresses is None:
-                await trio.sleep(POLL_S)
+            record, hurry_ms = self._record(), self._hurry_ms()
+            joined = None if record is None else record.joined_ms > 0
+            pause_ms = pace.pause_ms(self._clock.now_ms(), has_joined=joined, hurry_ms=hurry_ms)
+            if record is None or pause_ms:
+                await trio.sleep(pause_ms / 1000)
                 continue
-            space = await self._space()
-            request = join(
-                self._signer,
-                cluster_id=self._cluster_id,
-                counter=self._next_counter(),
-                name=self._name,
-                addresses=tuple(addresses),
-                capacity_bytes=space.quota_bytes,
-                free_bytes=space.free_bytes,
-                tags={},
-            )
-            [ordered] = await self._gateway.order([request.to_bytes()], timeout_s=ATTEMPT_TIMEOUT_S)
+            pace.begin(self._clock.now_ms())
+            ordered = await self._join(record.addresses)
             if ordered is None:
                 _log.info("announcement not ordered yet; trying again")
                 continue
+            pace.end(self._clock.now_ms())
             if not ordered.outcome.is_accepted:
                 _log.warning("announcement refused", detail=ordered.outcome.detail)
-            await self._rest(interval_s)
 
-    async def report(self, entries: tuple[ReportEntry, ...]) -> bool:
+    async def _join(self, addresses: Sequence[str]) -> Ordered | None:
+        space = await self._space()
+        request = self._announcer.join(
+            addresses,
+            capacity_bytes=space.quota_bytes,
+            free_bytes=space.free_bytes,
+            recorded=self._recorded(),
+            wall_ms=self._clock.wall_ms(),
+        )
+        return await self._order(request)
+
+    async def report(self, lines: Sequence[ReportLine]) -> bool:
         """Order a signed report about what we hold; return whether it was taken in time."""
         space = await self._space()
-        request = report(
-            self._signer,
-            cluster_id=self._cluster_id,
-            counter=self._next_counter(),
-            entries=entries,
+        request = self._announcer.report(
+            lines,
             free_bytes=space.free_bytes,
+            recorded=self._recorded(),
+            wall_ms=self._clock.wall_ms(),
         )
-        [ordered] = await self._gateway.order([request.to_bytes()], timeout_s=ATTEMPT_TIMEOUT_S)
+        ordered = await self._order(request)
         return ordered is not None and ordered.outcome.is_accepted
 
-    async def _rest(self, interval_s: float) -> None:
-        """Return after ``interval_s``, or soon if a change of members waits for a checkpoint.
-
-        An idle cluster orders nothing, and would come to its next checkpoint hours later.
-        """
-        end_s = trio.current_time() + interval_s
-        while (remaining_s := end_s - trio.current_time()) > 0:
-            pace_s = self._pace_s()
-            if pace_s is not None:
-                await trio.sleep(pace_s)
-                return
-            await trio.sleep(min(POLL_S, remaining_s))
-
-    def _next_counter(self) -> int:
-        self._counter = next_counter(self._counter, self._recorded(), self._clock.wall_ms())
-        return self._counter
+    async def _order(self, request: bytes) -> Ordered | None:
+        [ordered] = await self._gateway.order([request], timeout_s=ATTEMPT_TIMEOUT_S)
+        return ordered

@@ -59,7 +59,6 @@ class EpochSync:
         )
         self._epoch = epoch
         self._connected = connected
-        self._turn = 0
         self._send = send
         self._keep = keep
         self._tell = tell
@@ -91,10 +90,9 @@ class EpochSync:
                 await self._look_at(answer)
 
     def _ask_for_missing(self) -> None:
-        peers = self._connected()
-        if peers and self._learning.lacks_links(self._epoch()):
-            self._turn += 1
-            self.ask(ReplicaId(peers[self._turn % len(peers)]))
+        source = self._learning.next_source(self._connected(), self._epoch())
+        if source is not None:
+            self.ask(ReplicaId(source))
 
     async def _look_at(self, answer: EpochAnswer) -> None:
         look_at = self._learning.look_at

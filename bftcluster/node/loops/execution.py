@@ -10,15 +10,15 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ledger.ledger import ExecutionResult, Ledger
-from bftcluster.ledger.rules.batch import OrderedBatch
+from bftcluster.ledger.ledger import Ledger
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state.store import Delta
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
-from bftcluster.pbft import Batch, BatchesExecuted, CheckpointCertificate, Decided, LogEntry
+from bftcluster.pbft import BatchesExecuted, CheckpointCertificate, Decided
+from bftcluster.sync.execution import execute
 from bftcluster.sync.retention import Store, settle
 
 BATCHES_PER_TURN_MAX: Final = 32
@@ -97,40 +97,14 @@ class ExecutionLoop:
                 await self._execute(turn)
 
     async def _execute(self, turn: Sequence[Decided]) -> None:
-        batches = [_ordered(decided) for decided in turn]
+        entries = [decided.entry for decided in turn]
         async with self._store_lock:
-            executed = await self._executing.run(self._execute_and_flush, turn, batches)
-        for batch, applied in zip(batches, executed.applied, strict=True):
-            named = executed.memberships.get(batch.seq)
+            executed = await self._executing.run(execute, self._ledger, self._store, entries)
+        for batch in executed:
+            seq, named = batch.report.seq, batch.report.next_membership
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
-            root = executed.roots.get(batch.seq)
-            self._report(
-                BatchesExecuted(batch.seq, root, named, applied.wants_batches, applied.due_ms)
-            )
+            self._report(batch.report)
             if self._gateway.is_awaited:
-                outcomes = zip(batch.requests, applied.outcomes, strict=True)
-                self._gateway.resolve(batch.seq, outcomes)
-            self._carry_out(applied.effects)
-
-    def _execute_and_flush(
-        self, turn: Sequence[Decided], batches: Sequence[OrderedBatch]
-    ) -> ExecutionResult:
-        executed = self._ledger.execute(batches)
-        entries = [(decided.seq, _entry(decided)) for decided in turn]
-        self._store.flush(executed.delta, entries, turn[-1].seq)
-        return executed
-
-
-def _ordered(decided: Decided) -> OrderedBatch:
-    batch = Batch.from_bytes(decided.batch)
-    return OrderedBatch(
-        seq=decided.seq,
-        timestamp_ms=batch.timestamp_ms,
-        view=batch.view,
-        requests=tuple(batch.requests),
-    )
-
-
-def _entry(decided: Decided) -> bytes:
-    return LogEntry(decided.seq, decided.batch, decided.certificate).to_bytes()
+                self._gateway.resolve(seq, batch.pairs)
+            self._carry_out(batch.applied.effects)

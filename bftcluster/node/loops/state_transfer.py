@@ -13,7 +13,7 @@ from bftcluster.pbft import StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.storage.stage import SqlStage
-from bftcluster.sync.transfer import StateTaking
+from bftcluster.sync.transfer import StateTaking, WantedState
 
 _PAUSE_MIN_S: Final = 0.01
 
@@ -38,25 +38,18 @@ class StateTransfer:
         self._clock = clock
         self._on_whole = on_whole
         self._workers = workers
-        self._wanted: StartStateTransfer | None = None
-        """The newest that was asked for."""
-        self._asked: frozenset[PeerId] = frozenset()
-        """Who owes an answer."""
-        self._answers: dict[PeerId, bytes] = {}
-        """Those that were not looked at yet, one of each source."""
+        self._wanted = WantedState()
         self._work = trio.Event()
 
     def fetch(self, wanted: StartStateTransfer) -> None:
         """Fetch this state, instead of any other under way."""
-        if self._wanted is None or wanted.seq != self._wanted.seq:
+        if self._wanted.want(wanted):
             _log.info("fetching the state", seq=wanted.seq, sources=len(wanted.sources))
-        self._wanted = wanted
         self._work.set()
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take the answer of a source; whoever was not asked is not listened to."""
-        if peer in self._asked and peer not in self._answers:
-            self._answers[peer] = frame
+        if self._wanted.on_frame(peer, frame):
             self._work.set()
 
     async def run(self) -> NoReturn:
@@ -66,17 +59,16 @@ class StateTransfer:
             with trio.move_on_after(self._patience_s()):
                 await self._work.wait()
             self._work = trio.Event()
-            if self._wanted is None:
+            turn = self._wanted.take()
+            if turn is None:
                 continue
-            wanted, self._answers, answers = self._wanted, {}, self._answers
+            wanted, answers = turn
             now_ms = self._clock.now_ms()
             with trio.CancelScope(shield=True):
                 requests = await self._workers.run(taking.step, wanted, answers, now_ms)
-            if not taking.is_under_way:
+            if not self._wanted.end(wanted, taking):
                 _log.info("the log overtook the transfer", seq=wanted.seq)
-                self._wanted = None if self._wanted is wanted else self._wanted
                 continue
-            self._asked = taking.asked
             for source, request in requests:
                 self._send(source, request.frame())
             if taking.whole is not None:
@@ -85,7 +77,7 @@ class StateTransfer:
                 await trio.sleep_forever()
 
     def _patience_s(self) -> float:
-        if self._wanted is None or not self._taking.is_under_way:
+        if not self._taking.is_under_way:
             return float("inf")
         now_ms = self._clock.now_ms()
         return max(_PAUSE_MIN_S, (self._taking.deadline_ms(now_ms) - now_ms) / 1000)

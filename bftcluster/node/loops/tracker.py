@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from itertools import compress
 from typing import Final, NoReturn, TypeVar
 
 import trio
@@ -10,11 +11,10 @@ from bftcluster.blocks.pin_store import PinStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError, NotReachedError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.effects import Effect, KeepPin, Reported
+from bftcluster.ledger.rules.effects import Effect, Reported
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.ingress.peer_reports import PeerReporter
-from bftcluster.node.loops.pin_events import entries_of, event_of, observation, unwanted
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.temporary_roots import TemporaryRoots
@@ -40,10 +40,13 @@ from bftcluster.pins.events import (
     TrackerDeadlinePassed,
 )
 from bftcluster.pins.pace import Pace
+from bftcluster.pins.provider_order import provider_order
+from bftcluster.pins.scan_pages import desired_page, kept_page, owed
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
 from bftcluster.pins.view import PinInfo, Situation, here
+from bftcluster.sync.pin_events import events_of, expect_new
 
 _EFFECTS_MAX: Final = 10_000
 _ENTROPY_SIZE_BYTES: Final = 32
@@ -127,22 +130,15 @@ class TrackerLoop:
             events: list[Event] = [Missed()] if self._missed else []
             self._missed = False
             held = await self._held(effects)
-            found = [self._event_of(effect, held) for effect in effects]
-            events += [event for event in found if event is not None]
+            events += events_of(effects, self._me, held=held, is_lent=self._is_upload)
+            self._look_after_uploads(effects)
             self._step(*events)
 
     async def _held(self, effects: Sequence[Effect]) -> Collection[Cid]:
         """Keep those new pins that are here already; return which."""
-        new = [
-            effect.cid
-            for effect in effects
-            if isinstance(effect, KeepPin)
-            and effect.record.is_owed_by(self._me)
-            and self._tracker.item(effect.cid) is None
-        ]
+        new = expect_new(effects, self._me, self._tracker)
         if not new:
             return ()
-        self._tracker.expect(new)
         self._visits.begin(self._clock.now_ms())
         return await self._pin_present(new)
 
@@ -157,17 +153,11 @@ class TrackerLoop:
             _log.warning("the blocks of pins cannot be kept", pins=len(cids), reason=str(exc))
             return ()
 
-    def _event_of(self, effect: Effect, held: Collection[Cid]) -> Event | None:
-        if isinstance(effect, Reported):
-            self._look_after_uploads([cid for cid in effect.cids if self._is_upload(cid)])
-        if not isinstance(effect, KeepPin):
-            return event_of(effect, self._me, is_held=False)
-        is_held, is_lent = effect.cid in held, self._is_upload(effect.cid)
-        return event_of(effect, self._me, is_held=is_held, is_lent=is_lent)
-
-    def _look_after_uploads(self, cids: Sequence[Cid]) -> None:
-        if cids and self._nursery is not None:
-            self._nursery.start_soon(self._give_up_replicated, cids)
+    def _look_after_uploads(self, effects: Sequence[Effect]) -> None:
+        reported = (effect.cids for effect in effects if isinstance(effect, Reported))
+        uploads = [cid for cids in reported for cid in cids if self._is_upload(cid)]
+        if uploads and self._nursery is not None:
+            self._nursery.start_soon(self._give_up_replicated, uploads)
 
     async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
         """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
@@ -283,9 +273,7 @@ class TrackerLoop:
         record = await self._reads.pin(cid)
         online = [peer for peer in self._connected() if peer != self._me]
         likely = set() if record is None else {*record.holders, *record.allocations}
-        turn = (attempt - 1) % max(1, len(online))
-        rotated = online[turn:] + online[:turn]
-        return sorted(rotated, key=lambda peer: peer not in likely)
+        return provider_order(online, likely, attempt=attempt)
 
     async def _drop(self, drop: StartDrop) -> None:
         try:
@@ -296,7 +284,7 @@ class TrackerLoop:
             self._step(DropDone(cid=drop.cid, ticket=drop.ticket))
 
     async def _report(self, lines: tuple[ReportLine, ...]) -> None:
-        if await self._reporter.report(entries_of(lines)):
+        if await self._reporter.report(lines):
             self._step(Acknowledged(lines=lines))
 
     async def _scan(self, scan: Scan) -> None:
@@ -305,32 +293,16 @@ class TrackerLoop:
 
     async def _scan_desired(self, scan: Scan) -> Scanned:
         records = await self._reads.page(Cid(scan.after), scan.limit, of=(self._me,))
-        mine = [record for record in records if record.is_owed_by(self._me)]
-        cids = [record.cid for record in mine]
-        kept = await self._look(lambda: self._store.present(cids))
-        observations = [
-            observation(record, self._me, is_present=present)
-            for record, present in zip(mine, kept, strict=True)
-        ]
-        ended = len(records) < scan.limit
-        return Scanned(
-            observations=tuple(observations), next_after=None if ended else records[-1].cid
-        )
+        mine = [record.cid for record in owed(records, self._me)]
+        kept = await self._look(lambda: self._store.present(mine))
+        return desired_page(scan, records, set(compress(mine, kept)), self._me)
 
     async def _scan_kept(self, scan: Scan) -> Scanned:
         roots = await self._look(lambda: self._store.roots(scan.after, scan.limit))
         records = await self._reads.pins_of([root.cid for root in roots])
-        observations = []
-        for root in roots:
-            record = records.get(root.cid)
-            if record is not None and record.is_owed_by(self._me):
-                observations.append(observation(record, self._me, is_present=root.complete))
-            elif not self._is_upload(root.cid):
-                observations.append(unwanted(root.cid))
-        ended = len(roots) < scan.limit
-        return Scanned(
-            observations=tuple(observations), next_after=None if ended else roots[-1].cid
-        )
+        whole = {root.cid: root.complete for root in roots}
+        lent = {cid for cid in whole if self._is_upload(cid)}
+        return kept_page(scan, whole, records, self._me, lent=lent)
 
     async def _look(self, look: Callable[[], Awaitable[T]]) -> T:
         """Return what the store says, however often it has to be asked."""

@@ -12,6 +12,7 @@ from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import READ_KEEP_MS, TemporaryRoots
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
+from bftcluster.pins.provider_order import provider_order
 
 
 class ContentFetch:
@@ -42,8 +43,8 @@ class ContentFetch:
             NotReachedError: Nobody brought it.
         """
         record = await self._reads.pin(cid)
-        holders = set() if record is None else set(record.holders)
-        providers = sorted(self._connected(), key=lambda peer: peer not in holders)
+        holders = () if record is None else record.holders
+        providers = provider_order(self._connected(), holders)
         wall_ms = self._clock.wall_ms()
         kept = self._temporary_roots.keeping(cid, until_ms=wall_ms + READ_KEEP_MS, wall_ms=wall_ms)
         with ExitStack() as stack:

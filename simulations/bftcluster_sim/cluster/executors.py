@@ -1,7 +1,7 @@
 """What was decided becomes state, in one life of a simulated process."""
 
 from bftcluster.ledger.wire.outcomes import OutcomeCode
-from bftcluster.pbft import Batch, BatchesExecuted, Decided
+from bftcluster.pbft import Decided
 from bftcluster.pbft.log import batch_digest
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.trackers import Tracking
@@ -35,19 +35,16 @@ class Executor:
         node, world = self._node, self._node.world
         done = node.state.execute(one)
         digest = batch_digest(one.batch)
-        applied = done.applied
-        pairs = list(zip(Batch.from_bytes(one.batch).requests, applied.outcomes, strict=True))
-        for request, outcome in pairs:
+        for request, outcome in done.pairs:
             if outcome.code in _EFFECTIVE:
                 world.on_effect(node, one.seq, request)
         world.on_executed(node, one.seq, digest, node.state.chain)
-        if done.named is not None:
+        if done.report.next_membership is not None:
             world.on_named(node, node.state.epochs[-1])
         node.boundary("answer")
         world.on_answer(node, one.seq, digest)
-        asked = (applied.wants_batches, applied.due_ms)
-        node.take(BatchesExecuted(one.seq, done.root, done.named, *asked))
+        node.take(done.report)
         if self._tracking is not None:
-            for request, outcome in pairs:
+            for request, outcome in done.pairs:
                 self._tracking.resolve(request, outcome)
-            self._tracking.carry_out(applied.effects)
+            self._tracking.carry_out(done.applied.effects)

@@ -326,7 +326,7 @@ class Host:
     def _execute_one(self, one: Decided) -> None:
         assert one.seq == len(self.disk.entries) + 1, "batches are executed in order, once"
         self.disk.root = Digest(hashlib.sha256(self.disk.root + one.batch).digest())
-        self.disk.entries.append(LogEntry(one.seq, one.batch, one.certificate).to_bytes())
+        self.disk.entries.append(one.entry.to_bytes())
         batch = Batch.from_bytes(one.batch)
         self.disk.timestamp_ms = max(self.disk.timestamp_ms, batch.timestamp_ms)
         if self.disk.due_ms is not None and batch.timestamp_ms >= self.disk.due_ms:

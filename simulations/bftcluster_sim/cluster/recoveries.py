@@ -1,10 +1,9 @@
 """Recoveries of simulated clusters: what ``bftcluster.node.recovery`` does to a peer."""
 
 from bftcluster.errors import FatalStorageError
-from bftcluster.ids import ReplicaId
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.pbft import Batch, LogEntry
-from bftcluster.pbft.records import Stable, Started
+from bftcluster.pbft.records import recovery_records
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster_sim.cluster.processes import Process
 
@@ -12,7 +11,7 @@ from bftcluster_sim.cluster.processes import Process
 def apply(node: Process, recovery: VerifiedRecovery) -> None:
     """Apply a recovery to a peer that does not run."""
     assert not node.is_up, "a peer that runs is left alone"
-    _begin(node, recovery, EpochLink(certificate=b"", row=recovery.request, proof=b""))
+    _begin(node, recovery, EpochLink.of_recovery(recovery))
 
 
 def follow(node: Process, link: EpochLink) -> None:
@@ -39,9 +38,6 @@ def hand_in_again(node: Process) -> None:
 
 def _begin(node: Process, recovery: VerifiedRecovery, link: EpochLink) -> None:
     node.state.rewind(recovery, link)
-    records = [Started(node.world.founding.cluster_id, ReplicaId(node.key)).to_bytes()]
-    proof = recovery.operation.proof
-    if proof is not None:
-        records.append(Stable(proof).to_bytes())
-    node.rewrite_votes(records)
+    cluster_id, proof = node.world.founding.cluster_id, recovery.operation.proof
+    node.rewrite_votes(recovery_records(cluster_id, node.key, proof))
     node.world.trace.line(f"{node.index} goes on from {recovery.operation.seq}")

@@ -10,7 +10,6 @@ from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PinRecord
@@ -22,22 +21,14 @@ from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
-from bftcluster.membership import Membership
-from bftcluster.pbft import (
-    Batch,
-    CheckpointCertificate,
-    Decided,
-    EpochStart,
-    LogEntry,
-    Recovered,
-    decided_lately,
-)
+from bftcluster.pbft import CheckpointCertificate, Decided, EpochStart, Recovered
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
-from bftcluster.sync.epoch_proofs import EpochLink, recoveries_in, starts_after
+from bftcluster.sync.epoch_proofs import EpochLink, recoveries_in
+from bftcluster.sync.execution import ExecutedBatch, execute, recovered
 from bftcluster.sync.retention import keep_link, settle
-from bftcluster.sync.rewind import links_to_change, stage_checkpoint
+from bftcluster.sync.rewind import begin_recovery, goes_back, links_to_change, stage_checkpoint
 from bftcluster_sim.cluster.databases import Checkpoint, SimDatabase
 from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
 
@@ -130,17 +121,6 @@ def _approved(founding: Founding, operation: bytes, name: bytes) -> bytes:
     return Submit(certificate=scheme_of(policy).combine(intent, signatures, policy)).to_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What executing a batch led to."""
-
-    root: Digest | None
-    """Of the state, at a checkpoint."""
-    named: Membership | None
-    """The next epoch's, if this checkpoint names it."""
-    applied: Applied
-
-
 class LedgerState:
     """One peer's ledger and the database that it lives in."""
 
@@ -218,35 +198,24 @@ class LedgerState:
 
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""
-        return Recovered(
+        return recovered(
+            self.ledger,
+            self.database,
             records=records,
-            executed=self.executed,
-            timestamp_ms=self.ledger.head.timestamp_ms,
-            checkpoint_root=self.ledger.checkpoint_root(),
             checkpoint=None if self.installed is None else self.installed[1],
-            epochs=self.epochs if len(self.epochs) > 1 or self.epochs[0].is_recovery else (),
-            learned=starts_after(self.database, self.epochs[-1].membership.epoch),
-            wants_batches=self.ledger.wants_batches,
-            due_ms=self.ledger.due_ms,
-            decided=decided_lately(
-                self.database.entries, self.executed, wall_ms, name=self.approvals.name
-            ),
+            read_log=self.database.entries,
+            application=self.approvals,
+            wall_ms=wall_ms,
         )
 
-    def execute(self, one: Decided) -> Done:
+    def execute(self, one: Decided) -> ExecutedBatch:
         """Execute and flush a batch.
 
         Raises:
             FatalStorageError: Nothing of it was stored.
         """
-        batch = Batch.from_bytes(one.batch)
-        ordered = OrderedBatch(
-            seq=one.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
-        )
-        done = self.ledger.execute([ordered])
-        entry = LogEntry(one.seq, one.batch, one.certificate).to_bytes()
-        self.database.flush(done.delta, [(one.seq, entry)], one.seq)
-        return Done(done.roots.get(one.seq), done.memberships.get(one.seq), done.applied[0])
+        [done] = execute(self.ledger, self.database, [one.entry])
+        return done
 
     def settle(self, stable: CheckpointCertificate | None) -> None:
         """Make everything executed durable; forget log entries that need not be kept.
@@ -273,10 +242,7 @@ class LedgerState:
         if self.database.stage.install():
             self.database.sync()
             self.restart()
-        changed = self.ledger.recover()
-        if changed:
-            self.database.flush(changed, [], self.executed)
-            self.database.sync()
+        begin_recovery(self.ledger, self.database)
 
     def rewind(self, recovery: VerifiedRecovery, link: EpochLink) -> None:
         """Begin a recovery: go back to its checkpoint, if we are beyond it.
@@ -285,7 +251,7 @@ class LedgerState:
             FatalStorageError: The disk fails.
         """
         seq, database = recovery.operation.seq, self.database
-        is_staged = self.executed > seq
+        is_staged = goes_back(seq, self.executed, self.epochs)
         if is_staged:
             root = recovery.operation.state_root
             assert stage_checkpoint(database.stage, database, root), "the last checkpoint is kept"

@@ -8,13 +8,10 @@ from collections.abc import Sequence
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.effects import Effect, KeepPin
-from bftcluster.ledger.rules.peer_reports import next_counter
+from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import PeerRecord, PinRecord
+from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.wire.outcomes import Outcome
-from bftcluster.ledger.wire.requests import Join, ReportPinned, join, report
-from bftcluster.node.loops.pin_events import entries_of, event_of, observation, unwanted
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.pins.events import (
     Acknowledged,
@@ -23,7 +20,6 @@ from bftcluster.pins.events import (
     Event,
     FetchDone,
     FetchFailed,
-    Observation,
     ReportLine,
     Scan,
     Scanned,
@@ -33,9 +29,12 @@ from bftcluster.pins.events import (
     Stopped,
     TrackerDeadlinePassed,
 )
+from bftcluster.pins.scan_pages import desired_page, kept_page, owed
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
+from bftcluster.sync.announcements import LOOK_AGAIN_MS, AnnouncementPace, Announcer
+from bftcluster.sync.pin_events import events_of, expect_new
 from bftcluster_sim.cluster.processes import Process
 
 SETTINGS = TrackerSettings(
@@ -54,6 +53,7 @@ SETTINGS = TrackerSettings(
 """So small and short that a short run reaches every bound."""
 CAPACITY_BYTES = 1 << 30
 _JOIN_AGAIN_MS = 2_000
+_JOIN_INTERVAL_MS = 300_000
 
 
 class Tracking:
@@ -66,7 +66,12 @@ class Tracking:
         self._running: dict[int, Cid] = {}
         self._awaited: dict[bytes, tuple[ReportLine, ...]] = {}
         """Reports that are on their way, and their lines."""
-        self._counter = 0
+        self._announcer = Announcer(
+            node.signer, node.world.founding.cluster_id, f"peer{node.index}"
+        )
+        self._pace = AnnouncementPace(interval_ms=_JOIN_INTERVAL_MS, attempt_ms=_JOIN_AGAIN_MS)
+        self._joining = b""
+        """The announcement that is on its way."""
         self._deadline_ms: int | None = None
         node.call_later(0, lambda: self._step(TrackerDeadlinePassed()))
         node.call_later(0, self._join)
@@ -78,18 +83,15 @@ class Tracking:
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Tell the tracker what the ledger changed."""
-        new = [effect.cid for effect in effects if isinstance(effect, KeepPin)]
-        held = [cid for cid in new if self._tracker.item(cid) is None and self._holds(cid)]
-        found = [
-            event_of(effect, self._me, is_held=isinstance(effect, KeepPin) and effect.cid in held)
-            for effect in effects
-        ]
-        events = [event for event in found if event is not None]
+        held = [cid for cid in expect_new(effects, self._me, self._tracker) if self._holds(cid)]
+        events = events_of(effects, self._me, held=held)
         if events:
             self._step(*events)
 
     def resolve(self, request: bytes, outcome: Outcome) -> None:
-        """Take note of what became of a request, if it is a report of ours."""
+        """Take note of what became of a request, if it is one of ours."""
+        if request == self._joining:
+            self._pace.end(self._node.now_ms)
         lines = self._awaited.pop(request, None)
         if lines is not None and outcome.is_accepted:
             self._step(Acknowledged(lines=lines))
@@ -155,18 +157,10 @@ class Tracking:
         state, me = self._node.state, self._me
         if scan.of is ScanOf.DESIRED:
             records = state.pins(scan.after, scan.limit, of=me)
-            walked = [record.cid for record in records]
-            seen = [self._observe(record) for record in records if record.is_owed_by(me)]
-        else:
-            walked = self._node.blocks.roots(scan.after, scan.limit)
-            pins = state.pins_of(walked, of=me)
-            owed = {cid for cid, record in pins.items() if record.is_owed_by(me)}
-            seen = [self._observe(pins[cid]) if cid in owed else unwanted(cid) for cid in walked]
-        ended = len(walked) < scan.limit
-        return Scanned(observations=tuple(seen), next_after=None if ended else walked[-1])
-
-    def _observe(self, record: PinRecord) -> Observation:
-        return observation(record, self._me, is_present=self._holds(record.cid))
+            present = {pin.cid for pin in owed(records, me) if self._holds(pin.cid)}
+            return desired_page(scan, records, present, me)
+        roots = {cid: self._holds(cid) for cid in self._node.blocks.roots(scan.after, scan.limit)}
+        return kept_page(scan, roots, state.pins_of(list(roots), of=me), me)
 
     # Our voice in the order
 
@@ -174,44 +168,42 @@ class Tracking:
         node = self._node
         held = [line.cid for line in lines if line.status is TrackerStatus.PINNED]
         node.world.on_said(node, held)
-        request = report(
-            node.signer,
-            cluster_id=node.world.founding.cluster_id,
-            counter=self._next_counter(),
-            entries=entries_of(lines),
-            free_bytes=CAPACITY_BYTES - len(node.blocks.kept),
+        request = self._announcer.report(
+            lines, free_bytes=self._free_bytes, recorded=self._recorded, wall_ms=node.wall_ms
         )
-        self._awaited[self._submit(request)] = lines
+        self._awaited[request] = lines
+        self._submit(request)
 
     def _join(self) -> None:
-        """Announce ourselves once the cluster knows us, and again until it has heard that."""
+        """Announce ourselves, or look again whether it is time to."""
         node = self._node
         record = self._record
-        if record is not None and not (record.joined_ms and record.counter >= self._counter > 0):
-            request = join(
-                node.signer,
-                cluster_id=node.world.founding.cluster_id,
-                counter=self._next_counter(),
-                name=f"peer{node.index}",
-                addresses=(),
+        joined = None if record is None else record.joined_ms > 0
+        pause_ms = self._pace.pause_ms(node.now_ms, has_joined=joined)
+        if not pause_ms:
+            self._pace.begin(node.now_ms)
+            self._joining = self._announcer.join(
+                (),
                 capacity_bytes=CAPACITY_BYTES,
-                free_bytes=CAPACITY_BYTES - len(node.blocks.kept),
-                tags={},
+                free_bytes=self._free_bytes,
+                recorded=self._recorded,
+                wall_ms=node.wall_ms,
             )
-            self._submit(request)
-        node.call_later(_JOIN_AGAIN_MS, self._join)
+            self._submit(self._joining)
+        node.call_later(pause_ms or LOOK_AGAIN_MS, self._join)
 
-    def _submit(self, request: Join | ReportPinned) -> bytes:
-        data = request.to_bytes()
-        self._node.world.integrity.asked.add(data)
-        self._node.take(RequestSubmitted(data))
-        return data
+    def _submit(self, request: bytes) -> None:
+        self._node.world.integrity.asked.add(request)
+        self._node.take(RequestSubmitted(request))
 
-    def _next_counter(self) -> int:
+    @property
+    def _free_bytes(self) -> int:
+        return CAPACITY_BYTES - len(self._node.blocks.kept)
+
+    @property
+    def _recorded(self) -> int:
         record = self._record
-        recorded = 0 if record is None else record.counter
-        self._counter = next_counter(self._counter, recorded, self._node.wall_ms)
-        return self._counter
+        return 0 if record is None else record.counter
 
     @property
     def _record(self) -> PeerRecord | None:

@@ -3,6 +3,7 @@
 Does what the loops around ``bftcluster.sync.transfer``, ``server`` and ``epoch_sync`` do in a node.
 """
 
+from contextlib import suppress
 from typing import Literal, TypeAlias, assert_never
 
 from bftcluster.errors import ClusterError, MalformedMessageError
@@ -10,14 +11,13 @@ from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.pbft import EpochsLearned, Replica, StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, EpochLearning
-from bftcluster.sync.frames import FetchState, Question, Receiver, read_question
-from bftcluster.sync.server import reply
-from bftcluster.sync.transfer import StateTaking
+from bftcluster.sync.frames import Receiver
+from bftcluster.sync.server import KEEP_EARLIER_MS, Questions, reply
+from bftcluster.sync.transfer import StateTaking, WantedState
 from bftcluster_sim.cluster.processes import Process
 from bftcluster_sim.cluster.recoveries import follow
 
 _ANSWER_DELAY_MS = 2
-_KEEP_EARLIER_MS = 30_000
 
 Ours: TypeAlias = Literal[Receiver.STATE_SERVER, Receiver.STATE_TRANSFER, Receiver.EPOCH_SYNC]
 """Whoever takes what is not for the replica."""
@@ -40,11 +40,8 @@ class Transfers:
             policy=world.founding.genesis.policy,
             own=database,
         )
-        self._turn = 0
-        self._wanted: StartStateTransfer | None = None
-        self._answers: dict[PeerId, bytes] = {}
-        self._waiting: dict[PeerId, Question] = {}
-        self._requests = 0
+        self._wanted = WantedState()
+        self._questions = Questions(self._state.ledger.keep_earlier)
         self._deadline_ms = 0
         node.call_later(ASK_AGAIN_MS, self._ask_for_missing)
 
@@ -55,10 +52,8 @@ class Transfers:
             case Receiver.STATE_SERVER:
                 self._take_question(peer, frame)
             case Receiver.STATE_TRANSFER:
-                if peer in self._taking.asked and not self._answers:
+                if self._wanted.on_frame(peer, frame):
                     self._node.call_later(0, self._step)
-                if peer in self._taking.asked:
-                    self._answers.setdefault(peer, frame)
             case Receiver.EPOCH_SYNC:
                 if self._learning.on_frame(peer, frame):
                     self._look_at_answers()
@@ -69,19 +64,18 @@ class Transfers:
 
     def fetch(self, wanted: StartStateTransfer) -> None:
         """Fetch this state, instead of any other under way."""
-        if self._wanted is None or self._wanted.seq != wanted.seq:
+        if self._wanted.want(wanted):
             self._node.world.on_aimed(self._node, wanted.seq, wanted.certificate)
-        self._wanted = wanted
         self._node.call_later(0, self._step)
 
     def _step(self) -> None:
-        if self._wanted is None:
+        turn = self._wanted.take()
+        if turn is None:
             return
-        answers, self._answers = self._answers, {}
+        wanted, answers = turn
         now_ms = self._node.now_ms
-        requests = self._taking.step(self._wanted, answers, now_ms)
-        if not self._taking.is_under_way:
-            self._wanted = None
+        requests = self._taking.step(wanted, answers, now_ms)
+        if not self._wanted.end(wanted, self._taking):
             return
         for source, request in requests:
             self._node.say(ReplicaId(source), request.frame())
@@ -109,10 +103,11 @@ class Transfers:
     def _ask_for_missing(self) -> None:
         """Ask for what our links lack, one peer after another."""
         self._node.call_later(ASK_AGAIN_MS, self._ask_for_missing)
-        others = self._node.world.others[self._node.index]
-        if self._learning.lacks_links(self._replica.membership.epoch):
-            self._turn += 1
-            self.learn_from(self._node.world.nodes[others[self._turn % len(others)]].key)
+        world = self._node.world
+        others = [PeerId(world.nodes[other].key) for other in world.others[self._node.index]]
+        source = self._learning.next_source(others, self._replica.membership.epoch)
+        if source is not None:
+            self.learn_from(ReplicaId(source))
 
     def _look_at_answers(self) -> None:
         while (answer := self._learning.next_answer()) is not None:
@@ -134,24 +129,17 @@ class Transfers:
     # Giving
 
     def _take_question(self, peer: PeerId, frame: bytes) -> None:
-        try:
-            question = read_question(frame)
-        except MalformedMessageError:
+        with suppress(MalformedMessageError):
+            if self._questions.put(peer, frame):
+                self._node.call_later(_ANSWER_DELAY_MS, self._reply)
+
+    def _reply(self) -> None:
+        node, now_ms = self._node, self._node.now_ms
+        asked = self._questions.take(now_ms)
+        if asked is None:
             return
-        if isinstance(question, FetchState):
-            self._state.ledger.keep_earlier(True)
-            self._requests += 1
-            count = self._requests
-            self._node.call_later(_KEEP_EARLIER_MS, lambda: self._forget_earlier(count))
-        if peer not in self._waiting:
-            self._node.call_later(_ANSWER_DELAY_MS, lambda: self._reply(peer))
-        self._waiting[peer] = question
-
-    def _reply(self, peer: PeerId) -> None:
-        question = self._waiting.pop(peer)
+        peer, question = asked
         for frame in reply(self._state.database, question, self._replica.stable_certificate):
-            self._node.say(ReplicaId(peer), frame)
-
-    def _forget_earlier(self, count: int) -> None:
-        if count == self._requests:
-            self._state.ledger.keep_earlier(False)
+            node.say(ReplicaId(peer), frame)
+        node.call_later(_ANSWER_DELAY_MS, self._reply)
+        node.call_at(now_ms + KEEP_EARLIER_MS, lambda: self._questions.let_go(node.now_ms))

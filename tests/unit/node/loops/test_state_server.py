@@ -11,7 +11,7 @@ from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
-from bftcluster.node.loops.state_server import ANSWER_COST_BYTES, PEERS_WAITING_MAX, StateServer
+from bftcluster.node.loops.state_server import ANSWER_COST_BYTES, StateServer
 from bftcluster.node.process.threads import Workers
 from bftcluster.sync.frames import (
     EPOCHS,
@@ -21,6 +21,7 @@ from bftcluster.sync.frames import (
     FetchState,
     StateParts,
 )
+from bftcluster.sync.server import PEERS_WAITING_MAX
 from tests.unit.node.loops.transfer_peers import Disk
 
 RATE_BYTES_PER_S = 1 << 20
@@ -149,7 +150,7 @@ async def test_so_many_peers_wait_and_no_more(world: World) -> None:
     for peer in peers * 2:
         world.server.on_frame(peer, everything)
 
-    assert len(world.server._waiting) == PEERS_WAITING_MAX
+    assert len(world.server._questions) == PEERS_WAITING_MAX
 
 
 async def test_earlier_checkpoints_are_kept_while_somebody_fetches(

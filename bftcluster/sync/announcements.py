@@ -1,0 +1,138 @@
+"""What a peer says of itself in the order: that it is there, what it lends, and what it holds."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bftcluster.ids import ClusterId
+from bftcluster.ledger.rules.peer_reports import next_counter
+from bftcluster.ledger.wire.requests import join, report
+from bftcluster.pins.events import ReportLine
+from bftcluster.signing.envelope import Signer
+from bftcluster.sync.pin_events import entries_of
+
+LOOK_AGAIN_MS: Final = 500
+"""How often to look whether the cluster knows us, or whether something waits for a checkpoint."""
+_HURRY_MS: Final = 20
+"""Times the number of voters: together they order some forty batches a second."""
+
+
+def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:
+    """Return how soon a voter announces itself again so that changes need not wait long.
+
+    An idle cluster orders nothing, and would come to its next checkpoint hours later.
+
+    Args:
+        voters: How many there are.
+        votes: Whether this peer is one of them.
+        is_awaited: Whether a change of members waits for a checkpoint.
+    """
+    return _HURRY_MS * voters if votes and is_awaited else None
+
+
+class AnnouncementPace:
+    """When a peer announces itself: at once, until it is ordered, and again every so often."""
+
+    def __init__(self, *, interval_ms: int, attempt_ms: int) -> None:
+        """Begin.
+
+        Args:
+            interval_ms: From one that was ordered to the next: so free space becomes known.
+            attempt_ms: How long one may take to be ordered, before it is made again.
+        """
+        self._interval_ms = interval_ms
+        self._attempt_ms = attempt_ms
+        self._due_ms: int | None = None
+        self._is_ordered = False
+        self._ordered_ms = 0
+
+    def pause_ms(self, now_ms: int, *, has_joined: bool | None, hurry_ms: int | None = None) -> int:
+        """Return how long to wait before the next look; 0: announce now.
+
+        Args:
+            now_ms: Monotonic time.
+            has_joined: Whether the cluster has heard this peer since it was admitted, as far as we
+                have executed; None: it is not admitted. One that was removed and came back has not.
+            hurry_ms: See ``hurry_ms``.
+        """
+        if has_joined is None:
+            return LOOK_AGAIN_MS
+        if self._due_ms is None:
+            return 0
+        if self._is_ordered and not has_joined:
+            self._due_ms = min(self._due_ms, self._ordered_ms + self._attempt_ms)
+        if self._is_ordered and hurry_ms is not None:
+            self._due_ms = min(self._due_ms, now_ms + hurry_ms)
+        return max(0, min(self._due_ms - now_ms, LOOK_AGAIN_MS))
+
+    def begin(self, now_ms: int) -> None:
+        """Note that an announcement is made now."""
+        self._is_ordered = False
+        self._due_ms = now_ms + self._attempt_ms
+
+    def end(self, now_ms: int) -> None:
+        """Note that it was ordered, whatever became of it."""
+        self._is_ordered = True
+        self._ordered_ms = now_ms
+        self._due_ms = now_ms + self._interval_ms
+
+
+class Announcer:
+    """Signs joins and reports with one rising counter, so that none can be replayed."""
+
+    def __init__(self, signer: Signer, cluster_id: ClusterId, name: str) -> None:
+        """Begin; the last life's counter is in the state, or behind the time.
+
+        Args:
+            signer: The peer's own key.
+            cluster_id: Bound into every signature.
+            name: Shown to people.
+        """
+        self._signer = signer
+        self._cluster_id = cluster_id
+        self._name = name
+        self._counter = 0
+
+    def join(
+        self,
+        addresses: Sequence[str],
+        *,
+        capacity_bytes: int,
+        free_bytes: int,
+        recorded: int,
+        wall_ms: int,
+    ) -> bytes:
+        """Return an announcement.
+
+        Args:
+            addresses: Where peers reach this one.
+            capacity_bytes: What it lends.
+            free_bytes: What of that is free.
+            recorded: The counter that the cluster has heard last, 0 if none.
+            wall_ms: Unix time.
+        """
+        return join(
+            self._signer,
+            cluster_id=self._cluster_id,
+            counter=self._next_counter(recorded, wall_ms),
+            name=self._name,
+            addresses=tuple(addresses),
+            capacity_bytes=capacity_bytes,
+            free_bytes=free_bytes,
+            tags={},
+        ).to_bytes()
+
+    def report(
+        self, lines: Sequence[ReportLine], *, free_bytes: int, recorded: int, wall_ms: int
+    ) -> bytes:
+        """Return a report of what this peer holds; see ``join``."""
+        return report(
+            self._signer,
+            cluster_id=self._cluster_id,
+            counter=self._next_counter(recorded, wall_ms),
+            entries=entries_of(lines),
+            free_bytes=free_bytes,
+        ).to_bytes()
+
+    def _next_counter(self, recorded: int, wall_ms: int) -> int:
+        self._counter = next_counter(self._counter, recorded, wall_ms)
+        return self._counter

@@ -1,0 +1,84 @@
+"""A peer announces itself until it was heard, again after a while, and sooner if others wait."""
+
+import pytest
+
+from bftcluster.ids import ClusterId
+from bftcluster.ledger.wire.requests import Join, parse_request
+from bftcluster.sync.announcements import (
+    LOOK_AGAIN_MS,
+    AnnouncementPace,
+    Announcer,
+    hurry_ms,
+)
+from tests.unit.ledger.world import PEERS
+
+INTERVAL_MS, ATTEMPT_MS = 300_000, 15_000
+
+
+@pytest.fixture
+def pace() -> AnnouncementPace:
+    return AnnouncementPace(interval_ms=INTERVAL_MS, attempt_ms=ATTEMPT_MS)
+
+
+def test_whom_the_cluster_does_not_know_waits_and_then_announces_itself_at_once(
+    pace: AnnouncementPace,
+) -> None:
+    assert pace.pause_ms(0, has_joined=None) == LOOK_AGAIN_MS
+    assert pace.pause_ms(LOOK_AGAIN_MS, has_joined=False) == 0
+
+
+def test_what_is_not_ordered_is_said_again(pace: AnnouncementPace) -> None:
+    pace.begin(0)
+
+    assert pace.pause_ms(0, has_joined=False, hurry_ms=1) == LOOK_AGAIN_MS
+    assert pace.pause_ms(ATTEMPT_MS - 1, has_joined=False) == 1
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=False) == 0
+
+
+def test_what_was_ordered_is_said_again_after_the_interval(pace: AnnouncementPace) -> None:
+    pace.begin(0)
+    pace.end(10)
+
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=True) == LOOK_AGAIN_MS
+    assert pace.pause_ms(10 + INTERVAL_MS, has_joined=True) == 0
+
+
+def test_who_was_removed_and_came_back_announces_itself_before_the_interval_is_over(
+    pace: AnnouncementPace,
+) -> None:
+    pace.begin(0)
+    pace.end(0)
+
+    assert (
+        pace.pause_ms(ATTEMPT_MS - 1, has_joined=False) == 1
+    )  # what it was told may be on its way
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=False) == 0
+    assert pace.pause_ms(ATTEMPT_MS, has_joined=None) == LOOK_AGAIN_MS
+
+
+def test_a_change_that_waits_brings_the_next_one_forward_once(pace: AnnouncementPace) -> None:
+    pace.begin(0)
+    pace.end(0)
+
+    assert pace.pause_ms(1_000, has_joined=True, hurry_ms=80) == 80
+    assert pace.pause_ms(1_050, has_joined=True, hurry_ms=80) == 30
+    assert pace.pause_ms(1_080, has_joined=True, hurry_ms=80) == 0
+
+
+def test_only_voters_hurry_and_only_while_a_change_waits() -> None:
+    assert hurry_ms(4, votes=True, is_awaited=True) == 80
+    assert hurry_ms(4, votes=False, is_awaited=True) is None
+    assert hurry_ms(4, votes=True, is_awaited=False) is None
+
+
+def test_counters_rise_over_announcements_whatever_the_clock_does() -> None:
+    announcer = Announcer(PEERS[0], ClusterId(bytes(32)), "peer")
+
+    def counter(recorded: int, wall_ms: int) -> int:
+        space = {"capacity_bytes": 2, "free_bytes": 1}
+        request = parse_request(announcer.join((), recorded=recorded, wall_ms=wall_ms, **space))
+        assert isinstance(request, Join)
+        return request.counter
+
+    counters = [counter(*told) for told in ((0, 1_000), (1_000, 1_000), (1_001, 10), (5_000, 10))]
+    assert counters == [1_000, 1_001, 1_002, 5_001]
