@@ -34,7 +34,8 @@ FIELD = {
     """,
     "what any program has": """
         adaptive bounded care clock config content context daemon delegated error event expiry
-        healer id interpreter item limit lock offload order pace page part plan port quantity queue read
+        healer id interpreter item limit lock offload order pace page part plan port quantity
+        queue read
         reader retry scan seen sender service setting signal text thread tried visible waiter
         wire work
     """,
