@@ -16,8 +16,8 @@ from benchmarks.result import Result
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.frames import write_frame
+from bftcluster.api.http.server import serve
 from bftcluster.api.ports import ClusterService, Wait
-from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import Pages, SubmitOutcome, UploadEvent, UploadOptions, UploadPart
 from bftcluster.ids import Digest, PeerId, Seq

@@ -16,7 +16,7 @@ from benchmarks.bench_pins import submit
 from benchmarks.processes import PEERS, Processes, running
 from benchmarks.result import Result
 from benchmarks.workload import blocks, pin_requests
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.formats.block import Block
 
 WARM_UP_PINS = 100
 PINS = 800

@@ -17,7 +17,7 @@ from benchmarks.bench_pins import submit
 from benchmarks.processes import PEERS, Processes, running
 from benchmarks.result import Result
 from benchmarks.workload import MAINTAINERS, blocks, key, pin_requests
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.formats.block import Block
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.requests import Submit

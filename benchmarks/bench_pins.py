@@ -19,7 +19,7 @@ from benchmarks.processes import PEERS, Processes, running
 from benchmarks.result import Result
 from benchmarks.workload import APPROVALS, blocks, pin_requests
 from bftcluster.api.frames import write_frame
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.formats.block import Block
 
 PINS = 4000
 SUSTAINED_PINS = 16_000

@@ -7,8 +7,8 @@ one decision of 64 replicas without faults. The limits are goals, not what the m
 import time
 
 from benchmarks.result import Result
-from bftcluster_sim.cluster import message_counts, swarm
-from bftcluster_sim.cluster.plans import plan_of
+from bftcluster_sim.cluster.faults.plans import plan_of
+from bftcluster_sim.cluster.runs import message_counts, swarm
 
 SEEDS = range(60)
 EVENTS_PER_SECOND_GOAL = 20_000

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from bftcluster.api.http.query import Query, boolean, integer
 from bftcluster.api.pin_options import parse_pin_options
-from bftcluster.api.query import Query, boolean, integer
 from bftcluster.api.views import CHUNK_SIZE_DEFAULT_BYTES, UploadFormat, UploadOptions
 from bftcluster.errors import UsageError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES

@@ -5,19 +5,19 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bftcluster.api.errors import answer_bug, answer_cluster_error, answer_http_error
-from bftcluster.api.guard import Guard
+from bftcluster.api.http.errors import answer_bug, answer_cluster_error, answer_http_error
+from bftcluster.api.http.guard import Guard
 from bftcluster.api.ports import ClusterService
-from bftcluster.api.routes_add import AddRoutes
-from bftcluster.api.routes_content import ContentRoutes
-from bftcluster.api.routes_garbage import GarbageRoutes
-from bftcluster.api.routes_health import HealthRoutes
-from bftcluster.api.routes_members import MemberRoutes
-from bftcluster.api.routes_operations import OperationRoutes
-from bftcluster.api.routes_peers import PeerRoutes
-from bftcluster.api.routes_pins import PinRoutes
-from bftcluster.api.routes_policy import PolicyRoutes
-from bftcluster.api.routes_proposals import ProposalRoutes
+from bftcluster.api.routes.add import AddRoutes
+from bftcluster.api.routes.content import ContentRoutes
+from bftcluster.api.routes.garbage import GarbageRoutes
+from bftcluster.api.routes.health import HealthRoutes
+from bftcluster.api.routes.members import MemberRoutes
+from bftcluster.api.routes.operations import OperationRoutes
+from bftcluster.api.routes.peers import PeerRoutes
+from bftcluster.api.routes.pins import PinRoutes
+from bftcluster.api.routes.policy import PolicyRoutes
+from bftcluster.api.routes.proposals import ProposalRoutes
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ClusterError
 

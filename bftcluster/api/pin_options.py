@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bftcluster import cid as cids
-from bftcluster.api.query import Query, integer, parse_duration_ms, parse_time_ms
+from bftcluster.api.http.query import Query, integer, parse_duration_ms, parse_time_ms
 from bftcluster.api.views import PinOptions
 from bftcluster.errors import UsageError
 from bftcluster.ids import PeerId

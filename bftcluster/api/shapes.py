@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
-from bftcluster.api.json_text import time_text
+from bftcluster.api.http.json_text import time_text
 from bftcluster.api.views import (
     IdView,
     IpfsView,

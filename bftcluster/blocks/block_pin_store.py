@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Final
 
-from bftcluster.blocks.block_server import Offload
-from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.exchange.block_server import Offload
+from bftcluster.blocks.exchange.exchange import Exchange
 from bftcluster.blocks.pin_store import ROOTS_MAX, Root, StoreSpace
 from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.pin_store import ROOTS_MAX, Root
 from bftcluster.cid import Cid
 

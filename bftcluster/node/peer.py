@@ -13,10 +13,10 @@ import trio
 
 from bftcluster import core_form
 from bftcluster.api.app import create_app
+from bftcluster.api.http.server import serve
 from bftcluster.api.ports import ClusterService
-from bftcluster.api.server import serve
 from bftcluster.blocks.block_pin_store import BlockPinStore
-from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.exchange.exchange import Exchange
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network

@@ -6,19 +6,17 @@ from typing import Annotated
 import typer
 
 from bftcluster import __version__, core_form
-from bftcluster_cli import (
-    cluster_commands,
-    config_commands,
-    content_commands,
-    demo_command,
-    key_commands,
-    member_commands,
-    offline_commands,
-    peer_commands,
-    pin_commands,
-    recovery_commands,
-    sim_commands,
-)
+from bftcluster_cli.commands import cluster as cluster_commands
+from bftcluster_cli.commands import config as config_commands
+from bftcluster_cli.commands import content as content_commands
+from bftcluster_cli.commands import demo as demo_command
+from bftcluster_cli.commands import keys as key_commands
+from bftcluster_cli.commands import members as member_commands
+from bftcluster_cli.commands import offline as offline_commands
+from bftcluster_cli.commands import peers as peer_commands
+from bftcluster_cli.commands import pins as pin_commands
+from bftcluster_cli.commands import recovery as recovery_commands
+from bftcluster_cli.commands import sim as sim_commands
 from bftcluster_cli.framework import (
     API_DEFAULT,
     TIMEOUT_DEFAULT_S,

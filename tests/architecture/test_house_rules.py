@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from tests.architecture.repository import CORE, ROOT, core_modules, files, modules, name_of
 
 MODULE_LINES_MAX = 400
+FOLDER_MODULES_MAX = 20
 FUNCTION_LINES_MAX = 60
 
 # Written in two halves, so that this file does not break its own rules.
@@ -58,6 +60,14 @@ def test_a_module_is_one_idea() -> None:
     lengths = {name_of(path): len(text_of(path).splitlines()) for path in modules()}
 
     assert {name: n for name, n in lengths.items() if n > MODULE_LINES_MAX} == {}
+
+
+def test_a_folder_can_be_looked_through() -> None:
+    code = modules("bftcluster/", "cli/", "simulations/", "benchmarks/")
+    sizes = Counter(name_of(path.parent) for path in code if path.stem != "__init__")
+    del sizes["bftcluster/pbft"]  # Flat: its words are the paper's.
+
+    assert {folder: n for folder, n in sizes.items() if n > FOLDER_MODULES_MAX} == {}
 
 
 def test_a_function_fits_a_screen() -> None:

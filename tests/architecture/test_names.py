@@ -26,7 +26,7 @@ FIELD = {
     """,
     "HTTP": """
         admission app asgi filter health json list listen guard member metric multipart
-        option query route server shape tar upload
+        option query embedded server shape tar upload
     """,
     "storage": """
         archive cache database disk engine garbage group memory row schema

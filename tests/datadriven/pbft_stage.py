@@ -9,10 +9,10 @@ from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
+from bftcluster_sim.cluster.adversary.usurpers import Pretext, Usurper
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.environment.signatures import SimSigner
 from bftcluster_sim.cluster.hosts import MEMBERS
-from bftcluster_sim.cluster.signatures import SimSigner
-from bftcluster_sim.cluster.usurpers import Pretext, Usurper
 
 KINDS = {
     "pre-prepare": 1,

@@ -12,9 +12,9 @@ from random import Random
 from benchmarks.memory_cluster import MemoryCluster
 from benchmarks.workload import blocks, genesis, pin_requests
 from bftcluster.signing.keys import Ed25519Verifier
-from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import run as swarm_run
-from bftcluster_sim.cluster.traces import Trace
+from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.faults.plans import plan_of
+from bftcluster_sim.cluster.runs.swarm import run as swarm_run
 
 NOW_MS = 1_700_000_000_000
 PINS = 120

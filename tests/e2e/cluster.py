@@ -15,8 +15,8 @@ import httpx
 
 from bftcluster import cid as cids
 from bftcluster.api.frames import write_frame
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
 from bftcluster.ledger.state.spaces import Space

@@ -9,7 +9,7 @@ from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.frame_log import FrameLog
 from bftcluster.pbft.messages import Status
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.e2e.said import Said
 from tests.unit.pbft.builders import A, B, prepared, vote
 from tests.unit.pbft.view_builders import new_view, view_change

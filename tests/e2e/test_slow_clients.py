@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.formats.block import Block
 from bftcluster.cid import RAW
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 from tests.e2e.cluster import PEERS, Cluster, made

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bftcluster import cid as cids
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.car import write_car
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message, symlink_message
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.unixfs import DIRECTORY_MESSAGE, file_message, symlink_message
+from bftcluster.blocks.importer.car import write_car
 from bftcluster.cid import Cid, write_varint
 
 _V1 = bytes([1])

@@ -12,7 +12,7 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster import codec
-from bftcluster.blocks.exchange_messages import Want, to_frame
+from bftcluster.blocks.exchange.exchange_messages import Want, to_frame
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import Digest, Epoch, PeerId, Seq, View
 from bftcluster.net.network import Network

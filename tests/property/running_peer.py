@@ -11,7 +11,7 @@ import trio
 
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import text
 from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.requests import Propose, Request, Submit

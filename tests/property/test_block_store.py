@@ -8,12 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.file_builder import build_file
 from bftcluster.blocks.port import Hold
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.errors import BlockNotFoundError
 
 QUOTA = 64 << 20

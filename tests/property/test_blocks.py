@@ -6,19 +6,19 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bftcluster.blocks.add import AddOptions, add_parts
-from bftcluster.blocks.car import CarReader, export_car, import_car
-from bftcluster.blocks.dag_cbor import cids_in
-from bftcluster.blocks.dag_pb import decode_node, encode_node
-from bftcluster.blocks.dag_stream import DagStream
-from bftcluster.blocks.directory_reader import list_directory, resolve
-from bftcluster.blocks.exchange_messages import Blocks, from_frame, to_frame
-from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.file_reader import file_size, read_file
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.unixfs import decode_message
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.dag.dag_stream import DagStream
+from bftcluster.blocks.dag.directory_reader import list_directory, resolve
+from bftcluster.blocks.dag.file_reader import file_size, read_file
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.exchange.exchange_messages import Blocks, from_frame, to_frame
+from bftcluster.blocks.formats.dag_cbor import cids_in
+from bftcluster.blocks.formats.dag_pb import decode_node, encode_node
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.formats.unixfs import decode_message
+from bftcluster.blocks.importer.add import AddOptions, add_parts
+from bftcluster.blocks.importer.car import CarReader, export_car, import_car
+from bftcluster.blocks.importer.file_builder import build_file
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.errors import BlockStoreError, MalformedContentError, RemoteProtocolError
 
 layouts = st.builds(

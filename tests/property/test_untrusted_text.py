@@ -12,11 +12,11 @@ from bftcluster.ledger.wire.operations import Operation, PinOperation, sorted_me
 from bftcluster.signing.approvals import Intent
 from bftcluster.visible import visible
 from bftcluster_cli.clusters import Cluster
+from bftcluster_cli.commands.pins import pending_line
+from bftcluster_cli.display.wording import proposal_text, subject_text
 from bftcluster_cli.output import json_text
-from bftcluster_cli.pin_commands import pending_line
 from bftcluster_cli.proposals import Proposal, new_intent
 from bftcluster_cli.untrusted_text import cautions, label, quoted
-from bftcluster_cli.wording import proposal_text, subject_text
 from tests.unit.ledger.world import PEERS, World, peer_id
 
 CLUSTER = Cluster(genesis=(GENESIS := World().genesis), policy=GENESIS.policy)

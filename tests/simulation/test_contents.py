@@ -6,9 +6,9 @@ import pytest
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-from bftcluster_sim.cluster.contents import ContentFaults
-from bftcluster_sim.cluster.processes import ProcessCrashedError
-from bftcluster_sim.cluster.states import pinned
+from bftcluster_sim.cluster.peers.contents import ContentFaults
+from bftcluster_sim.cluster.peers.processes import ProcessCrashedError
+from bftcluster_sim.cluster.peers.states import pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 PEER = 3

@@ -11,8 +11,8 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
-from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.environment.auditor import Auditor
 
 STEPS_MAX = 2_000
 COMMIT = 3

@@ -8,8 +8,8 @@ import pytest
 
 from bftcluster.limits import SIGNATURE_CACHE_MAX
 from bftcluster.pbft import Replica, ReplicaSettings
-from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.environment.auditor import Auditor
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,

@@ -10,8 +10,8 @@ from bftcluster.pbft.inbox import FrameInbox
 from bftcluster.pbft.messages import Message
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote
-from bftcluster_sim.cluster import swarm
-from bftcluster_sim.cluster.plans import plan_of
+from bftcluster_sim.cluster.faults.plans import plan_of
+from bftcluster_sim.cluster.runs import swarm
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from bftcluster.ledger.rules.recovery import VerifiedRecovery
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS
-from bftcluster_sim.cluster import recoveries
-from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.states import pinned
+from bftcluster_sim.cluster.peers import recoveries
+from bftcluster_sim.cluster.peers.nodes import Node
+from bftcluster_sim.cluster.peers.states import pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs

@@ -7,11 +7,13 @@ import pytest
 
 from bftcluster.ids import Digest
 from bftcluster.pbft import Application, Event, Ready, Replica
-from bftcluster_sim.cluster import crash_points, nodes, swarm, world
-from bftcluster_sim.cluster.disks import WriteLoss
-from bftcluster_sim.cluster.network import VirtualClock
-from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import RunVerdict
+from bftcluster_sim.cluster import world
+from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.faults.plans import plan_of
+from bftcluster_sim.cluster.peers import nodes
+from bftcluster_sim.cluster.peers.disks import WriteLoss
+from bftcluster_sim.cluster.runs import crash_points, swarm
+from bftcluster_sim.cluster.runs.swarm import RunVerdict
 
 SEEDS = (3, 8, 21, 34, 55)
 TIES = 40

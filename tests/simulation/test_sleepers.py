@@ -13,8 +13,8 @@ from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.sync.epoch_proofs import links_after
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS
-from bftcluster_sim.cluster.mutations import signed_vote
-from bftcluster_sim.cluster.nodes import Node
+from bftcluster_sim.cluster.adversary.mutations import signed_vote
+from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 LATE, NEWCOMER = 3, 7

@@ -1,7 +1,7 @@
 """How slow a primary may be for ever: two strategies here, all of them in `make campaigns`."""
 
 from bftcluster.pbft import ReplicaSettings
-from bftcluster_sim.cluster.slow_primaries import Strategy, measure
+from bftcluster_sim.cluster.runs.slow_primaries import Strategy, measure
 
 PATIENCE_MS = ReplicaSettings().request_timeout_ms + ReplicaSettings().view_change_timeout_ms
 

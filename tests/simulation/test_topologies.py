@@ -7,8 +7,8 @@ import pytest
 
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import BODY, ENTRIES, REQUESTS, STATUS
-from bftcluster_sim.cluster.links import Filter
-from bftcluster_sim.cluster.swarm import RunVerdict, judge
+from bftcluster_sim.cluster.environment.links import Filter
+from bftcluster_sim.cluster.runs.swarm import RunVerdict, judge
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 N = 4

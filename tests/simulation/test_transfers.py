@@ -9,10 +9,10 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.pbft import Application, Replica
 from bftcluster.pbft.frames import kind_of
 from bftcluster.sync.frames import STATE
-from bftcluster_sim.cluster import nodes
-from bftcluster_sim.cluster.behaviours import Byzantine, Vice
-from bftcluster_sim.cluster.disks import WriteLoss
-from bftcluster_sim.cluster.processes import ProcessCrashedError
+from bftcluster_sim.cluster.adversary.behaviours import Byzantine, Vice
+from bftcluster_sim.cluster.peers import nodes
+from bftcluster_sim.cluster.peers.disks import WriteLoss
+from bftcluster_sim.cluster.peers.processes import ProcessCrashedError
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.exchange.exchange import Exchange
 from bftcluster.ids import PeerId
 from bftcluster.node.loops.healer import Healer
 from bftcluster.node.loops.scrub import Scrubber

@@ -10,9 +10,9 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.blocks.block import key_of, raw_cid
-from bftcluster.blocks.exchange import Exchange
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.exchange.exchange import Exchange
+from bftcluster.blocks.formats.block import key_of, raw_cid
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, ClusterError
 from bftcluster.ids import PeerId

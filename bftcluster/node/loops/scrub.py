@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.blocks.port import Scrubbed
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.errors import ClusterError
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing
 
 from bftcluster.api.views import PartKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
-from bftcluster.blocks.layout import DagEntry, Layout
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.formats.layout import DagEntry, Layout
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from bftcluster.blocks.fetch_report import FetchFailedError
+from bftcluster.blocks.exchange.fetch_report import FetchFailedError
 from bftcluster.blocks.pin_store import PinStore
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError

@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 import trio
 
 from bftcluster.api.views import ContentKind, ContentView
-from bftcluster.blocks.car import write_car
-from bftcluster.blocks.directory_reader import resolve as resolve_path
-from bftcluster.blocks.file_reader import read_file
+from bftcluster.blocks.dag.directory_reader import resolve as resolve_path
+from bftcluster.blocks.dag.file_reader import read_file
+from bftcluster.blocks.dag.tree import Tree, TreeEntry, open_entry
+from bftcluster.blocks.dag.walk import held_cids, walk
+from bftcluster.blocks.dag.walk_budget import WalkBudget
+from bftcluster.blocks.formats.unixfs import UnixFsKind
+from bftcluster.blocks.importer.car import write_car
 from bftcluster.blocks.port import BlockSource, BlockStore
-from bftcluster.blocks.tree import Tree, TreeEntry, open_entry
-from bftcluster.blocks.unixfs import UnixFsKind
-from bftcluster.blocks.walk import held_cids, walk
-from bftcluster.blocks.walk_budget import WalkBudget
 from bftcluster.cid import Cid, text, write_varint
 from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from bftcluster.api.errors import PinNotFoundError
+from bftcluster.api.http.errors import PinNotFoundError
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId

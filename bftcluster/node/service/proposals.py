@@ -3,7 +3,7 @@
 from functools import partial
 
 from bftcluster import codec
-from bftcluster.api.errors import PinNotFoundError
+from bftcluster.api.http.errors import PinNotFoundError
 from bftcluster.api.views import CertificateView, Pages, ProposalView, SignerView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bftcluster.api.ports import ClusterService
 from bftcluster.blocks.block_pin_store import BlockPinStore
-from bftcluster.blocks.exchange import Exchange
+from bftcluster.blocks.exchange.exchange import Exchange
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.net.network import Network

@@ -9,10 +9,10 @@ from typing import Self
 import trio
 
 from bftcluster.api.views import PartKind, UploadPart
-from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.car import CarReader
-from bftcluster.blocks.ingest import Ingest
-from bftcluster.blocks.layout import DagEntry, Layout
+from bftcluster.blocks.formats.layout import DagEntry, Layout
+from bftcluster.blocks.importer.adder import Adder, AddEvent
+from bftcluster.blocks.importer.car import CarReader
+from bftcluster.blocks.importer.ingest import Ingest
 from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError

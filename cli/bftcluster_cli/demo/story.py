@@ -11,9 +11,9 @@ from bftcluster_cli.demo import content
 from bftcluster_cli.demo.cluster import DemoCluster, is_ready, last, set_up, start
 from bftcluster_cli.demo.processes import PeerFailedError, PeerProcess
 from bftcluster_cli.demo.report import DemoReport
+from bftcluster_cli.display.pin_lines import PinProgress, pin_progress
 from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.output import plural, size_text
-from bftcluster_cli.pin_lines import PinProgress, pin_progress
 
 _PIN_NAME: Final = "archive"
 _SECOND_PIN_NAME: Final = "diary"
@@ -94,7 +94,7 @@ class Story:
         from bftcluster.signing.approvals import approve
         from bftcluster.signing.schemes import scheme_of
         from bftcluster_cli import proposals
-        from bftcluster_cli.key_files import open_maintainer_key
+        from bftcluster_cli.keys.key_files import open_maintainer_key
 
         settings = GlobalOptions(
             api=self._source.api,

@@ -6,9 +6,9 @@ from random import Random
 from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
 from bftcluster.pbft import ReplicaSettings, RequestSubmitted
+from bftcluster_sim.cluster.environment.network import NetworkFaults, SimulatedNetwork, VirtualClock
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import Host
-from bftcluster_sim.cluster.network import NetworkFaults, SimulatedNetwork, VirtualClock
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 
 CLUSTER_ID = ClusterId(b"a simulated cluster".ljust(32, b"."))
 

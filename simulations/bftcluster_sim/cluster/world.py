@@ -19,8 +19,8 @@ from bftcluster.pbft import (
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.verdicts import Verdict
-from bftcluster_sim.cluster.auditor import Auditor
-from bftcluster_sim.cluster.checkers import (
+from bftcluster_sim.cluster.environment.auditor import Auditor
+from bftcluster_sim.cluster.environment.checkers import (
     Agreement,
     Determinism,
     Discipline,
@@ -32,16 +32,16 @@ from bftcluster_sim.cluster.checkers import (
     Silence,
     Transfer,
 )
-from bftcluster_sim.cluster.clocks import PeerClock
-from bftcluster_sim.cluster.contents import ContentFaults
-from bftcluster_sim.cluster.databases import Checkpoint
-from bftcluster_sim.cluster.links import LinkFaults, Links
-from bftcluster_sim.cluster.network import VirtualClock
-from bftcluster_sim.cluster.nodes import Node
-from bftcluster_sim.cluster.processes import Process
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
-from bftcluster_sim.cluster.states import approvals_of, founding
-from bftcluster_sim.cluster.traces import Trace
+from bftcluster_sim.cluster.environment.clocks import PeerClock
+from bftcluster_sim.cluster.environment.links import LinkFaults, Links
+from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.peers.contents import ContentFaults
+from bftcluster_sim.cluster.peers.databases import Checkpoint
+from bftcluster_sim.cluster.peers.nodes import Node
+from bftcluster_sim.cluster.peers.processes import Process
+from bftcluster_sim.cluster.peers.states import approvals_of, founding
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,

@@ -11,7 +11,7 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
-from bftcluster.api.server import serve
+from bftcluster.api.http.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import CONNECTIONS_PER_ADDRESS_MAX

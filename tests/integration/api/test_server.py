@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from bftcluster import cid as cids
-from bftcluster.api.listen_address import open_sockets
+from bftcluster.api.http.listen_address import open_sockets
 from bftcluster.errors import ConfigError
 from tests.integration.api.conftest import Server, keep_many, read_to_end, send_forever
 

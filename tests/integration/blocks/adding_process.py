@@ -4,9 +4,9 @@ import random
 import sys
 from pathlib import Path
 
-from bftcluster.blocks.adder import Adder
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.adder import Adder
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import text
 
 store = EmbeddedStore(Path(sys.argv[1]), int(sys.argv[2]))

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import parse
 
 CUTS = 5

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bftcluster.blocks.dag.walk import walk
 from bftcluster.blocks.port import Damage
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import parse
 
 REPOSITORY = Path(__file__).parents[3]
@@ -57,7 +57,8 @@ def test_a_disk_that_is_really_full_is_an_error_with_a_hint_and_loses_nothing(
 ) -> None:
     small = 'mount -t tmpfs -o size=40m none "$0" && exec "$@"'
     check = (
-        "import sys; from pathlib import Path; from bftcluster.blocks.store import EmbeddedStore\n"
+        "import sys; from pathlib import Path\n"
+        "from bftcluster.blocks.store.embedded_store import EmbeddedStore\n"
         "store = EmbeddedStore(Path(sys.argv[1]), 1 << 30)\n"
         "store.scrub(); print(len(store.roots()), store.damage().found)"
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.add import AddOptions, add_path
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.add import AddOptions, add_path
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import text
 from tests.integration.blocks.foreign import js_importer
 

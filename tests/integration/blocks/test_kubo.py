@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.add import AddOptions, add_path
-from bftcluster.blocks.car import export_car
-from bftcluster.blocks.layout import KUBO_V0, UNIXFS_V1_2025, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.layout import KUBO_V0, UNIXFS_V1_2025, Layout
+from bftcluster.blocks.importer.add import AddOptions, add_path
+from bftcluster.blocks.importer.car import export_car
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import text
 from tests.integration.blocks.foreign import kubo
 

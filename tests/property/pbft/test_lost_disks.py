@@ -6,8 +6,8 @@ import pytest
 
 from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.environment.network import NetworkFaults
 from bftcluster_sim.cluster.hosts import MEMBERS, HostDisk
-from bftcluster_sim.cluster.network import NetworkFaults
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=2,

@@ -15,7 +15,7 @@ from bftcluster.pbft import ReplicaSettings, verify_evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,

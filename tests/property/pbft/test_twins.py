@@ -12,8 +12,8 @@ import pytest
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft import ReplicaSettings, verify_evidence
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.environment.signatures import SimVerifier
 from bftcluster_sim.cluster.hosts import Host
-from bftcluster_sim.cluster.signatures import SimVerifier
 
 SETTINGS = ReplicaSettings(
     checkpoint_interval_seqs=4,

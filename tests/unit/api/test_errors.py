@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import bftcluster.node.daemon  # noqa: F401 - loads every module that could define an error
-from bftcluster.api.errors import BusyError, answer_cluster_error, error_object, status_of
+from bftcluster.api.http.errors import BusyError, answer_cluster_error, error_object, status_of
 from bftcluster.errors import ClusterError, MalformedContentError
 
 

@@ -8,12 +8,12 @@ import trio
 from starlette.types import Message
 
 from bftcluster import cid as cids
-from bftcluster.api.admission import Admission
 from bftcluster.api.app import create_app
-from bftcluster.api.errors import BusyError
 from bftcluster.api.frames import write_frame
-from bftcluster.api.gates import Gate, network_of
-from bftcluster.api.routes_operations import FRAMES_MEDIA_TYPE
+from bftcluster.api.http.admission import Admission
+from bftcluster.api.http.errors import BusyError
+from bftcluster.api.http.gates import Gate, network_of
+from bftcluster.api.routes.operations import FRAMES_MEDIA_TYPE
 from bftcluster.api.settings import ApiSettings
 from bftcluster.limits import (
     BULKS_PER_ADDRESS_MAX,

@@ -7,7 +7,7 @@ import trio
 from starlette.types import Message
 from trio.testing import MockClock
 
-from bftcluster.api.asgi import RequestBody, SlowClientError
+from bftcluster.api.http.asgi import RequestBody, SlowClientError
 from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bftcluster.api.json_text import time_text
-from bftcluster.api.query import boolean, integer, parse_duration_ms, parse_time_ms
+from bftcluster.api.http.json_text import time_text
+from bftcluster.api.http.query import boolean, integer, parse_duration_ms, parse_time_ms
 from bftcluster.errors import UsageError
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.file_builder import build_symlink
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.formats.block import Block, make_node
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.formats.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.importer.file_builder import build_symlink
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid, write_varint
 
 HAMT_MESSAGE = b"\x08\x05\x12\x01\xff\x28\x22\x30" + write_varint(1024)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.memory import MemoryBlockStore
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 
 QUOTA = 64 << 20
 

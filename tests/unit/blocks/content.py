@@ -2,8 +2,8 @@
 
 import random
 
-from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.layout import DagEntry, Layout
+from bftcluster.blocks.formats.layout import DagEntry, Layout
+from bftcluster.blocks.importer.file_builder import build_file
 from bftcluster.blocks.port import BlockStore
 
 SMALL = Layout(chunk_size_bytes=1024, width=4)

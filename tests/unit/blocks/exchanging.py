@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from bftcluster.blocks.exchange_messages import (
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
     from_frame,
 )
-from bftcluster.blocks.fetch_report import (
+from bftcluster.blocks.exchange.fetch_report import (
     ExchangeSettings,
     FetchReport,
 )
-from bftcluster.blocks.layout import DagEntry
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.layout import DagEntry
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from tests.unit.blocks.network import Filter, Network, peer_id
 
 ME, ALICE, BOB, CAROL = (peer_id(number) for number in range(4))

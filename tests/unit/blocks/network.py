@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import trio
 
-from bftcluster.blocks.exchange import Exchange
-from bftcluster.blocks.fetch_report import ExchangeSettings
+from bftcluster.blocks.exchange.exchange import Exchange
+from bftcluster.blocks.exchange.fetch_report import ExchangeSettings
 from bftcluster.blocks.port import BlockStore
 from bftcluster.errors import PeerUnreachableError, RemoteProtocolError
 from bftcluster.ids import PeerId

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.add import AddOptions, Symlinks, add_parts, add_path
-from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.directory_reader import list_directory, resolve
-from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.layout import DagEntry, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.dag.directory_reader import list_directory, resolve
+from bftcluster.blocks.dag.file_reader import read_file
+from bftcluster.blocks.dag.tree import open_entry
+from bftcluster.blocks.formats.layout import DagEntry, Layout
+from bftcluster.blocks.formats.unixfs import UnixFsKind
+from bftcluster.blocks.importer.add import AddOptions, Symlinks, add_parts, add_path
+from bftcluster.blocks.importer.adder import Adder, AddEvent
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import BlockStore, no_pause
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.tree import open_entry
-from bftcluster.blocks.unixfs import UnixFsKind
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import StoreFullError, UsageError
 from tests.unit.blocks.content import SMALL, pattern
@@ -213,7 +213,7 @@ def test_progress_names_every_file_and_ends_with_the_root(tree: Path) -> None:
 def test_files_and_directories_without_end_are_refused(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("bftcluster.blocks.importer.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
     parts = ((path.format(number), []) for number in range(3000))
 
     with pytest.raises(UsageError, match="at once"):
@@ -221,7 +221,7 @@ def test_files_and_directories_without_end_are_refused(
 
 
 def test_directories_count_with_the_paths_that_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bftcluster.blocks.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("bftcluster.blocks.importer.adder.ADD_MEMORY_MAX_BYTES", 1 << 20)
     with Adder(MemoryBlockStore()) as adder, pytest.raises(UsageError, match="at once"):
         adder.add_directory("/".join(["x" * 60] * 250))
 

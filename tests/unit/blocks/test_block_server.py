@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from bftcluster.blocks import survey
-from bftcluster.blocks.block import key_of
-from bftcluster.blocks.exchange_messages import (
+from bftcluster.blocks.dag import survey
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
     Credit,
     End,
@@ -17,14 +17,14 @@ from bftcluster.blocks.exchange_messages import (
     from_frame,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import ProviderFault
-from bftcluster.blocks.fetch_report import (
+from bftcluster.blocks.exchange.fetch_plan import ProviderFault
+from bftcluster.blocks.exchange.fetch_report import (
     ExchangeSettings,
 )
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.block import key_of
 from bftcluster.blocks.pin_store import Root
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid, of_block
 from bftcluster.errors import BlockStoreError, MalformedContentError, StorageError
 from bftcluster.limits import SERVED_REQUESTS_PER_PEER_MAX

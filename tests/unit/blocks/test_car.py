@@ -4,13 +4,13 @@ from pathlib import Path
 import aleph_cid
 import pytest
 
-from bftcluster.blocks.add import add_parts
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.car import CarReader, export_car, import_car, write_car
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.importer.add import add_parts
+from bftcluster.blocks.importer.car import CarReader, export_car, import_car, write_car
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, from_bytes, of_block, parse
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError
 from tests.unit.blocks.content import add_file, pattern

@@ -6,10 +6,10 @@ from pathlib import Path
 import aleph_cid
 import pytest
 
-from bftcluster.blocks.add import AddOptions, add_path
-from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.layout import KUBO_V0, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.layout import KUBO_V0, Layout
+from bftcluster.blocks.importer.add import AddOptions, add_path
+from bftcluster.blocks.importer.file_builder import build_file
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import text
 
 CHUNK = 256 << 10

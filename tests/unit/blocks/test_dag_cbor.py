@@ -1,7 +1,7 @@
 import pytest
 
-from bftcluster.blocks.dag_cbor import cids_in
-from bftcluster.blocks.links import links_of
+from bftcluster.blocks.formats.dag_cbor import cids_in
+from bftcluster.blocks.formats.links import links_of
 from bftcluster.cid import DAG_CBOR, from_bytes, of_block
 from bftcluster.errors import MalformedContentError
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bftcluster.blocks.dag_pb import DagLink, decode_node, encode_node
+from bftcluster.blocks.formats.dag_pb import DagLink, decode_node, encode_node
 from bftcluster.cid import of_block
 from bftcluster.errors import MalformedContentError
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.dag_stream import DagStream
-from bftcluster.blocks.layout import KUBO_V0, Layout
-from bftcluster.blocks.links import links_of
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.dag.dag_stream import DagStream
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.layout import KUBO_V0, Layout
+from bftcluster.blocks.formats.links import links_of
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, Cid, of_block
 from tests.unit.blocks.content import SMALL, add_file, pattern
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.block import Block, key_of, raw_cid
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import Block, key_of, raw_cid
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import Damage
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import DAG_PB, Cid, of_block
 from bftcluster.errors import CidMismatchError, StorageError, StoreFullError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES
@@ -85,7 +85,7 @@ def test_a_root_that_lacked_blocks_before_still_does_when_a_damaged_one_is_heale
 def test_a_root_is_not_complete_when_one_of_its_first_blocks_rots_while_the_last_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bftcluster.blocks.walk._BATCH_BLOCKS", 4)
+    monkeypatch.setattr("bftcluster.blocks.dag.walk._BATCH_BLOCKS", 4)
 
     class Rotting(EmbeddedStore):
         """Finds its first block damaged while the third batch of a DAG is looked at."""

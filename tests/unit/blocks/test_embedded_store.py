@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.pin_store import Root
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid, of_block
 from bftcluster.errors import (
     BlockNotFoundError,
@@ -324,8 +324,8 @@ def test_a_root_that_is_given_up_while_it_is_pinned_stays_given_up(tmp_path: Pat
 @pytest.fixture
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few blocks are many groups."""
-    monkeypatch.setattr("bftcluster.blocks.group_writer.STORE_GROUP_BLOCKS_MAX", 2)
-    monkeypatch.setattr("bftcluster.blocks.store.STORE_GROUP_BLOCKS_MAX", 2)
+    monkeypatch.setattr("bftcluster.blocks.store.group_writer.STORE_GROUP_BLOCKS_MAX", 2)
+    monkeypatch.setattr("bftcluster.blocks.store.embedded_store.STORE_GROUP_BLOCKS_MAX", 2)
 
 
 class Leaving(EmbeddedStore):

@@ -2,21 +2,21 @@
 
 import pytest
 
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.directory import build_directory
-from bftcluster.blocks.exchange_messages import (
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.exchange.exchange_messages import (
     CancelWant,
     Want,
     from_frame,
 )
-from bftcluster.blocks.fetch_report import (
+from bftcluster.blocks.exchange.fetch_report import (
     ExchangeSettings,
     FetchFailedError,
 )
-from bftcluster.blocks.file_builder import build_file
-from bftcluster.blocks.layout import KUBO_V0, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.layout import KUBO_V0, Layout
+from bftcluster.blocks.importer.directory import build_directory
+from bftcluster.blocks.importer.file_builder import build_file
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from tests.unit.blocks.content import SMALL, add_file, pattern
 from tests.unit.blocks.exchanging import (
     ALICE,

@@ -3,21 +3,21 @@
 import pytest
 import trio
 
-from bftcluster.blocks.block import Block, key_of, raw_cid
-from bftcluster.blocks.exchange_messages import (
+from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
     CancelWant,
     from_frame,
     to_frame,
 )
-from bftcluster.blocks.fetch_plan import ProviderFault
-from bftcluster.blocks.fetch_report import (
+from bftcluster.blocks.exchange.fetch_plan import ProviderFault
+from bftcluster.blocks.exchange.fetch_report import (
     ExchangeSettings,
     FetchFailedError,
     FetchProgress,
 )
-from bftcluster.blocks.layout import DagEntry, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.block import Block, key_of, raw_cid
+from bftcluster.blocks.formats.layout import DagEntry, Layout
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, of_block
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError
 from tests.unit.blocks.content import add_file, pattern

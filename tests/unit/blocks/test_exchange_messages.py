@@ -1,7 +1,7 @@
 import pytest
 
 from bftcluster import codec
-from bftcluster.blocks.exchange_messages import (
+from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
     CancelWant,
     Credit,

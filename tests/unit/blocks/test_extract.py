@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.add import AddOptions, add_path
-from bftcluster.blocks.block import make_node
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.extract import extract
-from bftcluster.blocks.file_builder import build_symlink
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.dag.extract import extract
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import make_node
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.formats.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.importer.add import AddOptions, add_path
+from bftcluster.blocks.importer.file_builder import build_symlink
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid, of_block
 from bftcluster.errors import (
     BlockNotFoundError,

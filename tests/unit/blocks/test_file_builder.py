@@ -1,9 +1,9 @@
 import pytest
 
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.file_builder import FileBuilder, build_file
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.file_builder import FileBuilder, build_file
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import text
 from bftcluster.errors import UsageError
 from tests.unit.blocks.content import SMALL, add_file, pattern

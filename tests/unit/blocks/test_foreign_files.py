@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.block import Block, key_of
+from bftcluster.blocks.formats.block import Block, key_of
 from bftcluster.blocks.port import Damage
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.errors import BlockNotFoundError, CidMismatchError, StorageError
 from tests.unit.blocks.conftest import QUOTA
 

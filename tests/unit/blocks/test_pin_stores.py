@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from bftcluster.blocks.block_pin_store import BlockPinStore
-from bftcluster.blocks.directory import build_directory
-from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.dag.file_reader import read_file
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.directory import build_directory
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from tests.unit.blocks.content import add_file

@@ -4,20 +4,25 @@ from collections.abc import Sequence
 
 import pytest
 
-from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.directory import build_directory
-from bftcluster.blocks.directory_reader import (
+from bftcluster.blocks.dag.directory_reader import (
     PathNotFoundError,
     list_directory,
     resolve,
 )
-from bftcluster.blocks.file_builder import build_file, build_symlink
-from bftcluster.blocks.file_reader import file_size, read_file
-from bftcluster.blocks.layout import KUBO_V0, DagEntry, Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.tree import open_entry
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, UnixFsKind, file_message, hamt_message
+from bftcluster.blocks.dag.file_reader import file_size, read_file
+from bftcluster.blocks.dag.tree import open_entry
+from bftcluster.blocks.formats.block import Block, make_node
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.layout import KUBO_V0, DagEntry, Layout
+from bftcluster.blocks.formats.unixfs import (
+    DIRECTORY_MESSAGE,
+    UnixFsKind,
+    file_message,
+    hamt_message,
+)
+from bftcluster.blocks.importer.directory import build_directory
+from bftcluster.blocks.importer.file_builder import build_file, build_symlink
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_CBOR, Cid, from_bytes, of_block
 from bftcluster.errors import BlockNotFoundError, MalformedContentError, UsageError
 from tests.unit.blocks.content import SMALL, add_file, pattern

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from bftcluster.blocks.block import Block
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.walk import walk
 from bftcluster.cid import DAG_PB, RAW, from_bytes, of_block
 from bftcluster.errors import (
     BlockNotFoundError,

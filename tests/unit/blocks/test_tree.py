@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.blocks.car import export_car
-from bftcluster.blocks.dag_pb import DagLink
-from bftcluster.blocks.directory_reader import PathNotFoundError, list_directory, resolve
-from bftcluster.blocks.extract import extract
-from bftcluster.blocks.file_reader import read_file
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.tree import Tree, tree_of
-from bftcluster.blocks.unixfs import UnixFsKind, file_message, hamt_message
-from bftcluster.blocks.walk_budget import WalkBudget
+from bftcluster.blocks.dag.directory_reader import PathNotFoundError, list_directory, resolve
+from bftcluster.blocks.dag.extract import extract
+from bftcluster.blocks.dag.file_reader import read_file
+from bftcluster.blocks.dag.tree import Tree, tree_of
+from bftcluster.blocks.dag.walk_budget import WalkBudget
+from bftcluster.blocks.formats.dag_pb import DagLink
+from bftcluster.blocks.formats.unixfs import UnixFsKind, file_message, hamt_message
+from bftcluster.blocks.importer.car import export_car
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
 from bftcluster.limits import DIRECTORY_DEPTH_MAX, WALK_PENDING_MAX

@@ -1,7 +1,7 @@
 import pytest
 
-from bftcluster.blocks.dag_pb import DagNode
-from bftcluster.blocks.unixfs import (
+from bftcluster.blocks.formats.dag_pb import DagNode
+from bftcluster.blocks.formats.unixfs import (
     HAMT_FANOUT,
     HAMT_MURMUR3_X64_64,
     UnixFs,

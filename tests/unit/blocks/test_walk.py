@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.dag_stream import DagStream
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.dag.dag_stream import DagStream
+from bftcluster.blocks.dag.survey import Survey
+from bftcluster.blocks.dag.walk import held_cids, walk
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
 from bftcluster.blocks.port import BlockStore
-from bftcluster.blocks.survey import Survey
-from bftcluster.blocks.walk import held_cids, walk
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid, from_bytes
 from bftcluster.errors import MalformedContentError
 from tests.unit.blocks.bombs import CountingStore, leaf, node
@@ -58,7 +58,7 @@ WALKS = [walked, surveyed, streamed, held]
 def test_links_to_blocks_in_their_own_cids_take_no_place_in_the_memory_of_a_walk(
     look: Callable[[MemoryBlockStore, Cid], set[Cid]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bftcluster.blocks.walk.WALK_PENDING_MAX", 10)
+    monkeypatch.setattr("bftcluster.blocks.dag.walk.WALK_PENDING_MAX", 10)
     store = MemoryBlockStore()
     stored = leaf(store)
     carried = (inline(n.to_bytes(3, "big")) for n in range(1000))
@@ -101,7 +101,7 @@ def test_a_walk_over_large_nodes_comes_back_soon() -> None:
 def test_a_provider_follows_no_more_links_once_it_has_come_by_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bftcluster.blocks.dag_stream.WALK_PENDING_MAX", 10)
+    monkeypatch.setattr("bftcluster.blocks.dag.dag_stream.WALK_PENDING_MAX", 10)
     store = MemoryBlockStore()
     tops = [linking(store, [leaf(store, bytes((n, i))) for i in range(9)]) for n in range(9)]
     root = linking(store, tops)

@@ -15,9 +15,9 @@ from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.signing.keyfile import Strength
 from bftcluster.signing.keys import SigningKey, maintainer_text
 from bftcluster.signing.policies import Policy
-from bftcluster_cli.cluster_commands import parse_maintainer_option
 from bftcluster_cli.clusters import read_genesis
-from bftcluster_cli.key_files import MAINTAINER_KIND, write_key_file, write_public_file
+from bftcluster_cli.commands.cluster import parse_maintainer_option
+from bftcluster_cli.keys.key_files import MAINTAINER_KIND, write_key_file, write_public_file
 from bftcluster_cli.main import main
 from tests.unit.cli.ledger_peer import LedgerPeer, serving
 

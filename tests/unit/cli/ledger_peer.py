@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from bftcluster.api.app import create_app
+from bftcluster.api.http.server import serve
 from bftcluster.api.ports import Wait
-from bftcluster.api.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import (
     LinkView,
@@ -30,10 +30,10 @@ from bftcluster.api.views import (
     UploadOptions,
     UploadPart,
 )
-from bftcluster.blocks.adder import Adder, AddEvent
-from bftcluster.blocks.car import export_car
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.adder import Adder, AddEvent
+from bftcluster.blocks.importer.car import export_car
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View

@@ -6,8 +6,8 @@ import pytest
 from bftcluster.ids import PeerId
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
-from bftcluster_cli.member_commands import member_row
-from bftcluster_cli.peer_commands import parse_quota, status_text
+from bftcluster_cli.commands.members import member_row
+from bftcluster_cli.commands.peers import parse_quota, status_text
 from tests.unit.cli.conftest import Shell, peer_keys
 
 PEER_LINES = tuple(

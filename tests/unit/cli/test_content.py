@@ -8,16 +8,16 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster.api.views import PartKind, UploadPart
-from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.car import CarReader, export_car, write_car
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.formats.block import Block, make_node
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.formats.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.importer.car import CarReader, export_car, write_car
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
-from bftcluster_cli import car_files, downloads
-from bftcluster_cli.own_dag import OwnDag
-from bftcluster_cli.uploads import UploadKind, body_of, entries_of
+from bftcluster_cli.content import car_files, downloads
+from bftcluster_cli.content.own_dag import OwnDag
+from bftcluster_cli.content.uploads import UploadKind, body_of, entries_of
 from tests.unit.blocks.bombs import (
     copies,
     directory,

@@ -15,7 +15,7 @@ from bftcluster.node.recovery import AppliedRecovery
 from bftcluster.pbft.records import Started
 from bftcluster.signing.proposal_file import ProposalFile
 from bftcluster.sync.recovery_point import RecoveryPoint
-from bftcluster_cli.recovery_commands import applied_text
+from bftcluster_cli.commands.recovery import applied_text
 from tests.unit.cli.conftest import Shell
 
 FOUNDERS = ("peer1", "peer2", "peer3", "peer4")

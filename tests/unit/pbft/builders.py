@@ -13,7 +13,7 @@ from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
 
 A = Digest(b"a" * 32)
 B = Digest(b"b" * 32)

@@ -13,7 +13,7 @@ from bftcluster.pbft.messages import Body
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import SimulatedCluster
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import sent, those
 

@@ -20,7 +20,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.signatures import Signatures
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import B, checkpoint, committed, members, prepared
 
 

@@ -28,9 +28,9 @@ from bftcluster.pbft.records import (
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.storage.wal import WAL_NAME, Wal
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.disks import SimDisk
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import AcceptEverything
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.peers.disks import SimDisk
 from tests.unit.pbft.builders import ROOT, checkpoint, members, prepared, vote
 from tests.unit.pbft.view_builders import new_view, view_change
 

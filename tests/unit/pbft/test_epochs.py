@@ -22,8 +22,8 @@ from bftcluster.pbft.messages import STABLE
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import MEMBERS
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import those
 

@@ -11,7 +11,7 @@ from bftcluster.pbft import Evidence, MessageReceived, verify_evidence
 from bftcluster.pbft.steps import KeepEvidence
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, B, members, vote
 from tests.unit.pbft.readies import those
 

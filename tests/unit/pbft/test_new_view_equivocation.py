@@ -7,7 +7,7 @@ from bftcluster.pbft import MessageReceived, Replica, verify_evidence
 from bftcluster.pbft.log import NULL_DIGEST
 from bftcluster.pbft.steps import KeepEvidence, Notice
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
-from bftcluster_sim.cluster.signatures import SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from tests.unit.pbft.builders import A, members, prepared
 from tests.unit.pbft.readies import those
 from tests.unit.pbft.view_builders import new_view, view_change

@@ -10,7 +10,7 @@ from bftcluster.pbft.log import NULL_DIGEST
 from bftcluster.pbft.new_view import Rejection, voter_digests
 from bftcluster.pbft.view_messages import Choice, NewView, ViewChange
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import A, B, checkpoint, committed, prepared, rules
 from tests.unit.pbft.view_builders import new_view, resign, sign_new_view, view_change
 

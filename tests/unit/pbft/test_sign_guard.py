@@ -14,7 +14,7 @@ from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.signing.envelope import Domain
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
 from tests.unit.pbft.builders import A, B
 
 E0, V0, V1, S5 = Epoch(0), View(0), View(1), Seq(5)

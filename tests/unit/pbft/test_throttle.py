@@ -5,7 +5,7 @@ from bftcluster.pbft import MessageReceived
 from bftcluster.pbft.messages import FetchBody, Status
 from bftcluster.pbft.throttle import AnswerKind, Throttle
 from bftcluster_sim.cluster.cluster import SimulatedCluster
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.readies import sent
 
 PEER, OTHER = ReplicaId(sim_key(2)), ReplicaId(sim_key(3))

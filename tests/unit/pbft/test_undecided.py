@@ -10,7 +10,7 @@ from bftcluster.pbft.messages import Body, Entries, LogEntry
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import SimulatedCluster
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import committed, vote
 from tests.unit.pbft.test_bad_proposals import prepares, propose
 

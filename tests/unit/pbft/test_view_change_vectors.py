@@ -8,7 +8,7 @@ import pytest
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.new_view import GENESIS_ROOT, Rejection
 from bftcluster.pbft.view_messages import Claim, ViewChange
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import ROOT, A, B, checkpoint, committed, prepared, rules
 from tests.unit.pbft.view_builders import resign, view_change
 

@@ -7,7 +7,7 @@ from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet, vote_payload
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import A, B, vote
 
 

@@ -10,7 +10,7 @@ from bftcluster.pbft.view_messages import Claim, NewView, Proof, ViewChange
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.signing.envelope import Domain, sign
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimSigner, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimSigner, sim_key
 from tests.unit.pbft.builders import members, vote
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from bftcluster.ids import ReplicaId
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.auditor import Auditor
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import sim_key
+from bftcluster_sim.cluster.environment.auditor import Auditor
+from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import A, B, prepared, vote
 from tests.unit.pbft.view_builders import new_view, sign_new_view, view_change
 

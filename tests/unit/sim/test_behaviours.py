@@ -8,7 +8,7 @@ from bftcluster import codec
 from bftcluster.ids import Digest
 from bftcluster.pbft import Batch
 from bftcluster.pbft.frames import kind_of
-from bftcluster_sim.cluster.behaviours import Byzantine, Corruption, Vice, draw_corruption
+from bftcluster_sim.cluster.adversary.behaviours import Byzantine, Corruption, Vice, draw_corruption
 from bftcluster_sim.cluster.world import World
 
 LIAR = 0

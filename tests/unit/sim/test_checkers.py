@@ -9,7 +9,8 @@ from bftcluster.pbft import EpochStart
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.checkers import (
+from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.environment.checkers import (
     Agreement,
     Determinism,
     Discipline,
@@ -21,8 +22,7 @@ from bftcluster_sim.cluster.checkers import (
     Silence,
     Transfer,
 )
-from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimVerifier
+from bftcluster_sim.cluster.environment.signatures import SimVerifier
 from tests.unit.pbft.builders import ROOT, checkpoint, members, vote
 
 A, B = Digest(b"a" * 32), Digest(b"b" * 32)

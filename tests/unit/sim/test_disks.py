@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from bftcluster_sim.cluster.disks import (
+from bftcluster_sim.cluster.peers.disks import (
     SECTOR_SIZE_BYTES,
     Failure,
     Lie,

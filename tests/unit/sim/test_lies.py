@@ -13,7 +13,7 @@ from bftcluster.pbft.messages import Entries, LogEntry
 from bftcluster.pbft.new_view import Rejection
 from bftcluster.sync.epoch_proofs import EpochLink, links_frame
 from bftcluster.sync.frames import StateParts
-from bftcluster_sim.cluster.lies import forged_claims, forged_entries, forgetful, misgiven
+from bftcluster_sim.cluster.adversary.lies import forged_claims, forged_entries, forgetful, misgiven
 from tests.unit.pbft.builders import B, prepared, rules
 from tests.unit.pbft.view_builders import resign, view_change
 

@@ -6,11 +6,11 @@ import pytest
 
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.member_changes import Changes
-from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
-from bftcluster_sim.cluster.shrinker import search
-from bftcluster_sim.cluster.swarm import RunVerdict, run
+from bftcluster_sim.cluster.adversary.behaviours import Vice
+from bftcluster_sim.cluster.faults.member_changes import Changes
+from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan
+from bftcluster_sim.cluster.runs.shrinker import search
+from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
 
 CALM = RunPlan(

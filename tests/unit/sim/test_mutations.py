@@ -17,9 +17,9 @@ from bftcluster.pbft.new_view import proposals_of
 from bftcluster.pbft.view_messages import Accepted, NewView, ViewChange
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind
 from bftcluster.signing.envelope import Domain, is_valid
+from bftcluster_sim.cluster.adversary.mutations import mutate, sign_again
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.mutations import mutate, sign_again
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
 from tests.unit.pbft.builders import B, checkpoint, prepared, vote
 from tests.unit.pbft.view_builders import new_view, resign, view_change
 

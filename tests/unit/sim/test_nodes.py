@@ -7,8 +7,8 @@ import pytest
 
 from bftcluster.ids import Seq
 from bftcluster.storage.wal import WAL_NAME
-from bftcluster_sim.cluster.disks import Failure, Lie, WriteLoss
-from bftcluster_sim.cluster.states import LedgerState, approvals_of, founding
+from bftcluster_sim.cluster.peers.disks import Failure, Lie, WriteLoss
+from bftcluster_sim.cluster.peers.states import LedgerState, approvals_of, founding
 from bftcluster_sim.cluster.world import World
 
 PEER = 3

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from bftcluster_cli.main import main
-from bftcluster_sim.cluster import crash_points, swarm, twins
-from bftcluster_sim.cluster.crash_points import Point
-from bftcluster_sim.cluster.disks import WriteLoss
-from bftcluster_sim.cluster.plans import plan_of
-from bftcluster_sim.cluster.swarm import RunOutcome
-from bftcluster_sim.cluster.twins import Script
+from bftcluster_sim.cluster.faults.plans import plan_of
+from bftcluster_sim.cluster.peers.disks import WriteLoss
+from bftcluster_sim.cluster.runs import crash_points, swarm, twins
+from bftcluster_sim.cluster.runs.crash_points import Point
+from bftcluster_sim.cluster.runs.swarm import RunOutcome
+from bftcluster_sim.cluster.runs.twins import Script
 
 RUNS = [
     swarm.run(plan_of(3))[0],

@@ -9,13 +9,13 @@ from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.new_view import Rejection
 from bftcluster.pbft.view_messages import NewView
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.behaviours import Vice
+from bftcluster_sim.cluster.adversary.behaviours import Vice
+from bftcluster_sim.cluster.adversary.schemes import Lone, Mute
+from bftcluster_sim.cluster.adversary.usurpers import Pretext, Usurper
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.plans import Ruin, RunPlan
-from bftcluster_sim.cluster.schemes import Lone, Mute
-from bftcluster_sim.cluster.signatures import SimSigner
-from bftcluster_sim.cluster.swarm import RunVerdict, run
-from bftcluster_sim.cluster.usurpers import Pretext, Usurper
+from bftcluster_sim.cluster.environment.signatures import SimSigner
+from bftcluster_sim.cluster.faults.plans import Ruin, RunPlan
+from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import prepared, rules
 from tests.unit.pbft.view_builders import new_view, view_change

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan, plan_of
-from bftcluster_sim.cluster.shrinker import search, shrink
-from bftcluster_sim.cluster.swarm import RunVerdict, run
+from bftcluster_sim.cluster.adversary.behaviours import Vice
+from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan, plan_of
+from bftcluster_sim.cluster.runs.shrinker import search, shrink
+from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 
 RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP}
 BIG = RunPlan(

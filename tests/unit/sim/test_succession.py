@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest, Seq
-from bftcluster_sim.cluster.plans import Fault, RunPlan, plan_of
-from bftcluster_sim.cluster.succession import Succession
-from bftcluster_sim.cluster.swarm import RunVerdict, run
+from bftcluster_sim.cluster.faults.plans import Fault, RunPlan, plan_of
+from bftcluster_sim.cluster.faults.succession import Succession
+from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import checkpoint
 

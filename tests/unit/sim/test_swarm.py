@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster import twins
-from bftcluster_sim.cluster.behaviours import Vice
-from bftcluster_sim.cluster.plans import Fault, Ruin, RunPlan
-from bftcluster_sim.cluster.swarm import RunOutcome, RunVerdict, run
-from bftcluster_sim.cluster.traces import describe
+from bftcluster_sim.cluster.adversary.behaviours import Vice
+from bftcluster_sim.cluster.environment.traces import describe
+from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan
+from bftcluster_sim.cluster.runs import twins
+from bftcluster_sim.cluster.runs.swarm import RunOutcome, RunVerdict, run
 from bftcluster_sim.cluster.world import World
 from tests.unit.pbft.builders import vote
 

@@ -16,8 +16,8 @@ from bftcluster.ids import ClusterId, PeerId
 from bftcluster.storage.ports import Disk
 from bftcluster.storage.wal import WAL_NAME, LogContents, Wal
 from bftcluster.storage.wal_records import HEAD_SIZE_BYTES, HEADER_SIZE_BYTES
-from bftcluster_sim.cluster.disks import Failure, SimDisk
-from bftcluster_sim.cluster.disks import WriteLoss as SimLoss
+from bftcluster_sim.cluster.peers.disks import Failure, SimDisk
+from bftcluster_sim.cluster.peers.disks import WriteLoss as SimLoss
 from tests.unit.storage.crash_disk import CrashDisk, Loss, PowerCut, io_error
 
 CLUSTER = ClusterId(b"c" * 32)

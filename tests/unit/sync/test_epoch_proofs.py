@@ -17,7 +17,7 @@ from bftcluster.pbft.votes import VoteKind
 from bftcluster.sync.epoch_proofs import EpochLink, follow, links_frame, read_links, starts_after
 from bftcluster.sync.frames import EPOCHS, FETCH_EPOCHS, FetchEpochLinks
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.signatures import SimVerifier
+from bftcluster_sim.cluster.environment.signatures import SimVerifier
 from tests.unit.pbft.builders import members, vote
 from tests.unit.signing.people import POLICY
 from tests.unit.sync.transfer_world import Server, pins

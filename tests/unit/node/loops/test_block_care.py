@@ -16,14 +16,14 @@ from trio.testing import MockClock
 from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
-from bftcluster.blocks.block import Block, key_of
-from bftcluster.blocks.exchange_messages import Want, from_frame
-from bftcluster.blocks.layout import DagEntry
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.dag.walk import walk
+from bftcluster.blocks.exchange.exchange_messages import Want, from_frame
+from bftcluster.blocks.formats.block import Block, key_of
+from bftcluster.blocks.formats.layout import DagEntry
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.port import Damage
-from bftcluster.blocks.store import EmbeddedStore
-from bftcluster.blocks.walk import walk
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, CidMismatchError
 from bftcluster.ids import PeerId

@@ -35,8 +35,8 @@ from bftcluster.pbft.records import Stable, Started, Voted, parse_record
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_cli.exits import EXIT_HALTED, exit_code_of
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import AcceptEverything
-from bftcluster_sim.cluster.signatures import SimSigner, SimVerifier, sim_key
 from tests.unit.pbft.builders import B, checkpoint
 
 ME = ReplicaId(sim_key(0))

@@ -7,8 +7,8 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from bftcluster.blocks.block import Block, raw_cid
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.formats.block import Block, raw_cid
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.node.loops.scrub import Scrubber
 from bftcluster.node.process.threads import Workers
 from tests.unit.blocks.content import pattern

@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from bftcluster import cid as cids
 from bftcluster.blocks.block_pin_store import BlockPinStore
-from bftcluster.blocks.exchange import Exchange
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.exchange.exchange import Exchange
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.rules.effects import KeepPin, Reported
 from bftcluster.ledger.state.records import PinRecord

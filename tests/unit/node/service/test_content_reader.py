@@ -15,11 +15,11 @@ from bftcluster import cid as cids
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import ContentView
-from bftcluster.blocks.block import Block, make_node
-from bftcluster.blocks.car import import_car
-from bftcluster.blocks.dag_pb import DagLink, encode_node
-from bftcluster.blocks.memory import MemoryBlockStore
-from bftcluster.blocks.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.formats.block import Block, make_node
+from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
+from bftcluster.blocks.formats.unixfs import DIRECTORY_MESSAGE, file_message
+from bftcluster.blocks.importer.car import import_car
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.service.content_reader import ContentReader

@@ -19,12 +19,12 @@ from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.api.views import PartKind, UploadPart
-from bftcluster.blocks.block import Block
-from bftcluster.blocks.car import write_car
-from bftcluster.blocks.layout import Layout
-from bftcluster.blocks.memory import MemoryBlockStore
+from bftcluster.blocks.formats.block import Block
+from bftcluster.blocks.formats.layout import Layout
+from bftcluster.blocks.importer.car import write_car
 from bftcluster.blocks.port import no_pause
-from bftcluster.blocks.store import EmbeddedStore
+from bftcluster.blocks.store.embedded_store import EmbeddedStore
+from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
 from bftcluster.limits import STORE_QUOTA_MIN_BYTES

@@ -1,0 +1,1 @@
+"""HTTP itself: the server, its limits, and requests and answers as bytes, forms and JSON."""

@@ -1,0 +1,1 @@
+"""The routes, a module for each group; each asks the port of its group alone."""

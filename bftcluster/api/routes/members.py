@@ -1,0 +1,42 @@
+"""``/members``: who belongs to the cluster, who of them votes, and who contradicted itself."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bftcluster.api.http.json_text import json_response
+from bftcluster.api.member_views import MemberView
+from bftcluster.api.ports import MembersPort
+from bftcluster.api.shapes import Shape, peer_text
+
+
+class MemberRoutes:
+    """Tells maintainers about members what `/peers` does not."""
+
+    def __init__(self, members: MembersPort) -> None:
+        self._members = members
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route("/members", self.members)]
+
+    async def members(self, _: Request) -> Response:
+        """Return every admitted peer."""
+        return json_response([member_shape(view) for view in await self._members.members()])
+
+
+def member_shape(view: MemberView) -> Shape:
+    """Return one member."""
+    return {
+        "id": peer_text(view.peer),
+        "name": view.peername,
+        "addresses": list(view.addresses),
+        "votes": view.votes,
+        "since_epoch": view.since_epoch,
+        "barred": view.is_barred,
+        "joined": view.has_joined,
+        "connected": view.is_connected,
+        "under_way": view.under_way,
+        "contradicted_itself": view.evidence is not None,
+        "evidence": None if view.evidence is None else view.evidence.hex(),
+    }

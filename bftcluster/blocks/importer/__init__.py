@@ -1,0 +1,1 @@
+"""From files, directories and CARs to DAGs in a store."""

@@ -1,0 +1,1 @@
+"""The embedded block store: files by hash, an index beside them, and a hard quota."""

@@ -1,0 +1,238 @@
+"""``bftcluster cluster``: bring maintainers and peers together in a genesis."""
+
+import os
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bftcluster.errors import ClusterError, UsageError
+from bftcluster_cli.framework import Command, examples, noun, settings_of
+from bftcluster_cli.keys.key_files import check_name, read_public_file
+from bftcluster_cli.output import emit, plural, say, warn
+from bftcluster_cli.untrusted_text import label
+
+if TYPE_CHECKING:
+    from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+    from bftcluster.signing.policies import Maintainer
+
+app = noun(
+    "cluster",
+    """Set up a cluster, change its members, and recover it.
+
+\b
+before it runs    init, show
+while it runs     members, admit, remove: by approval, as a pin
+when it cannot    recover: more disks are lost than it can bear""",
+)
+
+
+@app.command(
+    "init",
+    cls=Command,
+    epilog=examples(
+        "bftcluster cluster init --name archive --threshold 2 \\",
+        "    --maintainer alice.pub --maintainer bob.pub --maintainer carol=z6Mk… \\",
+        "    --peer peer1/peer.txt --peer peer2/peer.txt --peer peer3/peer.txt \\",
+        "    --peer peer4=12D3…@/ip4/192.0.2.4/tcp/9096 --output genesis.cbor",
+    ),
+)
+def init(
+    ctx: typer.Context,
+    *,
+    name: Annotated[str, typer.Option(help="The cluster's name.")],
+    threshold: Annotated[
+        int, typer.Option(min=1, help="How many maintainers must approve an operation.")
+    ],
+    maintainer: Annotated[
+        list[str],
+        typer.Option(metavar="FILE.pub|NAME=z6Mk…", help="Who may approve; may be repeated."),
+    ],
+    peer: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE|NAME=12D3…@ADDRESS,…",
+            help="A peer that orders and stores; may be repeated, in the order of their turns.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where the genesis goes.")] = Path(
+        "genesis.cbor"
+    ),
+    replication_min: Annotated[
+        int | None,
+        typer.Option(
+            "--replication-min", "--rmin", metavar="N", help="For pins that do not say; -1: all."
+        ),
+    ] = None,
+    replication_max: Annotated[
+        int | None,
+        typer.Option("--replication-max", "--rmax", metavar="N", help="For pins that do not say."),
+    ] = None,
+    checkpoint_interval: Annotated[
+        int,
+        typer.Option(
+            metavar="BATCHES", min=8, max=256, help="Between checkpoints; voters change at one."
+        ),
+    ] = 128,
+) -> None:
+    """Write the genesis: the maintainers, how many must agree, and the peers. All peers need it."""
+    from bftcluster.ledger.wire.genesis import Genesis
+    from bftcluster.ledger.wire.operations import EVERYWHERE
+    from bftcluster.limits import DIGEST_SIZE_BYTES
+    from bftcluster.signing.policies import Policy
+    from bftcluster_cli.files import write_new
+    from bftcluster_cli.pin_options import replication
+    from bftcluster_cli.proposals import now_ms
+
+    least, most = replication(replication_min, replication_max)
+    try:
+        genesis = Genesis(
+            name=check_name(name),
+            created_ms=now_ms(),
+            peers=tuple(map(parse_peer, peer)),
+            policy=Policy.of(*map(parse_maintainer_option, maintainer), threshold=threshold),
+            replication_min=least or EVERYWHERE,
+            replication_max=most or EVERYWHERE,
+            checkpoint_interval=checkpoint_interval,
+            nonce=os.urandom(DIGEST_SIZE_BYTES),
+        )
+    except ClusterError as exc:
+        if isinstance(exc, UsageError):
+            raise
+        raise UsageError(str(exc), hint="see `bftcluster cluster init --help`") from None
+    _advise(genesis)
+    write_new(output, genesis.to_bytes())
+    say(f"give {output} to every peer: bftcluster peer init DIR --genesis {output}")
+    emit(
+        settings_of(ctx),
+        {"cluster_id": genesis.cluster_id.hex(), "file": str(output)},
+        genesis.cluster_id.hex(),
+    )
+
+
+@app.command("show", cls=Command, epilog=examples("bftcluster cluster show genesis.cbor --json"))
+def show(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A genesis.")] = Path("genesis.cbor"),
+) -> None:
+    """Show what is in a genesis: who may approve, and which peers there are at first."""
+    from bftcluster_cli.clusters import read_genesis
+
+    genesis = read_genesis(file)
+    emit(settings_of(ctx), _record(genesis), _text(genesis))
+
+
+def parse_maintainer_option(text: str) -> "Maintainer":
+    """Return the maintainer in a public key file, or in ``name=z6Mk…``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    from bftcluster.signing.keys import parse_maintainer
+    from bftcluster.signing.policies import Maintainer
+
+    name, separator, key = text.rpartition("=")
+    if Path(text).is_file():
+        if Path(text).suffix == ".key":
+            raise UsageError(
+                f"{text} is a secret key file", hint=f"pass {Path(text).with_suffix('.pub')}"
+            )
+        name, key = read_public_file(Path(text))
+    elif not separator:
+        raise UsageError(
+            f"no file {text}, and not a maintainer", hint="pass alice.pub or alice=z6Mk…"
+        )
+    return Maintainer(name=check_name(name), key=parse_maintainer(key))
+
+
+def parse_peer(text: str) -> "GenesisPeer":
+    """Return the peer in a descriptor file, or in ``name=12D3…@/ip4/…/tcp/…``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    from bftcluster.ledger.wire.genesis import GenesisPeer
+    from bftcluster.signing.keys import parse_peer_id
+    from bftcluster_cli.files import read_bounded
+
+    line = text
+    if Path(text).is_file():
+        data = read_bounded(Path(text), size_max_bytes=4096, what="peer descriptor")
+        line = data.decode("utf-8", "replace").strip()
+    match = re.fullmatch(r"([^=@\n]+)=([^=@\n]+)@([^=@\s]+)", line)
+    if match is None:
+        raise UsageError(
+            f"not a peer: {line[:200]!r}",
+            hint="pass the peer.txt that `bftcluster peer init` made, or name=12D3…@/ip4/…/tcp/…",
+        )
+    return GenesisPeer(
+        peer=parse_peer_id(match[2]),
+        name=check_name(match[1]),
+        addresses=tuple(match[3].split(",")),
+    )
+
+
+def _advise(genesis: "Genesis") -> None:
+    """Say what is allowed and unwise."""
+    policy, membership = genesis.policy, genesis.membership()
+    n, t = len(policy.maintainers), policy.threshold
+    if membership.n < 4:
+        peers = plural(membership.n, "peer")
+        warn(f"with {peers} no failure is tolerated: 4 tolerate 1, 7 tolerate 2")
+    if t == 1 and n > 1:
+        warn("with --threshold 1 any maintainer alone decides")
+    if n - t < 2:
+        lost = plural(n - t + 1, "lost key")
+        warn(f"{t} of {n} maintainers: after {lost} nobody can decide any more")
+
+
+def _record(genesis: "Genesis") -> dict[str, Any]:
+    from bftcluster.signing.keys import maintainer_text, peer_id_text
+
+    membership = genesis.membership()
+    return {
+        "cluster_id": genesis.cluster_id.hex(),
+        "name": genesis.name,
+        "created_ms": genesis.created_ms,
+        "threshold": genesis.policy.threshold,
+        "maintainers": [
+            {"name": each.name, "key": maintainer_text(each.key)}
+            for each in genesis.policy.maintainers
+        ],
+        "peers": [
+            {"name": each.name, "id": peer_id_text(each.peer), "addresses": list(each.addresses)}
+            for each in genesis.peers
+        ],
+        "quorum": membership.quorum,
+        "faults_tolerated": membership.f,
+        "replication_min": genesis.replication_min,
+        "replication_max": genesis.replication_max,
+        "checkpoint_interval": genesis.checkpoint_interval,
+        "bytes": b64encode(genesis.to_bytes()).decode(),
+    }
+
+
+def _text(genesis: "Genesis") -> str:
+    from bftcluster_cli.display.wording import time_text
+
+    record = _record(genesis)
+    least, most = genesis.replication_min, genesis.replication_max
+    copies = "every peer" if least == -1 else f"{least} to {most} peers"
+    lines = [
+        f"cluster      {label(genesis.name)}",
+        f"id           {record['cluster_id']}",
+        f"created      {time_text(genesis.created_ms)}",
+        f"maintainers  {record['threshold']} of {len(record['maintainers'])} must approve",
+        *(f"  {label(each['name'])}={each['key']}" for each in record["maintainers"]),
+        f"peers        {len(record['peers'])}, {record['quorum']} must agree, "
+        f"{record['faults_tolerated']} may be faulty",
+        *(
+            f"  {label(each['name'])}={each['id']}@"
+            + ",".join(label(address, columns=96) for address in each["addresses"])
+            for each in record["peers"]
+        ),
+        f"copies       {copies}, unless a pin says otherwise",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""``bftcluster cluster members|admit|remove``: who belongs to a running cluster, and who votes."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bftcluster.errors import UsageError
+from bftcluster_cli import pin_options as options
+from bftcluster_cli.client import Client, Record
+from bftcluster_cli.framework import Command, examples, settings_of
+from bftcluster_cli.output import emit, say
+from bftcluster_cli.untrusted_text import label, message
+
+if TYPE_CHECKING:
+    from bftcluster.ids import PeerId
+    from bftcluster.ledger.wire.operations import Operation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the noun ``cluster``."""
+    app.command(
+        "members",
+        cls=Command,
+        epilog=examples("bftcluster cluster members", "bftcluster cluster members --json"),
+    )(members)
+    app.command(
+        "admit",
+        cls=Command,
+        epilog=examples(
+            "bftcluster cluster admit peer5/peer.txt --key alice.key",
+            "bftcluster cluster admit volunteer/peer.txt --no-vote",
+        ),
+    )(admit)
+    app.command(
+        "remove", cls=Command, epilog=examples("bftcluster cluster remove peer2 --key alice.key")
+    )(remove)
+
+
+def members(ctx: typer.Context) -> None:
+    """List the peers: who votes since when, what is under way, and who contradicted itself."""
+    settings = settings_of(ctx)
+    with Client(settings) as client:
+        epoch = client.get("/status").get("epoch")
+        records = client.list("/members")
+    if settings.is_json:
+        for record in records:
+            emit(settings, record, "")
+        return
+    votes = sum(bool(record.get("votes")) for record in records)
+    say(f"epoch {message(str(epoch))}: {votes} replicas vote")
+    rows = [("NAME", "VOTES", "CONNECTED", "PEER", ""), *map(member_row, records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True))
+        emit(settings, {}, "  ".join(cells).rstrip())
+
+
+def admit(
+    ctx: typer.Context,
+    descriptor: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|NAME=12D3…@ADDRESS,…", help="The peer.txt of `bftcluster peer init`."
+        ),
+    ],
+    *,
+    no_vote: Annotated[
+        bool, typer.Option("--no-vote", help="It stores and follows, but orders nothing.")
+    ] = False,
+    valid_for: options.ValidFor = "14d",
+    yes: options.Yes = False,
+) -> None:
+    """Propose to let a peer in, or to change whether it votes. It happens by approval, as a pin."""
+    from bftcluster.ledger.wire.member_operations import AdmitPeer
+    from bftcluster_cli.commands.cluster import parse_peer
+
+    peer = parse_peer(descriptor)
+    operation = AdmitPeer(
+        peer=peer.peer, name=peer.name, addresses=peer.addresses, votes=not no_vote
+    )
+    _propose(ctx, operation, valid_for=valid_for, yes=yes)
+
+
+def remove(
+    ctx: typer.Context,
+    peer: Annotated[str, typer.Argument(metavar="NAME|12D3…", help="A peer of the cluster.")],
+    *,
+    valid_for: options.ValidFor = "14d",
+    yes: options.Yes = False,
+) -> None:
+    """Propose that a peer no longer belongs to the cluster. What it held goes to others."""
+    from bftcluster.ledger.wire.member_operations import RemovePeer
+
+    with Client(settings_of(ctx)) as client:
+        found = _find(client.list("/members"), peer)
+    _propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
+
+
+def _propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes: bool) -> None:
+    from bftcluster_cli.commands.pins import propose_operation, report_outcome
+
+    settings = settings_of(ctx)
+    with Client(settings) as client:
+        record = propose_operation(client, settings, operation, valid_for=valid_for, yes=yes)
+        report_outcome(client, settings, record, wait=False)
+
+
+def _find(records: list[Record], text: str) -> "PeerId":
+    """Return the one peer that a name or an id means.
+
+    Raises:
+        UsageError: It means none, or several.
+    """
+    from bftcluster.signing.keys import parse_peer_id
+
+    if text.startswith("12D3"):
+        return parse_peer_id(text)
+    matches = [str(record.get("id", "")) for record in records if record.get("name") == text]
+    if len(matches) != 1:
+        raise UsageError(
+            f"{len(matches)} peers are called {text!r}",
+            hint="`bftcluster cluster members` lists their ids",
+        )
+    return parse_peer_id(matches[0])
+
+
+def member_row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return a peer as a row of ``cluster members``."""
+    notes = [message(str(record["under_way"]))] if record.get("under_way") else []
+    if not record.get("joined"):
+        notes.append("has not joined yet" if record.get("connected") else "never seen")
+    if record.get("evidence"):
+        notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
+    elif record.get("barred"):
+        notes.append("lost its views: not primary for now")
+    since = f"since epoch {message(str(record.get('since_epoch')))}"
+    votes = since if record.get("votes") else "no"
+    connected = "yes" if record.get("connected") else "no"
+    name, peer = label(str(record.get("name"))), label(str(record.get("id")), columns=64)
+    return name, votes, connected, peer, "; ".join(notes)

@@ -1,0 +1,1 @@
+"""Content on this machine: what is uploaded, downloaded, and checked on the way."""

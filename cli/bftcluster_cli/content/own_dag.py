@@ -1,0 +1,91 @@
+"""The CID of what is uploaded, computed here from the very bytes that are sent.
+
+A maintainer signs the CID that this machine computed. A peer that answers with another one could
+otherwise have them sign for content they have never seen.
+"""
+
+from typing import TYPE_CHECKING
+
+from bftcluster_cli.content.uploads import UploadEntry, UploadKind
+
+if TYPE_CHECKING:
+    from bftcluster.blocks.formats.block import Block
+    from bftcluster.blocks.formats.layout import DagEntry as Built
+    from bftcluster.blocks.formats.layout import Layout
+    from bftcluster.blocks.importer.file_builder import FileBuilder
+    from bftcluster.cid import Cid
+
+    _Tree = dict[str, "_Tree | Built"]
+
+
+class OwnDag:
+    """Follows an upload, keeping no block: only what parents need to know of their children."""
+
+    def __init__(self, layout: "Layout") -> None:
+        self._layout = layout
+        self._top: _Tree = {}
+        self._open: tuple[UploadEntry, FileBuilder] | None = None
+
+    def begin(self, entry: UploadEntry) -> None:
+        """Take the next entry; its bytes follow."""
+        from bftcluster.blocks.importer.file_builder import FileBuilder
+
+        self._close()
+        if entry.kind is UploadKind.DIRECTORY:
+            self._directory(entry.name.split("/"))
+        else:
+            self._open = entry, FileBuilder(_forget, self._layout)
+
+    def write(self, data: bytes) -> None:
+        """Take bytes of the file, or the target of the symlink, that was begun last."""
+        assert self._open is not None, "a file or symlink was begun"
+        entry, builder = self._open
+        if entry.kind is UploadKind.SYMLINK:
+            self._place(entry, self._symlink(data))
+            self._open = None
+        else:
+            builder.write(data)
+
+    def root(self, *, is_wrapped: bool) -> "Cid":
+        """Return the CID of everything, in a directory around it if that was asked for."""
+        self._close()
+        if is_wrapped:
+            return self._build(self._top).cid
+        [(_, node)] = self._top.items()
+        return self._build(node).cid
+
+    def _close(self) -> None:
+        if self._open is not None:
+            entry, builder = self._open
+            self._place(entry, builder.finish())
+            self._open = None
+
+    def _symlink(self, target: bytes) -> "Built":
+        from bftcluster.blocks.importer.file_builder import build_symlink
+
+        return build_symlink(target, _forget, self._layout)
+
+    def _place(self, entry: UploadEntry, built: "Built") -> None:
+        *parents, name = entry.name.split("/")
+        self._directory(parents)[name] = built
+
+    def _directory(self, names: list[str]) -> "_Tree":
+        node = self._top
+        for name in names:
+            below = node.setdefault(name, {})
+            assert isinstance(below, dict), "paths come from a file system"
+            node = below
+        return node
+
+    def _build(self, node: "_Tree | Built") -> "Built":
+        """Build directories after what is in them; as deep as the file system was."""
+        from bftcluster.blocks.importer.directory import build_directory
+
+        if not isinstance(node, dict):
+            return node
+        entries = {name: self._build(below) for name, below in node.items()}
+        return build_directory(entries, _forget, self._layout)
+
+
+def _forget(_: "Block") -> None:
+    """Keep no block: the peer does."""

@@ -1,0 +1,1 @@
+"""What people read: words, lines and progress."""

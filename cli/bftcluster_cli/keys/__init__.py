@@ -1,0 +1,1 @@
+"""Keys of maintainers: their files and passphrases."""

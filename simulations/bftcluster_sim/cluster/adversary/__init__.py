@@ -1,0 +1,1 @@
+"""Byzantine peers, and how they change, invent and time what they say."""

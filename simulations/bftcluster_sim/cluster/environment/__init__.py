@@ -1,0 +1,1 @@
+"""What surrounds the peers of a run: the network, time, traces, and those who check."""

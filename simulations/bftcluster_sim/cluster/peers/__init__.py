@@ -1,0 +1,1 @@
+"""One simulated peer: its disks, database, executor, tracker and transfers."""
