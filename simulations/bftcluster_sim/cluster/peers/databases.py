@@ -87,7 +87,7 @@ class SimDatabase:
         return tuple(entries)
 
     def flush(self, delta: Delta, entries: Sequence[tuple[Seq, bytes]], position: Seq) -> None:
-        """See ``settling.Store``."""
+        """See ``bftcluster.sync.retention.Store``."""
         expected = range(self.tables.position + 1, position + 1)
         assert [seq for seq, _ in entries] == list(expected), "batches are executed in order, once"
 
@@ -99,7 +99,7 @@ class SimDatabase:
         self.transact(change)
 
     def prune_log(self, below: Seq) -> None:
-        """See ``settling.Store``."""
+        """See ``bftcluster.sync.retention.Store``."""
 
         def change(tables: Tables) -> None:
             tables.log = {seq: entry for seq, entry in tables.log.items() if seq >= below}
