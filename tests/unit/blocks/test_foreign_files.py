@@ -160,14 +160,19 @@ def test_a_block_is_put_again_once_its_old_file_can_be_removed(tmp_path: Path) -
         assert store.stat() == stat
 
 
-def test_a_disk_that_fails_to_remove_is_still_an_error(tmp_path: Path) -> None:
+def test_what_a_failing_disk_did_not_remove_goes_before_anything_else_is_added(
+    tmp_path: Path,
+) -> None:
     with EmbeddedStore(tmp_path, QUOTA) as store:
         store.put(ONE.cid, ONE.data)
-        name = file_of(tmp_path, ONE).name
-    disk = a_disk_that_keeps({name}, errno.EIO)
+        file = file_of(tmp_path, ONE)
+    kept = {file.name}
 
-    with (
-        EmbeddedStore(tmp_path, QUOTA, unlink=disk) as store,
-        pytest.raises(StorageError, match="removing blocks failed"),
-    ):
-        store.delete([ONE.cid])
+    with EmbeddedStore(tmp_path, QUOTA, unlink=a_disk_that_keeps(kept, errno.EIO)) as store:
+        with pytest.raises(StorageError, match="removing blocks failed"):
+            store.delete([ONE.cid])
+        kept.clear()
+        store.put(OTHER.cid, OTHER.data)
+
+        assert not file.exists()
+        assert store.stat().blocks == 1
