@@ -10,9 +10,7 @@ from typing import Final
 
 from bftcluster.errors import ConfigError
 
-_BACKLOG: Final = 2048
-"""Connections that wait to be accepted. One that finds no place is tried again by its system after
-a second, and then after three: whoever opens some hundred at once must not fill it."""
+_BACKLOG: Final = 256
 _MULTIADDR: Final = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/([^/]+)/tcp/([0-9]{1,5})(?:/http)?/?")
 _HOST_PORT: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]/]+)):([0-9]{1,5})")
 _HINTS: Final = {

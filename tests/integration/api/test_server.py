@@ -1,8 +1,5 @@
 """On the wire: keep-alive, trailers, broken streams, limits, shutdown."""
 
-import select
-import socket
-from contextlib import ExitStack
 from itertools import repeat
 from random import Random
 
@@ -268,15 +265,3 @@ def test_a_port_in_use_is_an_error_with_a_hint() -> None:
         open_sockets(["127.0.0.1:0", f"127.0.0.1:{first.getsockname()[1]}"])
 
     assert "api.listen" in caught.value.hint
-
-
-def test_who_comes_behind_hundreds_that_wait_to_be_accepted_still_connects() -> None:
-    [listener] = open_sockets(["127.0.0.1:0"])
-    with listener, ExitStack() as waiting:
-        for _ in range(400):
-            one = waiting.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(listener.getsockname())
-
-            _, connected, _ = select.select([], [one], [], 0)
-            assert connected, "its system would try again after a second"
