@@ -54,7 +54,7 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
-from bftcluster.sync.announcements import hurry_ms
+from bftcluster.sync.announcements import Announcer, hurry_ms
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
@@ -181,9 +181,7 @@ class Peer:
     def _make_reporter(self) -> PeerReporter:
         parts = self._parts
         return PeerReporter(
-            signer=parts.key,
-            cluster_id=parts.genesis.cluster_id,
-            name=parts.name,
+            announcer=Announcer(parts.key, parts.genesis.cluster_id, parts.name),
             record=lambda: self._peer_directory.records.get(parts.me),
             hurry_ms=self._hurry_ms,
             clock=self._clock,

@@ -16,6 +16,7 @@ def provider_order(
         attempt: From 1; after a failure the order is another.
     """
     assert attempt >= 1, "the first attempt is number 1"
+    first = frozenset(likely)
     turn = (attempt - 1) % max(1, len(online))
     rotated = [*online[turn:], *online[:turn]]
-    return sorted(rotated, key=lambda peer: peer not in likely)
+    return sorted(rotated, key=lambda peer: peer not in first)

@@ -42,9 +42,9 @@ class Questions:
         Raises:
             MalformedMessageError: It is none.
         """
-        question = read_question(frame)
         if peer not in self._waiting and len(self._waiting) >= PEERS_WAITING_MAX:
             return False
+        question = read_question(frame)
         if isinstance(question, FetchState):
             self._keep_earlier(True)
         self._waiting[peer] = question

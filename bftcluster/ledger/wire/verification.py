@@ -6,15 +6,14 @@ kept, within a bound, for as long as it may be asked for again.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeAlias, assert_never
 
+from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.operations import (
-    Operation,
-    parse_operation,
-)
+from bftcluster.ledger.wire.operations import Operation, parse_operation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import (
@@ -25,6 +24,7 @@ from bftcluster.ledger.wire.requests import (
     ReportEvidence,
     ReportPinned,
     Request,
+    RequestKind,
     Submit,
     parse_request,
 )
@@ -45,6 +45,7 @@ _ITEM_OVERHEAD_BYTES: Final = 220
 """What an entry, a pair or a key in it takes beside its bytes, at most."""
 _LARGE_BYTES: Final = 8 << 10
 """A request that is longer is remembered apart, so that many of them crowd out no ordinary one."""
+_KINDS_WITH_VARIANTS: Final = frozenset({int(RequestKind.SUBMIT), int(RequestKind.EVIDENCE)})
 _COPIES: Final = 5
 """How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
@@ -135,12 +136,15 @@ class ApprovalVerifier:
 
     def inspect(self, request: bytes) -> Inspected:
         """Return the parsed request; never raises."""
-        memory = self._inspected if len(request) <= _LARGE_BYTES else self._large
+        memory = self._memory_of(request)
         inspected = memory.get(request)
         if inspected is None:
             inspected = _parse(request)
             memory.put(request, inspected, _size_bytes(request, inspected))
         return inspected
+
+    def _memory_of(self, request: bytes) -> Recent[Inspected]:
+        return self._inspected if len(request) <= _LARGE_BYTES else self._large
 
     def admissible(self, request: bytes) -> bool:
         """Return whether ``request`` deserves a place in the order.
@@ -180,10 +184,13 @@ class ApprovalVerifier:
 
         Anybody can make variants of some: another choice of an intent's signers, another proof
         against the same replica. Their effect is the same, so one name stands for all of them.
+        Asked before there is known to be room for the request: it is cheap, and remembers nothing.
         """
-        inspected = self.inspect(request)
+        inspected = self._memory_of(request).get(request)
+        if inspected is None:
+            return _name(request)
         if inspected.name is None:
-            inspected.name = _name(request, inspected)
+            inspected.name = _name(request)
         return inspected.name
 
     def is_wanted(self, request: bytes) -> bool:
@@ -297,19 +304,20 @@ def _subject(inspected: Inspected) -> Digest:
     return inspected.intent.digest
 
 
-def _name(data: bytes, inspected: Inspected) -> Digest:
-    match inspected.request:
-        case Submit():
-            assert inspected.intent is not None, "a parsed submit has an intent"
-            return request_digest(b"intent" + inspected.intent.digest)
-        case ReportEvidence():
-            assert inspected.evidence is not None, "a parsed report of evidence has evidence"
-            accused = inspected.evidence.first
-            return request_digest(b"evidence" + accused.epoch.to_bytes(8, "big") + accused.replica)
-        case Propose() | Approve() | Reject() | ReportPinned() | Join() | None:
-            return request_digest(data)
-        case _ as unreachable:
-            assert_never(unreachable)
+def _name(data: bytes) -> Digest:
+    """Return a request's name. What has no variants is not parsed for it, however large it is."""
+    if codec.first_number(data) in _KINDS_WITH_VARIANTS:
+        with suppress(MalformedMessageError):
+            match parse_request(data):
+                case Submit(certificate=certificate):
+                    return request_digest(b"intent" + certificate.intent)
+                case ReportEvidence(evidence=evidence):
+                    accused = Evidence.from_bytes(evidence).first
+                    epoch = accused.epoch.to_bytes(8, "big")
+                    return request_digest(b"evidence" + epoch + accused.replica)
+                case _:
+                    pass
+    return request_digest(data)
 
 
 def _parse(data: bytes) -> Inspected:

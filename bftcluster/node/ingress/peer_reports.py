@@ -6,13 +6,11 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
-from bftcluster.ids import ClusterId
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.pins.events import ReportLine
-from bftcluster.signing.envelope import Signer
 from bftcluster.sync.announcements import AnnouncementPace, Announcer
 
 ATTEMPT_TIMEOUT_S: Final = 15.0
@@ -26,9 +24,7 @@ class PeerReporter:
     def __init__(
         self,
         *,
-        signer: Signer,
-        cluster_id: ClusterId,
-        name: str,
+        announcer: Announcer,
         record: Callable[[], PeerRecord | None],
         hurry_ms: Callable[[], int | None],
         clock: Clock,
@@ -39,9 +35,7 @@ class PeerReporter:
         """Prepare.
 
         Args:
-            signer: The peer's own key.
-            cluster_id: Bound into every signature.
-            name: Shown to people.
+            announcer: Signs.
             record: Returns what the cluster knows of this peer; None while it knows nothing.
             hurry_ms: Returns how long to wait between announcements that are made only to bring the
                 next checkpoint closer; None if nothing waits for one.
@@ -50,7 +44,7 @@ class PeerReporter:
             space: Returns what is lent, and how much of it is used.
             recorded: Returns the counter that the cluster has heard last.
         """
-        self._announcer = Announcer(signer, cluster_id, name)
+        self._announcer = announcer
         self._record = record
         self._hurry_ms = hurry_ms
         self._clock = clock

@@ -272,7 +272,7 @@ class TrackerLoop:
         """Return whom to ask: those who reported it first; after a failure, in another order."""
         record = await self._reads.pin(cid)
         online = [peer for peer in self._connected() if peer != self._me]
-        likely = set() if record is None else {*record.holders, *record.allocations}
+        likely = () if record is None else (*record.holders, *record.allocations)
         return provider_order(online, likely, attempt=attempt)
 
     async def _drop(self, drop: StartDrop) -> None:

@@ -131,3 +131,25 @@ def test_every_choice_of_signers_of_one_intent_has_one_name() -> None:
 
     assert len({verifier.name(request) for request in variants}) == 1
     assert len({verifier.name(request) for request in (variants[0], *others)}) == 5
+
+
+def test_a_name_is_given_without_remembering_and_without_parsing_what_has_no_variants() -> None:
+    world = World()
+    verifier = knowing(world)
+    report = world.report(PEERS[0], *map(cid_of, range(1_000))).to_bytes()
+    submit = world.submit(OPERATION).to_bytes()
+
+    names = [verifier.name(request) for request in (report, submit)]
+
+    assert not any(verifier._memory_of(request).get(request) for request in (report, submit))
+    assert all(verifier.admissible(request) for request in (report, submit))
+    assert [verifier.name(request) for request in (report, submit)] == names
+
+
+def test_what_is_cut_short_has_a_name_too() -> None:
+    world = World()
+    submit = world.submit(OPERATION).to_bytes()
+
+    names = {knowing(world).name(submit[:size]) for size in range(len(submit))}
+
+    assert len(names) == len(submit)

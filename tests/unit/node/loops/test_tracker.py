@@ -29,6 +29,7 @@ from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.sync.announcements import Announcer
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 CID = cids.of_block(b"content")
@@ -68,9 +69,7 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
     exchange = Exchange(store=parts.blocks, send=to_nobody, offload=workers.run)
     store = BlockPinStore(parts.blocks, exchange, workers.run)
     reporter = PeerReporter(
-        signer=parts.key,
-        cluster_id=parts.genesis.cluster_id,
-        name="peer",
+        announcer=Announcer(parts.key, parts.genesis.cluster_id, "peer"),
         record=lambda: None,
         hurry_ms=lambda: None,
         clock=clock,
