@@ -6,6 +6,7 @@ classes below change that. HTTP/2, its upgrade, and WebSockets are left out: not
 serves them. A response's head and the start of its body leave in one packet.
 """
 
+import select
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -42,6 +43,8 @@ from bftcluster.limits import (
 )
 
 _RECEIVE_SIZE_BYTES: Final = 256 << 10
+_CLOSED_BY_CLIENT: Final = getattr(select, "POLLRDHUP", select.POLLHUP)
+"""Linux tells a connection whose other side was closed from one that has data."""
 
 
 class HttpStream(HTTPStream):
@@ -255,15 +258,19 @@ class HttpConnection:
 
     async def run(self) -> None:
         """Serve the connection."""
-        with self._scope:
-            await self._run()
+        try:
+            with self._scope:
+                await self._run()
+        finally:
+            await trio.aclose_forcefully(self._stream)
 
     async def _run(self) -> None:
+        if self._has_client_gone():
+            return
         try:
             client, server = self._addresses()
         except OSError:
-            await trio.aclose_forcefully(self._stream)
-            return  # gone before it was served
+            return  # gone in this moment
         self._protocol = HttpProtocol(
             self._app,
             self._config,
@@ -276,12 +283,9 @@ class HttpConnection:
             self._send,
         )
         self._protocol.can_read = _Pause(self._read_ahead)
-        try:
-            async with self._tasks:
-                await self._close_after(HEAD_TIME_MAX_S)
-                await self._read()
-        finally:
-            await trio.aclose_forcefully(self._stream)
+        async with self._tasks:
+            await self._close_after(HEAD_TIME_MAX_S)
+            await self._read()
 
     def _addresses(self) -> list[tuple[str, int] | None]:
         """Return the client's and ours."""
@@ -294,6 +298,8 @@ class HttpConnection:
             self._is_reading = True
             data = self._take_ahead() or await self._receive()
             self._is_reading = False
+            if self._protocol.is_between_requests and self._has_client_gone():
+                break
             await self._note_arrival(len(data))
             await self._protocol.handle(RawData(data))
             if not data:
@@ -310,6 +316,12 @@ class HttpConnection:
     def _take_ahead(self) -> bytes:
         data, self._ahead = self._ahead, b""
         return data
+
+    def _has_client_gone(self) -> bool:
+        """Whether nobody waits for an answer any more: what it costs is better spent on others."""
+        poll = select.poll()
+        poll.register(self._stream.socket, _CLOSED_BY_CLIENT)
+        return bool(poll.poll(0))
 
     async def _receive(self) -> bytes:
         """Return what has come; nothing once the client has gone."""

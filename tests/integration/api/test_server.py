@@ -1,5 +1,6 @@
 """On the wire: keep-alive, trailers, broken streams, limits, shutdown."""
 
+import socket
 from itertools import repeat
 from random import Random
 
@@ -265,3 +266,13 @@ def test_a_port_in_use_is_an_error_with_a_hint() -> None:
         open_sockets(["127.0.0.1:0", f"127.0.0.1:{first.getsockname()[1]}"])
 
     assert "api.listen" in caught.value.hint
+
+
+async def test_who_goes_before_the_answer_has_begun_costs_no_answer(server: Server) -> None:
+    for _ in range(50):
+        with socket.create_connection((server.host, server.port)) as one:
+            one.sendall(get("/allocations"))
+
+    assert (await exchange(server, get("/version"))).startswith(b"HTTP/1.1 200")
+    assert (await exchange(server, get("/allocations"))).startswith(b"HTTP/1.1 204")
+    assert server.service.closed_listings == 1
