@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
+SLOW := slow and not kubo and not js
 OF_THE_CORE := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,ledger pbft pins signing sync sim node) \
 	tests/property tests/datadriven tests/simulation
 COMPILED := $(BIN)/python scripts/compile_core.py
@@ -43,8 +44,12 @@ test-compiled: setup ## compile the core as in a wheel, and run its own fast tes
 	@HYPOTHESIS_PROFILE=compiled $(COMPILED) $(PYTEST) -m "not ($(NOT_FAST))" $(OF_THE_CORE)
 
 .PHONY: test-slow
-test-slow: setup ## run the slow tests: processes, crashes, longer searches
-	@$(PYTEST) -m "slow and not kubo and not js"
+test-slow: setup ## run the slow tests of one process: longer searches, what else takes minutes
+	@$(PYTEST) -m "$(SLOW)" --ignore tests/e2e
+
+.PHONY: test-e2e
+test-e2e: setup ## run the slow tests of real peers, with a compiled core as in a wheel
+	@$(COMPILED) $(PYTEST) -m "$(SLOW)" tests/e2e
 
 .PHONY: test-foreign
 test-foreign: setup ## run the tests against Kubo and the JavaScript importers (downloads them)
@@ -81,7 +86,7 @@ campaigns: setup ## run the simulator's campaigns with a compiled core (two to s
 
 .PHONY: hostile
 hostile: setup ## attack a live cluster of four in every way we know (three to six minutes)
-	@$(BIN)/python -m tests.hostile.run
+	@$(COMPILED) $(BIN)/python -m tests.hostile.run
 
 .PHONY: determinism
 determinism: setup ## run the deterministic scenarios twice: one trace whatever the hash seed
