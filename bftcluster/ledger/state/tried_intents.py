@@ -51,15 +51,14 @@ class TriedIntents:
 
         The second try may follow the first at once, and those after it later and later, up to
         ``TRIED_AGAIN_PACE_MS`` apart in batch time. While the head stands still the state refuses
-        as before; but the head of an idle cluster lags, and what it takes for a little too early
-        may be valid by now.
+        as before; but the head of an idle cluster lags, however often it moved since, and what it
+        takes for a little too early may be valid by now.
         """
         tried, now_ms = self._tried.get(intent.digest), head.timestamp_ms
         if tried is None:
             return None
         if tried.outcome.code is OutcomeCode.NOT_YET_VALID:
-            is_soon = intent.not_before_ms <= now_ms + TRIED_AGAIN_PACE_MS
-            if now_ms >= intent.not_before_ms or (is_soon and tried.seq == head.seq):
+            if now_ms >= intent.not_before_ms - TRIED_AGAIN_PACE_MS:
                 return None
         elif tried.seq == head.seq:
             return tried.outcome

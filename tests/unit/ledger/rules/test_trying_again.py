@@ -139,3 +139,18 @@ def test_a_vote_on_what_was_refused_is_held_against_no_primary_soon_after_a_rest
     assert world.verifier.is_owed(submits(world, world.intent(PIN))[0])
     world.run(after_ms=TRIED_AGAIN_PACE_MS)
     assert world.verifier.is_owed(vote)
+
+
+def test_what_came_early_twice_is_taken_once_it_is_valid_though_the_head_has_moved_since(
+    world: World,
+) -> None:
+    begin_ms = world.now_ms + TRIED_AGAIN_PACE_MS // 2
+    requests = submits(world, world.intent(PIN, begin_ms=begin_ms))
+    for _ in range(2):
+        world.now_ms += DECIDED_AGAIN_MS
+        assert ordered(world, requests[:1]) == [OutcomeCode.NOT_YET_VALID]
+    world.run(world.join(PEERS[0]))
+
+    world.now_ms = begin_ms
+
+    assert ordered(world, requests[:1]) == [OutcomeCode.COMMITTED]
