@@ -157,8 +157,7 @@ class NormalCase:
         for slot in core.log.slots.values():
             if slot.decided is None or slot.seq <= core.decided:
                 continue
-            body = core.log.bodies.get(slot.decided.digest)
-            if body is not None:
+            if (body := core.log.bodies.get(slot.decided.digest)) is not None:
                 slot.batch = None
                 self._claim(slot, body, None)
 
@@ -270,8 +269,11 @@ class NormalCase:
             return Verdict.BAD_TIMESTAMP, f"{ahead_ms} ms ahead of our clock"
         if not batch.requests:
             return self._judge_empty(seq, batch)
-        for request in batch.requests:  # What is in the pool was judged when it came.
-            known = core.pool.find(core.application.name(request))
+        names = {core.application.name(request): request for request in batch.requests}
+        if len(names) < len(batch.requests):
+            return Verdict.BAD_BATCH, "holds two variants of one request"
+        for name, request in names.items():  # What is in the pool was judged when it came.
+            known = core.pool.find(name)
             is_judged = known is not None and known.request == request
             if not is_judged and not core.application.admissible(request):
                 return Verdict.INADMISSIBLE, "holds an inadmissible request"
@@ -310,9 +312,8 @@ class NormalCase:
             except MalformedMessageError:
                 batch = Batch(0, ())
             slot.batch = batch
-        own_ms = batch.timestamp_ms
-        if own_ms or before_ms is not None:
-            slot.timestamp_ms = own_ms or before_ms
+        if batch.timestamp_ms or before_ms is not None:
+            slot.timestamp_ms = batch.timestamp_ms or before_ms
         return batch
 
     def _claim(self, slot: Slot, body: bytes, before_ms: int | None) -> None:
@@ -331,8 +332,7 @@ class NormalCase:
         votes = self._certify(slot.prepares, proposal.digest)
         if votes is None or proposal not in votes:
             return
-        prepares = [vote for vote in votes if vote is not proposal]
-        slot.prepared = PreparedCertificate.of(proposal, prepares)
+        slot.prepared = PreparedCertificate.of(proposal, [v for v in votes if v is not proposal])
         core.out.persist(Prepared(slot.prepared).to_bytes())
         vote = core.guard.vote(VoteKind.COMMIT, core.epoch, core.view, slot.seq, proposal.digest)
         slot.commits.add_known(vote)

@@ -40,6 +40,8 @@ class Proposer:
         core = self._core
         name = core.application.name(request)
         if core.pool.is_decided(name, core.now_ms):
+            if not core.application.admissible(request):
+                return Verdict.INADMISSIBLE  # A right one of that name may come, and wait.
             return self._wait_to_submit(request, name)
         pending, verdict = self._bring(request, core.me)
         if pending is not None:

@@ -167,3 +167,35 @@ def test_a_primary_proposes_nothing_that_it_knows_to_be_wrong_by_now(
     assert primary.requests
     assert not known & set(primary.requests)
     assert primary.replica.view == 0
+
+
+def test_a_batch_with_two_variants_of_one_request_is_refused(cluster: SimulatedCluster) -> None:
+    """An honest primary has one of them, and each takes its bytes on every log."""
+    backup, primary = cluster.hosts[1].replica, cluster.hosts[0].me
+
+    readies = [
+        backup.step(MessageReceived(primary, frame), now_ms=20, wall_ms=WALL_EPOCH_MS + 20)
+        for frame in proposal_of(VARIANTS[0], b"another|request", VARIANTS[1])
+    ]
+
+    assert [report.verdict for report in those(Notice, *readies)] == [Verdict.BAD_BATCH]
+
+
+def proposal_of(*requests: bytes) -> tuple[bytes, bytes]:
+    body = Batch(WALL_EPOCH_MS + 20, requests).to_bytes()
+    proposal = vote(VoteKind.PRE_PREPARE, 0, seq=Seq(1), digest=batch_digest(body))
+    return Body(body).frame(), proposal.frame()
+
+
+def test_a_wrong_variant_does_not_wait_in_the_place_of_a_right_one(
+    cluster: SimulatedCluster,
+) -> None:
+    cluster.submit(VARIANTS[0], to=0)
+    cluster.run(1_000)
+
+    cluster.submit(b"intent|forged", to=1)
+    cluster.submit(VARIANTS[1], to=1)
+    cluster.run(2 * DECIDED_AGAIN_MS)
+
+    assert ordered(cluster) == [VARIANTS[0], VARIANTS[1]]
+    assert is_calm(cluster)
