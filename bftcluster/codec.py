@@ -88,6 +88,38 @@ def first_number(data: bytes) -> int | None:
     return data[2] if data[1] == 24 and len(data) > 2 else None
 
 
+def strings_after_number(data: bytes) -> list[bytes]:
+    """Return the strings, of bytes or of text, in the short array that ``data`` encodes.
+
+    Empty unless the array is a number below 24 and nothing but such strings, to the last byte and
+    with the shortest heads. What they hold is not looked at: long ones cost as little.
+    """
+    if len(data) < 2 or not _ARRAY < data[0] < _ARRAY + 24 or data[1] >= 24:
+        return []
+    found: list[bytes] = []
+    at = 2
+    for _ in range(data[0] - _ARRAY - 1):
+        begin, size = _string_at(data, at)
+        at = begin + size
+        if not begin or at > len(data):
+            return []
+        found.append(data[begin:at])
+    return found if at == len(data) else []
+
+
+def _string_at(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the string begins whose head is at ``at``, or 0, and how long it is to be."""
+    head = data[at] if at < len(data) else 0
+    major, size = head & 0xE0, head & 0x1F
+    if major not in (_BYTES, _TEXT) or size > 27:
+        return 0, 0
+    begin = at + 1
+    if size >= 24:
+        begin += 1 << (size - 24)
+        size = int.from_bytes(data[at + 1 : begin], "big")
+    return (begin, size) if data[at:begin] == _head(major, size) else (0, 0)
+
+
 def _write(items: Iterable[Any], containers: int, parts: list[bytes]) -> None:
     """Append the encodings of ``items``, which lie inside so many ``containers``.
 

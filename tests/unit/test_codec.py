@@ -211,3 +211,62 @@ def test_the_order_of_a_map_does_not_change_its_encoding() -> None:
     other = {"a": 3, "aa": 2, "b": 1}
 
     assert codec.encode(one) == codec.encode(other) == bytes.fromhex("a361610361620162616102")
+
+
+@pytest.mark.parametrize("size", [0, 1, 23, 24, 255, 256, 0xFFFF, 0x10000])
+def test_strings_behind_a_number_are_read_without_what_they_hold(size: int) -> None:
+    data, text = bytes(size), "x" * size
+
+    assert codec.strings_after_number(codec.encode([1, data])) == [data]
+    assert codec.strings_after_number(codec.encode([23, data, text, b""])) == [
+        data,
+        text.encode(),
+        b"",
+    ]
+    assert codec.strings_after_number(b"\x82\x01\x62\xff\xff") == [b"\xff\xff"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1],
+        [24, b""],
+        [-1, b""],
+        [b"", b""],
+        [1, 1],
+        [1, [b""]],
+        [1, b"", None],
+        [1, *[b""] * 23],
+        1,
+    ],
+    ids=repr,
+)
+def test_where_anything_else_is_there_are_no_strings_behind_a_number(value: object) -> None:
+    assert codec.strings_after_number(codec.encode(value)) == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "byte string's length longer than needed",
+        "text's length longer than needed",
+        "bytes of indefinite length",
+        "text of indefinite length",
+        "truncated bytes",
+        "bytes of a length nobody can hold",
+        "unknown tag",
+        "nothing",
+    ],
+)
+def test_strings_in_another_encoding_are_none(kind: str) -> None:
+    assert codec.strings_after_number(b"\x82\x01" + bytes.fromhex(REFUSED[kind])) == []
+    assert codec.strings_after_number(b"\x82\x18\x01\x40") == []
+
+
+def test_strings_that_are_cut_short_or_followed_by_anything_are_none() -> None:
+    data = codec.encode([1, bytes(300), "text"])
+
+    assert codec.strings_after_number(data)
+    for size in range(len(data)):
+        assert codec.strings_after_number(data[:size]) == []
+    assert codec.strings_after_number(data + b"\x40") == []

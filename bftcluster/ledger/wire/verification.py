@@ -45,7 +45,10 @@ _ITEM_OVERHEAD_BYTES: Final = 220
 """What an entry, a pair or a key in it takes beside its bytes, at most."""
 _LARGE_BYTES: Final = 8 << 10
 """A request that is longer is remembered apart, so that many of them crowd out no ordinary one."""
-_KINDS_WITH_VARIANTS: Final = frozenset({int(RequestKind.SUBMIT), int(RequestKind.EVIDENCE)})
+_SUBMIT: Final = int(RequestKind.SUBMIT)
+_SUBMIT_STRINGS: Final = 4
+"""Intent, scheme, signers, signatures."""
+_EVIDENCE: Final = int(RequestKind.EVIDENCE)
 _COPIES: Final = 5
 """How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
@@ -305,18 +308,18 @@ def _subject(inspected: Inspected) -> Digest:
 
 
 def _name(data: bytes) -> Digest:
-    """Return a request's name. What has no variants is not parsed for it, however large it is."""
-    if codec.first_number(data) in _KINDS_WITH_VARIANTS:
+    """Return a request's name. Nothing long is decoded for it: whoever wrote it may not be right.
+
+    What is no request may have the name of one, as a certificate with a wrong signature has.
+    """
+    kind, strings = codec.first_number(data), codec.strings_after_number(data)
+    if kind == _SUBMIT and len(strings) == _SUBMIT_STRINGS:
+        return request_digest(b"intent" + strings[0])
+    if kind == _EVIDENCE and len(strings) == 1:
         with suppress(MalformedMessageError):
-            match parse_request(data):
-                case Submit(certificate=certificate):
-                    return request_digest(b"intent" + certificate.intent)
-                case ReportEvidence(evidence=evidence):
-                    accused = Evidence.from_bytes(evidence).first
-                    epoch = accused.epoch.to_bytes(8, "big")
-                    return request_digest(b"evidence" + epoch + accused.replica)
-                case _:
-                    pass
+            accused = Evidence.from_bytes(strings[0]).first
+            epoch = accused.epoch.to_bytes(8, "big")
+            return request_digest(b"evidence" + epoch + accused.replica)
     return request_digest(data)
 
 

@@ -1,8 +1,11 @@
 from dataclasses import replace
 
+from bftcluster import codec
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Approve, Propose, Reject, Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
+from bftcluster.limits import EVIDENCE_SIZE_MAX_BYTES
+from bftcluster.pbft import request_digest
 from bftcluster.signing.approvals import Approval, Intent, approve, reject
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.keys import SigningKey
@@ -153,3 +156,25 @@ def test_what_is_cut_short_has_a_name_too() -> None:
     names = {knowing(world).name(submit[:size]) for size in range(len(submit))}
 
     assert len(names) == len(submit)
+
+
+def test_what_no_request_is_has_the_name_of_its_bytes_and_of_none_that_is_one() -> None:
+    world = World()
+    verifier = knowing(world)
+    submit = world.submit(OPERATION)
+    intent, scheme = submit.certificate.intent, submit.certificate.scheme
+    signers, signatures = submit.certificate.signers, submit.certificate.signatures
+
+    garbage = [
+        codec.encode([1, intent, scheme, signers]),
+        codec.encode([1, intent, scheme, signers, [signatures]]),
+        codec.encode([1, intent, scheme, signers, signatures, b""]),
+        codec.encode([1, intent, scheme, signers, signatures]) + b"\x00",
+        codec.encode([7, intent, scheme, signers, signatures]),
+        codec.encode([7, bytes(EVIDENCE_SIZE_MAX_BYTES + 1)]),
+        codec.encode([7, [0] * 1_000]),
+        b"\x85\x18" + submit.to_bytes()[1:],
+    ]
+
+    assert not any(verifier.admissible(each) for each in garbage)
+    assert [verifier.name(each) for each in garbage] == [*map(request_digest, garbage)]
