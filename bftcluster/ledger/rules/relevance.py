@@ -44,8 +44,9 @@ class Wanting:
         """
         self._state = state
         self._read = read
-        self._coming: Recent[bool] = Recent(COMING_MEMORY_MAX_BYTES)
-        """Proposals that were wanted when they came, so that votes on them are."""
+        self._coming: Recent[Seq] = Recent(COMING_MEMORY_MAX_BYTES)
+        """Proposals that were wanted when they came, so that votes on them are, until one is
+        refused; and the last batch before that."""
 
     def refusal(self, inspected: Inspected, by_state_alone: bool = False) -> Outcome | None:
         """Return what would become of an admissible request that changes nothing, or ``None``.
@@ -116,7 +117,7 @@ class Wanting:
         refusal = self._of_tried(intent)
         if refusal is not None:
             return refusal
-        self._coming.put(intent.digest, True, _COMING_SIZE_BYTES)
+        self._coming.put(intent.digest, self._state.head.seq, _COMING_SIZE_BYTES)
         return None
 
     def _problem_of_share(self, intent: Intent, request: Propose, *, is_known: bool) -> str:
@@ -150,11 +151,15 @@ class Wanting:
         known = self._proposal(digest)
         if known is not None:
             return self._of_known(known, digest, request, by_state_alone)
-        is_coming = not by_state_alone and self._coming.get(digest)
+        is_coming = not by_state_alone and self._is_coming(digest)
         if is_coming and not self._problem_of_hour(request.approval.maintainer):
             return None
         detail = "no such proposal, or it expired"
         return Outcome(OutcomeCode.UNKNOWN_PROPOSAL, detail, digest)
+
+    def _is_coming(self, digest: Digest) -> bool:
+        came = self._coming.get(digest)
+        return came is not None and not self._state.tried.was_refused_after(came, digest)
 
     def _of_maintainer(self, digest: Digest, request: Propose | Approve | Reject) -> Outcome | None:
         policy = self._state.policy

@@ -7,7 +7,7 @@ them. So the pace is the intent's, whatever carries it.
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster.ids import Seq
+from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -64,6 +64,11 @@ class TriedIntents:
             return tried.outcome
         wait_ms = min(tried.last_ms - tried.first_ms, TRIED_AGAIN_PACE_MS)
         return tried.outcome if now_ms < tried.last_ms + wait_ms else None
+
+    def was_refused_after(self, seq: Seq, digest: Digest) -> bool:
+        """Return whether a batch behind ``seq`` refused the intent of that digest, as we know."""
+        tried = self._tried.get(digest)
+        return tried is not None and tried.seq > seq
 
     def may_have_forgotten(self, head: Head) -> bool:
         """Whether others may remember a refusal from before our memory began, and wait."""

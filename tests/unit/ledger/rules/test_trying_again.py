@@ -154,3 +154,29 @@ def test_what_came_early_twice_is_taken_once_it_is_valid_though_the_head_has_mov
     world.now_ms = begin_ms
 
     assert ordered(world, requests[:1]) == [OutcomeCode.COMMITTED]
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_votes_on_a_proposal_that_was_refused_come_at_its_pace(world: World, is_idle: bool) -> None:
+    begin_ms = world.now_ms + 300 * DAY_MS
+    intent = world.intent(PIN, begin_ms=begin_ms, end_ms=begin_ms + DAY_MS)
+    proposal, *_ = votes(world, intent)[len(PEOPLE) :]
+
+    codes = ordered_in_time(
+        world, [proposal, *votes(world, intent)[: len(PEOPLE)]], is_idle=is_idle
+    )
+
+    tries = codes.count(OutcomeCode.NOT_YET_VALID)
+    assert tries <= MINUTES + 5
+    assert codes.count(OutcomeCode.UNKNOWN_PROPOSAL) <= len(PEOPLE) * tries
+
+
+def test_a_vote_that_comes_with_another_try_of_its_proposal_is_wanted(world: World) -> None:
+    intent = world.intent(PIN, begin_ms=world.now_ms + DAY_MS)
+    proposal, vote = world.propose(intent, ALICE).to_bytes(), votes(world, intent)[1]
+    assert ordered(world, [proposal]) == [OutcomeCode.NOT_YET_VALID]
+    assert not world.verifier.is_wanted(vote)
+    world.run(after_ms=DAY_MS)
+
+    assert world.verifier.is_wanted(proposal)
+    assert world.verifier.is_wanted(vote)
