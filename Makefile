@@ -47,8 +47,8 @@ test-compiled: setup ## compile the core as in a wheel, and run its own fast tes
 test-slow: setup ## run the slow tests of one process: longer searches, what else takes minutes
 	@$(PYTEST) -m "$(SLOW)" --ignore tests/e2e
 
-.PHONY: test-e2e
-test-e2e: setup ## run the slow tests of real peers, with a compiled core as in a wheel
+.PHONY: test-processes
+test-processes: setup ## run the slow tests of real peers, with a compiled core as in a wheel
 	@$(COMPILED) $(PYTEST) -m "$(SLOW)" tests/e2e
 
 .PHONY: test-foreign
