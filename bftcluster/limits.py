@@ -38,6 +38,20 @@ KDF_PASSES_MAX: Final = 10
 KDF_MEMORY_MIN_BYTES: Final = 8 << 20
 KDF_MEMORY_MAX_BYTES: Final = 1 << 30
 
+# signing.threshold
+SCALAR_SIZE_BYTES: Final = 32
+G1_SIZE_BYTES: Final = 48
+G2_SIZE_BYTES: Final = 96
+ENTROPY_MIN_BYTES: Final = 32
+HOLDERS_MAX: Final = REPLICAS_MAX
+"""Who holds shares of a group key: the voters of an epoch, or fewer."""
+REGISTRATION_SIZE_MAX_BYTES: Final = 320
+DEALING_SIZE_MAX_BYTES: Final = 12 << 10
+"""At most HOLDERS_MAX commitments of 50 bytes and as many sealed shares of 34, encoded."""
+COMPLAINT_SIZE_MAX_BYTES: Final = 128
+PARTIAL_SIZE_MAX_BYTES: Final = 128
+GROUP_KEY_SIZE_MAX_BYTES: Final = 8 << 10
+
 # ledger
 PIN_NAME_MAX_CHARS: Final = 255
 PIN_METADATA_MAX: Final = 64

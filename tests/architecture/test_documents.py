@@ -103,7 +103,9 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
 def test_every_runtime_dependency_is_locked_exactly_and_with_its_hash() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     lock = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
-    locked = dict(re.findall(r"^([a-z0-9-]+)==\S+ \\\n    --hash=(sha256):", lock, re.MULTILINE))
+    locked = dict(
+        re.findall(r"^([a-z0-9-]+)==\S+ (?:; .+ )?\\\n    --hash=(sha256):", lock, re.MULTILINE)
+    )
 
     wanted = project["project"]["dependencies"] + project["build-system"]["requires"]
     for extra in project["project"]["optional-dependencies"].values():

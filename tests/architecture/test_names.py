@@ -16,6 +16,7 @@ FIELD = {
         speech submission suspicion sync throttle transfer up verdict verification vote weight
     """,
     "signing": "envelope field identity key keyfile scheme",
+    "threshold signatures": "blst ciphersuite curve library polynomial python scalar transcript",
     "IPLD, UnixFS and the exchange of blocks": """
         add adder builder car cbor codec directory entry exchange extract fetch fetcher file
         flatfs index ingest layout name pb survey tree unixfs unsynced

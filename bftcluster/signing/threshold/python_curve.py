@@ -1,0 +1,91 @@
+"""BLS12-381 by py-ecc, in Python: 300 times slower than blst, and the oracle of its tests.
+
+Its time depends on secrets. It is what remains on a platform for which blst has no wheel.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, cast
+
+from bftcluster.errors import MalformedMessageError
+from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
+from bftcluster.signing.threshold.curve import (
+    G1_INFINITY,
+    G2_INFINITY,
+    ORDER,
+    AnyPoint,
+    G1Point,
+    G2Point,
+)
+
+
+class PythonCurve:
+    """A ``Curve`` that needs no native library. Importing its library takes 0.3 s."""
+
+    def __init__(self) -> None:
+        from py_ecc import optimized_bls12_381
+        from py_ecc.bls import g2_primitives, hash_to_curve
+
+        self._group: Any = optimized_bls12_381
+        self._encodings: Any = g2_primitives
+        self._hashes: Any = hash_to_curve
+
+    @property
+    def name(self) -> str:
+        """See ``Curve``."""
+        return "py-ecc"
+
+    def decode_g1(self, data: bytes) -> G1Point:
+        """See ``Curve``."""
+        if len(data) != G1_SIZE_BYTES or data == G1_INFINITY:
+            raise MalformedMessageError("not a point of G1")
+        return G1Point(self._checked(self._encodings.pubkey_to_G1, data, "not a point of G1"))
+
+    def decode_g2(self, data: bytes) -> G2Point:
+        """See ``Curve``."""
+        if len(data) != G2_SIZE_BYTES or data == G2_INFINITY:
+            raise MalformedMessageError("not a point of G2")
+        return G2Point(self._checked(self._encodings.signature_to_G2, data, "not a point of G2"))
+
+    def encode_g1(self, point: G1Point) -> bytes:
+        """See ``Curve``."""
+        return bytes(self._encodings.G1_to_pubkey(point))
+
+    def encode_g2(self, point: G2Point) -> bytes:
+        """See ``Curve``."""
+        return bytes(self._encodings.G2_to_signature(point))
+
+    def add(self, left: AnyPoint, right: AnyPoint) -> AnyPoint:
+        """See ``Curve``."""
+        return cast("AnyPoint", self._group.add(left, right))
+
+    def negate(self, point: AnyPoint) -> AnyPoint:
+        """See ``Curve``."""
+        return cast("AnyPoint", self._group.neg(point))
+
+    def multiply(self, point: AnyPoint, scalar: int) -> AnyPoint:
+        """See ``Curve``."""
+        return cast("AnyPoint", self._group.multiply(point, scalar % ORDER))
+
+    def hash_to_g2(self, message: bytes, tag: bytes) -> G2Point:
+        """See ``Curve``."""
+        assert 0 < len(tag) < 256, "longer tags would be hashed, which no ciphersuite here needs"
+        return G2Point(self._hashes.hash_to_G2(message, tag, hashlib.sha256))
+
+    def is_one(self, pairs: Sequence[tuple[G1Point, G2Point]]) -> bool:
+        """See ``Curve``."""
+        one = self._group.FQ12.one()
+        product = one
+        for left, right in pairs:
+            product *= self._group.pairing(right, left, final_exponentiate=False)
+        return bool(self._group.final_exponentiate(product) == one)
+
+    def _checked(self, decode: Any, data: bytes, refusal: str) -> object:  # noqa: ANN401
+        try:
+            point = decode(data)
+        except ValueError:
+            raise MalformedMessageError(refusal) from None
+        # The library leaves it to its callers whether a point lies in the subgroup.
+        if not self._encodings.subgroup_check(point):
+            raise MalformedMessageError(refusal)
+        return cast("object", point)

@@ -1,0 +1,105 @@
+"""The keys that shares are sealed for: one for each peer, made of its identity's seed.
+
+A registration has the key in both groups, so that anybody can check with a pairing what a member
+reveals in a complaint.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import PeerId
+from bftcluster.limits import (
+    G1_SIZE_BYTES,
+    G2_SIZE_BYTES,
+    PUBLIC_KEY_SIZE_BYTES,
+    REGISTRATION_SIZE_MAX_BYTES,
+)
+from bftcluster.signing.threshold.ciphersuite import has_possession, prove_possession, public_key
+from bftcluster.signing.threshold.curve import G1_GENERATOR, G2_GENERATOR, Curve
+from bftcluster.signing.threshold.scalars import hash_to_scalar
+from bftcluster.signing.wire import check_size, read_array
+
+_VERSION: Final = 1
+_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes, bytes]
+_TAG: Final = b"bftcluster/share-key/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareKey:
+    """The secret of one peer's registration; it opens what dealers sealed for that peer."""
+
+    seed: bytes = field(repr=False)
+    """Of the peer's identity."""
+    secret: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "secret", hash_to_scalar(_TAG, self.seed))
+
+    def registration(self, curve: Curve, owner: PeerId) -> "Registration":
+        """Return what ``owner`` registers, the same each time."""
+        return Registration(
+            owner=owner,
+            key=public_key(curve, self.secret),
+            key_g2=curve.encode_g2(curve.multiply(curve.decode_g2(G2_GENERATOR), self.secret)),
+            possession=prove_possession(curve, self.secret, owner),
+        )
+
+    def shared_point(self, curve: Curve, ephemeral: bytes) -> bytes:
+        """Return what only we and the dealer with this ephemeral key can compute, 48 bytes.
+
+        Raises:
+            MalformedMessageError: ``ephemeral`` is no point.
+        """
+        return curve.encode_g1(curve.multiply(curve.decode_g1(ephemeral), self.secret))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A peer's key in both groups, with the proof that this peer has its secret."""
+
+    owner: PeerId
+    key: bytes
+    """In G1, 48 bytes."""
+    key_g2: bytes
+    """The same multiple of the generator of G2, 96 bytes."""
+    possession: bytes
+    """Binds the key to its owner: nobody can register another's."""
+
+    def __post_init__(self) -> None:
+        check_size(self.owner, PUBLIC_KEY_SIZE_BYTES, "owner")
+        check_size(self.key, G1_SIZE_BYTES, "share key")
+        check_size(self.key_g2, G2_SIZE_BYTES, "share key in G2")
+        check_size(self.possession, G2_SIZE_BYTES, "proof of possession")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Registration":
+        """Return the registration that ``data`` encodes, its proof unchecked.
+
+        Raises:
+            MalformedMessageError: Not canonical, or of another shape or size.
+        """
+        limit = REGISTRATION_SIZE_MAX_BYTES
+        items = read_array(data, _SHAPE, "registration", size_max_bytes=limit)
+        version, owner, key, key_g2, possession = items
+        if version != _VERSION:
+            raise MalformedMessageError(f"registration of version {version}")
+        return cls(owner=PeerId(owner), key=key, key_g2=key_g2, possession=possession)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([_VERSION, self.owner, self.key, self.key_g2, self.possession])
+
+
+def is_registration(curve: Curve, registration: Registration) -> bool:
+    """Return whether both keys have one secret, and the owner has it."""
+    try:
+        key = curve.decode_g1(registration.key)
+        key_g2 = curve.decode_g2(registration.key_g2)
+    except MalformedMessageError:
+        return False
+    generator = curve.negate(curve.decode_g1(G1_GENERATOR))
+    if not curve.is_one([(key, curve.decode_g2(G2_GENERATOR)), (generator, key_g2)]):
+        return False
+    return has_possession(curve, registration.key, registration.possession, registration.owner)
