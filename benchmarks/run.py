@@ -17,6 +17,7 @@ from benchmarks.result import Result
 RESULTS = Path(__file__).with_name("results.json")
 ORDER = (
     "crypto",
+    "threshold",
     "codec",
     "cid",
     "cli",

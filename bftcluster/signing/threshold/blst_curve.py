@@ -6,7 +6,9 @@ from typing import Any, cast
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
 from bftcluster.signing.threshold.curve import (
+    G1_GENERATOR,
     G1_INFINITY,
+    G2_GENERATOR,
     G2_INFINITY,
     ORDER,
     AnyPoint,
@@ -26,11 +28,23 @@ class BlstCurve:
         import pyblst
 
         self._library: Any = pyblst
+        self._generator_g1 = self.decode_g1(G1_GENERATOR)
+        self._generator_g2 = self.decode_g2(G2_GENERATOR)
 
     @property
     def name(self) -> str:
         """See ``Curve``."""
         return "blst"
+
+    @property
+    def generator_g1(self) -> G1Point:
+        """See ``Curve``."""
+        return self._generator_g1
+
+    @property
+    def generator_g2(self) -> G2Point:
+        """See ``Curve``."""
+        return self._generator_g2
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""

@@ -10,7 +10,6 @@ from typing import Final
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.signing.threshold.curve import (
-    G1_GENERATOR,
     ORDER,
     Curve,
     G1Point,
@@ -27,7 +26,7 @@ _BLINDER_SIZE_BYTES: Final = 16
 def public_key(curve: Curve, secret: int) -> bytes:
     """Return the key, 48 bytes, of a secret from 1 to the order."""
     assert 0 < secret < ORDER, "a secret key is a scalar other than 0"
-    return curve.encode_g1(curve.multiply(curve.decode_g1(G1_GENERATOR), secret))
+    return curve.encode_g1(curve.multiply(curve.generator_g1, secret))
 
 
 def sign_message(curve: Curve, secret: int, message: bytes, tag: bytes = SIGNATURE_TAG) -> bytes:
@@ -49,8 +48,7 @@ def is_signature(
 
 def is_signature_point(curve: Curve, key: G1Point, hashed: G2Point, signature: G2Point) -> bool:
     """Return whether ``e(key, hashed) = e(generator, signature)``."""
-    generator = curve.decode_g1(G1_GENERATOR)
-    return curve.is_one([(key, hashed), (curve.negate(generator), signature)])
+    return curve.is_one([(key, hashed), (curve.negate(curve.generator_g1), signature)])
 
 
 def prove_possession(curve: Curve, secret: int, context: bytes = b"") -> bytes:

@@ -18,7 +18,7 @@ from bftcluster.limits import (
     G1_SIZE_BYTES,
     HOLDERS_MAX,
 )
-from bftcluster.signing.threshold.curve import G2_GENERATOR, Curve
+from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.dealings import Ceremony, Dealing, unsealed
 from bftcluster.signing.threshold.polynomial import is_committed_value
 from bftcluster.signing.threshold.share_key import ShareKey
@@ -106,7 +106,7 @@ def judge_complaint(
         return ComplaintVerdict.NO_POINT
     ephemeral = curve.negate(curve.decode_g1(dealing.ephemeral))
     key_g2 = curve.decode_g2(ceremony.holders[complaint.holder - 1].key_g2)
-    if not curve.is_one([(point, curve.decode_g2(G2_GENERATOR)), (ephemeral, key_g2)]):
+    if not curve.is_one([(point, curve.generator_g2), (ephemeral, key_g2)]):
         return ComplaintVerdict.WRONG_POINT
     share = unsealed(dealing, complaint.holder, complaint.point)
     if _is_dealt(curve, dealing, complaint.holder, share):

@@ -41,6 +41,16 @@ class Curve(Protocol):
         """The library's, for people."""
         ...
 
+    @property
+    def generator_g1(self) -> G1Point:
+        """The standard's generator of G1."""
+        ...
+
+    @property
+    def generator_g2(self) -> G2Point:
+        """The standard's generator of G2."""
+        ...
+
     def decode_g1(self, data: bytes) -> G1Point:
         """Return the point that ``data`` encodes in 48 bytes, compressed.
 
@@ -121,34 +131,32 @@ def sum_of_products(curve: Curve, points: Sequence[AnyPoint], scalars: Sequence[
     width = 4 if len(points) < 32 else 6
     digits = -(-max(scalar.bit_length() for scalar in reduced) // width)
     mask = (1 << width) - 1
-    result: AnyPoint | None = None
+    zero = curve.multiply(points[0], 0)
+    result = zero
     for place in range(digits - 1, -1, -1):
-        if result is not None:
-            for _ in range(width):
-                result = curve.add(result, result)
+        for _ in range(width):
+            result = curve.add(result, result)
         chosen = [scalar >> place * width & mask for scalar in reduced]
-        result = _sum(curve, result, _sum_of_digits(curve, points, chosen, mask))
-    return curve.multiply(points[0], 0) if result is None else result
+        result = curve.add(result, _sum_of_digits(curve, points, chosen, mask, zero))
+    return result
 
 
 def _sum_of_digits(
-    curve: Curve, points: Sequence[AnyPoint], digits: Sequence[int], digit_max: int
-) -> AnyPoint | None:
-    """Return the sum of ``digits[i]`` times ``points[i]``; None if all digits are zero."""
-    buckets: list[AnyPoint | None] = [None] * (digit_max + 1)
+    curve: Curve,
+    points: Sequence[AnyPoint],
+    digits: Sequence[int],
+    digit_max: int,
+    zero: AnyPoint,
+) -> AnyPoint:
+    """Return the sum of ``digits[i]`` times ``points[i]``."""
+    buckets = [zero] * (digit_max + 1)
     for point, digit in zip(points, digits, strict=True):
         if digit:
-            buckets[digit] = _sum(curve, buckets[digit], point)
-    # From the top, each bucket is counted once for every digit below it.
-    running: AnyPoint | None = None
-    total: AnyPoint | None = None
+            buckets[digit] = curve.add(buckets[digit], point)
+    # From the top, each bucket is counted once for every digit up to its own.
+    running = zero
+    total = zero
     for digit in range(digit_max, 0, -1):
-        running = _sum(curve, running, buckets[digit])
-        total = _sum(curve, total, running)
+        running = curve.add(running, buckets[digit])
+        total = curve.add(total, running)
     return total
-
-
-def _sum(curve: Curve, left: AnyPoint | None, right: AnyPoint | None) -> AnyPoint | None:
-    if left is None:
-        return right
-    return left if right is None else curve.add(left, right)

@@ -177,7 +177,7 @@ def deal(
     """
     assert 0 < dealer <= ceremony.dealers, "who deals is one of the dealers"
     assert (old_share is None) == (ceremony.source is None), "a new key has no old shares"
-    context = ceremony.digest + dealer.to_bytes(4, "big")
+    context = _context_of(ceremony.digest, dealer)
     coefficients = polynomial(entropy, context, threshold=ceremony.threshold, constant=old_share)
     secret = hash_to_scalar(_EPHEMERAL_TAG, entropy, context)
     ephemeral = public_key(curve, secret)
@@ -214,7 +214,7 @@ def judge_dealing(curve: Curve, ceremony: Ceremony, dealing: Dealing) -> Dealing
         curve.decode_g1(dealing.ephemeral)
     except MalformedMessageError:
         return DealingVerdict.NO_POINT
-    context = dealing.ceremony + dealing.dealer.to_bytes(4, "big")
+    context = _context_of(dealing.ceremony, dealing.dealer)
     if not has_possession(curve, dealing.ephemeral, dealing.possession, context):
         return DealingVerdict.NOT_POSSESSED
     return DealingVerdict.ACCEPTED
@@ -230,3 +230,11 @@ def pad_of(ceremony: Digest, dealer: int, holder: int, ephemeral: bytes, point: 
     """Return what is added to the value for ``holder``; uniform for who does not know ``point``."""
     places = dealer.to_bytes(4, "big") + holder.to_bytes(4, "big")
     return hash_to_scalar(_PAD_TAG, ceremony, places, ephemeral, point)
+
+
+def _context_of(ceremony: Digest, dealer: int) -> bytes:
+    """Return what drawn secrets and proofs of possession are bound to, 36 bytes.
+
+    A registration's proof is bound to the 32 bytes of its owner: neither passes for the other.
+    """
+    return ceremony + dealer.to_bytes(4, "big")

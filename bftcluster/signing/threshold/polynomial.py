@@ -9,7 +9,6 @@ from typing import Final
 
 from bftcluster.limits import ENTROPY_MIN_BYTES
 from bftcluster.signing.threshold.curve import (
-    G1_GENERATOR,
     ORDER,
     Curve,
     G1Point,
@@ -50,8 +49,7 @@ def value_at(coefficients: Sequence[int], place: int) -> int:
 
 def commitments_to(curve: Curve, coefficients: Sequence[int]) -> tuple[bytes, ...]:
     """Return each coefficient times the generator, 48 bytes each."""
-    generator = curve.decode_g1(G1_GENERATOR)
-    return tuple(curve.encode_g1(curve.multiply(generator, each)) for each in coefficients)
+    return tuple(curve.encode_g1(curve.multiply(curve.generator_g1, each)) for each in coefficients)
 
 
 def committed_value(curve: Curve, commitments: Sequence[G1Point], place: int) -> G1Point:
@@ -67,7 +65,7 @@ def is_committed_value(
     curve: Curve, commitments: Sequence[G1Point], place: int, value: int
 ) -> bool:
     """Return whether ``value`` is the one at ``place`` of what is committed to."""
-    ours = curve.multiply(curve.decode_g1(G1_GENERATOR), value)
+    ours = curve.multiply(curve.generator_g1, value)
     theirs = committed_value(curve, commitments, place)
     return curve.encode_g1(ours) == curve.encode_g1(theirs)
 

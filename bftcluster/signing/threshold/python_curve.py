@@ -10,7 +10,9 @@ from typing import Any, cast
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
 from bftcluster.signing.threshold.curve import (
+    G1_GENERATOR,
     G1_INFINITY,
+    G2_GENERATOR,
     G2_INFINITY,
     ORDER,
     AnyPoint,
@@ -29,11 +31,23 @@ class PythonCurve:
         self._group: Any = optimized_bls12_381
         self._encodings: Any = g2_primitives
         self._hashes: Any = hash_to_curve
+        self._generator_g1 = self.decode_g1(G1_GENERATOR)
+        self._generator_g2 = self.decode_g2(G2_GENERATOR)
 
     @property
     def name(self) -> str:
         """See ``Curve``."""
         return "py-ecc"
+
+    @property
+    def generator_g1(self) -> G1Point:
+        """See ``Curve``."""
+        return self._generator_g1
+
+    @property
+    def generator_g2(self) -> G2Point:
+        """See ``Curve``."""
+        return self._generator_g2
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""

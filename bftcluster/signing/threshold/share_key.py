@@ -17,7 +17,7 @@ from bftcluster.limits import (
     REGISTRATION_SIZE_MAX_BYTES,
 )
 from bftcluster.signing.threshold.ciphersuite import has_possession, prove_possession, public_key
-from bftcluster.signing.threshold.curve import G1_GENERATOR, G2_GENERATOR, Curve
+from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.scalars import hash_to_scalar
 from bftcluster.signing.wire import check_size, read_array
 
@@ -42,7 +42,7 @@ class ShareKey:
         return Registration(
             owner=owner,
             key=public_key(curve, self.secret),
-            key_g2=curve.encode_g2(curve.multiply(curve.decode_g2(G2_GENERATOR), self.secret)),
+            key_g2=curve.encode_g2(curve.multiply(curve.generator_g2, self.secret)),
             possession=prove_possession(curve, self.secret, owner),
         )
 
@@ -99,7 +99,7 @@ def is_registration(curve: Curve, registration: Registration) -> bool:
         key_g2 = curve.decode_g2(registration.key_g2)
     except MalformedMessageError:
         return False
-    generator = curve.negate(curve.decode_g1(G1_GENERATOR))
-    if not curve.is_one([(key, curve.decode_g2(G2_GENERATOR)), (generator, key_g2)]):
+    generator = curve.negate(curve.generator_g1)
+    if not curve.is_one([(key, curve.generator_g2), (generator, key_g2)]):
         return False
     return has_possession(curve, registration.key, registration.possession, registration.owner)
