@@ -32,7 +32,7 @@ class Transcript:
 
     ceremony: Ceremony
     dealings_until: Seq
-    """The last seq that may order a dealing."""
+    """The last seq that may order a dealing; beyond every seq, while the end is not known."""
     complaints_until: Seq
     """The last seq that may order a complaint: later, so that all dealings can be answered."""
     dealings: tuple[Dealing, ...] = ()
