@@ -7,6 +7,7 @@ from bftcluster.signing.threshold.complaints import ComplaintVerdict
 from bftcluster.signing.threshold.curve import ORDER
 from bftcluster.signing.threshold.dealings import Ceremony, Dealing, DealingVerdict, deal
 from bftcluster.signing.threshold.partials import combine, is_partial, make_partial
+from bftcluster.signing.threshold.python_curve import PythonCurve
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
 from bftcluster.signing.threshold.transcript import (
     Transcript,
@@ -222,3 +223,37 @@ def test_fewer_old_holders_than_the_old_threshold_pass_nothing_on() -> None:
     ceremony = ceremony_of(NEW, 3, number=2, source=GROUP)
 
     assert settled(CURVE, passed_on(ceremony, 2), END) is None
+
+
+@pytest.mark.slow
+def test_the_slow_library_deals_judges_and_signs_with_the_same_bytes() -> None:
+    slow = PythonCurve()
+    ceremony = ceremony_of(range(2), 2)
+    dealings = [deal(CURVE, ceremony, n + 1, entropy_of(n)) for n in range(2)]
+    bad = spoilt(dealings[0], 2)
+
+    assert deal(slow, ceremony, 1, entropy_of(0)) == dealings[0]
+    slowly, fast = opened(ceremony), opened(ceremony)
+    for dealing in dealings:
+        slowly, verdict = order_dealing(slow, slowly, DEALT, dealing)
+        assert verdict is DealingVerdict.ACCEPTED
+        fast = ordered(fast, dealing)
+    group, share = settled(slow, slowly, END), held_share(slow, slowly, 2, key_of(1))
+    assert group == settled(CURVE, fast, END)
+    assert group is not None
+    assert share == held_share(CURVE, fast, 2, key_of(1))
+    verdicts = {
+        order_complaint(slow, ordered(opened(ceremony), bad), END, complaint_of(bad, holder, name))
+        for holder, name in ((1, 0), (2, 1))
+    }
+    assert verdicts == {
+        complained(ordered(opened(ceremony), bad), bad, holder, name)
+        for holder, name in ((1, 0), (2, 1))
+    }
+    assert {verdict for _, verdict in verdicts} == {
+        ComplaintVerdict.SHARE_IS_RIGHT,
+        ComplaintVerdict.UPHELD,
+    }
+    _, _, shares = finished(fast, range(2))
+    partials = partials_of(shares, shares)
+    assert combine(slow, group, MESSAGE, partials) == combine(CURVE, group, MESSAGE, partials)
