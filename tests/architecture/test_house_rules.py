@@ -36,7 +36,6 @@ BINARY = {".png", ".car", ".bin", ".ico", ".woff2", ".gz"}
 INTERPRETED = {
     "bftcluster/errors.py",
     "bftcluster/membership.py",
-    "bftcluster/reputation/__init__.py",
 }
 """Why, says ADR 19."""
 IMPURE = {"open", "print", "input", "hash", "id", "exec", "eval", "breakpoint"}

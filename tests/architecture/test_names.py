@@ -21,6 +21,7 @@ FIELD = {
         add adder builder car cbor codec directory entry exchange extract fetch fetcher file
         flatfs index ingest layout name pb survey tree unixfs unsynced
     """,
+    "policies of integers": "arithmetic logarithm",
     "networks": """
         address frame gate gateway host http1 inbox message negotiation network noise outbox rpc
         stream tcp yamux
@@ -43,7 +44,7 @@ FIELD = {
 }
 """Nouns of the field, besides the glossary's, and what goes before them in the name of a module."""
 
-GERUNDS: frozenset[str] = frozenset()
+GERUNDS: frozenset[str] = frozenset({"standing"})
 """Words of the field that end like what somebody is doing, and are things."""
 
 

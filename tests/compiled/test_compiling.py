@@ -122,6 +122,13 @@ def test_compiled_and_interpreted_leave_the_same_traces() -> None:
 
 
 @pytest.mark.slow
+def test_the_arithmetic_of_reputation_answers_alike_interpreted_compiled_and_by_numba() -> None:
+    said = compiled("-m", "tests.unit.reputation.forms", "1000000").splitlines()[-1]
+
+    assert said == "compiled: 1000000 vectors for each function, differing: []"
+
+
+@pytest.mark.slow
 def test_a_wheel_holds_the_compiled_core_beside_its_sources(tmp_path: Path) -> None:
     names = contents(built_wheel(tmp_path))
 

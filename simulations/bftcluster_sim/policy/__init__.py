@@ -1,0 +1,1 @@
+"""What the engines share: the core's own policies, in the form that each of them needs."""
