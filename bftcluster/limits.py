@@ -130,6 +130,10 @@ VERIFIED_MEMORY_MAX_BYTES: Final = 48 << 20
 VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 12 << 20
 """Of them, those of more than some kilobytes."""
 
+# reputation
+REPUTATION_SIZE_MAX_BYTES: Final = 512
+"""What is kept about a peer: three tracks, and where it stands."""
+
 # pbft
 REQUEST_SIZE_MAX_BYTES: Final = 256 << 10
 BATCH_REQUESTS_MAX: Final = 100

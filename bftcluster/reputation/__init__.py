@@ -1,4 +1,40 @@
-"""Says how far to trust a peer.
+"""Says how far to trust a peer: from ordered facts, in integers, without clock or randomness.
 
-Its rules arrive with audits; until then every admitted peer weighs what its free space weighs.
+Whoever keeps the rows (the ledger) has one per peer, `PeerReputation.to_value`, read back by
+`peer_reputation`, and makes another of it when something is ordered:
+
+- an admission: ``newcomer(period, terms, evidence, before=...)``. Who was evicted is refused before
+  ``before.first_period_back(terms)``, so the row of an eviction outlives the membership;
+- an audit's outcome: ``reputation.audited(outcome, evidence)``;
+- proof of fraud: ``reputation.defrauded(period, evidence)``, at once;
+- the first batch of a new period: for each peer ``reputation.observed(...)`` with the period that
+  ended, then once ``at_period(...)`` with the one that starts, for all of them. It returns the
+  changed reputations with cause and evidence, and who waits for an eviction: an alarm.
+
+In between nothing moves a standing, and ``reputation.weight(free_units, period, terms)`` is frozen
+with it by the caller. ``terms_of(period_ms)`` and ``period_of(time_ms, period_ms)`` turn the
+length of a cluster's periods into what the rest counts in. `arithmetic` is also the simulator's.
 """
+
+from bftcluster.reputation.evictions import PeriodJudgement, StandingChange, at_period
+from bftcluster.reputation.peer_reputation import PeerReputation, newcomer, peer_reputation
+from bftcluster.reputation.standing import Cause, OrderedEvidence, Standing, StandingRecord
+from bftcluster.reputation.terms import Terms, period_of, terms_of
+from bftcluster.reputation.tracks import AuditOutcome
+
+__all__ = [
+    "AuditOutcome",
+    "Cause",
+    "OrderedEvidence",
+    "PeerReputation",
+    "PeriodJudgement",
+    "Standing",
+    "StandingChange",
+    "StandingRecord",
+    "Terms",
+    "at_period",
+    "newcomer",
+    "peer_reputation",
+    "period_of",
+    "terms_of",
+]
