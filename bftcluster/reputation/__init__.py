@@ -11,9 +11,11 @@ Whoever keeps the rows (the ledger) has one per peer, `PeerReputation.to_value`,
   ended, then once ``at_period(...)`` with the one that starts, for all of them. It returns the
   changed reputations with cause and evidence, and who waits for an eviction: an alarm.
 
-In between nothing moves a standing, and ``reputation.weight(free_units, period, terms)`` is frozen
-with it by the caller. ``terms_of(period_ms)`` and ``period_of(time_ms, period_ms)`` turn the
-length of a cluster's periods into what the rest counts in. `arithmetic` is also the simulator's.
+In between nothing but fraud moves a standing, and the caller freezes
+``reputation.weight(free_units, period, terms)`` for as long. That candidates together get at most
+5 % of new bytes is the allocation's rule. ``terms_of(period_ms)`` and ``period_of(time_ms,
+period_ms)`` turn the length of a cluster's periods into what the rest counts in. `arithmetic` is
+the simulator's, too.
 """
 
 from bftcluster.reputation.evictions import PeriodJudgement, StandingChange, at_period

@@ -7,6 +7,7 @@ look into that.
 import importlib.util
 import inspect
 from collections.abc import Callable
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -27,10 +28,11 @@ def interpreted_arithmetic(name: str = "interpreted_arithmetic") -> ModuleType:
     return module
 
 
+@cache
 def fast_arithmetic() -> ModuleType:
-    """Return a module whose functions are numba's: to be called with 64-bit integers and arrays.
+    """Return the one module whose functions are numba's, of 64-bit integers and arrays.
 
-    Each is compiled when it is first called, with the others that it calls inlined.
+    Each is compiled when it is first called, in some tenths of a second.
 
     Raises:
         ConfigError: numba or NumPy is not installed.
