@@ -40,9 +40,6 @@ from bftcluster.errors import BlockStoreError, ClusterError, StorageError, Trans
 from bftcluster.ids import PeerId
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES, STORE_GROUP_SIZE_BYTES
 
-_FAREWELL_S = 1.0
-"""How long a cancelled fetch takes to say so."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Received:
@@ -260,7 +257,7 @@ class DagFetch:
 
     async def _cancel(self, request: Request) -> None:
         frame = to_frame(CancelWant(request=request.number))
-        with trio.move_on_after(_FAREWELL_S) as scope:
+        with trio.move_on_after(self._settings.farewell_s) as scope:
             scope.shield = True
             try:
                 await self._send(request.provider.peer, frame)

@@ -25,6 +25,8 @@ class ExchangeSettings:
     """An idle provider gets what another is so long silent about."""
     credit_timeout_s: float = 120.0
     """A requester that gives no credit for so long is served no more."""
+    farewell_s: float = 1.0
+    """How long a cancelled fetch takes to say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
