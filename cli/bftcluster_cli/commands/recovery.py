@@ -22,7 +22,7 @@ from bftcluster_cli.commands.offline import (
     valid_approvals,
 )
 from bftcluster_cli.files import read_bounded, write_new
-from bftcluster_cli.framework import Command, examples, settings_of
+from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, plural, say
 
 if TYPE_CHECKING:
@@ -39,24 +39,16 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's direc
 
 def register(peer_app: typer.Typer, cluster_app: typer.Typer) -> None:
     """Add the commands to the nouns ``peer`` and ``cluster``."""
-    peer_app.command(
-        "recovery-point",
-        cls=Command,
-        epilog=examples("bftcluster peer recovery-point ./peer1 --output peer1.point"),
-    )(recovery_point)
-    peer_app.command(
+    verb(peer_app, "recovery-point", "bftcluster peer recovery-point ./peer1 --output peer1.point")(
+        recovery_point
+    )
+    verb(peer_app, "recover", "bftcluster peer recover ./peer1 all.recovery")(recover_peer)
+    verb(
+        cluster_app,
         "recover",
-        cls=Command,
-        epilog=examples("bftcluster peer recover ./peer1 all.recovery"),
-    )(recover_peer)
-    cluster_app.command(
-        "recover",
-        cls=Command,
-        epilog=examples(
-            "bftcluster cluster recover peer1.point peer2.point --peer peer5/peer.txt \\",
-            "    --peer peer6/peer.txt --lost peer3 --lost peer4 --output our.recovery \\",
-            "    --genesis genesis.cbor --key alice.key",
-        ),
+        "bftcluster cluster recover peer1.point peer2.point --peer peer5/peer.txt \\",
+        "    --peer peer6/peer.txt --lost peer3 --lost peer4 --output our.recovery \\",
+        "    --genesis genesis.cbor --key alice.key",
     )(recover_cluster)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
-from bftcluster_cli.framework import Command, GlobalOptions, examples, noun, settings_of
+from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
 from bftcluster_cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ class FaultCount(Enum):
     BEYOND = "f+1"
 
 
-@cluster.command(
-    "twins", cls=Command, epilog=examples("bftcluster sim cluster twins --replicas 4 --views 2")
-)
+@verb(cluster, "twins", "bftcluster sim cluster twins --replicas 4 --views 2")
 def twins(
     ctx: typer.Context,
     *,
@@ -48,13 +46,11 @@ def twins(
     _finish(settings, record, must_be_zero=("diverged", "no_progress", "honest_named"))
 
 
-@cluster.command(
+@verb(
+    cluster,
     "swarm",
-    cls=Command,
-    epilog=examples(
-        "bftcluster sim cluster swarm --seeds 2000",
-        "bftcluster sim cluster swarm --seeds 200 --faults f+1",
-    ),
+    "bftcluster sim cluster swarm --seeds 2000",
+    "bftcluster sim cluster swarm --seeds 200 --faults f+1",
 )
 def swarm(
     ctx: typer.Context,
@@ -81,9 +77,7 @@ def swarm(
         raise typer.Exit(1)
 
 
-@cluster.command(
-    "crash-points", cls=Command, epilog=examples("bftcluster sim cluster crash-points --json")
-)
+@verb(cluster, "crash-points", "bftcluster sim cluster crash-points --json")
 def crash_points(
     ctx: typer.Context,
     *,
@@ -99,11 +93,7 @@ def crash_points(
     _finish(settings, record, must_be_zero=zeros)
 
 
-@cluster.command(
-    "messages",
-    cls=Command,
-    epilog=examples("bftcluster sim cluster messages --replicas 4,7,10,16,31,64"),
-)
+@verb(cluster, "messages", "bftcluster sim cluster messages --replicas 4,7,10,16,31,64")
 def messages(
     ctx: typer.Context,
     *,
@@ -121,7 +111,7 @@ def messages(
         raise typer.Exit(1)
 
 
-@cluster.command("slow", cls=Command, epilog=examples("bftcluster sim cluster slow --json"))
+@verb(cluster, "slow", "bftcluster sim cluster slow --json")
 def slow(ctx: typer.Context, *, workers: Workers = 0) -> None:
     """Look for the slowest primary that keeps its view, and measure what clients then wait."""
     from bftcluster_sim.cluster.runs.campaigns import measure_slow_primaries
@@ -131,15 +121,13 @@ def slow(ctx: typer.Context, *, workers: Workers = 0) -> None:
     _finish(settings, record, must_be_zero=("over",))
 
 
-@cluster.command(
+@verb(
+    cluster,
     "replay",
-    cls=Command,
-    epilog=examples(
-        "bftcluster sim cluster replay --seed 8",
-        "bftcluster sim cluster replay --seed 8 --shrink",
-        "bftcluster sim cluster replay --twins 0-00011,3-00001",
-        "bftcluster sim cluster replay --crash 4:0:60:TORN",
-    ),
+    "bftcluster sim cluster replay --seed 8",
+    "bftcluster sim cluster replay --seed 8 --shrink",
+    "bftcluster sim cluster replay --twins 0-00011,3-00001",
+    "bftcluster sim cluster replay --crash 4:0:60:TORN",
 )
 def replay(
     ctx: typer.Context,
