@@ -4,12 +4,14 @@ Only for something it demonstrably should have done: a request that every replic
 proposal of its own that does not get decided. Never when it is us who lag behind.
 """
 
-from bftcluster.ids import Seq
+from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.debts import Debt
 from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.lanes import Pending
+from bftcluster.pbft.messages import Doubt
 from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 
 _RELAY_AGAIN_TIMEOUTS = 4
@@ -42,11 +44,9 @@ class Suspicion:
         "_view_changer",
     )
 
-    def __init__(
-        self, core: Core, proposer: Proposer, view_changer: ViewChanger, doubts: Doubts
-    ) -> None:
+    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
         self._core = core
-        self._doubts = doubts
+        self._doubts = Doubts(core, view_changer)
         self._proposer = proposer
         self._view_changer = view_changer
         self._check_ms = 0
@@ -63,6 +63,11 @@ class Suspicion:
     def look_again(self) -> None:
         """Have the primary judged in this step: others doubt it, or have given it up."""
         self._check_ms = self._core.now_ms
+
+    def on_doubt(self, sender: ReplicaId, doubt: Doubt) -> Verdict:
+        """Take what another says of the primary, and judge it in this step."""
+        self.look_again()
+        return self._doubts.on_doubt(sender, doubt)
 
     def on_time(self) -> None:
         """Relay what waits too long; give up a primary that ignores what was relayed."""
