@@ -5,6 +5,7 @@ network and API put events into the inbox, the replica orders them, the executor
 state, and the tracker does what the state asks.
 """
 
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, assert_never
@@ -54,12 +55,14 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer, hurry_ms
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
 INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""
+_ENTROPY_SIZE_BYTES: Final = 32
 _LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
 
 _log = log_for("node")
@@ -193,11 +196,14 @@ class Peer:
     def _make_tracker(self) -> TrackerLoop:
         settings = self._parts.config.tracker
         return TrackerLoop(
-            me=self._parts.me,
-            settings=TrackerSettings(
-                fetches_max=settings.fetches_max,
-                report_delay_ms=settings.report_delay_ms,
-                report_interval_ms=settings.report_interval_ms,
+            tracker=Tracker(
+                me=self._parts.me,
+                settings=TrackerSettings(
+                    fetches_max=settings.fetches_max,
+                    report_delay_ms=settings.report_delay_ms,
+                    report_interval_ms=settings.report_interval_ms,
+                ),
+                entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES),
             ),
             store=BlockPinStore(self._parts.blocks, self._exchange, self._threads.blocks.run),
             reads=self._reads,
