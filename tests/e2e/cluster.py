@@ -268,6 +268,16 @@ def made(
                 peer.kill()
 
 
+@contextmanager
+def filled(directory: Path, count: int) -> Iterator[tuple[Cluster, list[Block]]]:
+    """Make a cluster that runs, and whose peers hold so many small blocks, which nobody pinned."""
+    with made(directory) as cluster:
+        blocks = tiny_blocks(count)
+        cluster.fill(blocks)
+        cluster.start()
+        yield cluster, blocks
+
+
 def tiny_blocks(count: int, label: str = "block") -> list[Block]:
     """Return small blocks, no two alike."""
     data = [f"{label} {number}".encode() for number in range(count)]

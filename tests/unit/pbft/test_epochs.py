@@ -1,5 +1,7 @@
 """Members come and go at epoch boundaries, and each certificate answers to its own epoch."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster import codec
@@ -12,7 +14,6 @@ from bftcluster.pbft import (
     EpochStart,
     LogEntry,
     MessageReceived,
-    ReplicaSettings,
     Verdict,
     verify_commit_certificate,
 )
@@ -21,18 +22,13 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import STABLE
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import MEMBERS
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 
 
 def running(n: int = 4, *, spare: int = 1) -> SimulatedCluster:

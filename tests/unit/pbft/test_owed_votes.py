@@ -1,20 +1,17 @@
 """What could not be said in one mode is said when the mode ends: nothing waits for an event."""
 
+from dataclasses import replace
+
 from bftcluster import codec
 from bftcluster.ids import View
-from bftcluster.pbft import ReplicaDeadlinePassed, ReplicaSettings
+from bftcluster.pbft import ReplicaDeadlinePassed
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 LATE, DYING = 4, 2
 
 

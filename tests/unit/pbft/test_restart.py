@@ -1,11 +1,13 @@
 """Crashes at every effect boundary: no vote is ever contradicted, and the cluster goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.records import Stable, parse_record
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.hosts import Effect, HostCrashedError
 
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
@@ -168,12 +170,8 @@ def test_live_records_rebuild_the_same_state() -> None:
 
 def run_view_change_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
     """Have the primary die in the middle of things, and ``victim`` crash during what follows."""
-    settings = ReplicaSettings(
-        checkpoint_interval_seqs=4,
-        window_size_seqs=16,
-        request_timeout_ms=100,
-        view_change_timeout_ms=200,
-        status_interval_ms=80,
+    settings = replace(
+        SMALL_WINDOW, request_timeout_ms=100, view_change_timeout_ms=200, status_interval_ms=80
     )
     cluster = SimulatedCluster(4, settings=settings)
     cluster.start()

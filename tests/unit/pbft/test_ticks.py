@@ -89,14 +89,6 @@ def test_a_restarted_cluster_still_knows_what_is_due() -> None:
     assert [len(host.log) for host in cluster.hosts] == [2] * 4
 
 
-@pytest.fixture
-def backup() -> Replica:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(20)
-    return cluster.hosts[1].replica
-
-
 def asked(backup: Replica, *, wants: bool = False, due_ms: int | None = None) -> None:
     """Let the state before the first batch ask for something."""
     backup._core.wants_batches, backup._core.due_ms = wants, due_ms

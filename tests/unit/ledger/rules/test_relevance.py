@@ -12,9 +12,7 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (
-    Approve,
     Propose,
-    Reject,
     ReportEvidence,
     Request,
     Submit,
@@ -28,10 +26,10 @@ from bftcluster.limits import (
 )
 from bftcluster.pbft import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
-from bftcluster.signing.approvals import Intent, approve, reject
+from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, no, peer_id, yes
 from tests.unit.signing.people import (
     ALICE,
     BOB,
@@ -52,14 +50,6 @@ STRANGER = PEERS[5]
 def world() -> World:
     """Two of three maintainers decide."""
     return World()
-
-
-def yes(intent: Intent, signer: SigningKey) -> Approve:
-    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
-
-
-def no(intent: Intent, signer: SigningKey) -> Reject:
-    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
 
 
 def code(world: World, request: Request) -> OutcomeCode | None:
