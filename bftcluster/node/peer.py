@@ -33,7 +33,7 @@ from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
-from bftcluster.node.loops.replica import ReplicaLoop
+from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.loops.tracker import TrackerLoop
@@ -116,14 +116,16 @@ class Peer:
             wal=parts.wal,
             inbox=self._inbox,
             clock=self._clock,
-            send=self._send_all,
-            decide=self._executor.decide,
-            read_log=self._read_log,
-            fetch_state=self._state_transfer.fetch,
-            fetch_epochs=self._epoch_sync.ask,
-            sync_ledger=self._executor.sync,
+            targets=StepTargets(
+                send=self._send_all,
+                decide=self._executor.decide,
+                read_log=self._read_log,
+                fetch_state=self._state_transfer.fetch,
+                fetch_epochs=self._epoch_sync.ask,
+                sync_ledger=self._executor.sync,
+                accuse=self._evidence_submission.accuse,
+            ),
             evidence=evidence,
-            accuse=self._evidence_submission.accuse,
             workers=threads.consensus,
         )
         self._resubmission = Resubmission(
