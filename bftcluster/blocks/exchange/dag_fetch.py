@@ -24,13 +24,13 @@ from bftcluster.blocks.exchange.exchange_messages import (
 )
 from bftcluster.blocks.exchange.fetch_plan import FetchPlan, Provider, ProviderFault, Request
 from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
     FetchFailedError,
     FetchProgress,
     FetchReport,
     ProviderReport,
 )
 from bftcluster.blocks.exchange.inbox import Event, RequestInbox, Router
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.formats.dag_pb import DagLink
 from bftcluster.blocks.formats.links import links_of, may_link
