@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import ClusterError, RefusedError, UsageError
-from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
 from bftcluster_cli.commands.pins import report_outcome, voted_record
-from bftcluster_cli.files import read_bounded, replace_file, write_new
+from bftcluster_cli.files import read_as, replace_file, write_new
 from bftcluster_cli.framework import GlobalOptions, settings_of, verb
 from bftcluster_cli.output import emit, say
 from bftcluster_cli.untrusted_text import label
@@ -175,14 +174,8 @@ def read_proposal(file: Path) -> "ProposalFile":
     """
     from bftcluster.signing.proposal_file import ProposalFile
 
-    data = read_bounded(file, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="proposal file")
-    try:
-        return ProposalFile.from_bytes(data)
-    except ClusterError as exc:
-        raise UsageError(
-            f"{file} is not a proposal file: {exc}",
-            hint="make one with `bftcluster pin propose CID --output FILE`",
-        ) from None
+    hint = "make one with `bftcluster pin propose CID --output FILE`"
+    return read_as(ProposalFile.from_bytes, file, what="proposal file", hint=hint)
 
 
 def signed(

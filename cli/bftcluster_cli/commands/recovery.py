@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bftcluster.errors import ClusterError, ConfigError, UsageError
-from bftcluster.limits import CBOR_SIZE_MAX_BYTES
+from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.commands.offline import (
     Output,
@@ -21,7 +20,7 @@ from bftcluster_cli.commands.offline import (
     signed,
     valid_approvals,
 )
-from bftcluster_cli.files import read_bounded, write_new
+from bftcluster_cli.files import read_as, write_new
 from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, plural, say
 
@@ -265,14 +264,8 @@ def _config(directory: Path) -> "Config":
 def _read_point(path: Path) -> "RecoveryPoint":
     from bftcluster.sync.recovery_point import RecoveryPoint
 
-    data = read_bounded(path, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="recovery point")
-    try:
-        return RecoveryPoint.from_bytes(data)
-    except ClusterError as exc:
-        raise UsageError(
-            f"{path} is not a recovery point: {exc}",
-            hint="make one with `bftcluster peer recovery-point DIR`",
-        ) from None
+    hint = "make one with `bftcluster peer recovery-point DIR`"
+    return read_as(RecoveryPoint.from_bytes, path, what="recovery point", hint=hint)
 
 
 def _point_record(point: "RecoveryPoint") -> dict[str, Any]:

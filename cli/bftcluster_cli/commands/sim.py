@@ -1,8 +1,8 @@
 """``bftcluster sim cluster``: the cluster's own code on simulated networks, disks and clocks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ app = noun("sim", "Simulate clusters: every run is decided by its seed.")
 cluster = noun("cluster", "The real consensus and ledger among liars, crashes and bad disks.")
 app.add_typer(cluster)
 
+T = TypeVar("T")
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", min=0, help="Processes; 0: one per processor.")
 ]
@@ -194,10 +195,7 @@ def _run_plan(plan: "RunPlan") -> "tuple[RunOutcome, list[str]]":
 def _run_twins(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.runs.twins import Script, run
 
-    try:
-        script = Script.parse(text)
-    except ValueError:
-        raise UsageError(f"no script of twins: {text!r}; one is 0-00011,3-00001") from None
+    script = _parsed(Script.parse, text, "script of twins", "0-00011,3-00001")
     outcome, world = run(script, is_traced=True)
     return outcome, world.trace.lines
 
@@ -205,12 +203,16 @@ def _run_twins(text: str) -> "tuple[RunOutcome, list[str]]":
 def _run_crash(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.runs.crash_points import Point, run
 
-    try:
-        point = Point.parse(text)
-    except ValueError:
-        raise UsageError(f"no crash point: {text!r}; one is 4:0:60:TORN") from None
+    point = _parsed(Point.parse, text, "crash point", "4:0:60:TORN")
     outcome, world = run(point, is_traced=True)
     return outcome, world.trace.lines
+
+
+def _parsed(parse: Callable[[str], T], text: str, what: str, example: str) -> T:
+    try:
+        return parse(text)
+    except ValueError:
+        raise UsageError(f"no {what}: {text!r}; one is {example}") from None
 
 
 def _sizes(text: str) -> list[int]:
