@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -96,6 +97,16 @@ def new_cluster(
     return kind(
         directory=directory, peers=peers, narrator=narrator, timeout_s=TIMEOUT_S, command=main
     )
+
+
+@contextmanager
+def growing(directory: Path) -> Iterator[GrowingCluster]:
+    """Make a cluster of seven peers that do not run yet; those that run in the end are stopped."""
+    cluster = new_cluster(directory, 7)
+    try:
+        yield cluster
+    finally:
+        stop_all(cluster.peers)
 
 
 class Trickle:

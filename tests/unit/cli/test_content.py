@@ -191,7 +191,7 @@ def test_a_file_goes_to_stdout(shell: Shell, peer: LedgerPeer, photos: Path) -> 
 def test_a_file_without_end_does_not_go_to_stdout(
     shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "_PRINTED_BASE_BYTES", 1000)
+    monkeypatch.setattr(downloads, "PRINTED_BASE_BYTES", 1000)
     cid, size = leaf(peer.blocks, b"x"), 1
     for _ in range(3):
         sizes = [size] * 100

@@ -191,6 +191,12 @@ def test_the_old_primary_removed_in_the_middle_of_a_view_change() -> None:
     assert cluster.hosts[0].requests == cluster.hosts[1].requests
 
 
+def check_all_are_at(cluster: SimulatedCluster, epoch: int) -> None:
+    assert epochs(cluster) == [epoch] * len(cluster.hosts)
+    cluster.check_agreement()
+    assert len({len(host.log) for host in cluster.hosts}) == 1
+
+
 def test_two_changes_in_a_row_follow_one_another() -> None:
     cluster = running(spare=2)
     change_members(cluster, 0, 1, 2, 3, 4)
@@ -199,9 +205,7 @@ def test_two_changes_in_a_row_follow_one_another() -> None:
     order(cluster, 12, pause_ms=100, to=2)
     cluster.run(3_000)
 
-    assert epochs(cluster) == [2] * 6
-    cluster.check_agreement()
-    assert len({len(host.log) for host in cluster.hosts}) == 1
+    check_all_are_at(cluster, 2)
 
 
 def test_the_cluster_shrinks_and_grows_again() -> None:
@@ -211,9 +215,7 @@ def test_the_cluster_shrinks_and_grows_again() -> None:
         order(cluster, 12, to=3, pause_ms=50)
         cluster.run(1_500)
 
-    assert epochs(cluster) == [3] * 7
-    cluster.check_agreement()
-    assert len({len(host.log) for host in cluster.hosts}) == 1
+    check_all_are_at(cluster, 3)
 
 
 def test_an_epoch_knows_its_first_and_last_slot() -> None:

@@ -9,10 +9,21 @@ from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
-from bftcluster_sim.cluster.hosts import MEMBERS
+from bftcluster_sim.cluster.hosts import MEMBERS, Host
 
 SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 LATE, DYING = 4, 2
+
+
+def with_one_just_started() -> tuple[SimulatedCluster, Host]:
+    """Return four at work, and the last of them, which has heard nobody yet."""
+    cluster = SimulatedCluster(4, settings=SETTINGS)
+    cluster.start()
+    cluster.run(10)
+    late = cluster.hosts[3]
+    late.stop()
+    late.start()
+    return cluster, late
 
 
 def order(cluster: SimulatedCluster, count: int) -> None:
@@ -106,12 +117,7 @@ def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may(
 
 def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful() -> None:
     """It executed both before it could speak, or its disk was full before the votes were on it."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    late = cluster.hosts[3]
-    late.stop()
-    late.start()
+    cluster, late = with_one_just_started()
     cluster.network.cut = lambda _source, target, frame: (
         target == 3 and codec.decode(frame)[0] in (VOUCH, VoteKind.CHECKPOINT, STABLE)
     )
@@ -133,12 +139,7 @@ def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful
 
 def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends() -> None:
     """Two of the three that are up want the next view, and say so only once."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    silent = cluster.hosts[3]
-    silent.stop()
-    silent.start()
+    cluster, silent = with_one_just_started()
     cluster.hosts[0].stop()
     cluster.network.cut = lambda _source, target, frame: target == 3 and kind_of(frame) == VOUCH
     for wishing in (1, 2):
