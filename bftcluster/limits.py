@@ -140,6 +140,8 @@ BATCH_SHARE_MAX_BYTES: Final = 256 << 10
 UNEXECUTED_SIZE_MAX_BYTES: Final = 512 << 10
 """Of batches on their way: a request waits for all of them, which take some tenths of a second."""
 SLOTS_IN_FLIGHT_MAX: Final = 8
+UNDECIDED_TIMES_MAX: Final = 4
+"""A backup that lags accepts so many times what an honest primary has under way."""
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000

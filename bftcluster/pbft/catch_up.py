@@ -290,7 +290,7 @@ class CatchUp:
         ]
         sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
-        core.out.state_fetch = StartStateTransfer(
+        core.out.state_transfer = StartStateTransfer(
             target.seq, target.state_root, target.to_bytes(), sources
         )
 

@@ -57,7 +57,7 @@ class ReplicaOutbox:
         "messages",
         "records",
         "reports",
-        "state_fetch",
+        "state_transfer",
     )
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class ReplicaOutbox:
         self.may_compact = False
         self.reports: list[steps.Notice] = []
         self.evidence: list[bytes] = []
-        self.state_fetch: steps.StartStateTransfer | None = None
+        self.state_transfer: steps.StartStateTransfer | None = None
         self.epochs_from: list[ReplicaId] = []
 
     def persist(self, record: bytes) -> None:
@@ -120,8 +120,8 @@ class ReplicaOutbox:
             to_do.append(steps.Send(tuple(self.messages), voters))
         to_do += self.decided
         to_do += self.log_reads
-        if self.state_fetch is not None:
-            to_do.append(self.state_fetch)
+        if self.state_transfer is not None:
+            to_do.append(self.state_transfer)
         to_do += map(steps.FetchEpochs, self.epochs_from)
         to_do += self.reports
         to_do += map(steps.KeepEvidence, self.evidence)
