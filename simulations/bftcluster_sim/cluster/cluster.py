@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Self
 
 from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
@@ -43,6 +44,16 @@ class SimulatedCluster:
         self.hosts = [self.new_host(index) for index in range(n + spare)]
         for host in self.hosts:
             host.hosts = self.hosts
+
+    @classmethod
+    def running(
+        cls, n: int = 4, *, spare: int = 0, settings: ReplicaSettings | None = None
+    ) -> Self:
+        """Return one whose hosts have all heard from each other."""
+        cluster = cls(n, spare=spare, settings=settings)
+        cluster.start()
+        cluster.run(10)
+        return cluster
 
     def new_host(self, index: int) -> Host:
         """Return a host with the key of that number, which none of the others knows yet."""

@@ -4,6 +4,7 @@ import pytest
 
 from bftcluster.pbft import Replica
 from bftcluster_sim.cluster.cluster import SimulatedCluster
+from tests.unit.pbft.forgetting import founded
 
 
 @pytest.fixture
@@ -13,3 +14,9 @@ def backup() -> Replica:
     cluster.start()
     cluster.run(20)
     return cluster.hosts[1].replica
+
+
+@pytest.fixture
+def cluster() -> SimulatedCluster:
+    """Four replicas, and a host that may take somebody's place."""
+    return founded()

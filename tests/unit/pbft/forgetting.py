@@ -13,10 +13,7 @@ SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=
 
 def founded() -> SimulatedCluster:
     """Return four replicas at work, and a host that may take somebody's place."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, spare=1, settings=SETTINGS)
 
 
 def order(cluster: SimulatedCluster, count: int, *, to: int = 1) -> None:

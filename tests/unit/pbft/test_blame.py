@@ -21,10 +21,7 @@ PATIENCE_MS = 1_500
 
 
 def running(settings: ReplicaSettings = SETTINGS) -> SimulatedCluster:
-    cluster = SimulatedCluster(4, spare=1, settings=settings)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, spare=1, settings=settings)
 
 
 def views(cluster: SimulatedCluster) -> set[int]:

@@ -32,10 +32,7 @@ SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=
 
 
 def running(n: int = 4, *, spare: int = 1) -> SimulatedCluster:
-    cluster = SimulatedCluster(n, spare=spare, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(n, spare=spare, settings=SETTINGS)
 
 
 def order(cluster: SimulatedCluster, count: int, *, to: int = 1, pause_ms: int = 15) -> None:

@@ -176,9 +176,7 @@ def test_a_checkpoint_is_certified_by_its_owners_whichever_epoch_its_certificate
 
 def far_behind() -> tuple[SimulatedCluster, Host]:
     """Return a cluster without changes of members, whose last one has missed what no log has."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, spare=1, settings=SETTINGS)
     cluster.hosts[LATE].stop()
     order(cluster, 30, to=0)
     for host in cluster.hosts:
@@ -244,9 +242,7 @@ def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:
 
 
 def test_the_statuses_of_strangers_that_are_remembered_are_bounded() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     host = cluster.hosts[0]
 
     for number in range(1_000):

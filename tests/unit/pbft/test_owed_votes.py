@@ -17,9 +17,7 @@ LATE, DYING = 4, 2
 
 def with_one_just_started() -> tuple[SimulatedCluster, Host]:
     """Return four at work, and the last of them, which has heard nobody yet."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     late = cluster.hosts[3]
     late.stop()
     late.start()
@@ -40,9 +38,7 @@ def checkpoint_votes(cluster: SimulatedCluster, voter: int, *, epoch: int) -> se
 def one_who_executed_the_next_epoch_in_the_old_one() -> SimulatedCluster:
     """Member 4 of epoch 1 has executed all there is, and heard of no stable checkpoint; what
     member 2 knows to be stable it has told nobody."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, spare=1, settings=SETTINGS)
     cluster.submit(MEMBERS + bytes((0, 1, 2, 4)), to=1)
     cluster.run(15)
 
@@ -90,9 +86,7 @@ def test_who_restarts_before_the_epoch_begins_votes_on_the_last_of_them_all_the_
 
 
 def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.hosts[3].stop()
     cluster.hosts[3].start()
 

@@ -25,9 +25,7 @@ SETTINGS = ReplicaSettings(
 
 def late_by(count: int, settings: ReplicaSettings = SETTINGS) -> tuple[SimulatedCluster, Host]:
     """Return a cluster whose last replica was down for ``count`` batches."""
-    cluster = SimulatedCluster(4, settings=settings)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=settings)
     cluster.hosts[3].stop()
     for number in range(count):
         cluster.submit(b"request %d" % number)

@@ -25,10 +25,7 @@ def due(cluster: SimulatedCluster, after_ms: int) -> int:
 
 
 def running() -> SimulatedCluster:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, settings=SETTINGS)
 
 
 def test_an_idle_primary_orders_one_tick_when_something_is_due() -> None:

@@ -52,6 +52,17 @@ def world() -> World:
     return World()
 
 
+class Counting:
+    """Remembers whose signatures it was asked about."""
+
+    def __init__(self) -> None:
+        self.verified: list[bytes] = []
+
+    def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        self.verified.append(public_key)
+        return VERIFIER.verify(public_key, message, signature)
+
+
 def code(world: World, request: Request) -> OutcomeCode | None:
     """What the world says of a request that it does not want; its bytes must be in order."""
     data = request.to_bytes()
@@ -144,14 +155,8 @@ def test_a_vote_whose_signature_is_wrong_is_inadmissible_whatever_the_state(worl
 
 
 def test_a_vote_is_verified_once(world: World) -> None:
-    verified: list[bytes] = []
-
-    class Counting:
-        def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
-            verified.append(public_key)
-            return VERIFIER.verify(public_key, message, signature)
-
-    world.verifier = ApprovalVerifier(world.genesis.cluster_id, Counting())
+    counting = Counting()
+    world.verifier = ApprovalVerifier(world.genesis.cluster_id, counting)
     world.ledger = Ledger(world.genesis, world.store, world.verifier)
     intent = world.intent(PIN)
     for request in (world.propose(intent, ALICE), yes(intent, BOB)):
@@ -159,7 +164,7 @@ def test_a_vote_is_verified_once(world: World) -> None:
             assert code(world, request) is None
         assert world.do(request).is_accepted
 
-    assert verified == [ALICE.public_key, BOB.public_key]
+    assert counting.verified == [ALICE.public_key, BOB.public_key]
 
 
 def test_what_was_used_is_not_wanted_again(world: World) -> None:
@@ -359,14 +364,8 @@ def test_what_is_asked_of_a_batch_does_not_depend_on_the_state(world: World) -> 
 
 
 def test_two_states_in_one_process_share_signatures_and_not_opinions(world: World) -> None:
-    checked: list[bytes] = []
-
-    class Counting:
-        def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
-            checked.append(public_key)
-            return VERIFIER.verify(public_key, message, signature)
-
-    first = ApprovalVerifier(world.genesis.cluster_id, Counting())
+    counting = Counting()
+    first = ApprovalVerifier(world.genesis.cluster_id, counting)
     second = first.sibling()
     ahead, behind = World(), World()
     Ledger(ahead.genesis, ahead.store, first)
@@ -377,6 +376,6 @@ def test_two_states_in_one_process_share_signatures_and_not_opinions(world: Worl
 
     assert first.admissible(request)
     assert second.admissible(request)
-    assert checked == [PEERS[0].public_key]
+    assert counting.verified == [PEERS[0].public_key]
     assert not first.is_wanted(request)
     assert second.is_wanted(request)
