@@ -111,23 +111,7 @@ class Peer:
         self._state_server, self._state_transfer, self._epoch_sync = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
-        self._replica_loop = ReplicaLoop(
-            replica=parts.replica,
-            wal=parts.wal,
-            inbox=self._inbox,
-            clock=self._clock,
-            targets=StepTargets(
-                send=self._send_all,
-                decide=self._executor.decide,
-                read_log=self._read_log,
-                fetch_state=self._state_transfer.fetch,
-                fetch_epochs=self._epoch_sync.ask,
-                sync_ledger=self._executor.sync,
-                accuse=self._evidence_submission.accuse,
-            ),
-            evidence=evidence,
-            workers=threads.consensus,
-        )
+        self._replica_loop = self._make_replica_loop(evidence)
         self._resubmission = Resubmission(
             rewinder=parts.store.rewinder, gateway=self._gateway, workers=threads.upkeep
         )
@@ -170,6 +154,25 @@ class Peer:
 
     async def _announce(self) -> None:
         await self._reporter.run(interval_s=self._parts.config.tracker.announce_interval_s)
+
+    def _make_replica_loop(self, evidence: EvidenceFiles) -> ReplicaLoop:
+        return ReplicaLoop(
+            replica=self._parts.replica,
+            wal=self._parts.wal,
+            inbox=self._inbox,
+            clock=self._clock,
+            targets=StepTargets(
+                send=self._send_all,
+                decide=self._executor.decide,
+                read_log=self._read_log,
+                fetch_state=self._state_transfer.fetch,
+                fetch_epochs=self._epoch_sync.ask,
+                sync_ledger=self._executor.sync,
+                accuse=self._evidence_submission.accuse,
+            ),
+            evidence=evidence,
+            workers=self._threads.consensus,
+        )
 
     def _make_executor(self) -> ExecutionLoop:
         parts = self._parts
