@@ -10,6 +10,7 @@ from random import Random
 from typing import assert_never
 
 from benchmarks.workload import key
+from bftcluster import pbft
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.batch import OrderedBatch
@@ -17,31 +18,6 @@ from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.ingress.inbox import EVENTS_PER_TURN_MAX
-from bftcluster.pbft import (
-    Append,
-    Batch,
-    BatchesExecuted,
-    Compact,
-    Decided,
-    Event,
-    FetchEpochs,
-    Halt,
-    KeepEvidence,
-    LogEntriesRead,
-    MessageReceived,
-    Notice,
-    Outbound,
-    ReadLog,
-    Ready,
-    Recovered,
-    Replica,
-    ReplicaDeadlinePassed,
-    ReplicaSettings,
-    RequestSubmitted,
-    Send,
-    StartStateTransfer,
-    birth_records,
-)
 from bftcluster.signing.envelope import Verifier
 
 
@@ -49,7 +25,7 @@ class Peer:
     """One replica, its ledger and its log, without a disk under them."""
 
     def __init__(
-        self, index: int, genesis: Genesis, verifier: Verifier, settings: ReplicaSettings
+        self, index: int, genesis: Genesis, verifier: Verifier, settings: pbft.ReplicaSettings
     ) -> None:
         signer = key(f"peer {index}")
         self.id = ReplicaId(PeerId(signer.public_key))
@@ -57,7 +33,7 @@ class Peer:
         self.store = MemoryStateStore()
         self.store.flush(genesis_delta(genesis))
         self.ledger = Ledger(genesis, self.store, self.approvals)
-        self.replica = Replica(
+        self.replica = pbft.Replica(
             me=self.id,
             cluster_id=genesis.cluster_id,
             membership=genesis.membership(),
@@ -65,13 +41,13 @@ class Peer:
             verifier=verifier,
             application=self.approvals,
             settings=settings,
-            recovered=Recovered(records=birth_records(genesis.cluster_id, self.id)),
+            recovered=pbft.Recovered(records=pbft.birth_records(genesis.cluster_id, self.id)),
         )
         self.entries: list[bytes] = []
         self.roots: dict[Seq, bytes] = {}
         self.deadline_ms = 0
 
-    def execute(self, decided: Sequence[Decided]) -> list[Event]:
+    def execute(self, decided: Sequence[pbft.Decided]) -> list[pbft.Event]:
         """Execute decided batches and return what the replica has to hear about it."""
         if not decided:
             return []
@@ -79,22 +55,22 @@ class Peer:
         self.store.flush(executed.delta)
         self.entries += [_entry(each) for each in decided]
         self.roots.update(executed.roots)
-        events: list[Event] = [
-            BatchesExecuted(seq, root) for seq, root in sorted(executed.roots.items())
+        events: list[pbft.Event] = [
+            pbft.BatchesExecuted(seq, root) for seq, root in sorted(executed.roots.items())
         ]
         if decided[-1].seq not in executed.roots:
-            events.append(BatchesExecuted(decided[-1].seq))
+            events.append(pbft.BatchesExecuted(decided[-1].seq))
         return events
 
     def state(self) -> Sequence[object]:
         """Return the replicated rows. How the tree is stored depends on when it was flushed."""
         return self.store.state_rows()
 
-    def read_log(self, request: ReadLog) -> Event:
+    def read_log(self, request: pbft.ReadLog) -> pbft.Event:
         """Answer a replica that serves somebody behind it."""
         start = request.first - 1
         wanted = tuple(self.entries[start : start + request.count])
-        return LogEntriesRead(request.to, wanted)
+        return pbft.LogEntriesRead(request.to, wanted)
 
 
 class MemoryCluster:
@@ -105,11 +81,13 @@ class MemoryCluster:
         genesis: Genesis,
         verifier: Verifier,
         *,
-        settings: ReplicaSettings | None = None,
+        settings: pbft.ReplicaSettings | None = None,
         random: Random | None = None,
         loss_percent: int = 0,
     ) -> None:
-        settings = settings or ReplicaSettings(checkpoint_interval_seqs=genesis.checkpoint_interval)
+        settings = settings or pbft.ReplicaSettings(
+            checkpoint_interval_seqs=genesis.checkpoint_interval
+        )
         self.peers = [
             Peer(index, genesis, verifier, settings) for index in range(len(genesis.peers))
         ]
@@ -117,7 +95,7 @@ class MemoryCluster:
         self._wall_start_ms = genesis.created_ms + 60_000
         self._random = random
         self._loss_percent = loss_percent
-        self._queues: list[deque[Event]] = [deque() for _ in self.peers]
+        self._queues: list[deque[pbft.Event]] = [deque() for _ in self.peers]
         self._indices = {peer.id: index for index, peer in enumerate(self.peers)}
         self._trace = hashlib.sha256()
         for index, peer in enumerate(self.peers):
@@ -125,7 +103,7 @@ class MemoryCluster:
 
     def submit(self, requests: Iterable[bytes], *, to: int = 0) -> None:
         """Hand requests to one peer."""
-        self._queues[to].extend(RequestSubmitted(request) for request in requests)
+        self._queues[to].extend(pbft.RequestSubmitted(request) for request in requests)
 
     def settle(self) -> None:
         """Deliver until nothing is on its way. Time stands still."""
@@ -170,29 +148,34 @@ class MemoryCluster:
         self._carry_out(index, self.peers[index].replica.step(*events, **self._time()))
         return True
 
-    def _carry_out(self, index: int, ready: Ready) -> None:
+    def _carry_out(self, index: int, ready: pbft.Ready) -> None:
         peer = self.peers[index]
         peer.deadline_ms = ready.deadline_ms
-        decided: list[Decided] = []
+        decided: list[pbft.Decided] = []
         for step in ready.steps:
             match step:
-                case Send(frames=frames):
+                case pbft.Send(frames=frames):
                     for outbound in frames:
                         self._send(index, outbound)
-                case Decided():
+                case pbft.Decided():
                     decided.append(step)
-                case ReadLog():
+                case pbft.ReadLog():
                     self._queues[index].append(peer.read_log(step))
-                case Append() | Notice() | Compact():
+                case pbft.Append() | pbft.Notice() | pbft.Compact():
                     pass  # there is no disk here, and nobody watches
-                case StartStateTransfer() | FetchEpochs() | KeepEvidence() | Halt():
+                case (
+                    pbft.StartStateTransfer()
+                    | pbft.FetchEpochs()
+                    | pbft.KeepEvidence()
+                    | pbft.Halt()
+                ):
                     raise AssertionError(f"a cluster without faults asks for {step}")
                 case _:
                     assert_never(step)
         self._queues[index].extend(peer.execute(decided))
 
-    def _send(self, index: int, outbound: Outbound) -> None:
-        event = MessageReceived(self.peers[index].id, outbound.frame)
+    def _send(self, index: int, outbound: pbft.Outbound) -> None:
+        event = pbft.MessageReceived(self.peers[index].id, outbound.frame)
         if outbound.to is not None:
             self._put(self._indices[outbound.to], event)
             return
@@ -200,7 +183,7 @@ class MemoryCluster:
             if other != index:
                 self._put(other, event)
 
-    def _put(self, index: int, event: Event) -> None:
+    def _put(self, index: int, event: pbft.Event) -> None:
         if self._random is None or self._random.randrange(100) >= self._loss_percent:
             self._queues[index].append(event)
 
@@ -208,18 +191,18 @@ class MemoryCluster:
         self.now_ms = max(self.now_ms + 1, min(peer.deadline_ms for peer in self.peers))
         for index, peer in enumerate(self.peers):
             if peer.deadline_ms <= self.now_ms:
-                self._queues[index].append(ReplicaDeadlinePassed())
+                self._queues[index].append(pbft.ReplicaDeadlinePassed())
 
     def _time(self) -> dict[str, int]:
         return {"now_ms": self.now_ms, "wall_ms": self._wall_start_ms + self.now_ms}
 
 
-def _ordered(decided: Decided) -> OrderedBatch:
-    batch = Batch.from_bytes(decided.batch)
+def _ordered(decided: pbft.Decided) -> OrderedBatch:
+    batch = pbft.Batch.from_bytes(decided.batch)
     return OrderedBatch(
         seq=decided.seq, timestamp_ms=batch.timestamp_ms, view=batch.view, requests=batch.requests
     )
 
 
-def _entry(decided: Decided) -> bytes:
+def _entry(decided: pbft.Decided) -> bytes:
     return decided.entry.to_bytes()

@@ -34,6 +34,7 @@ OPERATION_SIZE_MAX_BYTES: Final = 64 << 10
 INTENT_SIZE_MAX_BYTES: Final = OPERATION_SIZE_MAX_BYTES + 256
 KEY_FILE_SIZE_MAX_BYTES: Final = 64 << 10
 KEY_FILE_NOTE_MAX_CHARS: Final = 200
+PUBLIC_KEY_FILE_SIZE_MAX_BYTES: Final = 4096
 KDF_PASSES_MAX: Final = 10
 KDF_MEMORY_MIN_BYTES: Final = 8 << 20
 KDF_MEMORY_MAX_BYTES: Final = 1 << 30
@@ -143,6 +144,8 @@ BATCH_SHARE_MAX_BYTES: Final = 256 << 10
 UNEXECUTED_SIZE_MAX_BYTES: Final = 512 << 10
 """Of batches on their way: a request waits for all of them, which take some tenths of a second."""
 SLOTS_IN_FLIGHT_MAX: Final = 8
+UNDECIDED_TIMES_MAX: Final = 4
+"""A backup that lags accepts so many times what an honest primary has under way."""
 CHECKPOINT_INTERVAL_SEQS: Final = 128
 WINDOW_SIZE_SEQS: Final = 512
 POOL_REQUESTS_MAX: Final = 10_000
@@ -192,6 +195,10 @@ STATE_HELPERS_MAX: Final = 16
 """Peers that are asked for a state without having signed it: they say that they have it."""
 HEARD_MAX: Final = 256
 """Peers besides the members whose last status is remembered."""
+BACKLOG_FETCHES_MAX: Final = 4
+"""Answers that a replica which lags has ahead of its executor."""
+LOST_STATUSES: Final = 3
+"""Who hears no voter for so many intervals between statuses looks for others."""
 FOLLOWERS_MAX: Final = 16_384
 """Pairs of a peer and a kind of answer whose rate is remembered."""
 LOG_ENTRIES_MAX: Final = 256
@@ -347,3 +354,11 @@ FRAME_BLOCKS_MAX: Final = 4096
 SERVED_REQUESTS_PER_PEER_MAX: Final = 64
 WINDOW_SIZE_MAX_BYTES: Final = 64 << 20
 """What a provider sends ahead of credit, at most, whatever the requester grants."""
+
+# cli
+POLL_PACE_MIN_S: Final = 0.05
+"""How often a command that waits for pins asks at first; half as often again each time, up to"""
+POLL_PACE_MAX_S: Final = 1.0
+PRINTED_BASE_BYTES: Final = 1 << 30
+PRINTED_REPEATS_MAX: Final = 16
+"""A file that is printed may have as many times the bytes of its blocks, beyond the base."""

@@ -6,9 +6,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bftcluster.api.http.errors import answer_bug, answer_cluster_error, answer_http_error
+from bftcluster.api.http.gates import lists_gate
 from bftcluster.api.http.guard import Guard
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.routes.add import AddRoutes
+from bftcluster.api.routes.allocations import AllocationRoutes
 from bftcluster.api.routes.content import ContentRoutes
 from bftcluster.api.routes.garbage import GarbageRoutes
 from bftcluster.api.routes.health import HealthRoutes
@@ -24,13 +26,15 @@ from bftcluster.errors import ClusterError
 
 def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
     """Return the application that serves ``service``."""
+    pinset_gate = lists_gate()
     routes: list[Route] = [
         *OperationRoutes(service.operations).routes(),
         *PeerRoutes(service.peers).routes(),
         *MemberRoutes(service.members).routes(),
         *ProposalRoutes(service.proposals).routes(),
         *PolicyRoutes(service.policy, service.genesis).routes(),
-        *PinRoutes(service.pinset, service.pins, service.content, settings).routes(),
+        *AllocationRoutes(service.pinset, pinset_gate).routes(),
+        *PinRoutes(service.pins, service.content, pinset_gate, settings).routes(),
         *AddRoutes(service.uploads, settings).routes(),
         *ContentRoutes(service.content).routes(),
         *GarbageRoutes(service.garbage).routes(),

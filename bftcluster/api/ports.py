@@ -61,12 +61,16 @@ class OperationsPort(Protocol):
         ...
 
 
-class PeersPort(Protocol):
-    """Shows this peer and the others."""
+class IdPort(Protocol):
+    """Says which peer this is."""
 
     def id(self) -> IdView:
         """Return this peer."""
         ...
+
+
+class PeersPort(IdPort, Protocol):
+    """Shows this peer and the others."""
 
     def peers(self) -> Sequence[IdView]:
         """Return every admitted peer, this one included, sorted by id."""
@@ -81,12 +85,8 @@ class MembersPort(Protocol):
         ...
 
 
-class HealthPort(Protocol):
+class HealthPort(IdPort, Protocol):
     """Shows whether this peer is well."""
-
-    def id(self) -> IdView:
-        """Return this peer."""
-        ...
 
     def problem(self) -> str:
         """Return why this peer cannot serve now, empty if it can; monitors ask often."""

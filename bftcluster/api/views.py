@@ -131,8 +131,8 @@ class GarbageView:
     roots: tuple[Cid, ...]
 
 
-class PartKind(Enum):
-    """What one part of an upload is."""
+class ContentKind(Enum):
+    """What one part of an upload is, or what a CID and path lead to."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -147,7 +147,7 @@ class UploadPart:
     was left is then thrown away.
     """
 
-    kind: PartKind
+    kind: ContentKind
     path: str
     """Relative, with ``/`` between names; never empty, absolute or with ``..`` in it."""
     content: AsyncIterator[bytes]
@@ -253,14 +253,6 @@ class CertificateView:
     """Of the batch."""
     log_entry: bytes
     """Canonical ``[seq, batch, commit certificate]`` as stored; empty if it was pruned."""
-
-
-class ContentKind(Enum):
-    """What a CID and path lead to."""
-
-    FILE = "file"
-    DIRECTORY = "directory"
-    SYMLINK = "symlink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ network and API put events into the inbox, the replica orders them, the executor
 state, and the tracker does what the state asks.
 """
 
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, assert_never
@@ -32,7 +33,7 @@ from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
-from bftcluster.node.loops.replica import ReplicaLoop
+from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.loops.tracker import TrackerLoop
@@ -54,12 +55,14 @@ from bftcluster.pbft import (
     ReadLog,
 )
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer, hurry_ms
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
 INBOX_EVENTS_MAX: Final = 4096
 """Frames and requests of others that may wait for the replica."""
+_ENTROPY_SIZE_BYTES: Final = 32
 _LANES: Final = {Lane.CONSENSUS: StreamClass.CONSENSUS, Lane.SYNC: StreamClass.SYNC}
 
 _log = log_for("node")
@@ -108,21 +111,7 @@ class Peer:
         self._state_server, self._state_transfer, self._epoch_sync = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
-        self._replica_loop = ReplicaLoop(
-            replica=parts.replica,
-            wal=parts.wal,
-            inbox=self._inbox,
-            clock=self._clock,
-            send=self._send_all,
-            decide=self._executor.decide,
-            read_log=self._read_log,
-            fetch_state=self._state_transfer.fetch,
-            fetch_epochs=self._epoch_sync.ask,
-            sync_ledger=self._executor.sync,
-            evidence=evidence,
-            accuse=self._evidence_submission.accuse,
-            workers=threads.consensus,
-        )
+        self._replica_loop = self._make_replica_loop(evidence)
         self._resubmission = Resubmission(
             rewinder=parts.store.rewinder, gateway=self._gateway, workers=threads.upkeep
         )
@@ -166,6 +155,25 @@ class Peer:
     async def _announce(self) -> None:
         await self._reporter.run(interval_s=self._parts.config.tracker.announce_interval_s)
 
+    def _make_replica_loop(self, evidence: EvidenceFiles) -> ReplicaLoop:
+        return ReplicaLoop(
+            replica=self._parts.replica,
+            wal=self._parts.wal,
+            inbox=self._inbox,
+            clock=self._clock,
+            targets=StepTargets(
+                send=self._send_all,
+                decide=self._executor.decide,
+                read_log=self._read_log,
+                fetch_state=self._state_transfer.fetch,
+                fetch_epochs=self._epoch_sync.ask,
+                sync_ledger=self._executor.sync,
+                accuse=self._evidence_submission.accuse,
+            ),
+            evidence=evidence,
+            workers=self._threads.consensus,
+        )
+
     def _make_executor(self) -> ExecutionLoop:
         parts = self._parts
         return ExecutionLoop(
@@ -193,11 +201,14 @@ class Peer:
     def _make_tracker(self) -> TrackerLoop:
         settings = self._parts.config.tracker
         return TrackerLoop(
-            me=self._parts.me,
-            settings=TrackerSettings(
-                fetches_max=settings.fetches_max,
-                report_delay_ms=settings.report_delay_ms,
-                report_interval_ms=settings.report_interval_ms,
+            tracker=Tracker(
+                me=self._parts.me,
+                settings=TrackerSettings(
+                    fetches_max=settings.fetches_max,
+                    report_delay_ms=settings.report_delay_ms,
+                    report_interval_ms=settings.report_interval_ms,
+                ),
+                entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES),
             ),
             store=BlockPinStore(self._parts.blocks, self._exchange, self._threads.blocks.run),
             reads=self._reads,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
-from bftcluster.limits import STATE_HELPERS_MAX
+from bftcluster.limits import BACKLOG_FETCHES_MAX, LOST_STATUSES, STATE_HELPERS_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.body_asker import BodyAsker
 from bftcluster.pbft.certificates import (
@@ -35,11 +35,6 @@ from bftcluster.pbft.throttle import AnswerKind
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 from bftcluster.pbft.votes import Vote, VoteKind
-
-_LOST_STATUSES = 3
-"""Whoever hears no voter for so many intervals between statuses looks for others."""
-_BACKLOG_FETCHES_MAX = 4
-"""We fetch no further ahead of our executor than this many answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +70,12 @@ class CatchUp:
         normal_case: NormalCase,
         checkpoints: Checkpoints,
         view_changer: ViewChanger,
-        following: Follower,
     ) -> None:
         self._core = core
         self._normal_case = normal_case
         self._checkpoints = checkpoints
         self._view_changer = view_changer
-        self._following = following
+        self._following = Follower(core)
         self._status_said_ms: int | None = None
         self._started_ms = 0
         self._fetch: _Fetch | None = None
@@ -169,7 +163,7 @@ class CatchUp:
         for voter in core.voters:
             if (heard := core.heard.get(voter)) is not None:
                 last_ms = max(last_ms, heard[1])
-        return core.now_ms - last_ms > _LOST_STATUSES * core.settings.status_interval_ms
+        return core.now_ms - last_ms > LOST_STATUSES * core.settings.status_interval_ms
 
     def _say_status(self, to: ReplicaId | None, *, beyond_voters: bool = False) -> None:
         """Say where we are, once that is durable: others tell us of it if we forget it."""
@@ -265,7 +259,7 @@ class CatchUp:
     def _has_backlog(self) -> bool:
         """Whether our executor must go on, before more is of use or can be checked."""
         core = self._core
-        backlog_max = _BACKLOG_FETCHES_MAX * core.settings.fetch_entries_max
+        backlog_max = BACKLOG_FETCHES_MAX * core.settings.fetch_entries_max
         return core.decided >= core.epochs.horizon or core.decided - core.executed > backlog_max
 
     def _helpers(self) -> list[ReplicaId]:
@@ -296,7 +290,7 @@ class CatchUp:
         ]
         sources = (*signers, *others[:STATE_HELPERS_MAX])
         self._state_asked, self._state_asked_ms = target.seq, core.now_ms
-        core.out.state_fetch = StartStateTransfer(
+        core.out.state_transfer = StartStateTransfer(
             target.seq, target.state_root, target.to_bytes(), sources
         )
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, TypeAlias
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.limits import HEARD_MAX
 from bftcluster.membership import Membership
+from bftcluster.pbft import steps
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.epochs import Epochs
 from bftcluster.pbft.events import Application
@@ -16,23 +17,7 @@ from bftcluster.pbft.records import Promised, Silenced, VoteLoss
 from bftcluster.pbft.settings import ReplicaSettings
 from bftcluster.pbft.sign_guard import SignGuard
 from bftcluster.pbft.signatures import Signatures
-from bftcluster.pbft.steps import (
-    Append,
-    Compact,
-    Decided,
-    FetchEpochs,
-    Halt,
-    HaltReason,
-    KeepEvidence,
-    Lane,
-    Notice,
-    Outbound,
-    ReadLog,
-    Ready,
-    Send,
-    StartStateTransfer,
-    Step,
-)
+from bftcluster.pbft.steps import Lane, Ready
 from bftcluster.pbft.throttle import AnswerKind, Throttle
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_messages import ViewChange
@@ -72,7 +57,7 @@ class ReplicaOutbox:
         "messages",
         "records",
         "reports",
-        "state_fetch",
+        "state_transfer",
     )
 
     def __init__(self) -> None:
@@ -80,15 +65,15 @@ class ReplicaOutbox:
 
     def _begin(self) -> None:
         """Hold nothing. Not in ``__init__``: compiled, that never lets go of what was there."""
-        self.early: list[Outbound] = []
+        self.early: list[steps.Outbound] = []
         self.records: list[bytes] = []
-        self.messages: list[Outbound] = []
-        self.decided: list[Decided] = []
-        self.log_reads: list[ReadLog] = []
+        self.messages: list[steps.Outbound] = []
+        self.decided: list[steps.Decided] = []
+        self.log_reads: list[steps.ReadLog] = []
         self.may_compact = False
-        self.reports: list[Notice] = []
+        self.reports: list[steps.Notice] = []
         self.evidence: list[bytes] = []
-        self.state_fetch: StartStateTransfer | None = None
+        self.state_transfer: steps.StartStateTransfer | None = None
         self.epochs_from: list[ReplicaId] = []
 
     def persist(self, record: bytes) -> None:
@@ -97,15 +82,15 @@ class ReplicaOutbox:
 
     def broadcast(self, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
         """Send ``frame`` to all other voters once the records are durable."""
-        self.messages.append(Outbound(None, lane, frame))
+        self.messages.append(steps.Outbound(None, lane, frame))
 
     def send(self, to: ReplicaId, frame: bytes, lane: Lane = Lane.CONSENSUS) -> None:
         """Send ``frame`` to one once the records are durable."""
-        self.messages.append(Outbound(to, lane, frame))
+        self.messages.append(steps.Outbound(to, lane, frame))
 
     def send_early(self, to: ReplicaId | None, frame: bytes, lane: Lane) -> None:
         """Send ``frame``, which holds no vote, at once."""
-        self.early.append(Outbound(to, lane, frame))
+        self.early.append(steps.Outbound(to, lane, frame))
 
     def ask_epochs(self, of: ReplicaId) -> None:
         """Have a peer asked to prove who votes in the epochs that we do not know."""
@@ -114,7 +99,7 @@ class ReplicaOutbox:
 
     def report(self, verdict: Verdict, peer: ReplicaId | None, detail: str) -> None:
         """Tell the operator."""
-        self.reports.append(Notice(verdict=verdict, peer=peer, detail=detail))
+        self.reports.append(steps.Notice(verdict=verdict, peer=peer, detail=detail))
 
     def keep_reports_only(self) -> None:
         """Say nothing more to anybody: we have stopped."""
@@ -122,28 +107,30 @@ class ReplicaOutbox:
         self._begin()
         self.reports, self.evidence = reports, evidence
 
-    def flush(self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: Halt | None) -> Ready:
+    def flush(
+        self, voters: tuple[ReplicaId, ...], deadline_ms: int, halt: steps.Halt | None
+    ) -> Ready:
         """Return everything collected, in the order in which it is to be done, and start anew."""
-        steps: list[Step] = []
+        to_do: list[steps.Step] = []
         if self.early:
-            steps.append(Send(tuple(self.early), voters))
+            to_do.append(steps.Send(tuple(self.early), voters))
         if self.records:
-            steps.append(Append(tuple(self.records)))
+            to_do.append(steps.Append(tuple(self.records)))
         if self.messages:
-            steps.append(Send(tuple(self.messages), voters))
-        steps += self.decided
-        steps += self.log_reads
-        if self.state_fetch is not None:
-            steps.append(self.state_fetch)
-        steps += map(FetchEpochs, self.epochs_from)
-        steps += self.reports
-        steps += map(KeepEvidence, self.evidence)
+            to_do.append(steps.Send(tuple(self.messages), voters))
+        to_do += self.decided
+        to_do += self.log_reads
+        if self.state_transfer is not None:
+            to_do.append(self.state_transfer)
+        to_do += map(steps.FetchEpochs, self.epochs_from)
+        to_do += self.reports
+        to_do += map(steps.KeepEvidence, self.evidence)
         if halt is not None:
-            steps.append(halt)
+            to_do.append(halt)
         if self.may_compact:
-            steps.append(Compact())
+            to_do.append(steps.Compact())
         self._begin()
-        return Ready(tuple(steps), deadline_ms)
+        return Ready(tuple(to_do), deadline_ms)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -196,7 +183,7 @@ class Core:
     loss: VoteLoss | None = None
     """Why votes of ours are missing; None if none are, or once it cannot matter any more."""
     view_entered_ms: int = 0
-    halt: Halt | None = None
+    halt: steps.Halt | None = None
     """Why we have stopped for good."""
     accused: set[ReplicaId] = field(default_factory=set)
     """Members against whom evidence was made: one piece each is enough."""
@@ -234,10 +221,10 @@ class Core:
         """Whether we have executed all we know to be decided: the executed state is the latest."""
         return self.executed == self.decided
 
-    def stop(self, reason: HaltReason, *exhibits: bytes) -> None:
+    def stop(self, reason: steps.HaltReason, *exhibits: bytes) -> None:
         """Stop for good: more than f replicas are faulty, and any further vote could harm."""
         if self.halt is None:
-            self.halt = Halt(reason, exhibits)
+            self.halt = steps.Halt(reason, exhibits)
             self.out.report(Verdict.HALTED, None, reason.value)
 
     def may_vote(self, seq: Seq) -> bool:

@@ -20,33 +20,9 @@ from bftcluster.limits import (
     VOTE_FRAME_MAX_BYTES,
     VOUCH_VOTES_MAX,
 )
-from bftcluster.pbft import shapes
+from bftcluster.pbft import messages, shapes
 from bftcluster.pbft.certificates import CheckpointCertificate
-from bftcluster.pbft.messages import (
-    BODY,
-    DOUBT,
-    ENTRIES,
-    FETCH_BODY,
-    FETCH_ENTRIES,
-    FOLLOW,
-    PROBE,
-    REQUESTS,
-    STABLE,
-    STATUS,
-    VOUCH,
-    Body,
-    Doubt,
-    Entries,
-    FetchBody,
-    FetchEntries,
-    Follow,
-    Message,
-    Probe,
-    Requests,
-    StableCheckpoint,
-    Status,
-    Vouch,
-)
+from bftcluster.pbft.messages import Message
 from bftcluster.pbft.view_messages import (
     NEW_VIEW,
     VIEW_CHANGE,
@@ -113,12 +89,12 @@ def _parse_new_view(_: ReplicaId, value: list[Any]) -> NewView:
     return NewView.from_wire(value[1:])
 
 
-def _parse_body(_: ReplicaId, value: list[Any]) -> Body:
+def _parse_body(_: ReplicaId, value: list[Any]) -> messages.Body:
     _kind, batch = shapes.array(value, 2, "a body")
-    return Body(shapes.blob(batch, FRAME_SIZE_MAX_BYTES))
+    return messages.Body(shapes.blob(batch, FRAME_SIZE_MAX_BYTES))
 
 
-def _parse_requests(_: ReplicaId, value: list[Any]) -> Requests:
+def _parse_requests(_: ReplicaId, value: list[Any]) -> messages.Requests:
     _kind, relayed, requests = shapes.array(value, 3, "requests")
     if type(relayed) is not bool:
         raise MalformedMessageError("relayed or not")
@@ -126,12 +102,12 @@ def _parse_requests(_: ReplicaId, value: list[Any]) -> Requests:
     checked = tuple(shapes.blob(request, REQUEST_SIZE_MAX_BYTES) for request in blobs)
     if not all(checked):
         raise MalformedMessageError("a request is not empty")
-    return Requests(checked, relayed)
+    return messages.Requests(checked, relayed)
 
 
-def _parse_status(_: ReplicaId, value: list[Any]) -> Status:
+def _parse_status(_: ReplicaId, value: list[Any]) -> messages.Status:
     _kind, epoch, view, target, stable, decided, executed = shapes.array(value, 7, "a status")
-    return Status(
+    return messages.Status(
         shapes.epoch(epoch),
         shapes.view(view),
         shapes.view(target),
@@ -141,34 +117,36 @@ def _parse_status(_: ReplicaId, value: list[Any]) -> Status:
     )
 
 
-def _parse_fetch_body(_: ReplicaId, value: list[Any]) -> FetchBody:
+def _parse_fetch_body(_: ReplicaId, value: list[Any]) -> messages.FetchBody:
     _kind, digest = shapes.array(value, 2, "a body fetch")
-    return FetchBody(shapes.digest(digest))
+    return messages.FetchBody(shapes.digest(digest))
 
 
-def _parse_fetch_entries(_: ReplicaId, value: list[Any]) -> FetchEntries:
+def _parse_fetch_entries(_: ReplicaId, value: list[Any]) -> messages.FetchEntries:
     _kind, first, count = shapes.array(value, 3, "an entry fetch")
-    return FetchEntries(shapes.seq(first), shapes.counter(count))
+    return messages.FetchEntries(shapes.seq(first), shapes.counter(count))
 
 
-def _parse_entries(_: ReplicaId, value: list[Any]) -> Entries:
+def _parse_entries(_: ReplicaId, value: list[Any]) -> messages.Entries:
     _kind, first, entries = shapes.array(value, 3, "log entries")
     blobs = shapes.items(entries, LOG_ENTRIES_MAX, "log entries")
-    return Entries(shapes.seq(first), tuple(shapes.blob(e, FRAME_SIZE_MAX_BYTES) for e in blobs))
+    return messages.Entries(
+        shapes.seq(first), tuple(shapes.blob(e, FRAME_SIZE_MAX_BYTES) for e in blobs)
+    )
 
 
-def _parse_stable(_: ReplicaId, value: list[Any]) -> StableCheckpoint:
+def _parse_stable(_: ReplicaId, value: list[Any]) -> messages.StableCheckpoint:
     _kind, data = shapes.array(value, 2, "a stable checkpoint")
     blob = shapes.blob(data, CERTIFICATE_SIZE_MAX_BYTES)
-    return StableCheckpoint(CheckpointCertificate.from_bytes(blob))
+    return messages.StableCheckpoint(CheckpointCertificate.from_bytes(blob))
 
 
-def _parse_probe(_: ReplicaId, value: list[Any]) -> Probe:
+def _parse_probe(_: ReplicaId, value: list[Any]) -> messages.Probe:
     _kind, nonce = shapes.array(value, 2, "a probe")
-    return Probe(shapes.counter(nonce))
+    return messages.Probe(shapes.counter(nonce))
 
 
-def _parse_vouch(_: ReplicaId, value: list[Any]) -> Vouch:
+def _parse_vouch(_: ReplicaId, value: list[Any]) -> messages.Vouch:
     _kind, nonce, epoch, horizon, is_sure, votes, change, heard, stable = shapes.array(
         value, 9, "a vouch"
     )
@@ -178,7 +156,7 @@ def _parse_vouch(_: ReplicaId, value: list[Any]) -> Vouch:
     wish = shapes.blob(change, FRAME_SIZE_MAX_BYTES)
     said_epoch, said_view, said_stable = shapes.array(heard, 3, "what was heard")
     data = shapes.blob(stable, CERTIFICATE_SIZE_MAX_BYTES)
-    return Vouch(
+    return messages.Vouch(
         nonce=shapes.counter(nonce),
         epoch=shapes.epoch(epoch),
         horizon=shapes.seq(horizon),
@@ -190,14 +168,14 @@ def _parse_vouch(_: ReplicaId, value: list[Any]) -> Vouch:
     )
 
 
-def _parse_follow(_: ReplicaId, value: list[Any]) -> Follow:
+def _parse_follow(_: ReplicaId, value: list[Any]) -> messages.Follow:
     _kind, first, stable = shapes.array(value, 3, "a question of a follower")
-    return Follow(shapes.seq(first), shapes.seq(stable))
+    return messages.Follow(shapes.seq(first), shapes.seq(stable))
 
 
-def _parse_doubt(_: ReplicaId, value: list[Any]) -> Doubt:
+def _parse_doubt(_: ReplicaId, value: list[Any]) -> messages.Doubt:
     _kind, epoch, view = shapes.array(value, 3, "a doubt")
-    return Doubt(shapes.epoch(epoch), shapes.view(view))
+    return messages.Doubt(shapes.epoch(epoch), shapes.view(view))
 
 
 PBFT_FRAMES: Final[Mapping[int, FrameEntry]] = {
@@ -207,17 +185,17 @@ PBFT_FRAMES: Final[Mapping[int, FrameEntry]] = {
     VoteKind.CHECKPOINT.value: FrameEntry("CHECKPOINT", _parse_vote, is_signed=True),
     VIEW_CHANGE: FrameEntry("VIEW-CHANGE", _parse_view_change, is_signed=True),
     NEW_VIEW: FrameEntry("NEW-VIEW", _parse_new_view, is_signed=True),
-    BODY: FrameEntry("body", _parse_body),
-    REQUESTS: FrameEntry("requests", _parse_requests),
-    STATUS: FrameEntry("status", _parse_status),
-    FETCH_BODY: FrameEntry("fetch-body", _parse_fetch_body),
-    FETCH_ENTRIES: FrameEntry("fetch-entries", _parse_fetch_entries),
-    ENTRIES: FrameEntry("entries", _parse_entries),
-    STABLE: FrameEntry("stable", _parse_stable),
-    PROBE: FrameEntry("probe", _parse_probe),
-    VOUCH: FrameEntry("vouch", _parse_vouch),
-    FOLLOW: FrameEntry("follow", _parse_follow),
-    DOUBT: FrameEntry("doubt", _parse_doubt),
+    messages.BODY: FrameEntry("body", _parse_body),
+    messages.REQUESTS: FrameEntry("requests", _parse_requests),
+    messages.STATUS: FrameEntry("status", _parse_status),
+    messages.FETCH_BODY: FrameEntry("fetch-body", _parse_fetch_body),
+    messages.FETCH_ENTRIES: FrameEntry("fetch-entries", _parse_fetch_entries),
+    messages.ENTRIES: FrameEntry("entries", _parse_entries),
+    messages.STABLE: FrameEntry("stable", _parse_stable),
+    messages.PROBE: FrameEntry("probe", _parse_probe),
+    messages.VOUCH: FrameEntry("vouch", _parse_vouch),
+    messages.FOLLOW: FrameEntry("follow", _parse_follow),
+    messages.DOUBT: FrameEntry("doubt", _parse_doubt),
 }
 """By the number that a frame begins with."""
 SIGNED: Final = frozenset(kind for kind, entry in PBFT_FRAMES.items() if entry.is_signed)

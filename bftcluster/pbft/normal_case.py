@@ -3,11 +3,9 @@
 A slot advances when it can: whichever of proposal, batch and votes comes last moves it on.
 """
 
-from typing import Final
-
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, ReplicaId, Seq
-from bftcluster.limits import BATCH_SIZE_MAX_BYTES
+from bftcluster.limits import BATCH_SIZE_MAX_BYTES, UNDECIDED_TIMES_MAX
 from bftcluster.pbft.batches import Batch
 from bftcluster.pbft.certificates import CommitCertificate, PreparedCertificate
 from bftcluster.pbft.core import Core
@@ -17,9 +15,6 @@ from bftcluster.pbft.records import BodyKept, Prepared, ProposalAccepted
 from bftcluster.pbft.steps import Decided, HaltReason
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.votes import Vote, VoteKind, VoteSet
-
-_UNDECIDED_MAX: Final = 4
-"""A backup that lags accepts so many times what an honest primary has under way."""
 
 
 class NormalCase:
@@ -233,7 +228,7 @@ class NormalCase:
         """
         core = self._core
         honest_bytes = core.settings.unexecuted_size_max_bytes + BATCH_SIZE_MAX_BYTES
-        return core.log.size_bytes(core.decided, seq) > _UNDECIDED_MAX * honest_bytes
+        return core.log.size_bytes(core.decided, seq) > UNDECIDED_TIMES_MAX * honest_bytes
 
     def _is_good(self, slot: Slot, body: bytes, before_ms: int) -> bool:
         """Whether a fresh proposal is found good; False also while that cannot be judged yet."""

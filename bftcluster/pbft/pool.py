@@ -41,7 +41,7 @@ class RequestPool:
         "_name",
         "_requests_max",
         "_size_max_bytes",
-        "owed",
+        "debts",
         "proposed",
         "waiting",
     )
@@ -63,7 +63,7 @@ class RequestPool:
         self.waiting: dict[Digest, Pending] = {}
         """In order of arrival, whoever brought them."""
         self.proposed: dict[Digest, Pending] = {}
-        self.owed = Debts()
+        self.debts = Debts()
         self._decided: dict[Digest, int] = {}
         """When requests were decided, the latest last."""
 
@@ -76,7 +76,7 @@ class RequestPool:
         shares = len(voters) + 1
         self._lane_max_bytes = _CLAIMED_MAX_BYTES + shares * RELAYED_SIZE_PER_SENDER_MAX_BYTES
         share = Load(self._requests_max // shares, self._size_max_bytes // shares)
-        self.owed.seat(shares, share)
+        self.debts.seat(shares, share)
 
     def find(self, name: Digest) -> Pending | None:
         """Return the pending request of that name."""
@@ -144,13 +144,13 @@ class RequestPool:
         """Forget a request that waits: there is no room for it, or nobody wants it."""
         self._lanes.remove(pending)
         del self.waiting[pending.name]
-        self.owed.forgive(pending.name)
+        self.debts.forgive(pending.name)
 
     def forget(self, pending: Pending) -> None:
         """Forget a request that is not wanted any more; what proposes it is not our business."""
         if pending.name in self.waiting:
             self.drop(pending)
-        self.owed.forgive(pending.name)
+        self.debts.forgive(pending.name)
 
     def expire(self, before_ms: int) -> None:
         """Forget what others brought before ``before_ms``: who wants it brings it again."""
@@ -210,7 +210,7 @@ class RequestPool:
                 self._lanes.remove(pending)
             else:
                 self.proposed.pop(name, None)
-            self.owed.settle(name)
+            self.debts.settle(name)
             self.remember(name, now_ms)
 
     def remember(self, name: Digest, decided_ms: int) -> None:

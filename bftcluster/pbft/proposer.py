@@ -45,7 +45,7 @@ class Proposer:
             return self._wait_to_submit(request, name)
         pending, verdict = self._bring(request, core.me)
         if pending is not None:
-            core.pool.owed.want(pending)
+            core.pool.debts.want(pending)
         return verdict
 
     def _wait_to_submit(self, request: bytes, name: Digest) -> Verdict:
@@ -96,7 +96,7 @@ class Proposer:
         if core.is_primary:
             return False
         relayer = sender if sender in core.membership.replicas else FOLLOWERS
-        return core.pool.owed.vouch(pending, relayer, core.now_ms)
+        return core.pool.debts.vouch(pending, relayer, core.now_ms)
 
     def _bring(self, request: bytes, sender: ReplicaId) -> tuple[Pending | None, Verdict]:
         """Have the pool take a request, once judged, which may be costly; return it if it waits."""
@@ -130,7 +130,7 @@ class Proposer:
         self._submit_again()
         if core.is_primary and core.may_vote(Seq(core.decided + 1)):
             return
-        given = core.pool.owed.give(core.now_ms)
+        given = core.pool.debts.give(core.now_ms)
         if core.is_active and not core.is_primary:
             self._send(core.primary, given, relayed=False)
 
@@ -143,7 +143,7 @@ class Proposer:
         core = self._core
         self._next = Seq(core.view_floor + 1)
         is_primary = core.primary == core.me
-        pending = core.pool.owed.start_over(core.now_ms, is_primary=is_primary)
+        pending = core.pool.debts.start_over(core.now_ms, is_primary=is_primary)
         self._send(core.primary, pending, relayed=False)
 
     def _send(self, to: ReplicaId | None, pending: list[Pending], *, relayed: bool) -> None:

@@ -9,7 +9,6 @@ from bftcluster.pbft.catch_up import CatchUp
 from bftcluster.pbft.certificates import CheckpointCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
 from bftcluster.pbft.core import LOSSES, Core, ReplicaOutbox, ReplicaPlace
-from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.events import (
     Application,
@@ -22,7 +21,6 @@ from bftcluster.pbft.events import (
     ReplicaDeadlinePassed,
     RequestSubmitted,
 )
-from bftcluster.pbft.follower import Follower
 from bftcluster.pbft.inbox import FrameInbox
 from bftcluster.pbft.log import Log
 from bftcluster.pbft.log_server import LogServer
@@ -89,14 +87,9 @@ class Replica:
         self._view_changer = ViewChanger(
             self._core, self._normal_case, self._checkpoints, self._proposer
         )
-        self._doubts = Doubts(self._core, self._view_changer)
-        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer, self._doubts)
+        self._suspicion = Suspicion(self._core, self._proposer, self._view_changer)
         self._catch_up = CatchUp(
-            self._core,
-            self._normal_case,
-            self._checkpoints,
-            self._view_changer,
-            Follower(self._core),
+            self._core, self._normal_case, self._checkpoints, self._view_changer
         )
         self._followers = LogServer(self._core)
         self._checkpoints.learn(recovered.learned)
@@ -107,12 +100,11 @@ class Replica:
         stash = Stash()
         self._probation = Probation(self._core, self._checkpoints, self._view_changer, stash)
         self._inbox = FrameInbox(
-            self._core,
+            core=self._core,
             normal_case=self._normal_case,
             checkpoints=self._checkpoints,
             proposer=self._proposer,
             view_changer=self._view_changer,
-            doubts=self._doubts,
             suspicion=self._suspicion,
             catch_up=self._catch_up,
             followers=self._followers,
@@ -353,7 +345,6 @@ def _new_core(
         signatures=signatures,
         guard=SignGuard(
             me=me,
-            cluster_id=cluster_id,
             signer=signer,
             signatures=signatures,
             persist=out.persist,

@@ -8,7 +8,7 @@ process before the signature exists, with assertions on or off.
 from collections.abc import Callable
 
 from bftcluster.errors import BrokenPromiseError
-from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.pbft.records import Voted
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
@@ -21,7 +21,6 @@ class SignGuard:
     """Signs votes, after writing down what it is about to sign."""
 
     __slots__ = (
-        "_cluster_id",
         "_floor",
         "_me",
         "_persist",
@@ -36,13 +35,11 @@ class SignGuard:
         self,
         *,
         me: ReplicaId,
-        cluster_id: ClusterId,
         signer: Signer,
         signatures: Signatures,
         persist: Callable[[bytes], None],
     ) -> None:
         self._me = me
-        self._cluster_id = cluster_id
         self._signer = signer
         self._signatures = signatures
         self._persist = persist
@@ -131,7 +128,7 @@ class SignGuard:
         ]
 
     def _sign(self, epoch: Epoch, kind: VoteKind, view: View, seq: Seq, digest: Digest) -> Vote:
-        payload = vote_payload(self._cluster_id, epoch, view, seq, digest, self._me)
+        payload = vote_payload(self._signatures.cluster_id, epoch, view, seq, digest, self._me)
         signature = sign(self._signer, DOMAINS[kind], payload)
         return Vote(kind, epoch, view, seq, digest, self._me, signature)
 

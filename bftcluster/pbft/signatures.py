@@ -14,10 +14,10 @@ class Signatures:
     The same vote is met again in a commit certificate, a VIEW-CHANGE and a NEW-VIEW.
     """
 
-    __slots__ = ("_cluster_id", "_genuine", "_verifier", "verified")
+    __slots__ = ("_genuine", "_verifier", "cluster_id", "verified")
 
     def __init__(self, *, cluster_id: ClusterId, verifier: Verifier) -> None:
-        self._cluster_id = cluster_id
+        self.cluster_id = cluster_id
         self._verifier = verifier
         self._genuine: dict[Vote | tuple[Domain, ReplicaId, bytes, bytes], None] = {}
         self.verified = 0
@@ -28,7 +28,7 @@ class Signatures:
         if vote in self._genuine:
             return True
         self.verified += 1
-        payload = vote.payload(self._cluster_id)
+        payload = vote.payload(self.cluster_id)
         domain = DOMAINS[vote.kind]
         if not is_valid(self._verifier, domain, vote.replica, payload, vote.signature):
             return False

@@ -4,12 +4,14 @@ Only for something it demonstrably should have done: a request that every replic
 proposal of its own that does not get decided. Never when it is us who lag behind.
 """
 
-from bftcluster.ids import Seq
+from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft.core import Core
 from bftcluster.pbft.debts import Debt
 from bftcluster.pbft.doubts import Doubts
 from bftcluster.pbft.lanes import Pending
+from bftcluster.pbft.messages import Doubt
 from bftcluster.pbft.proposer import Proposer
+from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pbft.view_change import ViewChanger
 
 _RELAY_AGAIN_TIMEOUTS = 4
@@ -42,11 +44,9 @@ class Suspicion:
         "_view_changer",
     )
 
-    def __init__(
-        self, core: Core, proposer: Proposer, view_changer: ViewChanger, doubts: Doubts
-    ) -> None:
+    def __init__(self, core: Core, proposer: Proposer, view_changer: ViewChanger) -> None:
         self._core = core
-        self._doubts = doubts
+        self._doubts = Doubts(core, view_changer)
         self._proposer = proposer
         self._view_changer = view_changer
         self._check_ms = 0
@@ -63,6 +63,11 @@ class Suspicion:
     def look_again(self) -> None:
         """Have the primary judged in this step: others doubt it, or have given it up."""
         self._check_ms = self._core.now_ms
+
+    def on_doubt(self, sender: ReplicaId, doubt: Doubt) -> Verdict:
+        """Take what another says of the primary, and judge it in this step."""
+        self.look_again()
+        return self._doubts.on_doubt(sender, doubt)
 
     def on_time(self) -> None:
         """Relay what waits too long; give up a primary that ignores what was relayed."""
@@ -85,7 +90,7 @@ class Suspicion:
         if core.now_ms < notice_ms:
             self._check_ms = min(self._check_ms, notice_ms)
         elif not self._lags() and not self._forgive():
-            self._proposer.give_again(core.pool.owed.vouched)
+            self._proposer.give_again(core.pool.debts.vouched)
             self._doubts.say()
             if core.now_ms < due_ms:
                 self._check_ms = min(self._check_ms, due_ms)
@@ -99,12 +104,12 @@ class Suspicion:
         something else that it may never have heard of.
         """
         core, is_any = self._core, False
-        for debt in (*core.pool.owed.oldest, *core.pool.owed.passed_on):
+        for debt in (*core.pool.debts.oldest, *core.pool.debts.passed_on):
             pending = debt.pending
             if not core.application.is_wanted(pending.request):
                 core.pool.forget(pending)
             elif not core.application.is_owed(pending.request):
-                core.pool.owed.put_off(pending)
+                core.pool.debts.put_off(pending)
             else:
                 continue
             is_any, self._check_ms = True, core.now_ms + 1
@@ -116,7 +121,7 @@ class Suspicion:
             return
         overdue: list[Pending] = []
         is_heard = not self._is_alone()
-        for debt in core.pool.owed.ours:
+        for debt in core.pool.debts.ours:
             pending = debt.pending
             due_ms = debt.begun_ms + timeout_ms + self._backlog_ms(debt)
             if pending.sent_ms is not None:
@@ -145,8 +150,8 @@ class Suspicion:
         """
         core = self._core
         begun_ms = max(core.view_entered_ms, self._alone_ms)
-        due = [self._due_of(debt, begun_ms) for debt in core.pool.owed.oldest]
-        for debt in core.pool.owed.passed_on:
+        due = [self._due_of(debt, begun_ms) for debt in core.pool.debts.oldest]
+        for debt in core.pool.debts.passed_on:
             # A follower's word blames nobody who works; one who is gone orders nothing.
             waited_ms = max(debt.begun_ms, core.progress_ms, begun_ms)
             due.append(waited_ms + self._patience_ms)
@@ -184,13 +189,13 @@ class Suspicion:
 
     def _excuse_ms(self, debt: Debt) -> int:
         """Return how much longer a request may wait, for what was rightly ordered before it."""
-        ordered = self._core.pool.owed.ordered - debt.ordered_before
+        ordered = self._core.pool.debts.ordered - debt.ordered_before
         ordered_ms = min(ordered * _MS_PER_REQUEST_ORDERED, self._patience_ms)
         return self._backlog_ms(debt) + ordered_ms
 
     def _backlog_ms(self, debt: Debt) -> int:
         """Return how much of that is for what we had given it before."""
-        paid = self._core.pool.owed.paid - debt.paid_before
+        paid = self._core.pool.debts.paid - debt.paid_before
         return min(paid, debt.ahead) * _MS_PER_DEBT_PAID
 
     def _opened_ms(self) -> int | None:

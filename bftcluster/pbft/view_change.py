@@ -43,11 +43,7 @@ class ViewChanger:
     )
 
     def __init__(
-        self,
-        core: Core,
-        normal_case: NormalCase,
-        checkpoints: Checkpoints,
-        proposer: Proposer,
+        self, core: Core, normal_case: NormalCase, checkpoints: Checkpoints, proposer: Proposer
     ) -> None:
         self._core = core
         self._normal_case = normal_case

@@ -77,6 +77,12 @@ class Accepted:
     digest: Digest
 
 
+def _signed_head(cluster_id: ClusterId, message: "ViewChange | NewView") -> list[object]:
+    """Return what either is signed with first: whose it is, and from which state on."""
+    epoch, view, replica = message.epoch, message.view, message.replica
+    return [cluster_id, epoch, view, replica, message.stable, message.state_root]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewChange:
     """A replica's signed wish to enter ``view``, and what it knows to be prepared."""
@@ -105,12 +111,7 @@ class ViewChange:
 
     def _signed(self, cluster_id: ClusterId) -> list[object]:
         return [
-            cluster_id,
-            self.epoch,
-            self.view,
-            self.replica,
-            self.stable,
-            self.state_root,
+            *_signed_head(cluster_id, self),
             [claim.to_wire() for claim in self.claims],
             [[a.seq, a.view, a.digest] for a in self.accepted],
         ]
@@ -203,12 +204,7 @@ class NewView:
 
     def _signed(self, cluster_id: ClusterId) -> list[object]:
         return [
-            cluster_id,
-            self.epoch,
-            self.view,
-            self.replica,
-            self.stable,
-            self.state_root,
+            *_signed_head(cluster_id, self),
             [[c.seq, c.digest, c.is_committed] for c in self.choices],
             list(self.voters),
         ]

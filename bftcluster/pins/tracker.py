@@ -55,7 +55,7 @@ class Tracker:
             entropy: Up to 64 bytes that spread retries; equal bytes give equal runs.
         """
         self.me = me
-        self._settings = settings
+        self.settings = settings
         self._entropy = entropy + me
         self._work = Work(settings)
         self._reports = Reports(settings)
@@ -237,12 +237,12 @@ class Tracker:
             self._work.queue(item, wall_ms=self._wall_ms)
             return
         item.is_renewed = False
-        pause_ms = self._settings.retry_max_ms
+        pause_ms = self.settings.retry_max_ms
         if is_transient:
-            pause_ms = delay_ms(self._settings, self._entropy, item.cid, item.attempts)
+            pause_ms = delay_ms(self.settings, self._entropy, item.cid, item.attempts)
         due_ms = self._now_ms + pause_ms
         self._work.wait(item, error=reason, due_ms=due_ms, wall_ms=self._wall_ms)
-        is_lasting = not is_transient or item.attempts >= self._settings.error_report_attempts
+        is_lasting = not is_transient or item.attempts >= self.settings.error_report_attempts
         if aimed is Goal.HELD and is_lasting and not item.is_error_reported:
             item.is_error_reported = True
             error = reason.encode(errors="replace")[:REPORT_ERROR_MAX_BYTES].decode(errors="ignore")
@@ -274,8 +274,8 @@ class Tracker:
     def _has_room(self) -> bool:
         """Return whether a page of surprises fits, with as much again for what events bring."""
         return (
-            2 * len(self._work) <= self._settings.items_max
-            and 2 * len(self._reports) <= self._settings.reports_max
+            2 * len(self._work) <= self.settings.items_max
+            and 2 * len(self._reports) <= self.settings.reports_max
         )
 
     def _deadline_ms(self) -> int | None:

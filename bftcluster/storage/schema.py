@@ -12,22 +12,32 @@ SCHEMA_VERSION: Final = 6
 
 METADATA: Final = sa.MetaData()
 
-STATE: Final = sa.Table(
-    "state",
-    METADATA,
-    sa.Column("space", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.LargeBinary, primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-)
+
+def _table_of_rows(name: str) -> sa.Table:
+    """Return a table of replicated rows."""
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("space", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("key", sa.LargeBinary, primary_key=True),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+    )
+
+
+def _ordinal(name: str) -> "sa.Column[int]":
+    """Return a primary key that is a number of ours: an alias of the rowid in SQLite."""
+    return sa.Column(
+        name,
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    )
+
+
+STATE: Final = _table_of_rows("state")
 """Every replicated row. With a rowid in SQLite: half of what WITHOUT ROWID costs (measured)."""
 
-STAGED: Final = sa.Table(
-    "staged",
-    METADATA,
-    sa.Column("space", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.LargeBinary, primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-)
+STAGED: Final = _table_of_rows("staged")
 """The rows of a state that is being fetched; whole, it changes names with ``STATE``."""
 
 COUNTS: Final = sa.Table(
@@ -41,12 +51,7 @@ COUNTS: Final = sa.Table(
 LOG: Final = sa.Table(
     "log",
     METADATA,
-    sa.Column(
-        "seq",
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    _ordinal("seq"),
     sa.Column("entry", sa.LargeBinary, nullable=False),
 )
 """Decided batches with their certificates: from 1 on without gaps, unless older ones were pruned or
@@ -55,12 +60,7 @@ a fetched state took the place of some."""
 CHECKPOINTS: Final = sa.Table(
     "checkpoints",
     METADATA,
-    sa.Column(
-        "seq",
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    _ordinal("seq"),
     sa.Column("certificate", sa.LargeBinary, nullable=False),
 )
 """Certificates of the checkpoints whose state was fetched."""
@@ -68,12 +68,7 @@ CHECKPOINTS: Final = sa.Table(
 SET_ASIDE: Final = sa.Table(
     "set_aside",
     METADATA,
-    sa.Column(
-        "number",
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    _ordinal("number"),
     sa.Column("entry", sa.LargeBinary, nullable=False),
 )
 """Log entries beyond the checkpoint of a recovery, in order, until their requests were ordered

@@ -33,15 +33,6 @@ STATE: Final = 22
 _HEX: Final = frozenset("0123456789abcdef")
 
 
-class Receiver(Enum):
-    """Which part of a peer takes a frame."""
-
-    REPLICA = "orders: whatever is PBFT's, or no frame at all"
-    STATE_SERVER = "answers questions"
-    STATE_TRANSFER = "asked for a state"
-    EPOCH_SYNC = "asked who votes"
-
-
 @dataclass(frozen=True, slots=True)
 class FetchEpochLinks:
     """Please prove to me who votes behind this epoch."""
@@ -152,6 +143,15 @@ class StateParts:
 Question: TypeAlias = FetchEpochLinks | FetchState
 """What a state server is asked: each has an answer."""
 SyncMessage: TypeAlias = Question | EpochLinks | StateParts
+
+
+class Receiver(Enum):
+    """Which part of a peer takes a frame."""
+
+    REPLICA = "orders: whatever is PBFT's, or no frame at all"
+    STATE_SERVER = "answers questions"
+    STATE_TRANSFER = "asked for a state"
+    EPOCH_SYNC = "asked who votes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from bftcluster_cli.commands import sim as sim_commands
 from bftcluster_cli.framework import (
     API_DEFAULT,
     TIMEOUT_DEFAULT_S,
-    Command,
     GlobalOptions,
     checked_timeout,
-    examples,
     settings_of,
+    verb,
 )
 from bftcluster_cli.output import emit
 
@@ -111,7 +110,7 @@ def options(
     )
 
 
-@app.command("version", cls=Command, epilog=examples("bftcluster version --json"))
+@verb(app, "version", "bftcluster version --json")
 def version(ctx: typer.Context) -> None:
     """Show the version of this program, and whether its core is compiled."""
     core = core_form()

@@ -2,12 +2,15 @@
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from bftcluster.errors import ConfigError, KeyFileError, UsageError
+from bftcluster.errors import ClusterError, ConfigError, KeyFileError, UsageError
+from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 
+T = TypeVar("T")
 SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -115,3 +118,16 @@ def _sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_as(parse: Callable[[bytes], T], path: Path, *, what: str, hint: str) -> T:
+    """Return what ``parse`` makes of a file.
+
+    Raises:
+        UsageError: It is no ``what``; ``hint`` says where one comes from.
+    """
+    data = read_bounded(path, size_max_bytes=CBOR_SIZE_MAX_BYTES, what=what)
+    try:
+        return parse(data)
+    except ClusterError as exc:
+        raise UsageError(f"{path} is not a {what}: {exc}", hint=hint) from None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -13,6 +13,7 @@ from bftcluster.errors import UsageError
 API_DEFAULT: Final = "http://127.0.0.1:9094"
 TIMEOUT_DEFAULT_S: Final = 60.0
 TIMEOUT_MAX_S: Final = 86_400
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 GLOBAL_OPTIONS_HELP: Final = (
     "Global options (--api, --key, --json, …) may stand anywhere: see `bftcluster --help`"
@@ -100,11 +101,11 @@ def settings_of(ctx: typer.Context) -> GlobalOptions:
     return settings
 
 
-def examples(*lines: str) -> str:
-    """Return an epilog that shows ``lines`` as they are to be typed."""
-    return (
-        "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines) + f"\n\n{GLOBAL_OPTIONS_HELP}"
-    )
+def verb(app: typer.Typer, name: str, *examples: str) -> Callable[[_F], _F]:
+    """Return what makes a function the command ``name``, whose help shows ``examples`` as typed."""
+    lines = "\n".join(f"  {line}" for line in examples)
+    epilog = f"\b\nExamples:\n{lines}\n\n{GLOBAL_OPTIONS_HELP}"
+    return app.command(name, cls=Command, epilog=epilog)
 
 
 def noun(name: str, text: str) -> typer.Typer:

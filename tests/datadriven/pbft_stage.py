@@ -1,16 +1,17 @@
 """Plays a conversation of replicas from commands, and writes down what was said."""
 
 import re
+from dataclasses import replace
 
 from bftcluster import codec
 from bftcluster.ids import Digest
-from bftcluster.pbft import Batch, ReplicaSettings
+from bftcluster.pbft import Batch
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.log import NULL_DIGEST, batch_digest
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote
 from bftcluster_sim.cluster.adversary.usurpers import Pretext, Usurper
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import SimSigner
 from bftcluster_sim.cluster.hosts import MEMBERS
 
@@ -29,12 +30,7 @@ OTHER = batch_digest(Batch(1_000, (b"other",)).to_bytes())
 """A batch that nobody has."""
 REFUSED = re.compile("bad-(view-change|new-view) .* .*")
 """With a reason, and not only with the kind of frame."""
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=400,
-    view_change_timeout_ms=1_000,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=400, view_change_timeout_ms=1_000)
 
 
 class Stage:

@@ -159,17 +159,9 @@ class Cluster:
         expires_in_ms: int = DAY_MS,
     ) -> bytes:
         """Return a complete request with the approvals of ``by``."""
-        now_ms = time.time_ns() // 1_000_000
-        policy = self.genesis.policy
-        intent = Intent(
-            cluster_id=self.genesis.cluster_id,
-            policy_version=policy.version,
-            policy_hash=policy.hash,
-            operation=operation.to_bytes(),
-            nonce=next(self.nonces),
-            not_before_ms=now_ms + min(0, expires_in_ms) - 10_000,
-            expires_ms=now_ms + expires_in_ms,
-        ).to_bytes()
+        policy, nonce = self.genesis.policy, next(self.nonces)
+        of = intent_of(self.genesis, operation, nonce, expires_in_ms=expires_in_ms)
+        intent = of.to_bytes()
         votes = [approve(intent, MAINTAINERS[name]) for name in by]
         signatures = {vote.maintainer: vote.signature for vote in votes}
         certificate = scheme_of(policy).combine(intent, signatures, policy)
@@ -266,6 +258,32 @@ def made(
         for peer in peers:
             if peer.process is not None:
                 peer.kill()
+
+
+def intent_of(
+    genesis: Genesis, operation: Operation, nonce: bytes, *, expires_in_ms: int
+) -> Intent:
+    """Return an intent that is valid already, or was, if it has expired."""
+    now_ms = time.time_ns() // 1_000_000
+    return Intent(
+        cluster_id=genesis.cluster_id,
+        policy_version=genesis.policy.version,
+        policy_hash=genesis.policy.hash,
+        operation=operation.to_bytes(),
+        nonce=nonce,
+        not_before_ms=now_ms + min(0, expires_in_ms) - 10_000,
+        expires_ms=now_ms + expires_in_ms,
+    )
+
+
+@contextmanager
+def filled(directory: Path, count: int) -> Iterator[tuple[Cluster, list[Block]]]:
+    """Make a cluster that runs, and whose peers hold so many small blocks, which nobody pinned."""
+    with made(directory) as cluster:
+        blocks = tiny_blocks(count)
+        cluster.fill(blocks)
+        cluster.start()
+        yield cluster, blocks
 
 
 def tiny_blocks(count: int, label: str = "block") -> list[Block]:

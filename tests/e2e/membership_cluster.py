@@ -1,8 +1,8 @@
 """A cluster of real processes that grows and shrinks while it is used."""
 
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,7 @@ from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.signing.approvals import Intent, approve
+from bftcluster.signing.approvals import approve
 from bftcluster.signing.keyfile import unseal
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey
 from bftcluster.signing.schemes import certify
@@ -24,7 +24,7 @@ from bftcluster_cli.demo.narrator import Narrator
 from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
 from bftcluster_cli.main import main
-from tests.e2e.cluster import LEVEL_STOPS_MAX
+from tests.e2e.cluster import LEVEL_STOPS_MAX, intent_of
 
 FOUNDERS = 4
 TIMEOUT_S = 90.0
@@ -98,6 +98,16 @@ def new_cluster(
     )
 
 
+@contextmanager
+def growing(directory: Path) -> Iterator[GrowingCluster]:
+    """Make a cluster of seven peers that do not run yet; those that run in the end are stopped."""
+    cluster = new_cluster(directory, 7)
+    try:
+        yield cluster
+    finally:
+        stop_all(cluster.peers)
+
+
 class Trickle:
     """Pins, one after the other, from a thread of its own; remembers what was acknowledged."""
 
@@ -140,18 +150,10 @@ class Trickle:
                     self.refused.append(response.text)
 
     def request(self, cid: cids.Cid, number: int) -> bytes:
-        now_ms = time.time_ns() // 1_000_000
         policy = self._genesis.policy
-        intent = Intent(
-            cluster_id=self._genesis.cluster_id,
-            policy_version=policy.version,
-            policy_hash=policy.hash,
-            operation=PinOperation(cid=cid, name=f"trickle {number}").to_bytes(),
-            nonce=number.to_bytes(16, "big"),
-            not_before_ms=now_ms - 60_000,
-            expires_ms=now_ms + 3_600_000,
-        )
-        data = intent.to_bytes()
+        operation = PinOperation(cid=cid, name=f"trickle {number}")
+        nonce = number.to_bytes(16, "big")
+        data = intent_of(self._genesis, operation, nonce, expires_in_ms=3_600_000).to_bytes()
         approvals = [approve(data, key) for key in self._keys]
         return Submit(certificate=certify(data, approvals, policy, Ed25519Verifier())).to_bytes()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import PEERS, Cluster, made, tiny_blocks
+from tests.e2e.cluster import PEERS, Cluster, filled, made, tiny_blocks
 from tests.e2e.load import Load
 from tests.e2e.said import Said
 
@@ -40,10 +40,7 @@ def check_nothing_lost(cluster: Cluster, load: Load) -> None:
 def test_told_to_stop_under_load_all_peers_end_soon_and_lose_nothing(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    with made(tmp_path) as cluster:
-        blocks = tiny_blocks(BLOCKS)
-        cluster.fill(blocks)
-        cluster.start()
+    with filled(tmp_path, BLOCKS) as (cluster, blocks):
         with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
             load.wait_for(200)
             taken = cluster.stop()
@@ -54,10 +51,7 @@ def test_told_to_stop_under_load_all_peers_end_soon_and_lose_nothing(
 
 
 def test_a_killed_backup_catches_up(tmp_path: Path) -> None:
-    with made(tmp_path) as cluster:
-        blocks = tiny_blocks(BLOCKS)
-        cluster.fill(blocks)
-        cluster.start()
+    with filled(tmp_path, BLOCKS) as (cluster, blocks):
         backup = next(p for p in cluster.peers if not is_primary(p.status()))
         others = [peer.index for peer in cluster.peers if peer is not backup]
         with Load(cluster, [block.cid for block in blocks], at=others) as load:
@@ -71,10 +65,7 @@ def test_a_killed_backup_catches_up(tmp_path: Path) -> None:
 
 
 def test_all_killed_at_once_under_load_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    with made(tmp_path) as cluster:
-        blocks = tiny_blocks(BLOCKS)
-        cluster.fill(blocks)
-        cluster.start()
+    with filled(tmp_path, BLOCKS) as (cluster, blocks):
         with Load(cluster, [block.cid for block in blocks], at=range(PEERS)) as load:
             load.wait_for(200)
             for peer in cluster.peers:
@@ -90,10 +81,7 @@ def test_all_killed_at_once_under_load_lose_nothing_acknowledged(tmp_path: Path)
 def test_clients_hardly_notice_that_the_primary_is_killed(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    with made(tmp_path) as cluster:
-        blocks = tiny_blocks(BLOCKS)
-        cluster.fill(blocks)
-        cluster.start()
+    with filled(tmp_path, BLOCKS) as (cluster, blocks):
         primary = next(p for p in cluster.peers if is_primary(p.status()))
         others = [peer.index for peer in cluster.peers if peer is not primary]
         with Load(cluster, [block.cid for block in blocks], at=others) as load:

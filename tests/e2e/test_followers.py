@@ -8,7 +8,7 @@ import pytest
 
 from bftcluster import cid as cids
 from bftcluster_cli.demo.processes import stop_all
-from tests.e2e.cluster import made, tiny_blocks
+from tests.e2e.cluster import filled
 from tests.e2e.load import Load
 from tests.e2e.membership_cluster import FOUNDERS, GrowingCluster, Trickle, new_cluster
 
@@ -57,10 +57,7 @@ def test_a_cluster_with_twice_as_many_storage_peers_orders_without_a_change_of_v
 
 
 def test_a_backup_that_stands_still_costs_no_view(tmp_path: Path) -> None:
-    with made(tmp_path) as cluster:
-        blocks = tiny_blocks(50 * PINS)
-        cluster.fill(blocks)
-        cluster.start()
+    with filled(tmp_path, 50 * PINS) as (cluster, blocks):
         status = cluster.peers[0].status()
         names = {peer.status()["peer"]: peer for peer in cluster.peers}
         victim = next(p for p in cluster.peers[1:] if p is not names[status["primary"]])

@@ -7,19 +7,15 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster_cli.demo.processes import stop_all
-from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, stop_level
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, growing, stop_level
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[GrowingCluster]:
-    cluster = new_cluster(tmp_path, 7)
-    try:
+    with growing(tmp_path) as cluster:
         yield cluster
-    finally:
-        stop_all(cluster.peers)
 
 
 def pinned(cluster: GrowingCluster, at: int) -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster_cli.demo.cluster import CommandFailedError, last
 from bftcluster_cli.demo.processes import PeerProcess, stop_all
-from tests.e2e.membership_cluster import GrowingCluster, Trickle, new_cluster, stop_level
+from tests.e2e.membership_cluster import GrowingCluster, Trickle, growing, stop_level
 
 pytestmark = pytest.mark.slow
 
@@ -20,11 +20,8 @@ CONTENT = b"held by those who are left\n" * 100_000
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[GrowingCluster]:
-    cluster = new_cluster(tmp_path, 7)
-    try:
+    with growing(tmp_path) as cluster:
         yield cluster
-    finally:
-        stop_all(cluster.peers)
 
 
 def stop(*peers: PeerProcess) -> None:

@@ -22,7 +22,7 @@ from bftcluster.signing.envelope import Domain, sign
 from bftcluster.signing.keys import SigningKey
 from bftcluster.storage.wal import WAL_NAME
 from tests.e2e.cluster import Cluster, made, tiny_blocks
-from tests.e2e.processes import environment, run_peer, tried
+from tests.e2e.processes import Peer, environment, run_peer, tried
 
 USAGE = 2
 REFUSED = 1
@@ -45,13 +45,18 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
+def run_beside(peer: Peer, port: int) -> tuple[int, str]:
+    """Run a peer while something else listens at a port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        return run_peer(peer.directory)
+
+
 def test_a_swarm_port_in_use_stops_the_peer_with_its_address(made_cluster: Cluster) -> None:
     peer = made_cluster.peers[0]
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", peer.listen_port))
-        other.listen()
 
-        code, said = run_peer(peer.directory)
+    code, said = run_beside(peer, peer.listen_port)
 
     assert code == USAGE, said
     assert f"/ip4/127.0.0.1/tcp/{peer.listen_port}" in said
@@ -61,11 +66,8 @@ def test_a_swarm_port_in_use_stops_the_peer_with_its_address(made_cluster: Clust
 
 def test_an_api_port_in_use_stops_the_peer_with_its_address(made_cluster: Cluster) -> None:
     peer = made_cluster.peers[0]
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", peer.api_port))
-        other.listen()
 
-        code, said = run_peer(peer.directory)
+    code, said = run_beside(peer, peer.api_port)
 
     assert code == USAGE, said
     assert f"127.0.0.1:{peer.api_port}" in said

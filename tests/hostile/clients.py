@@ -11,7 +11,17 @@ from bftcluster import cid as cids
 from bftcluster.api.frames import write_frame
 from tests.hostile.arena import Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
-from tests.hostile.http import add, answer_to, connect, expect, multipart, opened, post
+from tests.hostile.http import (
+    FRAMES_KIND,
+    add,
+    answer_to,
+    connect,
+    expect,
+    multipart,
+    opened,
+    post,
+    post_head,
+)
 
 CLIENT = Actor.CLIENT
 LOCAL = "Host: localhost\r\nConnection: close\r\n"
@@ -52,20 +62,14 @@ def frames_of_garbage(arena: Arena) -> Iterator[None]:
 def long_requests(arena: Arena) -> Iterator[None]:
     zeros = 262_138
     frames = 16 * write_frame(b"\x9a" + zeros.to_bytes(4, "big") + bytes(zeros))
-    head = (
-        b"POST /operations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n"
-        b"Content-Type: application/vnd.bftcluster.frames\r\n\r\n"
-    )
+    head = post_head("/operations", FRAMES_KIND, 100_000_000)
     with opened(arena.standing[0], 8, head + frames):
         yield
 
 
 @attack(CLIENT, "operations: a frame that says it has 4 GiB")
 def lying_frame(arena: Arena) -> Iterator[None]:
-    head = (
-        b"POST /operations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1004\r\n"
-        b"Content-Type: application/vnd.bftcluster.frames\r\n\r\n"
-    )
+    head = post_head("/operations", FRAMES_KIND, 1004)
     answer_to(arena.standing[0], head + b"\xff\xff\xff\xff" + bytes(1000))
     yield
 
@@ -80,11 +84,8 @@ def deep(arena: Arena) -> Iterator[None]:
 
 @attack(CLIENT, "operations: 100 clients that wait for what never comes")
 def waiters(arena: Arena) -> Iterator[None]:
-    head = (
-        b"POST /operations?timeout=600 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n"
-        b"Content-Type: application/vnd.bftcluster.frames\r\n\r\n\x00\x00\x10\x00"
-    )
-    with opened(arena.standing[0], 100, head):
+    head = post_head("/operations?timeout=600", FRAMES_KIND, 5_000_000)
+    with opened(arena.standing[0], 100, head + b"\x00\x00\x10\x00"):
         yield
 
 

@@ -14,6 +14,7 @@ from tests.e2e.processes import Peer
 from tests.hostile.arena import BrokeError
 
 BOUNDARY = "BOUNDARY"
+FRAMES_KIND = "application/vnd.bftcluster.frames"
 
 
 def connect(peer: Peer, *, timeout_s: float = 10.0) -> socket.socket:
@@ -60,6 +61,22 @@ def expect(answer: bytes, *statuses: int) -> None:
     status = status_of(answer)
     if status not in statuses:
         raise BrokeError(f"answered {status}, not one of {statuses}: {answer[:200]!r}")
+
+
+def post_head(target: str, kind: str, size_bytes: int) -> bytes:
+    """Return the head of a request that says it has so many bytes of a media type."""
+    return (
+        f"POST {target} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {size_bytes}\r\n\r\n"
+    ).encode()
+
+
+def upload_begun(target: str, *, size_bytes: int = 1_000_000) -> bytes:
+    """Return the beginning of an upload, up to the first byte of its first file."""
+    part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    return (
+        post_head(target, f"multipart/form-data; boundary={BOUNDARY}", size_bytes) + part.encode()
+    )
 
 
 def post(peer: Peer, requests: Sequence[bytes], *, timeout_s: float = 5) -> list[str]:

@@ -1,6 +1,6 @@
 """Attacks of whoever has a key that the cluster does not know."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from socket import create_connection
 
@@ -11,7 +11,7 @@ from bftcluster.ids import ClusterId, Digest
 from bftcluster.ledger.wire.requests import Approve
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
-from bftcluster.signing.approvals import approve
+from bftcluster.signing.approvals import Approval, approve
 from tests.e2e.cluster import MAINTAINERS
 from tests.e2e.processes import Peer
 from tests.hostile.arena import Arena, BrokeError, random_bytes
@@ -46,6 +46,11 @@ def _orders_nothing(arena: Arena, requests: list[bytes]) -> None:
         grown = _log_bytes(arena.cluster.peers[index]) - size
         if grown > ORDERED_MEANWHILE_MAX_BYTES:
             raise BrokeError(f"the log of peer {index} grew by {grown} bytes for a stranger")
+
+
+def _votes_order_nothing(arena: Arena, votes: Mapping[Digest, Approval]) -> None:
+    made = [Approve(intent_digest=of, approval=vote).to_bytes() for of, vote in votes.items()]
+    _orders_nothing(arena, made)
 
 
 def _log_bytes(peer: Peer) -> int:
@@ -129,12 +134,8 @@ def small_reports(arena: Arena) -> Iterator[None]:
 def approvals(arena: Arena) -> Iterator[None]:
     genesis = arena.cluster.genesis
     mine = key()
-    made = []
-    for _ in range(500):
-        one = pin_intent(genesis, arena.forbid())
-        vote = approve(one.encoded, mine)
-        made.append(Approve(intent_digest=one.digest, approval=vote).to_bytes())
-    _orders_nothing(arena, made)
+    intents = [pin_intent(genesis, arena.forbid()) for _ in range(500)]
+    _votes_order_nothing(arena, {one.digest: approve(one.encoded, mine) for one in intents})
     yield
 
 
@@ -144,12 +145,10 @@ def forged_approvals(arena: Arena) -> Iterator[None]:
 
     genesis = arena.cluster.genesis
     victim = maintainer_id(MAINTAINERS["alice"])
-    made = []
-    for _ in range(200):
-        one = pin_intent(genesis, arena.forbid())
-        vote = replace(approve(one.encoded, key()), maintainer=victim)
-        made.append(Approve(intent_digest=one.digest, approval=vote).to_bytes())
-    _orders_nothing(arena, made)
+    intents = [pin_intent(genesis, arena.forbid()) for _ in range(200)]
+    votes = {one.digest: approve(one.encoded, key()) for one in intents}
+    forged = {digest: replace(vote, maintainer=victim) for digest, vote in votes.items()}
+    _votes_order_nothing(arena, forged)
     yield
 
 

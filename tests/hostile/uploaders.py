@@ -19,7 +19,7 @@ from tests.e2e.processes import Peer, environment, pause
 from tests.hostile import dags
 from tests.hostile.arena import QUOTA_BYTES, Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
-from tests.hostile.http import BOUNDARY, add, connect, multipart, opened
+from tests.hostile.http import BOUNDARY, add, connect, multipart, opened, upload_begun
 
 UPLOADER = Actor.UPLOADER
 READ_S = 5.0
@@ -214,23 +214,14 @@ def wrong_blocks(arena: Arena) -> Iterator[None]:
 
 @attack(UPLOADER, "upload: 200 uploads that stop in the middle and stay")
 def idle_uploads(arena: Arena) -> Iterator[None]:
-    head = (
-        f"POST /add?format=car&no-pin=true HTTP/1.1\r\nHost: localhost\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\r\n"
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    ).encode()
+    head = upload_begun("/add?format=car&no-pin=true")
     with opened(arena.standing[0], 100, head), opened(arena.standing[1], 100, head):
         yield
 
 
 @attack(UPLOADER, "upload: 100 plain files that stop in the middle and stay")
 def idle_files(arena: Arena) -> Iterator[None]:
-    head = (
-        f"POST /add?no-pin=true HTTP/1.1\r\nHost: localhost\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\r\n"
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nsome'
-    ).encode()
-    with opened(arena.standing[1], 100, head):
+    with opened(arena.standing[1], 100, upload_begun("/add?no-pin=true") + b"some"):
         yield
 
 
@@ -249,12 +240,7 @@ def many_parts(arena: Arena) -> Iterator[None]:
 @attack(UPLOADER, "upload: more than the quota")
 def over_quota(arena: Arena) -> Iterator[None]:
     peer = arena.standing[2]
-    head = (
-        f"POST /add?no-pin=true HTTP/1.1\r\nHost: localhost\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-        f"Content-Length: {1 << 33}\r\n\r\n"
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    ).encode()
+    head = upload_begun("/add?no-pin=true", size_bytes=1 << 33)
     part = random_bytes(1 << 20)
     with connect(peer) as one, suppress(OSError):
         one.sendall(head)

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bftcluster.ids import Seq
-from bftcluster.signing.threshold.complaints import Complaint, ComplaintVerdict, open_share
+from bftcluster.signing.threshold.complaints import Complaint, open_share
 from bftcluster.signing.threshold.curve import ORDER
 from bftcluster.signing.threshold.dealings import deal
 from bftcluster.signing.threshold.partials import Partial, combine
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
 from bftcluster.signing.threshold.transcript import order_complaint, qualified, settled
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict
 from tests.unit.signing.threshold.ceremonies import (
     CURVE,
     END,

@@ -4,27 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bftcluster.pins.events import (
-    Acknowledged,
-    Actions,
-    Desired,
-    DropDone,
-    DropFailed,
-    Event,
-    FetchDone,
-    FetchFailed,
-    Lost,
-    NotDesired,
-    Present,
-    Recover,
-    RecoverAll,
-    ReportLine,
-    Scanned,
-    StartDrop,
-    StartFetch,
-    Stopped,
-    TrackerDeadlinePassed,
-)
+from bftcluster.pins import events
 from bftcluster.pins.items import Goal, Phase
 from bftcluster.pins.status import TrackerStatus
 from tests.unit.pins.world import DAY_MS, WALL_MS, World, cid, small
@@ -38,11 +18,11 @@ class TrackerWorld(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(small(items_max=6, reports_max=6, report_entries_max=3))
-        self.page: Scanned | None = None
-        self.reports: list[tuple[ReportLine, ...]] = []
-        self.step(TrackerDeadlinePassed())
+        self.page: events.Scanned | None = None
+        self.reports: list[tuple[events.ReportLine, ...]] = []
+        self.step(events.TrackerDeadlinePassed())
 
-    def step(self, event: Event) -> Actions:
+    def step(self, event: events.Event) -> events.Actions:
         world = self.world
         actions = world.step_once(event)
         if actions.scan is not None:
@@ -57,7 +37,7 @@ class TrackerWorld(RuleBasedStateMachine):
     @rule(key=CIDS, age_ms=st.sampled_from([0, 2 * DAY_MS]))
     def pin(self, key, age_ms: int) -> None:
         self.world.desired[key] = WALL_MS - age_ms
-        self.step(Desired(cid=key, since_ms=WALL_MS - age_ms))
+        self.step(events.Desired(cid=key, since_ms=WALL_MS - age_ms))
 
     @rule(key=CIDS)
     def pin_what_is_here(self, key) -> None:
@@ -66,35 +46,37 @@ class TrackerWorld(RuleBasedStateMachine):
         if is_held:
             self.world.kept.add(key)
         self.world.desired[key] = WALL_MS
-        self.step(Desired(cid=key, since_ms=WALL_MS, is_held=is_held))
+        self.step(events.Desired(cid=key, since_ms=WALL_MS, is_held=is_held))
 
     @rule(key=CIDS)
     def unpin(self, key) -> None:
         self.world.desired.pop(key, None)
         self.world.holding.discard(key)
-        self.step(NotDesired(cid=key))
+        self.step(events.NotDesired(cid=key))
 
     @precondition(lambda self: self.world.running)
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.world.running)))
         operation = self.world.running.pop(key)
-        ends: list[Event] = [Stopped(cid=key, ticket=operation.ticket)]
-        if isinstance(operation, StartFetch):
-            ends.append(FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1))
+        ends: list[events.Event] = [events.Stopped(cid=key, ticket=operation.ticket)]
+        if isinstance(operation, events.StartFetch):
+            ends.append(events.FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1))
             ends += [
-                FetchFailed(cid=key, ticket=operation.ticket, reason="no", is_transient=transient)
+                events.FetchFailed(
+                    cid=key, ticket=operation.ticket, reason="no", is_transient=transient
+                )
                 for transient in (True, False)
             ]
         else:
-            ends.append(DropDone(cid=key, ticket=operation.ticket))
-            ends.append(DropFailed(cid=key, ticket=operation.ticket, reason="no"))
+            ends.append(events.DropDone(cid=key, ticket=operation.ticket))
+            ends.append(events.DropFailed(cid=key, ticket=operation.ticket, reason="no"))
         self.finish(data.draw(st.sampled_from(ends)))
 
-    def finish(self, event: Event) -> None:
-        if isinstance(event, FetchDone):
+    def finish(self, event: events.Event) -> None:
+        if isinstance(event, events.FetchDone):
             self.world.kept.add(event.cid)
-        if isinstance(event, DropDone):
+        if isinstance(event, events.DropDone):
             self.world.kept.discard(event.cid)
         self.step(event)
 
@@ -112,43 +94,43 @@ class TrackerWorld(RuleBasedStateMachine):
         if arrives:
             self.hear(lines)
 
-    def hear(self, lines: tuple[ReportLine, ...]) -> None:
+    def hear(self, lines: tuple[events.ReportLine, ...]) -> None:
         for line in lines:
             if line.cid in self.world.desired and line.status is TrackerStatus.PINNED:
                 self.world.holding.add(line.cid)
             else:
                 self.world.holding.discard(line.cid)
-        self.step(Acknowledged(lines=lines))
+        self.step(events.Acknowledged(lines=lines))
 
     @rule(key=CIDS, is_noticed=st.booleans())
     def lose(self, key, is_noticed: bool) -> None:
         if key in self.world.kept and key in self.world.desired and key not in self.world.running:
             self.world.kept.discard(key)
             if is_noticed:
-                self.step(Lost(cid=key, since_ms=self.world.desired[key]))
+                self.step(events.Lost(cid=key, since_ms=self.world.desired[key]))
 
     @rule(key=CIDS)
     def import_it(self, key) -> None:
         if key not in self.world.running:
             self.world.kept.add(key)
-            self.step(Present(cid=key))
+            self.step(events.Present(cid=key))
 
     @rule(key=CIDS, all_of_them=st.booleans())
     def recover(self, key, all_of_them: bool) -> None:
-        self.step(RecoverAll() if all_of_them else Recover(cid=key))
+        self.step(events.RecoverAll() if all_of_them else events.Recover(cid=key))
 
     @rule(ms=st.sampled_from([1, 1_000, 10_000, 720_000, 1_800_000]))
     def wait(self, ms: int) -> None:
         self.world.now_ms += ms
-        self.step(TrackerDeadlinePassed())
+        self.step(events.TrackerDeadlinePassed())
 
     @invariant()
     def memory_and_concurrency_are_bounded(self) -> None:
         items = list(self.world.tracker.items())
         assert len(items) <= 6
         running = list(self.world.running.values())
-        assert sum(isinstance(operation, StartFetch) for operation in running) <= 2
-        assert sum(isinstance(operation, StartDrop) for operation in running) <= 1
+        assert sum(isinstance(operation, events.StartFetch) for operation in running) <= 2
+        assert sum(isinstance(operation, events.StartDrop) for operation in running) <= 1
         busy = {item.cid for item in items if item.phase in {Phase.RUNNING, Phase.STOPPING}}
         assert busy == set(self.world.running)
 
@@ -162,7 +144,7 @@ class TrackerWorld(RuleBasedStateMachine):
         for _ in range(3):
             self.settle()
             self.world.now_ms += 12 * 60_000
-            self.step(TrackerDeadlinePassed())
+            self.step(events.TrackerDeadlinePassed())
         self.settle()
         assert self.world.kept == set(self.world.desired)
         assert self.world.holding == set(self.world.desired)
@@ -175,9 +157,9 @@ class TrackerWorld(RuleBasedStateMachine):
                 key = min(self.world.running)
                 operation = self.world.running.pop(key)
                 self.finish(
-                    FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1)
-                    if isinstance(operation, StartFetch)
-                    else DropDone(cid=key, ticket=operation.ticket)
+                    events.FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=1)
+                    if isinstance(operation, events.StartFetch)
+                    else events.DropDone(cid=key, ticket=operation.ticket)
                 )
             elif self.reports:
                 self.hear(self.reports.pop(0))
@@ -186,7 +168,7 @@ class TrackerWorld(RuleBasedStateMachine):
             else:
                 assert self.world.deadline_ms is not None, "something is left to wait for"
                 self.world.now_ms = max(self.world.now_ms, self.world.deadline_ms)
-                self.step(TrackerDeadlinePassed())
+                self.step(events.TrackerDeadlinePassed())
         raise AssertionError("it never settles")
 
 

@@ -2,21 +2,18 @@
 
 import gc
 from collections import deque
+from dataclasses import replace
 from types import FunctionType, ModuleType
 
 import pytest
 
 from bftcluster.limits import SIGNATURE_CACHE_MAX
-from bftcluster.pbft import Replica, ReplicaSettings
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster.pbft import Replica
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.environment.auditor import Auditor
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    status_interval_ms=200,
-    request_timeout_ms=20,
-    view_change_timeout_ms=20,
+SETTINGS = replace(
+    SMALL_WINDOW, status_interval_ms=200, request_timeout_ms=20, view_change_timeout_ms=20
 )
 RECORDS_SIZE_MAX_BYTES = 8_000
 LONG = 64

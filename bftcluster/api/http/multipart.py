@@ -17,13 +17,13 @@ import trio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from bftcluster.api.views import PartKind, UploadPart
+from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.errors import UsageError
 from bftcluster.limits import PART_HEADERS_SIZE_MAX_BYTES
 
 _KINDS: Final = {
-    b"application/x-directory": PartKind.DIRECTORY,
-    b"application/symlink": PartKind.SYMLINK,
+    b"application/x-directory": ContentKind.DIRECTORY,
+    b"application/symlink": ContentKind.SYMLINK,
 }
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _BOUNDARY_SIZE_MAX_BYTES: Final = 70
@@ -206,9 +206,9 @@ class _Content:
         return chunk
 
 
-def _kind(headers: dict[bytes, bytes]) -> PartKind:
+def _kind(headers: dict[bytes, bytes]) -> ContentKind:
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return _KINDS.get(media_type, PartKind.FILE)
+    return _KINDS.get(media_type, ContentKind.FILE)
 
 
 def _path(headers: dict[bytes, bytes]) -> str:

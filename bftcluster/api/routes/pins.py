@@ -1,4 +1,4 @@
-"""``/pins`` and ``/allocations``: the pinset, and what peers have done about it."""
+"""``/pins``: what peers have done about pins, and what this one proposes."""
 
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -10,14 +10,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bftcluster import cid as cids
-from bftcluster.api.filters import keep_matching, parse_status_filter, wants_pins
+from bftcluster.api.filters import keep_matching, parse_status_filter
 from bftcluster.api.http.errors import PinNotFoundError
-from bftcluster.api.http.gates import lists_gate
+from bftcluster.api.http.gates import Gate
 from bftcluster.api.http.json_text import json_response
 from bftcluster.api.http.list_stream import JsonLines
 from bftcluster.api.http.query import boolean
 from bftcluster.api.pin_options import parse_pin_options
-from bftcluster.api.ports import PathsPort, PinsetPort, PinsPort
+from bftcluster.api.ports import PathsPort, PinsPort
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.shapes import Shape, pin_shape, pin_status_shape, proposed_pin_shape
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
@@ -32,23 +32,20 @@ PROPOSAL_HEADER: Final = "X-Bftcluster-Proposal"
 
 
 class PinRoutes:
-    """Reads and changes the pinset."""
+    """Shows how far pins are, and changes the pinset."""
 
     def __init__(
-        self, pinset: PinsetPort, pins: PinsPort, paths: PathsPort, settings: ApiSettings
+        self, pins: PinsPort, paths: PathsPort, lists_gate: Gate, settings: ApiSettings
     ) -> None:
-        self._pinset = pinset
         self._pins = pins
         self._paths = paths
+        self._lists_gate = lists_gate
         self._settings = settings
 
     def routes(self) -> list[Route]:
         """Return the routes; of two that match, the first is taken."""
-        gated = [Middleware(lists_gate())]
         return [
-            Route("/allocations", self.allocations, middleware=gated),
-            Route("/allocations/{cid}", self.allocation),
-            Route("/pins", self.statuses, middleware=gated),
+            Route("/pins", self.statuses, middleware=[Middleware(self._lists_gate)]),
             Route("/pins/recover", self.recover_all, methods=["POST"]),
             Route("/pins/{cid}", self.status),
             Route("/pins/{cid}", self.pin, methods=["POST"]),
@@ -57,19 +54,6 @@ class PinRoutes:
             Route("/pins/{root}/{path:path}", self.pin_path, methods=["POST"]),
             Route("/pins/{root}/{path:path}", self.unpin_path, methods=["DELETE"]),
         ]
-
-    async def allocations(self, request: Request) -> Response:
-        """Stream ``Pin`` for every pin."""
-        if not wants_pins(request.query_params.get("filter", "")):
-            return Response(status_code=204)
-        return JsonLines(self._pinset.pins(), pin_shape)
-
-    async def allocation(self, request: Request) -> Response:
-        """Return one ``Pin``."""
-        record = await self._pinset.pin(_cid(request))
-        if record is None:
-            raise PinNotFoundError
-        return json_response(pin_shape(record))
 
     async def statuses(self, request: Request) -> Response:
         """Stream ``GlobalPinInfo`` for every pin, or for the ``cids`` given."""

@@ -124,13 +124,17 @@ def _look_up(source: BlockSource, cid: Cid, name: str, budget: WalkBudget) -> Ci
 def _directory(source: BlockSource, cid: Cid, budget: WalkBudget) -> tuple[DagNode, UnixFs]:
     if codec_of(cid) != DAG_PB:
         raise UsageError(f"{text(cid)} is not a directory")
-    block = source.get(cid)
-    budget.spend(block)
-    node = decode_node(block)
-    message = decode_message(node)
+    node, message = _decoded(source, cid, budget)
     if message.kind not in (UnixFsKind.DIRECTORY, UnixFsKind.HAMT_SHARD):
         raise UsageError(f"{text(cid)} is a {message.kind.name.lower()}, not a directory")
     return node, message
+
+
+def _decoded(source: BlockSource, cid: Cid, budget: WalkBudget) -> tuple[DagNode, UnixFs]:
+    block = source.get(cid)
+    budget.spend(block)
+    node = decode_node(block)
+    return node, decode_message(node)
 
 
 def _plain(cid: Cid, node: DagNode) -> Sequence[DagLink]:
@@ -143,10 +147,7 @@ def _shard(source: BlockSource, slot: _Slot, budget: WalkBudget) -> list[_Slot]:
     cid = slot.link.cid
     if codec_of(cid) != DAG_PB:
         raise MalformedContentError(f"{text(cid)} is no HAMT shard")
-    block = source.get(cid)
-    budget.spend(block)
-    node = decode_node(block)
-    message = decode_message(node)
+    node, message = _decoded(source, cid, budget)
     if message.kind is not UnixFsKind.HAMT_SHARD:
         raise MalformedContentError(f"{text(cid)} is no HAMT shard")
     if not node.links:

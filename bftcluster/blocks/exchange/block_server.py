@@ -9,15 +9,7 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from bftcluster.blocks.dag.dag_stream import DagStream
-from bftcluster.blocks.exchange.exchange_messages import (
-    Blocks,
-    CancelWant,
-    Credit,
-    End,
-    EndStatus,
-    Want,
-    to_frame,
-)
+from bftcluster.blocks.exchange import exchange_messages as messages
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid
 from bftcluster.errors import ClusterError, TransportError
@@ -71,7 +63,7 @@ class BlockServer:
         self._refusing: set[PeerId] = set()
         self._pace = LogPace()
 
-    async def serve(self, peer: PeerId, want: Want) -> None:
+    async def serve(self, peer: PeerId, want: messages.Want) -> None:
         """Answer one request to its end; a request whose number is in use is ignored."""
         servings = self._servings.setdefault(peer, {})
         if want.request in servings:
@@ -89,7 +81,7 @@ class BlockServer:
             if not servings:
                 self._servings.pop(peer, None)
 
-    def credit(self, peer: PeerId, credit: Credit) -> None:
+    def credit(self, peer: PeerId, credit: messages.Credit) -> None:
         """Let a request go on; late credit for one that has ended is nothing."""
         serving = self._servings.get(peer, {}).get(credit.request)
         if serving is not None:
@@ -97,13 +89,13 @@ class BlockServer:
             serving.window_bytes = min(granted, WINDOW_SIZE_MAX_BYTES)
             serving.credited.set()
 
-    def cancel(self, peer: PeerId, cancel: CancelWant) -> None:
+    def cancel(self, peer: PeerId, cancel: messages.CancelWant) -> None:
         """Stop a request."""
         serving = self._servings.get(peer, {}).get(cancel.request)
         if serving is not None:
             serving.scope.cancel()
 
-    async def _stream(self, peer: PeerId, want: Want, serving: _Serving) -> None:
+    async def _stream(self, peer: PeerId, want: messages.Want, serving: _Serving) -> None:
         stream = DagStream(self._store, want.cids, want.leaf_budget_bytes)
         try:
             while not stream.finished:
@@ -116,7 +108,7 @@ class BlockServer:
                 if frame:
                     serving.window_bytes -= size_bytes
                     await self._send(peer, frame)
-            await self._end(peer, want, EndStatus.SERVED, tuple(stream.absent))
+            await self._end(peer, want, messages.EndStatus.SERVED, tuple(stream.absent))
         except TransportError:
             return
         except ClusterError as exc:
@@ -132,20 +124,21 @@ class BlockServer:
                 await serving.credited.wait()
         return serving.window_bytes > 0
 
-    async def _refuse(self, peer: PeerId, want: Want) -> None:
+    async def _refuse(self, peer: PeerId, want: messages.Want) -> None:
         """Say that we are busy; while that is being sent, further requests are ignored."""
         if peer in self._refusing:
             return
         self._refusing.add(peer)
         try:
-            await self._end(peer, want, EndStatus.BUSY, ())
+            await self._end(peer, want, messages.EndStatus.BUSY, ())
         finally:
             self._refusing.discard(peer)
 
     async def _end(
-        self, peer: PeerId, want: Want, status: EndStatus, absent: tuple[Cid, ...]
+        self, peer: PeerId, want: messages.Want, status: messages.EndStatus, absent: tuple[Cid, ...]
     ) -> None:
-        await self._send(peer, to_frame(End(request=want.request, status=status, absent=absent)))
+        end = messages.End(request=want.request, status=status, absent=absent)
+        await self._send(peer, messages.to_frame(end))
 
 
 def _next_frame(stream: DagStream, request: int, size_max_bytes: int) -> tuple[bytes, int]:
@@ -154,4 +147,4 @@ def _next_frame(stream: DagStream, request: int, size_max_bytes: int) -> tuple[b
     if not batch:
         return b"", 0
     size_bytes = sum(len(data) for _, data in batch)
-    return to_frame(Blocks(request=request, blocks=tuple(batch))), size_bytes
+    return messages.to_frame(messages.Blocks(request=request, blocks=tuple(batch))), size_bytes

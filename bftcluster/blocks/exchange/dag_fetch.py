@@ -24,13 +24,13 @@ from bftcluster.blocks.exchange.exchange_messages import (
 )
 from bftcluster.blocks.exchange.fetch_plan import FetchPlan, Provider, ProviderFault, Request
 from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
     FetchFailedError,
     FetchProgress,
     FetchReport,
     ProviderReport,
 )
 from bftcluster.blocks.exchange.inbox import Event, RequestInbox, Router
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.formats.dag_pb import DagLink
 from bftcluster.blocks.formats.links import links_of, may_link
@@ -39,9 +39,6 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockStoreError, ClusterError, StorageError, TransportError
 from bftcluster.ids import PeerId
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES, STORE_GROUP_SIZE_BYTES
-
-_FAREWELL_S = 1.0
-"""How long a cancelled fetch takes to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +257,7 @@ class DagFetch:
 
     async def _cancel(self, request: Request) -> None:
         frame = to_frame(CancelWant(request=request.number))
-        with trio.move_on_after(_FAREWELL_S) as scope:
+        with trio.move_on_after(self._settings.farewell_s) as scope:
             scope.shield = True
             try:
                 await self._send(request.provider.peer, frame)

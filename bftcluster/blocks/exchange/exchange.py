@@ -23,8 +23,9 @@ from bftcluster.blocks.exchange.exchange_messages import (
     to_frame,
 )
 from bftcluster.blocks.exchange.fetch_plan import ProviderFault
-from bftcluster.blocks.exchange.fetch_report import ExchangeSettings, FetchProgress, FetchReport
+from bftcluster.blocks.exchange.fetch_report import FetchProgress, FetchReport
 from bftcluster.blocks.exchange.inbox import Router
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.formats.links import may_link
 from bftcluster.blocks.port import BlockStore

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Self
 
 from bftcluster.blocks.formats.entry_names import check_name
@@ -66,13 +65,8 @@ class Adder:
         self._ingest.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ingest.__exit__(kind, value, trace)
+    def __exit__(self, *exc: object) -> None:
+        self._ingest.__exit__(*exc)
 
     def begin_file(self, path: str) -> None:
         """Start a file; ``write`` and ``end_file`` follow before anything else does.

@@ -6,7 +6,6 @@ they are gone.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Self
 
 from bftcluster.blocks.formats.block import Block
@@ -31,12 +30,7 @@ class Ingest:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Drop what no root holds."""
         self._writer.shutdown()
         self._store.release(self._hold)

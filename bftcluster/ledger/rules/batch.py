@@ -25,6 +25,7 @@ from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.operations import pins_read_by
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import (
     Approve,
@@ -153,7 +154,7 @@ def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Ke
         yield Space.PIN, operation.cid
     if with_proposal:
         yield Space.PROPOSAL, intent.digest
-    for cid in operation.pins_read:
+    for cid in pins_read_by(operation):
         yield Space.PIN, cid
 
 

@@ -1,7 +1,6 @@
 """What peers say about themselves: that they are there, how much room they have, what they hold."""
 
 from dataclasses import replace
-from typing import Final
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
@@ -13,9 +12,7 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
-from bftcluster.limits import COUNTER_AHEAD_MAX_MS
-
-_KEY_SIZE: Final = 32
+from bftcluster.limits import COUNTER_AHEAD_MAX_MS, PUBLIC_KEY_SIZE_BYTES
 
 
 def next_counter(last: int, recorded: int, wall_ms: int) -> int:
@@ -141,4 +138,6 @@ def _lines_that_count(execution: Execution, request: ReportPinned) -> list[tuple
 
 def _is_in(peer: PeerId, packed: bytes) -> bool:
     """Return whether ``peer`` is one of the 32-byte ids in ``packed``."""
-    return any(packed.startswith(peer, start) for start in range(0, len(packed), _KEY_SIZE))
+    return any(
+        packed.startswith(peer, start) for start in range(0, len(packed), PUBLIC_KEY_SIZE_BYTES)
+    )

@@ -14,17 +14,9 @@ from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, prop
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.state.tree_history import Read
+from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.wire.requests import (
-    Approve,
-    Join,
-    Propose,
-    Reject,
-    ReportEvidence,
-    ReportPinned,
-    Submit,
-)
 from bftcluster.ledger.wire.verification import Inspected
 from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
 from bftcluster.signing.approvals import Intent
@@ -57,17 +49,17 @@ class Wanting:
         match inspected.request:
             case None:
                 return Outcome(OutcomeCode.MALFORMED, inspected.problem)
-            case Submit():
+            case requests.Submit():
                 assert inspected.intent is not None, "a parsed submit has an intent"
                 return self._of_intent(inspected.intent)
-            case Propose() as request:
+            case requests.Propose() as request:
                 assert inspected.intent is not None, "a parsed proposal has an intent"
                 return self._of_proposal(inspected.intent, request, by_state_alone)
-            case Approve() | Reject() as request:
+            case requests.Approve() | requests.Reject() as request:
                 return self._of_vote(request, by_state_alone)
-            case Join() | ReportPinned() as request:
+            case requests.Join() | requests.ReportPinned() as request:
                 return self._of_announcement(request)
-            case ReportEvidence():
+            case requests.ReportEvidence():
                 return self._of_evidence(inspected)
             case _ as unreachable:
                 assert_never(unreachable)
@@ -98,7 +90,7 @@ class Wanting:
         return self._state.tried.refusal(intent, self._state.head)
 
     def _of_proposal(
-        self, intent: Intent, request: Propose, by_state_alone: bool
+        self, intent: Intent, request: requests.Propose, by_state_alone: bool
     ) -> Outcome | None:
         refusal = self._of_terms(intent) or self._of_maintainer(intent.digest, request)
         if refusal is not None:
@@ -120,7 +112,9 @@ class Wanting:
         self._coming.put(intent.digest, self._state.head.seq, _COMING_SIZE_BYTES)
         return None
 
-    def _problem_of_share(self, intent: Intent, request: Propose, *, is_known: bool) -> str:
+    def _problem_of_share(
+        self, intent: Intent, request: requests.Propose, *, is_known: bool
+    ) -> str:
         """Return why a proposal is too much for its maintainer, or nothing.
 
         One whose hour is used up is heard now and then, with what counts whenever it is ordered.
@@ -143,7 +137,9 @@ class Wanting:
         """As far as the log tells: the head of an idle cluster lags behind."""
         return self._state.head.timestamp_ms
 
-    def _of_vote(self, request: Approve | Reject, by_state_alone: bool) -> Outcome | None:
+    def _of_vote(
+        self, request: requests.Approve | requests.Reject, by_state_alone: bool
+    ) -> Outcome | None:
         digest = request.intent_digest
         refusal = self._of_maintainer(digest, request)
         if refusal is not None:
@@ -161,7 +157,9 @@ class Wanting:
         came = self._coming.get(digest)
         return came is not None and not self._state.tried.was_refused_after(came, digest)
 
-    def _of_maintainer(self, digest: Digest, request: Propose | Approve | Reject) -> Outcome | None:
+    def _of_maintainer(
+        self, digest: Digest, request: requests.Propose | requests.Approve | requests.Reject
+    ) -> Outcome | None:
         policy = self._state.policy
         if request.approval.maintainer not in policy.positions:
             detail = "the signer is not a maintainer of this cluster"
@@ -182,7 +180,7 @@ class Wanting:
         self,
         known: ProposalRecord | ClosedProposal,
         digest: Digest,
-        request: Propose | Approve | Reject,
+        request: requests.Propose | requests.Approve | requests.Reject,
         by_state_alone: bool,
     ) -> Outcome | None:
         """Judge a vote on a proposal that is on the log."""
@@ -193,7 +191,7 @@ class Wanting:
             return refusal
         maintainer = request.approval.maintainer
         has_rejected = maintainer in known.rejecters
-        if isinstance(request, Reject):
+        if isinstance(request, requests.Reject):
             return (
                 Outcome(OutcomeCode.ALREADY, "rejected already", digest) if has_rejected else None
             )
@@ -213,7 +211,7 @@ class Wanting:
         detail = f"{count} of {threshold} approvals"
         return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
 
-    def _of_announcement(self, request: Join | ReportPinned) -> Outcome | None:
+    def _of_announcement(self, request: requests.Join | requests.ReportPinned) -> Outcome | None:
         record = self._state.peers.get(request.peer)
         if record is None:
             detail = "the peer is not one of this cluster's"

@@ -16,11 +16,11 @@ from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.state.shares import Spent, spent_from_wire
 from bftcluster.ledger.wire.operations import Operation, PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import HolderStatus
+from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
 from bftcluster.signing.approvals import Approval, Intent
 
 _PIN_HEADER: Final = struct.Struct(">QI")
 """The pin's number, and the size of what follows; the rest are the allocations."""
-_KEY_SIZE: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,9 @@ def number_and_allocations(value: bytes) -> tuple[int, bytes]:
 
 
 def _split_keys(data: bytes) -> list[bytes]:
-    return [data[start : start + _KEY_SIZE] for start in range(0, len(data), _KEY_SIZE)]
+    return [
+        data[at : at + PUBLIC_KEY_SIZE_BYTES] for at in range(0, len(data), PUBLIC_KEY_SIZE_BYTES)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bftcluster import codec
-from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_fields import check_peer_texts
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
@@ -51,16 +50,6 @@ class AdmitPeer:
         """What the peer calls itself."""
         return self.name
 
-    @property
-    def pins_read(self) -> tuple[Cid, ...]:
-        """Return none: its rule reads no pin but that of ``cid``."""
-        return ()
-
-    @property
-    def items(self) -> int:
-        """Return 0: it has no lists of which memory must be known."""
-        return 0
-
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode([ADMIT, self.peer, self.name, self.addresses, self.votes])
@@ -89,16 +78,6 @@ class RemovePeer:
     def subject(self) -> str:
         """The peer's id as text."""
         return peer_id_text(self.peer)
-
-    @property
-    def pins_read(self) -> tuple[Cid, ...]:
-        """Return none: its rule reads no pin but that of ``cid``."""
-        return ()
-
-    @property
-    def items(self) -> int:
-        """Return 0: it has no lists of which memory must be known."""
-        return 0
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""

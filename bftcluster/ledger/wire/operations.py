@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, assert_never
 
 from bftcluster import cid as cids
 from bftcluster import codec
@@ -182,26 +182,35 @@ class UnpinOperation:
         """Return nothing: the content has no other name here."""
         return ""
 
-    @property
-    def pins_read(self) -> tuple[Cid, ...]:
-        """Return none: its rule reads no pin but that of ``cid``."""
-        return ()
-
-    @property
-    def items(self) -> int:
-        """Return 0: it has no lists of which memory must be known."""
-        return 0
-
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
         return codec.encode([_UNPIN, self.cid])
 
 
 Operation: TypeAlias = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
-"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``.
+"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
 
-Each also says which other pins its rule reads, and how many items it takes to remember.
-"""
+
+def pins_read_by(operation: Operation) -> tuple[Cid, ...]:
+    """Return the pins that the rule of ``operation`` reads besides that of its ``cid``."""
+    match operation:
+        case PinOperation():
+            return operation.pins_read
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            return ()
+        case _:
+            assert_never(operation)
+
+
+def items_of(operation: Operation) -> int:
+    """Return how many items the lists of ``operation`` have of which memory must be known."""
+    match operation:
+        case PinOperation():
+            return operation.items
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            return 0
+        case _:
+            assert_never(operation)
 
 
 def sorted_metadata(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:

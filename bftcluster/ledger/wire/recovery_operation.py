@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bftcluster import codec
-from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq
 from bftcluster.ledger.wire.member_operations import AdmitPeer
@@ -100,16 +99,6 @@ class RecoverCluster:
     def subject(self) -> str:
         """Return nothing: it is about the whole cluster."""
         return ""
-
-    @property
-    def pins_read(self) -> tuple[Cid, ...]:
-        """Return none: its rule reads no pin but that of ``cid``."""
-        return ()
-
-    @property
-    def items(self) -> int:
-        """Return 0: it has no lists of which memory must be known."""
-        return 0
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""

@@ -13,7 +13,7 @@ from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.operations import Operation, parse_operation
+from bftcluster.ledger.wire.operations import Operation, items_of, parse_operation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import (
@@ -282,7 +282,7 @@ def _size_bytes(data: bytes, inspected: Inspected) -> int:
     request, operation = inspected.request, inspected.operation
     if request is None:
         return _REFUSED_OVERHEAD_BYTES + len(data)
-    items = _items_of_request(request) + (0 if operation is None else operation.items)
+    items = _items_of_request(request) + (0 if operation is None else items_of(operation))
     return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
 
 

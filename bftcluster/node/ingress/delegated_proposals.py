@@ -36,23 +36,15 @@ class Proposed:
     """False: it needs more approvals."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DelegatedProposer:
     """Proposes with the key of a maintainer, if this peer was given one."""
 
-    def __init__(
-        self,
-        *,
-        key: SigningKey | None,
-        cluster_id: ClusterId,
-        reads: LedgerReads,
-        gateway: Gateway,
-        clock: Clock,
-    ) -> None:
-        self._key = key
-        self._cluster_id = cluster_id
-        self._reads = reads
-        self._gateway = gateway
-        self._clock = clock
+    key: SigningKey | None
+    cluster_id: ClusterId
+    reads: LedgerReads
+    gateway: Gateway
+    clock: Clock
 
     def check(self) -> None:
         """Return if this peer may propose.
@@ -60,7 +52,7 @@ class DelegatedProposer:
         Raises:
             RefusedError: It holds no maintainer's key.
         """
-        if self._key is None:
+        if self.key is None:
             raise RefusedError(
                 "this peer signs for nobody: a pin needs the signatures of maintainers",
                 hint="sign with `bftcluster pin add`, or set `api.maintainer_key` in its config",
@@ -74,11 +66,11 @@ class DelegatedProposer:
             NotReachedError: It was not ordered in time; it may yet be.
         """
         self.check()
-        assert self._key is not None, "checked"
-        policy = await self._reads.policy()
-        now_ms = self._clock.wall_ms()
+        assert self.key is not None, "checked"
+        policy = await self.reads.policy()
+        now_ms = self.clock.wall_ms()
         intent = Intent(
-            cluster_id=self._cluster_id,
+            cluster_id=self.cluster_id,
             policy_version=policy.version,
             policy_hash=policy.hash,
             operation=operation.to_bytes(),
@@ -86,12 +78,12 @@ class DelegatedProposer:
             not_before_ms=now_ms - _SKEW_MS,
             expires_ms=now_ms + LIFETIME_MS,
         )
-        approval = approve(intent.encoded, self._key, scheme=policy.scheme)
+        approval = approve(intent.encoded, self.key, scheme=policy.scheme)
         request = Propose(intent=intent.encoded, approval=approval, scheme=policy.scheme).to_bytes()
-        problem = self._gateway.client_problem(request)
+        problem = self.gateway.client_problem(request)
         if problem:
             raise RefusedError(problem)
-        [ordered] = await self._gateway.order([request], timeout_s=TIMEOUT_S)
+        [ordered] = await self.gateway.order([request], timeout_s=TIMEOUT_S)
         if ordered is None:
             raise NotReachedError(
                 "the cluster did not order the proposal in time",

@@ -41,24 +41,17 @@ class _Attempt:
     """Empty, and no data: whoever tried has left."""
 
 
+@dataclass(slots=True, kw_only=True)
 class Healer:
     """Asks the peers that are connected for blocks that the disk has lost."""
 
-    def __init__(
-        self,
-        *,
-        blocks: EmbeddedStore,
-        exchange: Exchange,
-        connected: Callable[[], Sequence[PeerId]],
-        workers: Workers,
-    ) -> None:
-        self._blocks = blocks
-        self._workers = workers
-        self._exchange = exchange
-        self._connected = connected
-        self._under_way: dict[Cid, _Attempt] = {}
-        self._told: set[Cid] = set()
-        """Blocks that cannot be healed, and of which the log has said so."""
+    blocks: EmbeddedStore
+    exchange: Exchange
+    connected: Callable[[], Sequence[PeerId]]
+    workers: Workers
+    _under_way: dict[Cid, _Attempt] = field(default_factory=dict, init=False)
+    _told: set[Cid] = field(default_factory=set, init=False)
+    """Blocks that cannot be healed, and of which the log has said so."""
 
     async def run(self) -> NoReturn:
         """Heal what is found damaged, until cancelled; what nobody has is tried less and less."""
@@ -74,19 +67,19 @@ class Healer:
 
     async def _is_vain(self) -> bool:
         """Try to heal; return whether something is damaged and nothing was healed."""
-        before = self._blocks.damage()
+        before = self.blocks.damage()
         try:
             await self.heal_all()
         except ClusterError as exc:
             _log.warning("what is damaged cannot be looked up", reason=str(exc))
             return False
-        return before.blocks > 0 and self._blocks.damage().healed == before.healed
+        return before.blocks > 0 and self.blocks.damage().healed == before.healed
 
     async def heal_all(self) -> None:
         """Try once to heal whatever is damaged, at a pace that leaves the disk to others."""
         after = 0
         while True:
-            page = await self._workers.run(self._blocks.damaged, after, _PER_LOOK_MAX)
+            page = await self.workers.run(self.blocks.damaged, after, _PER_LOOK_MAX)
             for number, cid in page:
                 with contextlib.suppress(BlockNotFoundError):
                     await self._heal(cid)
@@ -114,7 +107,7 @@ class Healer:
                 raise BlockNotFoundError(other.problem)
         attempt = self._under_way[cid] = _Attempt()
         try:
-            attempt.data = await self._exchange.fetch_block(cid, self._connected())
+            attempt.data = await self.exchange.fetch_block(cid, self.connected())
             await self._keep(cid, attempt.data)
         except BlockNotFoundError as exc:
             attempt.problem = str(exc)
@@ -127,7 +120,7 @@ class Healer:
 
     async def _keep(self, cid: Cid, data: bytes) -> None:
         try:
-            await self._workers.run(self._blocks.put, cid, data)
+            await self.workers.run(self.blocks.put, cid, data)
         except ClusterError as exc:
             self._warn(cid, str(exc))
         else:
@@ -142,4 +135,4 @@ class Healer:
 
     def _prospects(self) -> tuple[int, frozenset[PeerId]]:
         """Return what makes another try worth while, once it changes."""
-        return self._blocks.damage().found, frozenset(self._connected())
+        return self.blocks.damage().found, frozenset(self.connected())

@@ -6,6 +6,7 @@ everything that has arrived, so one fsync pays for many votes (group commit).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn, assert_never
 
 import trio
@@ -44,6 +45,19 @@ IDLE_TURN_S = 1.0
 _log = log_for("pbft")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTargets:
+    """Who does what a replica wants done, where its loop does not do it itself."""
+
+    send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None]
+    decide: Callable[[Decided], None]
+    read_log: Callable[[ReadLog], None]
+    fetch_state: Callable[[StartStateTransfer], None]
+    fetch_epochs: Callable[[ReplicaId], None]
+    sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]]
+    accuse: Callable[[bytes], None]
+
+
 class ReplicaLoop:
     """Owns the replica: nothing else may touch it."""
 
@@ -54,30 +68,18 @@ class ReplicaLoop:
         wal: VoteLog,
         inbox: OrderInbox[Event],
         clock: Clock,
-        send: Callable[[Sequence[Outbound], Sequence[ReplicaId]], None],
-        decide: Callable[[Decided], None],
-        read_log: Callable[[ReadLog], None],
-        fetch_state: Callable[[StartStateTransfer], None],
-        fetch_epochs: Callable[[ReplicaId], None],
-        sync_ledger: Callable[[CheckpointCertificate | None], Awaitable[None]],
+        targets: StepTargets,
         evidence: EvidenceSink,
-        accuse: Callable[[bytes], None],
         workers: Workers,
     ) -> None:
         self.replica = replica
         self._wal = wal
+        self._syncing = AdaptiveOffload(workers)
+        self._workers = workers
         self._inbox = inbox
         self._clock = clock
-        self._send = send
-        self._decide = decide
-        self._read_log = read_log
-        self._fetch_state = fetch_state
-        self._fetch_epochs = fetch_epochs
-        self._sync_ledger = sync_ledger
+        self._targets = targets
         self._evidence = evidence
-        self._accuse = accuse
-        self._workers = workers
-        self._syncing = AdaptiveOffload(workers)
         self._deadline_ms = 0
         self._pace = LogPace()
         self.stable = replica.stable_certificate
@@ -86,7 +88,7 @@ class ReplicaLoop:
     async def run(self) -> NoReturn:
         """Serve until cancelled."""
         if self.stable is not None:  # The last life may have ended before it came to this.
-            await self._sync_ledger(self.stable)
+            await self._targets.sync_ledger(self.stable)
         await self._carry_out(self.replica.start(**self._time()))
         while True:
             events = await self._inbox.take(timeout_s=self._patience_s())
@@ -101,23 +103,23 @@ class ReplicaLoop:
     async def _do(self, step: Step) -> None:
         match step:
             case Send(frames=frames, voters=voters):
-                self._send(frames, voters)
+                self._targets.send(frames, voters)
             case Append(records=records):
                 await self._syncing.run(self._wal.append, records)
             case Decided():
-                self._decide(step)
+                self._targets.decide(step)
             case ReadLog():
-                self._read_log(step)
+                self._targets.read_log(step)
             case StartStateTransfer():
-                self._fetch_state(step)
+                self._targets.fetch_state(step)
             case FetchEpochs(of=peer):
-                self._fetch_epochs(peer)
+                self._targets.fetch_epochs(peer)
             case Notice():
                 self._report(step)
             case KeepEvidence(piece=piece):
                 path = self._evidence.keep(piece)
                 _log.error("a replica contradicted itself; this proves it", file=str(path))
-                self._accuse(piece)
+                self._targets.accuse(piece)
             case Halt():
                 path = self._evidence.keep_halt(step)
                 raise HaltedError(f"this replica has stopped: {step.reason.value}; see {path}")
@@ -144,7 +146,7 @@ class ReplicaLoop:
     async def _compact(self) -> None:
         """Drop the votes that a stable checkpoint covers, once the ledger itself is durable."""
         with trio.CancelScope(shield=True):
-            await self._sync_ledger(self.replica.stable_certificate)
+            await self._targets.sync_ledger(self.replica.stable_certificate)
             await self._workers.run(self._wal.rewrite, self.replica.live_records())
 
     def _patience_s(self) -> float:

@@ -1,6 +1,5 @@
 """Carries out what the tracker asks for: fetches, drops, scans and reports."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import compress
 from typing import Final, NoReturn, TypeVar
@@ -42,14 +41,12 @@ from bftcluster.pins.events import (
 from bftcluster.pins.pace import Pace
 from bftcluster.pins.provider_order import provider_order
 from bftcluster.pins.scan_pages import desired_page, kept_page, owed
-from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
 from bftcluster.pins.view import PinInfo, Situation, here
 from bftcluster.sync.pin_events import events_of, expect_new
 
 _EFFECTS_MAX: Final = 10_000
-_ENTROPY_SIZE_BYTES: Final = 32
 _LOOK_RETRY_S: Final = 10.0
 T = TypeVar("T")
 _log = log_for("tracker")
@@ -61,8 +58,7 @@ class TrackerLoop:
     def __init__(
         self,
         *,
-        me: PeerId,
-        settings: TrackerSettings,
+        tracker: Tracker,
         store: PinStore,
         reads: LedgerReads,
         reporter: PeerReporter,
@@ -70,11 +66,8 @@ class TrackerLoop:
         connected: Callable[[], Sequence[PeerId]],
         temporary_roots: TemporaryRoots,
     ) -> None:
-        self._tracker = Tracker(
-            me=me, settings=settings, entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES)
-        )
-        self._me = me
-        self._settings = settings
+        self._tracker = tracker
+        self._me = tracker.me
         self._store = store
         self._reads = reads
         self._reporter = reporter
@@ -85,7 +78,7 @@ class TrackerLoop:
         """What the ledger changed and the tracker has yet to hear."""
         self._missed = False
         self._changed = trio.Event()
-        self._visits = Pace(settings.visit_interval_ms)
+        self._visits = Pace(tracker.settings.visit_interval_ms)
         self._running: dict[int, trio.CancelScope] = {}
         self._starting: list[tuple[StartFetch, trio.CancelScope]] = []
         self._is_starting = False
@@ -202,7 +195,7 @@ class TrackerLoop:
             self._me,
             situation,
             self._tracker.item(record.cid),
-            settings=self._settings,
+            settings=self._tracker.settings,
             wall_ms=self._clock.wall_ms(),
         )
 

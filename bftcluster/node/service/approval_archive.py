@@ -7,17 +7,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, NotFoundError
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.ledger.wire.requests import (
-    Approve,
-    Join,
-    Propose,
-    Reject,
-    ReportEvidence,
-    ReportPinned,
-    Request,
-    Submit,
-    parse_request,
-)
+from bftcluster.ledger.wire import requests
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pbft import Batch
@@ -52,18 +42,23 @@ async def approval_certificate(
             break
         for request in _requests_backwards(entries):
             match request:
-                case Submit(certificate=certificate):
+                case requests.Submit(certificate=certificate):
                     if Intent.from_bytes(certificate.intent).digest == record.intent_digest:
                         return certificate
-                case Approve(intent_digest=digest, approval=approval):
+                case requests.Approve(intent_digest=digest, approval=approval):
                     if digest == record.intent_digest:
                         approvals[approval.maintainer] = approval
-                case Propose(intent=intent, approval=approval):
+                case requests.Propose(intent=intent, approval=approval):
                     if _digest_of(intent) == record.intent_digest:
                         approvals[approval.maintainer] = approval
                         votes = [a for a in approvals.values() if a.maintainer in record.approvers]
                         return certify(intent, votes, policy, Ed25519Verifier())
-                case Reject() | ReportPinned() | Join() | ReportEvidence():
+                case (
+                    requests.Reject()
+                    | requests.ReportPinned()
+                    | requests.Join()
+                    | requests.ReportEvidence()
+                ):
                     pass
                 case _ as unreachable:
                     assert_never(unreachable)
@@ -86,16 +81,16 @@ def signatures_of(
     ]
 
 
-def _requests_backwards(entries: Sequence[bytes]) -> list[Request]:
-    requests: list[Request] = []
+def _requests_backwards(entries: Sequence[bytes]) -> list[requests.Request]:
+    found: list[requests.Request] = []
     for entry in reversed(entries):
         _, batch, _ = codec.decode(entry)
         for data in reversed(Batch.from_bytes(batch).requests):
             try:
-                requests.append(parse_request(data))
+                found.append(requests.parse_request(data))
             except MalformedMessageError:  # ordered by a faulty primary, refused at execution
                 continue
-    return requests
+    return found
 
 
 def _digest_of(intent: bytes) -> Digest | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass
 
-from bftcluster.api.views import PartKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
+from bftcluster.api.views import ContentKind, UploadEvent, UploadFormat, UploadOptions, UploadPart
 from bftcluster.blocks.formats.layout import DagEntry, Layout
 from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid
@@ -16,32 +17,23 @@ from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.uploads import Upload, import_car_part
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """Fills the block store. Implements the API's port of uploads."""
 
-    def __init__(
-        self,
-        *,
-        blocks: EmbeddedStore,
-        reads: LedgerReads,
-        proposer: DelegatedProposer,
-        temporary_roots: TemporaryRoots,
-        clock: Clock,
-        workers: Workers,
-    ) -> None:
-        self._blocks = blocks
-        self._reads = reads
-        self._proposer = proposer
-        self._temporary_roots = temporary_roots
-        self._clock = clock
-        self._workers = workers
+    blocks: EmbeddedStore
+    reads: LedgerReads
+    proposer: DelegatedProposer
+    temporary_roots: TemporaryRoots
+    clock: Clock
+    workers: Workers
 
     async def add(
         self, parts: AsyncIterator[UploadPart], options: UploadOptions
     ) -> AsyncGenerator[UploadEvent, None]:
         """Import an upload, then propose its pin unless ``no_pin``; the last event is the root."""
         if not options.no_pin:
-            self._proposer.check()
+            self.proposer.check()
         if options.format is UploadFormat.CAR:
             root = await self._import_car(parts)
         else:
@@ -54,8 +46,8 @@ class Content:
         if options.no_pin:
             yield root
             return
-        proposed = await self._proposer.propose(options.pin.operation(root.cid))
-        record = await self._reads.pin(root.cid)
+        proposed = await self.proposer.propose(options.pin.operation(root.cid))
+        record = await self.reads.pin(root.cid)
         yield UploadEvent(
             name=root.name,
             cid=root.cid,
@@ -72,9 +64,9 @@ class Content:
             cid_version=options.cid_version,
             raw_leaves=options.raw_leaves,
         )
-        async with Upload(self._blocks, layout, self._workers) as upload:
+        async with Upload(self.blocks, layout, self.workers) as upload:
             async for part in parts:
-                if part.kind is not PartKind.FILE:
+                if part.kind is not ContentKind.FILE:
                     await upload.other(part)
                     continue
                 async with aclosing(upload.file(part)) as steps:
@@ -91,7 +83,7 @@ class Content:
 
     async def _import_car(self, parts: AsyncIterator[UploadPart]) -> UploadEvent:
         async for part in parts:
-            root = await import_car_part(self._blocks, part, self._keep_upload, self._workers)
+            root = await import_car_part(self.blocks, part, self._keep_upload, self.workers)
             return UploadEvent(name=part.path, cid=root)
         raise UsageError("nothing was uploaded", hint="send one CAR")
 
@@ -101,6 +93,6 @@ class Content:
         It begins before the store lists the root: else the tracker could drop a root that nobody
         pins yet.
         """
-        wall_ms = self._clock.wall_ms()
+        wall_ms = self.clock.wall_ms()
         until_ms = wall_ms + ADDED_KEEP_MS
-        return self._temporary_roots.keeping(cid, until_ms=until_ms, wall_ms=wall_ms)
+        return self.temporary_roots.keeping(cid, until_ms=until_ms, wall_ms=wall_ms)

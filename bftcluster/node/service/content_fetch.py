@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from bftcluster.blocks.exchange.fetch_report import FetchFailedError
 from bftcluster.blocks.pin_store import PinStore
@@ -15,25 +16,16 @@ from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.provider_order import provider_order
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContentFetch:
     """Fetches for readers; what it brought stays for a while, and no longer."""
 
-    def __init__(
-        self,
-        *,
-        store: PinStore,
-        reads: LedgerReads,
-        temporary_roots: TemporaryRoots,
-        clock: Clock,
-        connected: Callable[[], Sequence[PeerId]],
-        workers: Workers,
-    ) -> None:
-        self._store = store
-        self._reads = reads
-        self._temporary_roots = temporary_roots
-        self._clock = clock
-        self._connected = connected
-        self._workers = workers
+    store: PinStore
+    reads: LedgerReads
+    temporary_roots: TemporaryRoots
+    clock: Clock
+    connected: Callable[[], Sequence[PeerId]]
+    workers: Workers
 
     async def fetch(self, cid: Cid) -> None:
         """Bring a whole DAG here.
@@ -42,15 +34,15 @@ class ContentFetch:
             BlockNotFoundError: Nobody has it.
             NotReachedError: Nobody brought it.
         """
-        record = await self._reads.pin(cid)
+        record = await self.reads.pin(cid)
         holders = () if record is None else record.holders
-        providers = provider_order(self._connected(), holders)
-        wall_ms = self._clock.wall_ms()
-        kept = self._temporary_roots.keeping(cid, until_ms=wall_ms + READ_KEEP_MS, wall_ms=wall_ms)
+        providers = provider_order(self.connected(), holders)
+        wall_ms = self.clock.wall_ms()
+        kept = self.temporary_roots.keeping(cid, until_ms=wall_ms + READ_KEEP_MS, wall_ms=wall_ms)
         with ExitStack() as stack:
-            await self._workers.run(stack.enter_context, kept)
+            await self.workers.run(stack.enter_context, kept)
             try:
-                await self._store.pin(cid, providers)
+                await self.store.pin(cid, providers)
             except FetchFailedError as exc:
                 if providers and all(provider.fault is None for provider in exc.providers):
                     lacking = f"nobody has all of {text(cid)}"

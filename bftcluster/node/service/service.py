@@ -24,6 +24,7 @@ from bftcluster.node.service.content_fetch import ContentFetch
 from bftcluster.node.service.content_reader import ContentReader
 from bftcluster.node.service.dag_reader import DagReader
 from bftcluster.node.service.garbage import GarbageCollector
+from bftcluster.node.service.health import HealthService
 from bftcluster.node.service.peers import PeerService
 from bftcluster.node.service.pins import PinService
 from bftcluster.node.service.proposals import ProposalService
@@ -58,10 +59,16 @@ def make_service(
         reads=reads,
         peer_directory=peer_directory,
         network=network,
+        workers=threads.rest,
+    )
+    health = HealthService(
+        parts=parts,
+        reads=reads,
+        peers=peers,
         tracker=tracker,
         log_budget=log_budget,
         clock=clock,
-        workers=threads.rest,
+        started_ms=clock.now_ms(),
     )
     pins = PinService(
         reads=reads, tracker=tracker, proposer=proposer, clock=clock, own_record=peers.own_record
@@ -73,7 +80,7 @@ def make_service(
         operations=Submissions(gateway, threads.judging),
         peers=peers,
         members=peers,
-        health=peers,
+        health=health,
         pinset=reads,
         pins=pins,
         uploads=uploads,

@@ -8,7 +8,7 @@ from typing import Self
 
 import trio
 
-from bftcluster.api.views import PartKind, UploadPart
+from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.blocks.formats.layout import DagEntry, Layout
 from bftcluster.blocks.importer.adder import Adder, AddEvent
 from bftcluster.blocks.importer.car import CarReader
@@ -69,7 +69,7 @@ class Upload:
         Raises:
             UsageError: A path comes twice, or a link's target is too long.
         """
-        if part.kind is PartKind.DIRECTORY:
+        if part.kind is ContentKind.DIRECTORY:
             self._adder.add_directory(part.path)
             return
         target = b""

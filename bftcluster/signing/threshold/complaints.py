@@ -6,7 +6,6 @@ is revealed, nor of another holder's share.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from bftcluster import codec
@@ -22,28 +21,11 @@ from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.dealings import Ceremony, Dealing, unsealed
 from bftcluster.signing.threshold.polynomial import is_committed_value
 from bftcluster.signing.threshold.share_key import ShareKey
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict
 from bftcluster.signing.wire import check_size, read_array
 
 _VERSION: Final = 1
 _SHAPE: Final[list[type]] = [int, bytes, int, int, bytes]
-
-
-class ComplaintVerdict(Enum):
-    """What becomes of a complaint when it is ordered; the first that applies."""
-
-    UPHELD = "upheld"
-    """The dealer lied; the dealing is left out."""
-    OUT_OF_TIME = "out-of-time"
-    WRONG_CEREMONY = "wrong-ceremony"
-    NOT_A_HOLDER = "not-a-holder"
-    NO_DEALING = "no-dealing"
-    ALREADY = "already"
-    """The dealing is left out, or this holder complained about it before."""
-    NO_POINT = "no-point"
-    WRONG_POINT = "wrong-point"
-    """The holder lied about the point that it shares with the dealer."""
-    SHARE_IS_RIGHT = "share-is-right"
-    """The holder lied about its share, and has published it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

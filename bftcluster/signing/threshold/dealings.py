@@ -11,7 +11,6 @@ holder shares its share, whose key everybody knows.
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 from bftcluster import codec
@@ -31,6 +30,7 @@ from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.polynomial import commitments_to, polynomial, value_at
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar, hash_to_scalar
 from bftcluster.signing.threshold.share_key import Registration
+from bftcluster.signing.threshold.verdicts import DealingVerdict
 from bftcluster.signing.wire import check_items, check_size, read_array
 
 _VERSION: Final = 1
@@ -38,23 +38,6 @@ _SHAPE: Final[list[type]] = [int, bytes, int, list, bytes, bytes, list]
 _CEREMONY_TAG: Final = b"bftcluster/ceremony/v1\x00"
 _EPHEMERAL_TAG: Final = b"bftcluster/dealing-ephemeral/v1"
 _PAD_TAG: Final = b"bftcluster/dealing-pad/v1"
-
-
-class DealingVerdict(Enum):
-    """What becomes of a dealing when it is ordered; the first that applies."""
-
-    ACCEPTED = "accepted"
-    OUT_OF_TIME = "out-of-time"
-    WRONG_CEREMONY = "wrong-ceremony"
-    NOT_A_DEALER = "not-a-dealer"
-    ALREADY = "already"
-    WRONG_COUNT = "wrong-count"
-    """Of commitments or sealed shares."""
-    WRONG_CONSTANT = "wrong-constant"
-    """Another value than the dealer's old share is passed on."""
-    NO_POINT = "no-point"
-    NOT_POSSESSED = "not-possessed"
-    """Nobody showed that the dealer has the secret of the ephemeral key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

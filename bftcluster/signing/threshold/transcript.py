@@ -8,22 +8,13 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from bftcluster.ids import Seq
-from bftcluster.signing.threshold.complaints import (
-    Complaint,
-    ComplaintVerdict,
-    judge_complaint,
-    open_share,
-)
+from bftcluster.signing.threshold.complaints import Complaint, judge_complaint, open_share
 from bftcluster.signing.threshold.curve import ORDER, Curve, G1Point, sum_of_products
-from bftcluster.signing.threshold.dealings import (
-    Ceremony,
-    Dealing,
-    DealingVerdict,
-    judge_dealing,
-)
+from bftcluster.signing.threshold.dealings import Ceremony, Dealing, judge_dealing
 from bftcluster.signing.threshold.group_key import GroupKey, committed_group
 from bftcluster.signing.threshold.polynomial import lagrange_at_zero
 from bftcluster.signing.threshold.share_key import ShareKey
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict, DealingVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
-from bftcluster_cli.framework import Command, examples, noun, settings_of
+from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name, read_public_file
 from bftcluster_cli.output import emit, plural, say, warn
 from bftcluster_cli.untrusted_text import label
@@ -29,15 +29,13 @@ when it cannot    recover: more disks are lost than it can bear""",
 )
 
 
-@app.command(
+@verb(
+    app,
     "init",
-    cls=Command,
-    epilog=examples(
-        "bftcluster cluster init --name archive --threshold 2 \\",
-        "    --maintainer alice.pub --maintainer bob.pub --maintainer carol=z6Mk… \\",
-        "    --peer peer1/peer.txt --peer peer2/peer.txt --peer peer3/peer.txt \\",
-        "    --peer peer4=12D3…@/ip4/192.0.2.4/tcp/9096 --output genesis.cbor",
-    ),
+    "bftcluster cluster init --name archive --threshold 2 \\",
+    "    --maintainer alice.pub --maintainer bob.pub --maintainer carol=z6Mk… \\",
+    "    --peer peer1/peer.txt --peer peer2/peer.txt --peer peer3/peer.txt \\",
+    "    --peer peer4=12D3…@/ip4/192.0.2.4/tcp/9096 --output genesis.cbor",
 )
 def init(
     ctx: typer.Context,
@@ -112,7 +110,7 @@ def init(
     )
 
 
-@app.command("show", cls=Command, epilog=examples("bftcluster cluster show genesis.cbor --json"))
+@verb(app, "show", "bftcluster cluster show genesis.cbor --json")
 def show(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A genesis.")] = Path("genesis.cbor"),

@@ -6,17 +6,13 @@ from typing import Annotated
 
 import typer
 
-from bftcluster_cli.framework import Command, examples, noun, settings_of
+from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.output import emit
 
 app = noun("config", "Show what a peer is set to.")
 
 
-@app.command(
-    "show",
-    cls=Command,
-    epilog=examples("bftcluster config show ./peer1", "bftcluster config show ./peer1 --json"),
-)
+@verb(app, "show", "bftcluster config show ./peer1", "bftcluster config show ./peer1 --json")
 def show(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")],

@@ -9,7 +9,7 @@ import typer
 from bftcluster.errors import ClusterError, RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
-from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
+from bftcluster_cli.framework import GlobalOptions, settings_of, verb
 from bftcluster_cli.output import emit, plural, say, size_text
 from bftcluster_cli.untrusted_text import label
 
@@ -19,27 +19,21 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the top level."""
-    app.command(
+    verb(
+        app,
         "add",
-        cls=Command,
-        epilog=examples(
-            "bftcluster add photos/ --name holidays --key alice.key",
-            "bftcluster add thesis.pdf --no-pin --json",
-            "bftcluster add a.txt b.txt --wrap --rmin 2 --rmax 3 --wait",
-        ),
+        "bftcluster add photos/ --name holidays --key alice.key",
+        "bftcluster add thesis.pdf --no-pin --json",
+        "bftcluster add a.txt b.txt --wrap --rmin 2 --rmax 3 --wait",
     )(add)
-    app.command(
+    verb(
+        app,
         "get",
-        cls=Command,
-        epilog=examples(
-            "bftcluster get bafy… --output photos",
-            "bftcluster get bafy… --output - | less",
-            "bftcluster get bafy… --car --output photos.car",
-        ),
+        "bftcluster get bafy… --output photos",
+        "bftcluster get bafy… --output - | less",
+        "bftcluster get bafy… --car --output photos.car",
     )(get)
-    app.command("id", cls=Command, epilog=examples("bftcluster id", "bftcluster id --json"))(
-        show_id
-    )
+    verb(app, "id", "bftcluster id", "bftcluster id --json")(show_id)
 
 
 def add(

@@ -14,7 +14,7 @@ import typer
 
 from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli.exits import run
-from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
+from bftcluster_cli.framework import GlobalOptions, settings_of, verb
 from bftcluster_cli.output import complain, emit, say
 
 if TYPE_CHECKING:
@@ -26,14 +26,12 @@ _BYTES_PER_SECOND_MIN: Final = 2_000_000
 
 def register(app: typer.Typer) -> None:
     """Add the command to the top level."""
-    app.command(
+    verb(
+        app,
         "demo",
-        cls=Command,
-        epilog=examples(
-            "bftcluster demo",
-            "bftcluster demo --path ~/photos --json",
-            "bftcluster demo --keep --workdir /var/tmp",
-        ),
+        "bftcluster demo",
+        "bftcluster demo --path ~/photos --json",
+        "bftcluster demo --keep --workdir /var/tmp",
     )(demo)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bftcluster_cli.framework import Command, examples, noun, settings_of
+from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import (
     MAINTAINER_KIND,
     check_name,
@@ -29,14 +29,12 @@ class StrengthName(StrEnum):
     SENSITIVE = "sensitive"
 
 
-@app.command(
+@verb(
+    app,
     "new",
-    cls=Command,
-    epilog=examples(
-        "bftcluster key new alice",
-        "bftcluster key new alice --output ~/keys/alice.key --passphrase-file pass.txt",
-        "BFTCLUSTER_PASSPHRASE=… bftcluster key new alice --json",
-    ),
+    "bftcluster key new alice",
+    "bftcluster key new alice --output ~/keys/alice.key --passphrase-file pass.txt",
+    "BFTCLUSTER_PASSPHRASE=… bftcluster key new alice --json",
 )
 def new(
     ctx: typer.Context,
@@ -74,11 +72,7 @@ def new(
     emit(settings, record, f"{name}={text}")
 
 
-@app.command(
-    "show",
-    cls=Command,
-    epilog=examples("bftcluster key show alice.key", "bftcluster key show alice.pub --json"),
-)
+@verb(app, "show", "bftcluster key show alice.key", "bftcluster key show alice.pub --json")
 def show(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A key file or a public key file.")],

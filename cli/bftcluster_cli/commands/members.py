@@ -7,7 +7,7 @@ import typer
 from bftcluster.errors import UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
-from bftcluster_cli.framework import Command, examples, settings_of
+from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, say
 from bftcluster_cli.untrusted_text import label, message
 
@@ -18,22 +18,14 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the noun ``cluster``."""
-    app.command(
-        "members",
-        cls=Command,
-        epilog=examples("bftcluster cluster members", "bftcluster cluster members --json"),
-    )(members)
-    app.command(
+    verb(app, "members", "bftcluster cluster members", "bftcluster cluster members --json")(members)
+    verb(
+        app,
         "admit",
-        cls=Command,
-        epilog=examples(
-            "bftcluster cluster admit peer5/peer.txt --key alice.key",
-            "bftcluster cluster admit volunteer/peer.txt --no-vote",
-        ),
+        "bftcluster cluster admit peer5/peer.txt --key alice.key",
+        "bftcluster cluster admit volunteer/peer.txt --no-vote",
     )(admit)
-    app.command(
-        "remove", cls=Command, epilog=examples("bftcluster cluster remove peer2 --key alice.key")
-    )(remove)
+    verb(app, "remove", "bftcluster cluster remove peer2 --key alice.key")(remove)
 
 
 def members(ctx: typer.Context) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import ClusterError, RefusedError, UsageError
-from bftcluster.limits import CBOR_SIZE_MAX_BYTES
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
 from bftcluster_cli.commands.pins import report_outcome, voted_record
-from bftcluster_cli.files import read_bounded, replace_file, write_new
-from bftcluster_cli.framework import Command, GlobalOptions, examples, settings_of
+from bftcluster_cli.files import read_as, replace_file, write_new
+from bftcluster_cli.framework import GlobalOptions, settings_of, verb
 from bftcluster_cli.output import emit, say
 from bftcluster_cli.untrusted_text import label
 
@@ -32,35 +31,21 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Wh
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the noun ``pin``."""
-    app.command(
+    verb(
+        app,
         "propose",
-        cls=Command,
-        epilog=examples(
-            "bftcluster pin propose bafy… --name photos --output photos.proposal \\",
-            "    --genesis genesis.cbor --key alice.key",
-            "bftcluster pin propose bafy… --unpin --output away.proposal --genesis genesis.cbor",
-        ),
+        "bftcluster pin propose bafy… --name photos --output photos.proposal \\",
+        "    --genesis genesis.cbor --key alice.key",
+        "bftcluster pin propose bafy… --unpin --output away.proposal --genesis genesis.cbor",
     )(propose)
-    app.command(
-        "sign",
-        cls=Command,
-        epilog=examples("bftcluster pin sign photos.proposal --genesis genesis.cbor --key bob.key"),
-    )(sign)
-    app.command(
-        "show",
-        cls=Command,
-        epilog=examples("bftcluster pin show photos.proposal --genesis genesis.cbor --json"),
-    )(show)
-    app.command(
-        "merge",
-        cls=Command,
-        epilog=examples(
-            "bftcluster pin merge from-bob.proposal from-carol.proposal -o all.proposal"
-        ),
+    verb(app, "sign", "bftcluster pin sign photos.proposal --genesis genesis.cbor --key bob.key")(
+        sign
+    )
+    verb(app, "show", "bftcluster pin show photos.proposal --genesis genesis.cbor --json")(show)
+    verb(
+        app, "merge", "bftcluster pin merge from-bob.proposal from-carol.proposal -o all.proposal"
     )(merge)
-    app.command(
-        "submit", cls=Command, epilog=examples("bftcluster pin submit all.proposal --wait")
-    )(submit)
+    verb(app, "submit", "bftcluster pin submit all.proposal --wait")(submit)
 
 
 def propose(
@@ -189,14 +174,8 @@ def read_proposal(file: Path) -> "ProposalFile":
     """
     from bftcluster.signing.proposal_file import ProposalFile
 
-    data = read_bounded(file, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="proposal file")
-    try:
-        return ProposalFile.from_bytes(data)
-    except ClusterError as exc:
-        raise UsageError(
-            f"{file} is not a proposal file: {exc}",
-            hint="make one with `bftcluster pin propose CID --output FILE`",
-        ) from None
+    hint = "make one with `bftcluster pin propose CID --output FILE`"
+    return read_as(ProposalFile.from_bytes, file, what="proposal file", hint=hint)
 
 
 def signed(

@@ -8,7 +8,7 @@ import typer
 
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli.client import Client, Record
-from bftcluster_cli.framework import Command, examples, noun, settings_of
+from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name
 from bftcluster_cli.output import emit, say, size_text, warn
 from bftcluster_cli.untrusted_text import label, message
@@ -43,15 +43,13 @@ _IS_ANYWHERE: Final = re.compile(r"/ip4/0\.0\.0\.0/|/ip6/::/")
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's directory.")]
 
 
-@app.command(
+@verb(
+    app,
     "init",
-    cls=Command,
-    epilog=examples(
-        "bftcluster peer init ./peer1 --name peer1 --quota 500GB",
-        "bftcluster peer init ./peer1 --listen /ip4/192.0.2.1/tcp/9096",
-        "bftcluster peer init ./peer1 --genesis genesis.cbor",
-        "bftcluster peer init ./peer5 --genesis genesis.cbor --bootstrap peer1/peer.txt",
-    ),
+    "bftcluster peer init ./peer1 --name peer1 --quota 500GB",
+    "bftcluster peer init ./peer1 --listen /ip4/192.0.2.1/tcp/9096",
+    "bftcluster peer init ./peer1 --genesis genesis.cbor",
+    "bftcluster peer init ./peer5 --genesis genesis.cbor --bootstrap peer1/peer.txt",
 )
 def init(
     ctx: typer.Context,
@@ -119,7 +117,7 @@ def init(
     _finish(ctx, directory)
 
 
-@app.command("run", cls=Command, epilog=examples("bftcluster peer run ./peer1"))
+@verb(app, "run", "bftcluster peer run ./peer1")
 def run(directory: Directory) -> None:
     """Run the peer in DIR until it is told to stop (Ctrl-C or SIGTERM)."""
     if not (directory / CONFIG_FILE).is_file():
@@ -136,11 +134,7 @@ def run(directory: Directory) -> None:
     run_peer(directory)
 
 
-@app.command(
-    "status",
-    cls=Command,
-    epilog=examples("bftcluster peer status", "bftcluster peer status --json"),
-)
+@verb(app, "status", "bftcluster peer status", "bftcluster peer status --json")
 def status(ctx: typer.Context) -> None:
     """Show how a peer is doing: its place in the order, its links, its disk and its work."""
     settings = settings_of(ctx)

@@ -8,7 +8,7 @@ import typer
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
-from bftcluster_cli.framework import Command, GlobalOptions, examples, noun, settings_of
+from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
 from bftcluster_cli.output import emit, say, suggest
 from bftcluster_cli.untrusted_text import label, message
 
@@ -25,13 +25,11 @@ Target = Annotated[
 ]
 
 
-@app.command(
+@verb(
+    app,
     "add",
-    cls=Command,
-    epilog=examples(
-        "bftcluster pin add bafy… --name photos --key alice.key",
-        "bftcluster pin add bafy… --rmin 2 --rmax 3 --expire-in 365d --wait",
-    ),
+    "bftcluster pin add bafy… --name photos --key alice.key",
+    "bftcluster pin add bafy… --rmin 2 --rmax 3 --expire-in 365d --wait",
 )
 def add(
     ctx: typer.Context,
@@ -69,7 +67,7 @@ def add(
         report_outcome(client, settings, record, wait=wait)
 
 
-@app.command("rm", cls=Command, epilog=examples("bftcluster pin rm bafy… --key alice.key"))
+@verb(app, "rm", "bftcluster pin rm bafy… --key alice.key")
 def rm(
     ctx: typer.Context,
     cid: CidArgument,
@@ -87,12 +85,11 @@ def rm(
         report_outcome(client, settings, record, wait=False)
 
 
-@app.command(
+@verb(
+    app,
     "approve",
-    cls=Command,
-    epilog=examples(
-        "bftcluster pin approve 3fb2c1d0 --key bob.key", "bftcluster pin approve bafy… --yes --wait"
-    ),
+    "bftcluster pin approve 3fb2c1d0 --key bob.key",
+    "bftcluster pin approve bafy… --yes --wait",
 )
 def approve(
     ctx: typer.Context, target: Target, wait: options.Wait = False, yes: options.Yes = False
@@ -101,19 +98,13 @@ def approve(
     _vote(settings_of(ctx), target, approves=True, wait=wait, yes=yes)
 
 
-@app.command(
-    "reject", cls=Command, epilog=examples("bftcluster pin reject 3fb2c1d0 --key carol.key")
-)
+@verb(app, "reject", "bftcluster pin reject 3fb2c1d0 --key carol.key")
 def reject(ctx: typer.Context, target: Target, yes: options.Yes = False) -> None:
     """Show an open proposal in plain words, and say no to it. A no is final."""
     _vote(settings_of(ctx), target, approves=False, wait=False, yes=yes)
 
 
-@app.command(
-    "pending",
-    cls=Command,
-    epilog=examples("bftcluster pin pending", "bftcluster pin pending --json"),
-)
+@verb(app, "pending", "bftcluster pin pending", "bftcluster pin pending --json")
 def pending(ctx: typer.Context) -> None:
     """List the proposals that wait for approvals, oldest first."""
     settings = settings_of(ctx)
@@ -126,9 +117,7 @@ def pending(ctx: typer.Context) -> None:
         say("nothing waits for approvals")
 
 
-@app.command(
-    "ls", cls=Command, epilog=examples("bftcluster pin ls", "bftcluster pin ls --json | jq .cid")
-)
+@verb(app, "ls", "bftcluster pin ls", "bftcluster pin ls --json | jq .cid")
 def ls(ctx: typer.Context) -> None:
     """List the pinset, one line for each pin: how many peers hold it, and who is behind."""
     from bftcluster_cli.display.pin_lines import progress_of, unreachable_peers
@@ -147,11 +136,7 @@ def ls(ctx: typer.Context) -> None:
     _advise(settings, has_failed=has_failed)
 
 
-@app.command(
-    "status",
-    cls=Command,
-    epilog=examples("bftcluster pin status", "bftcluster pin status bafy… --wait"),
-)
+@verb(app, "status", "bftcluster pin status", "bftcluster pin status bafy… --wait")
 def status(
     ctx: typer.Context,
     cid: Annotated[

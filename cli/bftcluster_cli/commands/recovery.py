@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bftcluster.errors import ClusterError, ConfigError, UsageError
-from bftcluster.limits import CBOR_SIZE_MAX_BYTES
+from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.commands.offline import (
     Output,
@@ -21,8 +20,8 @@ from bftcluster_cli.commands.offline import (
     signed,
     valid_approvals,
 )
-from bftcluster_cli.files import read_bounded, write_new
-from bftcluster_cli.framework import Command, examples, settings_of
+from bftcluster_cli.files import read_as, write_new
+from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, plural, say
 
 if TYPE_CHECKING:
@@ -39,24 +38,16 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's direc
 
 def register(peer_app: typer.Typer, cluster_app: typer.Typer) -> None:
     """Add the commands to the nouns ``peer`` and ``cluster``."""
-    peer_app.command(
-        "recovery-point",
-        cls=Command,
-        epilog=examples("bftcluster peer recovery-point ./peer1 --output peer1.point"),
-    )(recovery_point)
-    peer_app.command(
+    verb(peer_app, "recovery-point", "bftcluster peer recovery-point ./peer1 --output peer1.point")(
+        recovery_point
+    )
+    verb(peer_app, "recover", "bftcluster peer recover ./peer1 all.recovery")(recover_peer)
+    verb(
+        cluster_app,
         "recover",
-        cls=Command,
-        epilog=examples("bftcluster peer recover ./peer1 all.recovery"),
-    )(recover_peer)
-    cluster_app.command(
-        "recover",
-        cls=Command,
-        epilog=examples(
-            "bftcluster cluster recover peer1.point peer2.point --peer peer5/peer.txt \\",
-            "    --peer peer6/peer.txt --lost peer3 --lost peer4 --output our.recovery \\",
-            "    --genesis genesis.cbor --key alice.key",
-        ),
+        "bftcluster cluster recover peer1.point peer2.point --peer peer5/peer.txt \\",
+        "    --peer peer6/peer.txt --lost peer3 --lost peer4 --output our.recovery \\",
+        "    --genesis genesis.cbor --key alice.key",
     )(recover_cluster)
 
 
@@ -273,14 +264,8 @@ def _config(directory: Path) -> "Config":
 def _read_point(path: Path) -> "RecoveryPoint":
     from bftcluster.sync.recovery_point import RecoveryPoint
 
-    data = read_bounded(path, size_max_bytes=CBOR_SIZE_MAX_BYTES, what="recovery point")
-    try:
-        return RecoveryPoint.from_bytes(data)
-    except ClusterError as exc:
-        raise UsageError(
-            f"{path} is not a recovery point: {exc}",
-            hint="make one with `bftcluster peer recovery-point DIR`",
-        ) from None
+    hint = "make one with `bftcluster peer recovery-point DIR`"
+    return read_as(RecoveryPoint.from_bytes, path, what="recovery point", hint=hint)
 
 
 def _point_record(point: "RecoveryPoint") -> dict[str, Any]:

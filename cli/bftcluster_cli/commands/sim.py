@@ -1,13 +1,13 @@
 """``bftcluster sim cluster``: the cluster's own code on simulated networks, disks and clocks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
-from bftcluster_cli.framework import Command, GlobalOptions, examples, noun, settings_of
+from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
 from bftcluster_cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ app = noun("sim", "Simulate clusters: every run is decided by its seed.")
 cluster = noun("cluster", "The real consensus and ledger among liars, crashes and bad disks.")
 app.add_typer(cluster)
 
+T = TypeVar("T")
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", min=0, help="Processes; 0: one per processor.")
 ]
@@ -30,9 +31,7 @@ class FaultCount(Enum):
     BEYOND = "f+1"
 
 
-@cluster.command(
-    "twins", cls=Command, epilog=examples("bftcluster sim cluster twins --replicas 4 --views 2")
-)
+@verb(cluster, "twins", "bftcluster sim cluster twins --replicas 4 --views 2")
 def twins(
     ctx: typer.Context,
     *,
@@ -48,13 +47,11 @@ def twins(
     _finish(settings, record, must_be_zero=("diverged", "no_progress", "honest_named"))
 
 
-@cluster.command(
+@verb(
+    cluster,
     "swarm",
-    cls=Command,
-    epilog=examples(
-        "bftcluster sim cluster swarm --seeds 2000",
-        "bftcluster sim cluster swarm --seeds 200 --faults f+1",
-    ),
+    "bftcluster sim cluster swarm --seeds 2000",
+    "bftcluster sim cluster swarm --seeds 200 --faults f+1",
 )
 def swarm(
     ctx: typer.Context,
@@ -81,9 +78,7 @@ def swarm(
         raise typer.Exit(1)
 
 
-@cluster.command(
-    "crash-points", cls=Command, epilog=examples("bftcluster sim cluster crash-points --json")
-)
+@verb(cluster, "crash-points", "bftcluster sim cluster crash-points --json")
 def crash_points(
     ctx: typer.Context,
     *,
@@ -99,11 +94,7 @@ def crash_points(
     _finish(settings, record, must_be_zero=zeros)
 
 
-@cluster.command(
-    "messages",
-    cls=Command,
-    epilog=examples("bftcluster sim cluster messages --replicas 4,7,10,16,31,64"),
-)
+@verb(cluster, "messages", "bftcluster sim cluster messages --replicas 4,7,10,16,31,64")
 def messages(
     ctx: typer.Context,
     *,
@@ -121,7 +112,7 @@ def messages(
         raise typer.Exit(1)
 
 
-@cluster.command("slow", cls=Command, epilog=examples("bftcluster sim cluster slow --json"))
+@verb(cluster, "slow", "bftcluster sim cluster slow --json")
 def slow(ctx: typer.Context, *, workers: Workers = 0) -> None:
     """Look for the slowest primary that keeps its view, and measure what clients then wait."""
     from bftcluster_sim.cluster.runs.campaigns import measure_slow_primaries
@@ -131,15 +122,13 @@ def slow(ctx: typer.Context, *, workers: Workers = 0) -> None:
     _finish(settings, record, must_be_zero=("over",))
 
 
-@cluster.command(
+@verb(
+    cluster,
     "replay",
-    cls=Command,
-    epilog=examples(
-        "bftcluster sim cluster replay --seed 8",
-        "bftcluster sim cluster replay --seed 8 --shrink",
-        "bftcluster sim cluster replay --twins 0-00011,3-00001",
-        "bftcluster sim cluster replay --crash 4:0:60:TORN",
-    ),
+    "bftcluster sim cluster replay --seed 8",
+    "bftcluster sim cluster replay --seed 8 --shrink",
+    "bftcluster sim cluster replay --twins 0-00011,3-00001",
+    "bftcluster sim cluster replay --crash 4:0:60:TORN",
 )
 def replay(
     ctx: typer.Context,
@@ -206,10 +195,7 @@ def _run_plan(plan: "RunPlan") -> "tuple[RunOutcome, list[str]]":
 def _run_twins(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.runs.twins import Script, run
 
-    try:
-        script = Script.parse(text)
-    except ValueError:
-        raise UsageError(f"no script of twins: {text!r}; one is 0-00011,3-00001") from None
+    script = _parsed(Script.parse, text, "script of twins", "0-00011,3-00001")
     outcome, world = run(script, is_traced=True)
     return outcome, world.trace.lines
 
@@ -217,12 +203,16 @@ def _run_twins(text: str) -> "tuple[RunOutcome, list[str]]":
 def _run_crash(text: str) -> "tuple[RunOutcome, list[str]]":
     from bftcluster_sim.cluster.runs.crash_points import Point, run
 
-    try:
-        point = Point.parse(text)
-    except ValueError:
-        raise UsageError(f"no crash point: {text!r}; one is 4:0:60:TORN") from None
+    point = _parsed(Point.parse, text, "crash point", "4:0:60:TORN")
     outcome, world = run(point, is_traced=True)
     return outcome, world.trace.lines
+
+
+def _parsed(parse: Callable[[str], T], text: str, what: str, example: str) -> T:
+    try:
+        return parse(text)
+    except ValueError:
+        raise UsageError(f"no {what}: {text!r}; one is {example}") from None
 
 
 def _sizes(text: str) -> list[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bftcluster.errors import UsageError
+from bftcluster.limits import PRINTED_BASE_BYTES, PRINTED_REPEATS_MAX
 from bftcluster_cli.client import Client
 from bftcluster_cli.content.car_files import CarFile
 from bftcluster_cli.display.progress import bytes_bar
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 _PIECE_SIZE_BYTES: Final = 1 << 20
 _DISK_RESERVE_BYTES: Final = 64 << 20
-_PRINTED_BASE_BYTES: Final = 1 << 30
-_PRINTED_REPEATS_MAX: Final = 16
-"""A file that is printed may have as many times the bytes of its blocks, beyond the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ def fetch_to_stdout(client: Client, settings: GlobalOptions, cid: "Cid", *, is_c
             car.copy_to(sys.stdout.buffer)
         else:
             size_bytes = file_size(car, cid)
-            if size_bytes > _PRINTED_BASE_BYTES + _PRINTED_REPEATS_MAX * car.size_bytes:
+            if size_bytes > PRINTED_BASE_BYTES + PRINTED_REPEATS_MAX * car.size_bytes:
                 raise UsageError(
                     f"{size_bytes:,} bytes are described by {car.size_bytes:,}",
                     hint="write them to a file with --output: there they have to fit on the disk",

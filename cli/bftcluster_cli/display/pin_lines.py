@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bftcluster.errors import NotReachedError
+from bftcluster.limits import POLL_PACE_MAX_S, POLL_PACE_MIN_S
 from bftcluster_cli.client import Client, NotThereError, Record
 from bftcluster_cli.untrusted_text import label, message
 
@@ -17,8 +18,6 @@ ADVICE: Final = (
     "or unpin something"
 )
 """What to do about a peer that has given up for now."""
-_POLL_MIN_S: Final = 0.05
-_POLL_MAX_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +151,7 @@ def wait_until_replicated(
         NotReachedError: Not within the client's timeout.
     """
     end_s = time.monotonic() + client.timeout_s
-    pause_s = _POLL_MIN_S
+    pause_s = POLL_PACE_MIN_S
     while True:
         progress = pin_progress(client, cid)
         if progress is not None:
@@ -165,7 +164,7 @@ def wait_until_replicated(
                 f"not replicated within {client.timeout_s:.0f} s: {what}", hint=hint
             )
         time.sleep(pause_s)  # the API tells nothing by itself: ask again, ever more rarely
-        pause_s = min(pause_s * 1.5, _POLL_MAX_S)
+        pause_s = min(pause_s * 1.5, POLL_PACE_MAX_S)
 
 
 def _why_not(client: Client, cid: str, progress: PinProgress | None) -> tuple[str, str]:

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bftcluster.errors import KeyFileError, UsageError
-from bftcluster.limits import KEY_FILE_SIZE_MAX_BYTES, MAINTAINER_NAME_MAX_CHARS
+from bftcluster.limits import (
+    KEY_FILE_SIZE_MAX_BYTES,
+    MAINTAINER_NAME_MAX_CHARS,
+    PUBLIC_KEY_FILE_SIZE_MAX_BYTES,
+)
 from bftcluster_cli.files import PUBLIC_MODE, SECRET_MODE, read_bounded, read_secret, write_new
 from bftcluster_cli.framework import GlobalOptions
 from bftcluster_cli.keys.passphrases import ask_passphrase, given_passphrase
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
 
 MAINTAINER_KIND: Final = "maintainer"
 PEER_KIND: Final = "peer"
-_PUBLIC_FILE_SIZE_MAX_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def read_public_file(path: Path) -> tuple[str, str]:
         KeyFileError: It is none.
         UsageError: It cannot be read.
     """
-    data = read_bounded(path, size_max_bytes=_PUBLIC_FILE_SIZE_MAX_BYTES, what="public key file")
+    data = read_bounded(path, size_max_bytes=PUBLIC_KEY_FILE_SIZE_MAX_BYTES, what="public key file")
     name, separator, key = data.decode("utf-8", "replace").strip().rpartition("=")
     if not separator or "\n" in name:
         raise KeyFileError(f"{path} is not a public key file", hint="it has one line: name=z6Mk…")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Self
 
 from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
@@ -11,6 +12,8 @@ from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import Host
 
 CLUSTER_ID = ClusterId(b"a simulated cluster".ljust(32, b"."))
+SMALL_WINDOW = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
+"""So that a short run crosses many boundaries."""
 
 
 class SimulatedCluster:
@@ -37,20 +40,32 @@ class SimulatedCluster:
         self.membership = Membership(
             Epoch(0), tuple(ReplicaId(sim_key(index)) for index in range(n))
         )
-        self.hosts = [
-            Host(
-                index,
-                clock=self.clock,
-                network=self.network,
-                membership=self.membership,
-                cluster_id=CLUSTER_ID,
-                verifier=self.verifier,
-                settings=settings or ReplicaSettings(),
-            )
-            for index in range(n + spare)
-        ]
+        self._settings = settings or ReplicaSettings()
+        self.hosts = [self.new_host(index) for index in range(n + spare)]
         for host in self.hosts:
             host.hosts = self.hosts
+
+    @classmethod
+    def running(
+        cls, n: int = 4, *, spare: int = 0, settings: ReplicaSettings | None = None
+    ) -> Self:
+        """Return one whose hosts have all heard from each other."""
+        cluster = cls(n, spare=spare, settings=settings)
+        cluster.start()
+        cluster.run(10)
+        return cluster
+
+    def new_host(self, index: int) -> Host:
+        """Return a host with the key of that number, which none of the others knows yet."""
+        return Host(
+            index,
+            clock=self.clock,
+            network=self.network,
+            membership=self.membership,
+            cluster_id=CLUSTER_ID,
+            verifier=self.verifier,
+            settings=self._settings,
+        )
 
     def start(self) -> None:
         """Start every process."""

@@ -1,6 +1,7 @@
 """Everything there is in one run: peers, network, time, one seed, and those who watch."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 
 from bftcluster.cid import Cid, text
@@ -19,6 +20,7 @@ from bftcluster.pbft import (
 from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW
 from bftcluster_sim.cluster.environment.auditor import Auditor
 from bftcluster_sim.cluster.environment.checkers import (
     Agreement,
@@ -43,9 +45,8 @@ from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.states import approvals_of, founding
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
+SETTINGS = replace(
+    SMALL_WINDOW,
     slots_in_flight_max=4,
     status_interval_ms=400,
     fetch_timeout_ms=150,

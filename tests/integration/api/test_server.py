@@ -44,6 +44,12 @@ def get(path: str, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+async def pin_all_and_break(server: Server, client: httpx.AsyncClient) -> None:
+    """Have a list of pins end in an error after its first page."""
+    await pin_all(client)
+    server.service.fails_after_pages = 1
+
+
 async def test_one_connection_serves_many_requests(server: Server) -> None:
     async with await server.connect() as stream:
         for _ in range(3):
@@ -70,8 +76,7 @@ async def test_a_stream_announces_its_trailer_and_ends_with_an_empty_one(
 async def test_an_error_after_the_first_item_is_the_trailer(
     server: Server, client: httpx.AsyncClient
 ) -> None:
-    await pin_all(client)
-    server.service.fails_after_pages = 1
+    await pin_all_and_break(server, client)
 
     answer = await exchange(server, get("/pins"))
 
@@ -83,8 +88,7 @@ async def test_an_error_after_the_first_item_is_the_trailer(
 async def test_an_http_1_0_client_has_no_trailers_and_is_cut_off(
     server: Server, client: httpx.AsyncClient
 ) -> None:
-    await pin_all(client)
-    server.service.fails_after_pages = 1
+    await pin_all_and_break(server, client)
 
     answer = await exchange(server, b"GET /pins HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
 

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from bftcluster import codec
 from bftcluster.errors import CorruptRecordError, RemoteProtocolError
 from bftcluster.ids import ReplicaId
-from bftcluster.pbft import Batch, CheckpointCertificate, CommitCertificate, Evidence, LogEntry
+from bftcluster.pbft import (
+    Batch,
+    CheckpointCertificate,
+    CommitCertificate,
+    Evidence,
+    LogEntry,
+    records,
+)
 from bftcluster.pbft.certificates import PreparedCertificate
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.messages import (
@@ -29,21 +36,7 @@ from bftcluster.pbft.messages import (
     Status,
     Vouch,
 )
-from bftcluster.pbft.records import (
-    BodyKept,
-    Prepared,
-    Promised,
-    ProposalAccepted,
-    Record,
-    Silenced,
-    Stable,
-    Started,
-    ViewChanged,
-    ViewEntered,
-    Voted,
-    VoteLoss,
-    parse_record,
-)
+from bftcluster.pbft.records import parse_record
 from bftcluster.pbft.view_messages import parse_new_view_frame, parse_view_change_frame
 from bftcluster.pbft.votes import Vote, VoteKind
 
@@ -88,17 +81,17 @@ messages = st.one_of(
         stable=st.none() | checkpoints,
     ),
 )
-records = st.one_of(
-    st.builds(Voted, st.sampled_from(VoteKind), counters, counters, counters, digests),
-    st.builds(BodyKept, counters, st.binary(max_size=100)),
-    st.builds(ProposalAccepted, counters, counters, counters, digests, signatures),
-    st.builds(Prepared, prepared),
-    st.builds(Stable, checkpoints),
-    st.builds(Started, digests, digests),
-    st.builds(ViewChanged, st.binary(max_size=100)),
-    st.builds(ViewEntered, st.binary(max_size=100)),
-    st.builds(Silenced, counters, st.sampled_from(VoteLoss)),
-    st.builds(Promised, counters, counters),
+log_records = st.one_of(
+    st.builds(records.Voted, st.sampled_from(VoteKind), counters, counters, counters, digests),
+    st.builds(records.BodyKept, counters, st.binary(max_size=100)),
+    st.builds(records.ProposalAccepted, counters, counters, counters, digests, signatures),
+    st.builds(records.Prepared, prepared),
+    st.builds(records.Stable, checkpoints),
+    st.builds(records.Started, digests, digests),
+    st.builds(records.ViewChanged, st.binary(max_size=100)),
+    st.builds(records.ViewEntered, st.binary(max_size=100)),
+    st.builds(records.Silenced, counters, st.sampled_from(records.VoteLoss)),
+    st.builds(records.Promised, counters, counters),
 )
 junk = st.recursive(
     st.one_of(st.none(), st.booleans(), counters, digests, signatures, st.binary(max_size=9)),
@@ -112,8 +105,8 @@ def test_a_frame_parses_to_the_message_it_was_made_from(message: Message) -> Non
     assert parse_frame(ME, message.frame()) == message
 
 
-@given(records)
-def test_a_record_parses_to_what_was_written(record: Record) -> None:
+@given(log_records)
+def test_a_record_parses_to_what_was_written(record: records.Record) -> None:
     assert parse_record(record.to_bytes()) == record
 
 

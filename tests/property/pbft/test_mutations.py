@@ -5,21 +5,21 @@ another kind, an old message again, a flipped bit, or nothing at all. To each re
 import hashlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, Seq, View
-from bftcluster.pbft import ReplicaSettings, verify_evidence
+from bftcluster.pbft import verify_evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
+SETTINGS = replace(
+    SMALL_WINDOW,
     request_timeout_ms=100,
     view_change_timeout_ms=200,
     view_change_timeout_max_ms=1_600,

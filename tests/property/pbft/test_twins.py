@@ -10,22 +10,11 @@ from random import Random
 import pytest
 
 from bftcluster.ids import ReplicaId
-from bftcluster.pbft import ReplicaSettings, verify_evidence
+from bftcluster.pbft import verify_evidence
 from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import SimVerifier
 from bftcluster_sim.cluster.hosts import Host
-
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=100,
-    view_change_timeout_ms=200,
-    view_change_timeout_max_ms=1_600,
-    view_change_resend_ms=100,
-    status_interval_ms=60,
-    fetch_timeout_ms=50,
-)
-
+from tests.property.pbft.test_mutations import SETTINGS
 
 SPLITTING = (17, 32, 53)
 """Of 60 seeds those in which two doubled keys do their worst: in the others the twins are shown
@@ -80,15 +69,7 @@ def play(seed: int, *, doubled: tuple[int, ...]) -> Outcome:
 
 
 def add_twin(cluster: SimulatedCluster, index: int) -> None:
-    twin = Host(
-        index,
-        clock=cluster.clock,
-        network=cluster.network,
-        membership=cluster.membership,
-        cluster_id=CLUSTER_ID,
-        verifier=cluster.verifier,
-        settings=SETTINGS,
-    )
+    twin = cluster.new_host(index)
     twin.index = len(cluster.hosts)
     cluster.hosts.append(twin)
     twin.hosts = cluster.hosts

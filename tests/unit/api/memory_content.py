@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 from bftcluster import cid as cids
-from bftcluster.api.views import ContentKind, ContentView, PartKind, UploadEvent, UploadPart
+from bftcluster.api.views import ContentKind, ContentView, UploadEvent, UploadPart
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, StoreFullError
 
@@ -22,7 +22,7 @@ class MemoryContent:
     symlinks: set[Cid] = field(default_factory=set)
     torn: set[Cid] = field(default_factory=set)
     """Files whose second half nobody has."""
-    added_parts: list[tuple[PartKind, str, int]] = field(default_factory=list)
+    added_parts: list[tuple[ContentKind, str, int]] = field(default_factory=list)
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         for name in path:
@@ -71,7 +71,7 @@ class MemoryContent:
             child = tree.setdefault(directory, {})
             assert isinstance(child, dict), "a file is no directory"
             tree = child
-        if part.kind is PartKind.DIRECTORY:
+        if part.kind is ContentKind.DIRECTORY:
             tree.setdefault(name, {})
             return
         cid = cids.from_bytes(b"\x01\x55\x12\x20" + digest.digest())

@@ -8,28 +8,9 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from bftcluster import cid as cids
+from bftcluster.api import views
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import ClusterService, Wait
-from bftcluster.api.views import (
-    CertificateView,
-    ContentView,
-    GarbageView,
-    IdView,
-    IpfsView,
-    LinkView,
-    MetricView,
-    Pages,
-    PeerPinView,
-    PinOutcome,
-    PinStatusView,
-    ProposalView,
-    SignerView,
-    StatusView,
-    SubmitOutcome,
-    UploadEvent,
-    UploadOptions,
-    UploadPart,
-)
 from bftcluster.cid import Cid
 from bftcluster.errors import (
     NotFoundError,
@@ -59,10 +40,10 @@ class MemoryService(MemoryContent):
     """Page number from which every listing fails."""
     statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
     kept: dict[Cid, PinRecord] = field(default_factory=dict)
-    open_proposals: dict[Digest, ProposalView] = field(default_factory=dict)
+    open_proposals: dict[Digest, views.ProposalView] = field(default_factory=dict)
     submitted: list[bytes] = field(default_factory=list)
     pages_submitted: list[int] = field(default_factory=list)
-    last_add: UploadOptions | None = None
+    last_add: views.UploadOptions | None = None
     closed_listings: int = 0
     stalled: trio.Event | None = None
     """Uploads, reads, submissions and the deleting of garbage wait until it is set."""
@@ -88,12 +69,12 @@ class MemoryService(MemoryContent):
     def genesis(self) -> Genesis:
         return GENESIS
 
-    def id(self) -> IdView:
+    def id(self) -> views.IdView:
         return self._id(ME)
 
-    def peers(self) -> Sequence[IdView]:
+    def peers(self) -> Sequence[views.IdView]:
         return [self._id(peer) for peer in PEERS[:3]] + [
-            IdView(peer=PEERS[3], error="not connected")
+            views.IdView(peer=PEERS[3], error="not connected")
         ]
 
     def problem(self) -> str:
@@ -116,8 +97,8 @@ class MemoryService(MemoryContent):
             for peer in PEERS
         ]
 
-    async def status(self) -> StatusView:
-        return StatusView(
+    async def status(self) -> views.StatusView:
+        return views.StatusView(
             cluster_id=ClusterId(b"\xcc" * 32),
             peer=ME,
             peername="peer-1",
@@ -144,9 +125,9 @@ class MemoryService(MemoryContent):
             problem=self.problem(),
         )
 
-    def metrics(self) -> Sequence[MetricView]:
+    def metrics(self) -> Sequence[views.MetricView]:
         return [
-            MetricView(
+            views.MetricView(
                 name=name,
                 peer=peer,
                 value="1000",
@@ -159,7 +140,7 @@ class MemoryService(MemoryContent):
             for peer in PEERS
         ]
 
-    async def pins(self) -> Pages[PinRecord]:
+    async def pins(self) -> views.Pages[PinRecord]:
         async with aclosing(self._listing()) as listing:
             async for page in listing:
                 yield [self.kept[cid] for cid in page]
@@ -167,19 +148,19 @@ class MemoryService(MemoryContent):
     async def pin(self, cid: Cid) -> PinRecord | None:
         return self.kept.get(cid)
 
-    async def pin_statuses(self, *, local: bool) -> Pages[PinStatusView]:
+    async def pin_statuses(self, *, local: bool) -> views.Pages[views.PinStatusView]:
         async with aclosing(self._listing()) as listing:
             async for page in listing:
                 yield [await self.pin_status(cid, local=local) for cid in page]
 
-    async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
+    async def pin_status(self, cid: Cid, *, local: bool) -> views.PinStatusView:
         record = self.kept.get(cid)
         missing = TrackerStatus.PINNED if record else TrackerStatus.UNPINNED
-        return PinStatusView(
+        return views.PinStatusView(
             cid=cid,
             record=record,
             peers=tuple(
-                PeerPinView(
+                views.PeerPinView(
                     info=PinInfo(
                         cid=cid,
                         peer=peer,
@@ -187,66 +168,66 @@ class MemoryService(MemoryContent):
                         timestamp_ms=NOW_MS,
                     ),
                     peername=f"peer-{peer[0]}",
-                    ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
+                    ipfs=views.IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
                 )
                 for peer in (PEERS[:1] if local else PEERS[:2])
             ),
         )
 
-    async def propose_pin(self, operation: PinOperation) -> PinOutcome:
+    async def propose_pin(self, operation: PinOperation) -> views.PinOutcome:
         self._require_key()
         cid, committed = operation.cid, self.approvals_needed == 1
         if committed:
             self.kept[cid] = pin_record(operation)
-        return PinOutcome(
+        return views.PinOutcome(
             pin=self.kept[cid] if committed else operation,
             proposed_ms=NOW_MS,
             committed=committed,
             proposal=self._propose("pin", cid, operation.name),
         )
 
-    async def propose_unpin(self, cid: Cid) -> PinOutcome:
+    async def propose_unpin(self, cid: Cid) -> views.PinOutcome:
         self._require_key()
         record = self._pinned(cid)
         committed = self.approvals_needed == 1
         if committed:
             del self.kept[cid]
-        return PinOutcome(
+        return views.PinOutcome(
             pin=record,
             proposed_ms=NOW_MS,
             committed=committed,
             proposal=self._propose("unpin", cid, ""),
         )
 
-    async def recover(self, cid: Cid) -> PinStatusView:
+    async def recover(self, cid: Cid) -> views.PinStatusView:
         self._pinned(cid)
         if self.statuses.get((cid, ME)) is TrackerStatus.PIN_ERROR:
             self.statuses[cid, ME] = TrackerStatus.PIN_QUEUED
         return await self.pin_status(cid, local=True)
 
-    async def recover_all(self) -> Pages[PinStatusView]:
+    async def recover_all(self) -> views.Pages[views.PinStatusView]:
         for cid, peer in sorted(self.statuses):
             if peer == ME and self.statuses[cid, ME] is TrackerStatus.PIN_ERROR:
                 yield [await self.recover(cid)]
 
-    async def collect_garbage(self) -> GarbageView:
+    async def collect_garbage(self) -> views.GarbageView:
         if self.stalled is not None:
             await self.stalled.wait()
         garbage = sorted(cid for cid in self.content_of if cid not in self.kept)
         for cid in garbage:
             del self.content_of[cid]
-        return GarbageView(peer=ME, peername="peer-1", roots=tuple(garbage))
+        return views.GarbageView(peer=ME, peername="peer-1", roots=tuple(garbage))
 
     async def add(
-        self, parts: AsyncIterator[UploadPart], options: UploadOptions
-    ) -> AsyncGenerator[UploadEvent, None]:
+        self, parts: AsyncIterator[views.UploadPart], options: views.UploadOptions
+    ) -> AsyncGenerator[views.UploadEvent, None]:
         self.last_add = options
         if self.stalled is not None:
             await self.stalled.wait()
         if not options.no_pin:
             self._require_key()
         tree: Tree = {}
-        held: UploadEvent | None = None
+        held: views.UploadEvent | None = None
         async for part in parts:
             async for event in self.import_part(part, tree, progress=options.progress):
                 if held is not None:
@@ -266,14 +247,14 @@ class MemoryService(MemoryContent):
             proposal = None if outcome.committed else outcome.proposal
         yield replace(held, allocations=PEERS[:2], proposal=proposal)
 
-    async def open(self, cid: Cid) -> ContentView:
+    async def open(self, cid: Cid) -> views.ContentView:
         if self.stalled is not None:
             await self.stalled.wait()
         return await super().open(cid)
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
-    ) -> Sequence[SubmitOutcome]:
+    ) -> Sequence[views.SubmitOutcome]:
         if any(request == b"unreachable" for request in requests):
             raise NotReachedError("no quorum")
         if self.stalled is not None:
@@ -285,18 +266,18 @@ class MemoryService(MemoryContent):
             outcomes.append(self._outcome(request, wait, timeout_ms))
         return outcomes
 
-    async def proposals(self) -> Pages[ProposalView]:
+    async def proposals(self) -> views.Pages[views.ProposalView]:
         for proposal in self.open_proposals.values():
             yield [proposal]
 
-    async def proposal(self, digest: Digest) -> ProposalView:
+    async def proposal(self, digest: Digest) -> views.ProposalView:
         if digest not in self.open_proposals:
             raise NotFoundError("no such proposal")
         return self.open_proposals[digest]
 
-    async def certificate(self, cid: Cid) -> CertificateView:
+    async def certificate(self, cid: Cid) -> views.CertificateView:
         pin = self._pinned(cid)
-        return CertificateView(
+        return views.CertificateView(
             cid=cid,
             intent_digest=Digest(b"\xdd" * 32),
             intent=b"intent",
@@ -317,7 +298,7 @@ class MemoryService(MemoryContent):
             raise NotFoundError(f"{cids.text(cid)} is not pinned")
         return self.kept[cid]
 
-    async def _listing(self) -> Pages[Cid]:
+    async def _listing(self) -> views.Pages[Cid]:
         """Two pins a page."""
         try:
             ordered = sorted(self.kept)
@@ -328,16 +309,16 @@ class MemoryService(MemoryContent):
         finally:
             self.closed_listings += 1
 
-    def _outcome(self, request: bytes, wait: Wait, timeout_ms: int) -> SubmitOutcome:
+    def _outcome(self, request: bytes, wait: Wait, timeout_ms: int) -> views.SubmitOutcome:
         digest = Digest(hashlib.sha256(request).digest())
         if request == b"\xff":
-            return SubmitOutcome(digest=None, code="malformed", detail="not CBOR", seq=Seq(0))
+            return views.SubmitOutcome(digest=None, code="malformed", detail="not CBOR", seq=Seq(0))
         if wait is Wait.NONE:
-            return SubmitOutcome(digest=digest, code="accepted", detail="", seq=Seq(0))
+            return views.SubmitOutcome(digest=digest, code="accepted", detail="", seq=Seq(0))
         if timeout_ms == 0:
-            return SubmitOutcome(digest=digest, code="timeout", detail="", seq=Seq(0))
+            return views.SubmitOutcome(digest=digest, code="timeout", detail="", seq=Seq(0))
         seq = Seq(len(self.submitted))
-        return SubmitOutcome(digest=digest, code="committed", detail="", seq=seq)
+        return views.SubmitOutcome(digest=digest, code="committed", detail="", seq=seq)
 
     def _require_key(self) -> None:
         if not self.has_key:
@@ -349,7 +330,7 @@ class MemoryService(MemoryContent):
         intent = f"{kind} {cids.text(cid)} {len(self.open_proposals)}".encode()
         digest = Digest(hashlib.sha256(intent).digest())
         if self.approvals_needed > 1:
-            self.open_proposals[digest] = ProposalView(
+            self.open_proposals[digest] = views.ProposalView(
                 digest=digest,
                 intent=intent,
                 kind=kind,
@@ -366,23 +347,23 @@ class MemoryService(MemoryContent):
             )
         return digest
 
-    def _signer(self) -> SignerView:
-        return SignerView(maintainer=MAINTAINER, name="ada", signature=b"\x55" * 64)
+    def _signer(self) -> views.SignerView:
+        return views.SignerView(maintainer=MAINTAINER, name="ada", signature=b"\x55" * 64)
 
-    def _id(self, peer: PeerId) -> IdView:
+    def _id(self, peer: PeerId) -> views.IdView:
         address = f"/ip4/10.0.0.{peer[0]}/tcp/9096/p2p/{peer_id_text(peer)}"
-        return IdView(
+        return views.IdView(
             peer=peer,
             peername=f"peer-{peer[0]}",
             addresses=(address,),
             cluster_peers=PEERS,
             cluster_peers_addresses=(address,),
             version="0.1.0",
-            ipfs=IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
+            ipfs=views.IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
         )
 
-    def _link(self, peer: PeerId) -> LinkView:
-        return LinkView(
+    def _link(self, peer: PeerId) -> views.LinkView:
+        return views.LinkView(
             peer=peer,
             peername=f"peer-{peer[0]}",
             is_connected=peer != PEERS[3],

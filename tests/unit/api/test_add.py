@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import PartKind, PinOptions, UploadFormat, UploadOptions
+from bftcluster.api.views import ContentKind, PinOptions, UploadFormat, UploadOptions
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.signing.keys import peer_id_text
 from tests.unit.api.memory_service import PEERS, MemoryService
@@ -65,10 +65,10 @@ async def test_a_directory_arrives_in_parts_without_its_hidden_names(
     response = await client.post("/add", files=TREE)
 
     assert service.added_parts == [
-        (PartKind.DIRECTORY, "site", 0),
-        (PartKind.FILE, "site/index.html", 6),
-        (PartKind.FILE, "site/img/a b.png", 3),
-        (PartKind.SYMLINK, "site/latest", 10),
+        (ContentKind.DIRECTORY, "site", 0),
+        (ContentKind.FILE, "site/index.html", 6),
+        (ContentKind.FILE, "site/img/a b.png", 3),
+        (ContentKind.SYMLINK, "site/latest", 10),
     ]
     assert [line["name"] for line in lines(response)][-2:] == ["site/img", "site"]
 
@@ -78,7 +78,7 @@ async def test_hidden_names_are_added_when_asked_for(
 ) -> None:
     await client.post("/add?hidden=true&wrap-with-directory=true", files=TREE)
 
-    assert (PartKind.FILE, "site/.git/config", 6) in service.added_parts
+    assert (ContentKind.FILE, "site/.git/config", 6) in service.added_parts
 
 
 async def test_progress_has_null_for_the_cid(client: httpx.AsyncClient) -> None:
@@ -258,7 +258,7 @@ async def test_file_names_are_read_as_kubo_reads_them_and_never_leave_the_upload
         headers={"Content-Type": "multipart/form-data; boundary=B"},
     )
 
-    assert service.added_parts == [(PartKind.FILE, path, 1)]
+    assert service.added_parts == [(ContentKind.FILE, path, 1)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50])

@@ -7,10 +7,8 @@ from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
     from_frame,
 )
-from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
-    FetchReport,
-)
+from bftcluster.blocks.exchange.fetch_report import FetchReport
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.layout import DagEntry
 from bftcluster.blocks.port import BlockStore
 from bftcluster.blocks.store.memory import MemoryBlockStore

@@ -7,7 +7,7 @@ from typing import TypeVar
 import trio
 
 from bftcluster.blocks.exchange.exchange import Exchange
-from bftcluster.blocks.exchange.fetch_report import ExchangeSettings
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.port import BlockStore
 from bftcluster.errors import PeerUnreachableError, RemoteProtocolError
 from bftcluster.ids import PeerId

@@ -18,9 +18,7 @@ from bftcluster.blocks.exchange.exchange_messages import (
     to_frame,
 )
 from bftcluster.blocks.exchange.fetch_plan import ProviderFault
-from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
-)
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import key_of
 from bftcluster.blocks.pin_store import Root
 from bftcluster.blocks.store.embedded_store import EmbeddedStore

@@ -9,21 +9,10 @@ from bftcluster.blocks.formats.layout import KUBO_V0, Layout
 from bftcluster.blocks.formats.links import links_of
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, Cid, of_block
+from tests.unit.blocks.bombs import CountingStore
 from tests.unit.blocks.content import SMALL, add_file, pattern
 
 PB_LEAVES = Layout(chunk_size_bytes=1024, width=4, raw_leaves=False, cid_version=0)
-
-
-class CountingStore(MemoryBlockStore):
-    """Counts what is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = 0
-
-    def get(self, cid: Cid) -> bytes:
-        self.reads += 1
-        return super().get(cid)
 
 
 def sent(stream: DagStream, size_max_bytes: int = 10_000) -> list[tuple[Cid, bytes]]:

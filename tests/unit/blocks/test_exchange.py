@@ -8,10 +8,8 @@ from bftcluster.blocks.exchange.exchange_messages import (
     Want,
     from_frame,
 )
-from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
-    FetchFailedError,
-)
+from bftcluster.blocks.exchange.fetch_report import FetchFailedError
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.formats.layout import KUBO_V0, Layout
 from bftcluster.blocks.importer.directory import build_directory

@@ -1,5 +1,7 @@
 """Fetching from peers some of which lie, stall or leave."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 
@@ -10,11 +12,8 @@ from bftcluster.blocks.exchange.exchange_messages import (
     to_frame,
 )
 from bftcluster.blocks.exchange.fetch_plan import ProviderFault
-from bftcluster.blocks.exchange.fetch_report import (
-    ExchangeSettings,
-    FetchFailedError,
-    FetchProgress,
-)
+from bftcluster.blocks.exchange.fetch_report import FetchFailedError, FetchProgress, FetchReport
+from bftcluster.blocks.exchange.settings import ExchangeSettings
 from bftcluster.blocks.formats.block import Block, key_of, raw_cid
 from bftcluster.blocks.formats.layout import DagEntry, Layout
 from bftcluster.blocks.store.memory import MemoryBlockStore
@@ -35,6 +34,19 @@ from tests.unit.blocks.exchanging import (
 from tests.unit.blocks.network import open_network
 
 
+async def fetch_despite(
+    tamper: Callable[[Blocks], list[bytes]], mine: MemoryBlockStore
+) -> FetchReport:
+    """Fetch a file from Alice, whose blocks are tampered with, and from Bob; it comes whole."""
+    alice = MemoryBlockStore()
+    entry = add_file(alice, pattern(500_000))
+    async with open_network() as network:
+        network.tamper[ALICE] = on_blocks(tamper)
+        report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
+    assert complete(mine, entry)
+    return report
+
+
 async def test_a_provider_that_sends_wrong_bytes_is_dropped_and_another_takes_over(
     autojump_clock,
 ) -> None:
@@ -42,13 +54,10 @@ async def test_a_provider_that_sends_wrong_bytes_is_dropped_and_another_takes_ov
         spoilt = tuple((cid, data[:-1] + b"!") for cid, data in message.blocks)
         return [to_frame(Blocks(request=message.request, blocks=spoilt))]
 
-    alice, mine = MemoryBlockStore(), MemoryBlockStore()
-    entry = add_file(alice, pattern(500_000))
-    async with open_network() as network:
-        network.tamper[ALICE] = on_blocks(corrupt)
-        report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
+    mine = MemoryBlockStore()
 
-    assert complete(mine, entry)
+    report = await fetch_despite(corrupt, mine)
+
     assert [provider.fault for provider in report.providers] == [ProviderFault.BAD_BLOCK, None]
     assert report.providers[0].blocks == 0
 
@@ -59,13 +68,10 @@ async def test_a_provider_that_pushes_what_nobody_asked_for_is_dropped(autojump_
         blocks = ((of_block(junk), junk), *message.blocks)
         return [to_frame(Blocks(request=message.request, blocks=blocks))]
 
-    alice, mine = MemoryBlockStore(), MemoryBlockStore()
-    entry = add_file(alice, pattern(500_000))
-    async with open_network() as network:
-        network.tamper[ALICE] = on_blocks(push)
-        report = await fetch_with(network, entry, {ALICE: alice, BOB: copy_of(alice, entry)}, mine)
+    mine = MemoryBlockStore()
 
-    assert complete(mine, entry)
+    report = await fetch_despite(push, mine)
+
     assert report.providers[0].fault is ProviderFault.UNSOLICITED
     assert not mine.has(of_block(b"malware"))
 

@@ -17,9 +17,9 @@ from bftcluster.api.http.server import serve
 from bftcluster.api.ports import Wait
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import (
+    ContentKind,
     LinkView,
     Pages,
-    PartKind,
     PeerPinView,
     PinStatusView,
     ProposalView,
@@ -77,7 +77,7 @@ class LedgerPeer(MemoryService):
     """What this peer says it made of every upload, if it lies."""
     car_sent: bytes | None = None
     """What this peer sends for every content, if it lies."""
-    added_parts: list[tuple[PartKind, str]] = field(default_factory=list)  # type: ignore[assignment]
+    added_parts: list[tuple[ContentKind, str]] = field(default_factory=list)  # type: ignore[assignment]
     down: tuple[str, ...] = ()
     """Names of peers without a link."""
     holders: dict[tuple[Cid, str], tuple[TrackerStatus, str]] = field(default_factory=dict)
@@ -162,11 +162,11 @@ class LedgerPeer(MemoryService):
                 if len(data) > self.quota_bytes:
                     raise StoreFullError("the quota is used up")
                 match part.kind:
-                    case PartKind.FILE:
+                    case ContentKind.FILE:
                         adder.add_file(part.path, [data])
-                    case PartKind.DIRECTORY:
+                    case ContentKind.DIRECTORY:
                         adder.add_directory(part.path)
-                    case PartKind.SYMLINK:
+                    case ContentKind.SYMLINK:
                         adder.add_symlink(part.path, data)
             adder.finish(wrap=options.wrap_with_directory)
         for event in built:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster import cid as cids
-from bftcluster.api.views import PartKind, UploadPart
+from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.blocks.formats.block import Block, make_node
 from bftcluster.blocks.formats.dag_pb import DagLink, encode_node
 from bftcluster.blocks.formats.layout import Layout
@@ -53,11 +53,11 @@ def test_a_directory_is_added_and_proposed(shell: Shell, peer: LedgerPeer, photo
     root = answer.record
     assert (root["code"], root["name"], root["approvals"]) == ("pending", "photos", 1)
     assert peer.added_parts == [
-        (PartKind.DIRECTORY, "photos"),
-        (PartKind.DIRECTORY, "photos/1999 & later"),
-        (PartKind.FILE, 'photos/1999 & later/100%+ü "x".jpg'),
-        (PartKind.FILE, "photos/a.txt"),
-        (PartKind.FILE, "photos/empty"),
+        (ContentKind.DIRECTORY, "photos"),
+        (ContentKind.DIRECTORY, "photos/1999 & later"),
+        (ContentKind.FILE, 'photos/1999 & later/100%+ü "x".jpg'),
+        (ContentKind.FILE, "photos/a.txt"),
+        (ContentKind.FILE, "photos/empty"),
     ]
     assert answer.records[-2]["cid"] == root["cid"]
 
@@ -65,7 +65,7 @@ def test_a_directory_is_added_and_proposed(shell: Shell, peer: LedgerPeer, photo
 def test_hidden_files_come_along_when_asked(shell: Shell, peer: LedgerPeer, photos: Path) -> None:
     shell.ok("add", "photos", "--hidden", "--no-pin")
 
-    assert (PartKind.FILE, "photos/.hidden") in peer.added_parts
+    assert (ContentKind.FILE, "photos/.hidden") in peer.added_parts
 
 
 def test_add_without_pin_needs_no_key_and_names_each_file(
@@ -191,7 +191,7 @@ def test_a_file_goes_to_stdout(shell: Shell, peer: LedgerPeer, photos: Path) -> 
 def test_a_file_without_end_does_not_go_to_stdout(
     shell: Shell, peer: LedgerPeer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "_PRINTED_BASE_BYTES", 1000)
+    monkeypatch.setattr(downloads, "PRINTED_BASE_BYTES", 1000)
     cid, size = leaf(peer.blocks, b"x"), 1
     for _ in range(3):
         sizes = [size] * 100
@@ -396,5 +396,5 @@ def test_status_says_how_a_peer_is_doing(shell: Shell, peer: LedgerPeer) -> None
 
 
 def test_parts_are_what_the_api_reads() -> None:
-    assert {kind.name for kind in UploadKind} == {kind.name for kind in PartKind}
+    assert {kind.name for kind in UploadKind} == {kind.name for kind in ContentKind}
     assert UploadPart.__slots__

@@ -14,8 +14,10 @@ from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.requests import (
+    Approve,
     HolderStatus,
     Propose,
+    Reject,
     ReportEntry,
     ReportPinned,
     Request,
@@ -24,7 +26,7 @@ from bftcluster.ledger.wire.requests import (
     report,
 )
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.signing.approvals import ApprovalCertificate, Intent, approve
+from bftcluster.signing.approvals import ApprovalCertificate, Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.policies import Policy
 from bftcluster.signing.schemes import certify
@@ -50,6 +52,14 @@ def peer_id(signer: SigningKey) -> PeerId:
 
 def cid_of(number: int | str) -> Cid:
     return cids.of_block(f"block {number}".encode())
+
+
+def yes(intent: Intent, signer: SigningKey) -> Approve:
+    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
+
+
+def no(intent: Intent, signer: SigningKey) -> Reject:
+    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
 
 
 def genesis_of(

@@ -1,5 +1,7 @@
 """Signed protocol values made by hand, for vectors that change one field at a time."""
 
+from collections.abc import Sequence
+
 from bftcluster.ids import ClusterId, Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.membership import Membership
 from bftcluster.pbft.certificates import (
@@ -9,6 +11,7 @@ from bftcluster.pbft.certificates import (
 )
 from bftcluster.pbft.epochs import Epochs, EpochStart
 from bftcluster.pbft.new_view import ViewRules
+from bftcluster.pbft.pool import request_digest
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
@@ -19,6 +22,25 @@ A = Digest(b"a" * 32)
 B = Digest(b"b" * 32)
 ROOT = Digest(b"r" * 32)
 WINDOW = 32
+
+
+class WantsAll:
+    """A state that refused everything, and wants everything again."""
+
+    def __init__(self, _entries: Sequence[bytes] = ()) -> None:
+        pass
+
+    def admissible(self, request: bytes) -> bool:
+        return bool(request)
+
+    def name(self, request: bytes) -> Digest:
+        return request_digest(request)
+
+    def is_wanted(self, request: bytes) -> bool:
+        return bool(request)
+
+    def is_owed(self, request: bytes) -> bool:
+        return bool(request)
 
 
 def members(n: int = 4, epoch: int = 0) -> Membership:

@@ -1,26 +1,19 @@
 """A small cluster whose disks are emptied and put back, and what its members said."""
 
+from dataclasses import replace
+
 from bftcluster import codec
-from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Host, HostDisk
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 
 
 def founded() -> SimulatedCluster:
     """Return four replicas at work, and a host that may take somebody's place."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, spare=1, settings=SETTINGS)
 
 
 def order(cluster: SimulatedCluster, count: int, *, to: int = 1) -> None:

@@ -14,19 +14,11 @@ from tests.unit.pbft.forgetting import (
     SETTINGS,
     change_members,
     executed_together,
-    founded,
     order,
     restart,
     slots_of,
     votes_of,
 )
-
-
-@pytest.fixture
-def cluster() -> SimulatedCluster:
-    """Four replicas, and a host that may take somebody's place."""
-    return founded()
-
 
 # An empty disk
 

@@ -23,14 +23,6 @@ SKEW_MS = ReplicaSettings().clock_skew_max_ms
 PRIMARY = ReplicaId(sim_key(0))
 
 
-@pytest.fixture
-def backup() -> Replica:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(20)
-    return cluster.hosts[1].replica
-
-
 def hear(backup: Replica, frame: bytes, *, sender: ReplicaId = PRIMARY) -> Ready:
     return backup.step(MessageReceived(sender, frame), now_ms=NOW_MS, wall_ms=WALL_MS)
 

@@ -10,25 +10,18 @@ from bftcluster.pbft import MessageReceived, ReplicaSettings, request_digest
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import Body, Requests
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from tests.unit.pbft.readies import sent
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=500,
-    view_change_timeout_ms=1_000,
-    pool_requests_max=100,
+SETTINGS = replace(
+    SMALL_WINDOW, request_timeout_ms=500, view_change_timeout_ms=1_000, pool_requests_max=100
 )
 FOLLOWER = 4
 PATIENCE_MS = 1_500
 
 
 def running(settings: ReplicaSettings = SETTINGS) -> SimulatedCluster:
-    cluster = SimulatedCluster(4, spare=1, settings=settings)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, spare=1, settings=settings)
 
 
 def views(cluster: SimulatedCluster) -> set[int]:

@@ -25,11 +25,9 @@ from tests.unit.pbft.view_builders import view_change
 
 def lagging() -> SimulatedCluster:
     """Return a cluster whose host 3 was cut off, missed four batches, and hears host 0 only."""
-    cluster = SimulatedCluster(
+    cluster = SimulatedCluster.running(
         4, settings=ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16)
     )
-    cluster.start()
-    cluster.run(10)
     cluster.partition({0, 1, 2}, {3})
     for number in range(4):
         cluster.submit(b"request %d" % number)
@@ -78,9 +76,7 @@ def test_after_a_lie_another_source_is_asked() -> None:
 
 def test_what_was_decided_beyond_a_gap_is_handed_out_when_the_log_has_filled_the_gap() -> None:
     settings = ReplicaSettings(checkpoint_interval_seqs=8, window_size_seqs=16, fetch_entries_max=1)
-    cluster = SimulatedCluster(4, settings=settings)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=settings)
     cluster.partition({0, 1, 2}, {3})
     cluster.submit(b"missed")
     cluster.run(10)
@@ -117,11 +113,9 @@ def answers(cluster: SimulatedCluster, host: int, asker: int, frame: bytes) -> l
 
 
 def test_what_was_cut_off_the_log_is_answered_with_the_checkpoint_that_covers_it() -> None:
-    cluster = SimulatedCluster(
+    cluster = SimulatedCluster.running(
         4, settings=ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
     )
-    cluster.start()
-    cluster.run(10)
     for number in range(5):
         cluster.submit(b"request %d" % number)
         cluster.run(10)

@@ -20,9 +20,7 @@ DUE_MS = SETTINGS.request_timeout_ms + SETTINGS.view_change_timeout_ms
 
 def aggrieved(*hosts: int, n: int = 4) -> SimulatedCluster:
     """Return a cluster in which each of ``hosts`` alone knows of a request, for ever."""
-    cluster = SimulatedCluster(n, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(n, settings=SETTINGS)
     cluster.network.cut = lambda source, _target, frame: (
         source in hosts and kind_of(frame) == REQUESTS
     )
@@ -56,9 +54,7 @@ def test_beside_a_backup_that_alone_has_a_reason_a_silent_peer_costs_no_view() -
 
 
 def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     stray = vote(VoteKind.PREPARE, 3, seq=1).frame()
     for host in cluster.hosts[1:3]:
         host.receive(cluster.hosts[3].me, stray)
@@ -77,9 +73,7 @@ def test_a_slot_that_a_vote_opened_long_ago_leaves_the_primary_all_its_time() ->
 
 
 def test_a_silent_primary_costs_one_view_and_the_others_stay_in_the_next() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.hosts[0].stop()
 
     for number in range(6):

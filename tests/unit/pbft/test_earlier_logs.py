@@ -8,23 +8,9 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
-from bftcluster.pbft import Batch, Recovered, Replica, ReplicaSettings
+from bftcluster.pbft import Batch, Recovered, Replica, ReplicaSettings, records
 from bftcluster.pbft.log import batch_digest
-from bftcluster.pbft.records import (
-    BodyKept,
-    Prepared,
-    Promised,
-    ProposalAccepted,
-    RecordKind,
-    Silenced,
-    Stable,
-    Started,
-    ViewChanged,
-    ViewEntered,
-    Voted,
-    VoteLoss,
-    parse_record,
-)
+from bftcluster.pbft.records import parse_record
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.storage.wal import WAL_NAME, Wal
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
@@ -42,16 +28,18 @@ CERTIFICATE = prepared(5, batch_digest(BODY))
 CHANGES = [view_change(i, proofs=[CERTIFICATE], stable=checkpoint(4)) for i in (0, 1, 2)]
 VOTE = vote(VoteKind.PREPARE, ME, seq=5, digest=CERTIFICATE.digest)
 RECORDS = (
-    Started(CLUSTER_ID, ReplicaId(sim_key(ME))),
-    Stable(checkpoint(4)),
-    BodyKept(Seq(5), BODY),
-    ProposalAccepted(VOTE.epoch, VOTE.view, VOTE.seq, VOTE.digest, CERTIFICATE.proposal_signature),
-    Voted(VOTE.kind, VOTE.epoch, VOTE.view, VOTE.seq, VOTE.digest),
-    Prepared(CERTIFICATE),
-    ViewChanged(CHANGES[ME].frame()),
-    ViewEntered(new_view(CHANGES).frame()),
-    Silenced(Seq(4), VoteLoss.OLD_COPY),
-    Promised(Epoch(0), View(1)),
+    records.Started(CLUSTER_ID, ReplicaId(sim_key(ME))),
+    records.Stable(checkpoint(4)),
+    records.BodyKept(Seq(5), BODY),
+    records.ProposalAccepted(
+        VOTE.epoch, VOTE.view, VOTE.seq, VOTE.digest, CERTIFICATE.proposal_signature
+    ),
+    records.Voted(VOTE.kind, VOTE.epoch, VOTE.view, VOTE.seq, VOTE.digest),
+    records.Prepared(CERTIFICATE),
+    records.ViewChanged(CHANGES[ME].frame()),
+    records.ViewEntered(new_view(CHANGES).frame()),
+    records.Silenced(Seq(4), records.VoteLoss.OLD_COPY),
+    records.Promised(Epoch(0), View(1)),
 )
 """Kinds of record are added behind those of earlier versions."""
 
@@ -60,9 +48,9 @@ def written_today() -> bytes:
     """Return a log that was rewritten once, and has one append after that."""
     disk = SimDisk()
     wal = Wal.create(disk, cluster=CLUSTER_ID, peer=PeerId(sim_key(ME)), nonce=SEALED_NONCE)
-    records = [record.to_bytes() for record in RECORDS]
-    wal.rewrite(records[:2], nonce=NONCE)
-    wal.append(records[2:])
+    written = [record.to_bytes() for record in RECORDS]
+    wal.rewrite(written[:2], nonce=NONCE)
+    wal.append(written[2:])
     return disk.read(WAL_NAME)
 
 
@@ -77,9 +65,9 @@ def read_today(log: bytes) -> tuple[bytes, ...]:
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
 def test_a_log_of_an_earlier_version_says_what_it_said_then(path: Path) -> None:
-    records = read_today(bytes.fromhex(path.read_text()))
+    read = read_today(bytes.fromhex(path.read_text()))
 
-    assert [parse_record(record) for record in records] == list(RECORDS)[: len(records)]
+    assert [parse_record(record) for record in read] == list(RECORDS)[: len(read)]
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
@@ -106,5 +94,7 @@ def test_a_replica_goes_on_from_a_log_of_an_earlier_version(path: Path) -> None:
 
 def test_todays_version_writes_the_newest_of_these_formats() -> None:
     """A change here is a new format, with a version of its own."""
-    assert len({type(record) for record in RECORDS}) == len(RecordKind), "a record of each kind"
+    assert len({type(record) for record in RECORDS}) == len(records.RecordKind), (
+        "a record of each kind"
+    )
     assert written_today().hex() == LOGS[-1].read_text().replace("\n", "")

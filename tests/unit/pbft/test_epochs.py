@@ -1,5 +1,7 @@
 """Members come and go at epoch boundaries, and each certificate answers to its own epoch."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster import codec
@@ -12,7 +14,6 @@ from bftcluster.pbft import (
     EpochStart,
     LogEntry,
     MessageReceived,
-    ReplicaSettings,
     Verdict,
     verify_commit_certificate,
 )
@@ -21,25 +22,17 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import STABLE
 from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import CLUSTER_ID, SimulatedCluster
+from bftcluster_sim.cluster.cluster import CLUSTER_ID, SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import MEMBERS
 from tests.unit.pbft.builders import A, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 
 
 def running(n: int = 4, *, spare: int = 1) -> SimulatedCluster:
-    cluster = SimulatedCluster(n, spare=spare, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(n, spare=spare, settings=SETTINGS)
 
 
 def order(cluster: SimulatedCluster, count: int, *, to: int = 1, pause_ms: int = 15) -> None:
@@ -195,6 +188,12 @@ def test_the_old_primary_removed_in_the_middle_of_a_view_change() -> None:
     assert cluster.hosts[0].requests == cluster.hosts[1].requests
 
 
+def check_all_are_at(cluster: SimulatedCluster, epoch: int) -> None:
+    assert epochs(cluster) == [epoch] * len(cluster.hosts)
+    cluster.check_agreement()
+    assert len({len(host.log) for host in cluster.hosts}) == 1
+
+
 def test_two_changes_in_a_row_follow_one_another() -> None:
     cluster = running(spare=2)
     change_members(cluster, 0, 1, 2, 3, 4)
@@ -203,9 +202,7 @@ def test_two_changes_in_a_row_follow_one_another() -> None:
     order(cluster, 12, pause_ms=100, to=2)
     cluster.run(3_000)
 
-    assert epochs(cluster) == [2] * 6
-    cluster.check_agreement()
-    assert len({len(host.log) for host in cluster.hosts}) == 1
+    check_all_are_at(cluster, 2)
 
 
 def test_the_cluster_shrinks_and_grows_again() -> None:
@@ -215,9 +212,7 @@ def test_the_cluster_shrinks_and_grows_again() -> None:
         order(cluster, 12, to=3, pause_ms=50)
         cluster.run(1_500)
 
-    assert epochs(cluster) == [3] * 7
-    cluster.check_agreement()
-    assert len({len(host.log) for host in cluster.hosts}) == 1
+    check_all_are_at(cluster, 3)
 
 
 def test_an_epoch_knows_its_first_and_last_slot() -> None:

@@ -86,9 +86,7 @@ def test_evidence_is_about_members_of_its_epoch() -> None:
 
 @pytest.mark.parametrize("kind", [VoteKind.PREPARE, VoteKind.COMMIT, VoteKind.PRE_PREPARE])
 def test_a_replica_that_hears_both_votes_hands_out_evidence_once(kind: VoteKind) -> None:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4)
     liar = 0 if kind is VoteKind.PRE_PREPARE else 2
     replica = cluster.hosts[1].replica
     found = []
@@ -104,9 +102,7 @@ def test_a_replica_that_hears_both_votes_hands_out_evidence_once(kind: VoteKind)
 
 
 def test_a_second_vote_with_a_forged_signature_frames_nobody() -> None:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4)
     replica = cluster.hosts[1].replica
     genuine = vote(VoteKind.COMMIT, 2, seq=1, digest=A)
     forged = replace(vote(VoteKind.COMMIT, 2, seq=1, digest=B), signature=bytes(64))

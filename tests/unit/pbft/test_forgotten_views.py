@@ -1,7 +1,5 @@
 """What a replica that forgot a view it left, or opened, may sign; and that nobody waits for it."""
 
-import pytest
-
 from bftcluster import codec
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
 from bftcluster.pbft import MessageReceived
@@ -13,17 +11,10 @@ from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Host, HostDisk
 from tests.unit.pbft.forgetting import (
     SETTINGS,
-    founded,
     order,
     restart,
     votes_of,
 )
-
-
-@pytest.fixture
-def cluster() -> SimulatedCluster:
-    """Four replicas, and a host that may take somebody's place."""
-    return founded()
 
 
 def gives_up_alone(cluster: SimulatedCluster, index: int, *, view: int, heard_by: set[int]) -> None:

@@ -7,21 +7,9 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.pbft import messages
 from bftcluster.pbft.frames import PBFT_FRAMES, SIGNED, kind_of, parse_frame
-from bftcluster.pbft.messages import (
-    Body,
-    Doubt,
-    Entries,
-    FetchBody,
-    FetchEntries,
-    Follow,
-    Message,
-    Probe,
-    Requests,
-    StableCheckpoint,
-    Status,
-    Vouch,
-)
+from bftcluster.pbft.messages import Message
 from bftcluster.pbft.view_messages import NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
 from tests.unit.pbft.builders import checkpoint
@@ -34,15 +22,15 @@ SAID: list[Message] = [
     *(Vote(kind, EPOCH, VIEW, SEQ, DIGEST, ME, bytes(64)) for kind in VoteKind),
     view_change(1),
     new_view([view_change(voter) for voter in range(3)]),
-    Body(b"batch"),
-    Requests((b"request",), relayed=True),
-    Status(EPOCH, VIEW, VIEW, SEQ, SEQ, SEQ),
-    FetchBody(DIGEST),
-    FetchEntries(SEQ, 4),
-    Entries(SEQ, (b"entry",)),
-    StableCheckpoint(checkpoint(10)),
-    Probe(5),
-    Vouch(
+    messages.Body(b"batch"),
+    messages.Requests((b"request",), relayed=True),
+    messages.Status(EPOCH, VIEW, VIEW, SEQ, SEQ, SEQ),
+    messages.FetchBody(DIGEST),
+    messages.FetchEntries(SEQ, 4),
+    messages.Entries(SEQ, (b"entry",)),
+    messages.StableCheckpoint(checkpoint(10)),
+    messages.Probe(5),
+    messages.Vouch(
         nonce=5,
         epoch=EPOCH,
         horizon=SEQ,
@@ -52,8 +40,8 @@ SAID: list[Message] = [
         heard=(EPOCH, VIEW, SEQ),
         stable=None,
     ),
-    Follow(SEQ, SEQ),
-    Doubt(EPOCH, VIEW),
+    messages.Follow(SEQ, SEQ),
+    messages.Doubt(EPOCH, VIEW),
 ]
 
 

@@ -21,10 +21,7 @@ SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=8)
 
 
 def running() -> SimulatedCluster:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, settings=SETTINGS)
 
 
 def test_a_second_certified_decision_for_a_slot_stops_the_replica() -> None:
@@ -66,11 +63,9 @@ def test_a_state_that_a_quorum_disagrees_with_stops_the_replica() -> None:
 def test_a_commit_and_a_timeout_of_the_same_instant_decide_first() -> None:
     """A timer that fires with the last commit must not overtake it (besu#1734)."""
     for commit_first in (True, False):
-        cluster = SimulatedCluster(
+        cluster = SimulatedCluster.running(
             4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
         )
-        cluster.start()
-        cluster.run(10)
         held: list[bytes] = []
         cluster.network.cut = lambda source, target, frame, held=held: (
             (

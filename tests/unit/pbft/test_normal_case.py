@@ -16,9 +16,7 @@ PRE_PREPARE, PREPARE, COMMIT, CHECKPOINT = 1, 2, 3, 4
 
 def quiet(n: int, **settings: int) -> SimulatedCluster:
     """Return a started cluster whose first statuses have passed."""
-    cluster = SimulatedCluster(n, settings=ReplicaSettings(**settings))
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(n, settings=ReplicaSettings(**settings))
     cluster.network.sent.clear()
     cluster.verifier.checks = 0
     return cluster

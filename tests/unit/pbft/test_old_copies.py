@@ -12,20 +12,12 @@ from bftcluster_sim.cluster.cluster import SimulatedCluster
 from tests.unit.pbft.forgetting import (
     SETTINGS,
     change_members,
-    founded,
     order,
     restart,
     slots_of,
     votes_of,
 )
 from tests.unit.pbft.readies import sent, sent_early, those
-
-
-@pytest.fixture
-def cluster() -> SimulatedCluster:
-    """Four replicas, and a host that may take somebody's place."""
-    return founded()
-
 
 # An older copy of everything
 

@@ -1,5 +1,7 @@
 """Who slept while the others were replaced comes back, and is not fooled by those who left."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster.ids import Digest, Epoch, Seq, View
@@ -8,23 +10,17 @@ from bftcluster.pbft import (
     EpochsLearned,
     EpochStart,
     MessageReceived,
-    ReplicaSettings,
     Verdict,
 )
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.steps import FetchEpochs
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.hosts import MEMBERS, Host
 from tests.unit.pbft.builders import members, vote
 from tests.unit.pbft.readies import those
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 FAR = Seq(400)
 FORGED = Digest(b"a state that never was".ljust(32, b"."))
 LATE, NEWCOMER = 3, 7
@@ -180,9 +176,7 @@ def test_a_checkpoint_is_certified_by_its_owners_whichever_epoch_its_certificate
 
 def far_behind() -> tuple[SimulatedCluster, Host]:
     """Return a cluster without changes of members, whose last one has missed what no log has."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, spare=1, settings=SETTINGS)
     cluster.hosts[LATE].stop()
     order(cluster, 30, to=0)
     for host in cluster.hosts:
@@ -248,9 +242,7 @@ def test_epochs_that_do_not_follow_one_another_are_not_learned() -> None:
 
 
 def test_the_statuses_of_strangers_that_are_remembered_are_bounded() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     host = cluster.hosts[0]
 
     for number in range(1_000):

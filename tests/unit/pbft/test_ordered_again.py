@@ -2,30 +2,14 @@
 
 import pytest
 
-from bftcluster.ids import Digest
 from bftcluster.limits import DECIDED_AGAIN_MS
-from bftcluster.pbft import ReplicaSettings, request_digest
+from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.messages import Requests
 from bftcluster_sim.cluster.cluster import SimulatedCluster
+from tests.unit.pbft.builders import WantsAll
 
 PRIMARY, FOLLOWER = 0, 4
 REFUSED = b"refused for now"
-
-
-class WantsAll:
-    """A state that refused everything, and wants everything again."""
-
-    def admissible(self, request: bytes) -> bool:
-        return bool(request)
-
-    def name(self, request: bytes) -> Digest:
-        return request_digest(request)
-
-    def is_wanted(self, request: bytes) -> bool:
-        return bool(request)
-
-    def is_owed(self, request: bytes) -> bool:
-        return bool(request)
 
 
 @pytest.fixture

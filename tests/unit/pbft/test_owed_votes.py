@@ -1,21 +1,27 @@
 """What could not be said in one mode is said when the mode ends: nothing waits for an event."""
 
+from dataclasses import replace
+
 from bftcluster import codec
 from bftcluster.ids import View
-from bftcluster.pbft import ReplicaDeadlinePassed, ReplicaSettings
+from bftcluster.pbft import ReplicaDeadlinePassed
 from bftcluster.pbft.frames import kind_of
 from bftcluster.pbft.messages import STABLE, VOUCH
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
-from bftcluster_sim.cluster.hosts import MEMBERS
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
+from bftcluster_sim.cluster.hosts import MEMBERS, Host
 
-SETTINGS = ReplicaSettings(
-    checkpoint_interval_seqs=4,
-    window_size_seqs=16,
-    request_timeout_ms=300,
-    view_change_timeout_ms=600,
-)
+SETTINGS = replace(SMALL_WINDOW, request_timeout_ms=300, view_change_timeout_ms=600)
 LATE, DYING = 4, 2
+
+
+def with_one_just_started() -> tuple[SimulatedCluster, Host]:
+    """Return four at work, and the last of them, which has heard nobody yet."""
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
+    late = cluster.hosts[3]
+    late.stop()
+    late.start()
+    return cluster, late
 
 
 def order(cluster: SimulatedCluster, count: int) -> None:
@@ -32,9 +38,7 @@ def checkpoint_votes(cluster: SimulatedCluster, voter: int, *, epoch: int) -> se
 def one_who_executed_the_next_epoch_in_the_old_one() -> SimulatedCluster:
     """Member 4 of epoch 1 has executed all there is, and heard of no stable checkpoint; what
     member 2 knows to be stable it has told nobody."""
-    cluster = SimulatedCluster(4, spare=1, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, spare=1, settings=SETTINGS)
     cluster.submit(MEMBERS + bytes((0, 1, 2, 4)), to=1)
     cluster.run(15)
 
@@ -82,9 +86,7 @@ def test_who_restarts_before_the_epoch_begins_votes_on_the_last_of_them_all_the_
 
 
 def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.hosts[3].stop()
     cluster.hosts[3].start()
 
@@ -109,12 +111,7 @@ def test_who_executes_checkpoints_before_it_may_speak_votes_on_them_once_it_may(
 
 def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful() -> None:
     """It executed both before it could speak, or its disk was full before the votes were on it."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    late = cluster.hosts[3]
-    late.stop()
-    late.start()
+    cluster, late = with_one_just_started()
     cluster.network.cut = lambda _source, target, frame: (
         target == 3 and codec.decode(frame)[0] in (VOUCH, VoteKind.CHECKPOINT, STABLE)
     )
@@ -136,12 +133,7 @@ def test_who_had_no_chance_to_vote_on_two_checkpoints_is_not_taken_for_forgetful
 
 def test_a_wish_that_came_while_we_were_silent_is_joined_when_the_silence_ends() -> None:
     """Two of the three that are up want the next view, and say so only once."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    silent = cluster.hosts[3]
-    silent.stop()
-    silent.start()
+    cluster, silent = with_one_just_started()
     cluster.hosts[0].stop()
     cluster.network.cut = lambda _source, target, frame: target == 3 and kind_of(frame) == VOUCH
     for wishing in (1, 2):

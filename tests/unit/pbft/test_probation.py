@@ -20,9 +20,7 @@ SETTINGS = ReplicaSettings(
 
 
 def with_history(decisions: int) -> SimulatedCluster:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     order(cluster, decisions)
     return cluster
 

@@ -1,11 +1,13 @@
 """Crashes at every effect boundary: no vote is ever contradicted, and the cluster goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.records import Stable, parse_record
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from bftcluster_sim.cluster.hosts import Effect, HostCrashedError
 
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
@@ -56,11 +58,9 @@ def votes_signed(cluster: SimulatedCluster) -> dict[tuple[int, ...], set[bytes]]
 
 def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
     commit, view_change, new_view = 3, 5, 6
-    cluster = SimulatedCluster(
+    cluster = SimulatedCluster.running(
         4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
     )
-    cluster.start()
-    cluster.run(10)
     cluster.network.cut = lambda _source, _target, frame: (
         codec.decode(frame)[0] in {commit, new_view}
     )
@@ -82,9 +82,7 @@ def test_a_view_given_up_before_a_restart_stays_given_up() -> None:
 
 
 def test_a_request_decided_before_a_restart_is_not_proposed_again() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.submit(b"request", to=0)
     cluster.run(50)
 
@@ -113,9 +111,7 @@ def test_a_crash_at_any_effect_boundary_contradicts_no_vote(victim: int) -> None
 
 
 def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.submit(b"request")
     cluster.run(2)
 
@@ -130,9 +126,7 @@ def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
 
 
 def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everybody() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=SETTINGS)
     cluster.network.cut = lambda _source, _target, frame: codec.decode(frame)[0] == 4
     for number in range(4):
         cluster.submit(b"request %d" % number)
@@ -168,12 +162,8 @@ def test_live_records_rebuild_the_same_state() -> None:
 
 def run_view_change_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
     """Have the primary die in the middle of things, and ``victim`` crash during what follows."""
-    settings = ReplicaSettings(
-        checkpoint_interval_seqs=4,
-        window_size_seqs=16,
-        request_timeout_ms=100,
-        view_change_timeout_ms=200,
-        status_interval_ms=80,
+    settings = replace(
+        SMALL_WINDOW, request_timeout_ms=100, view_change_timeout_ms=200, status_interval_ms=80
     )
     cluster = SimulatedCluster(4, settings=settings)
     cluster.start()
@@ -246,11 +236,9 @@ def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remem
 
 
 def test_a_crash_between_entering_a_view_and_compacting_the_log_leaves_us_in_the_view() -> None:
-    cluster = SimulatedCluster(
+    cluster = SimulatedCluster.running(
         4, settings=ReplicaSettings(request_timeout_ms=100, view_change_timeout_ms=200)
     )
-    cluster.start()
-    cluster.run(10)
     cluster.hosts[0].stop()
     host = cluster.hosts[2]
 

@@ -1,16 +1,18 @@
 """Verdicts that random faults hardly ever lead to."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster.ids import Epoch, Seq, View
-from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, ReplicaSettings, Verdict
+from bftcluster.pbft import CheckpointCertificate, MessageReceived, Ready, Verdict
 from bftcluster.pbft.messages import Requests, StableCheckpoint, Vouch
 from bftcluster.pbft.steps import Notice, StartStateTransfer
-from bftcluster_sim.cluster.cluster import SimulatedCluster
+from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
 from tests.unit.pbft.builders import B, checkpoint
 from tests.unit.pbft.readies import those
 
-SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16, pool_requests_max=2)
+SETTINGS = replace(SMALL_WINDOW, pool_requests_max=2)
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ def test_every_genesis_that_parses_runs(interval: int) -> None:
 
 @pytest.mark.parametrize("interval", [1, 257, 512])
 def test_a_cluster_orders_past_its_second_checkpoint(interval: int) -> None:
-    cluster = SimulatedCluster(4, settings=ReplicaSettings(checkpoint_interval_seqs=interval))
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(
+        4, settings=ReplicaSettings(checkpoint_interval_seqs=interval)
+    )
     rounds = 2 * interval + 2 if interval == 1 else interval + 2
     for number in range(rounds):
         cluster.submit(b"request %d" % number)

@@ -25,7 +25,6 @@ def guard(records: list[bytes]) -> SignGuard:
     me = ReplicaId(sim_key(0))
     return SignGuard(
         me=me,
-        cluster_id=CLUSTER_ID,
         signer=SimSigner(me),
         signatures=Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()),
         persist=records.append,

@@ -25,14 +25,22 @@ SETTINGS = ReplicaSettings(
 
 def late_by(count: int, settings: ReplicaSettings = SETTINGS) -> tuple[SimulatedCluster, Host]:
     """Return a cluster whose last replica was down for ``count`` batches."""
-    cluster = SimulatedCluster(4, settings=settings)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4, settings=settings)
     cluster.hosts[3].stop()
     for number in range(count):
         cluster.submit(b"request %d" % number)
         cluster.run(10)
     return cluster, cluster.hosts[3]
+
+
+def behind_every_log() -> tuple[SimulatedCluster, Host]:
+    """Return a cluster, and the replica that came back to it when no log reached back to it."""
+    cluster, late = late_by(30)
+    for host in cluster.hosts:
+        host.log_kept_from = Seq(25)
+    late.start()
+    cluster.run(3_000)
+    return cluster, late
 
 
 def install(late: Host, source: Host) -> None:
@@ -48,11 +56,7 @@ def install(late: Host, source: Host) -> None:
 
 
 def test_a_replica_too_far_behind_for_every_log_asks_for_the_state() -> None:
-    cluster, late = late_by(30)
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(3_000)
+    cluster, late = behind_every_log()
 
     fetch = late.state_fetches[0]
     assert fetch.seq == 28
@@ -69,11 +73,7 @@ def test_a_replica_too_far_behind_for_every_log_asks_for_the_state() -> None:
 
 
 def test_a_replica_that_fetched_its_state_votes_again() -> None:
-    cluster, late = late_by(30)
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(3_000)
+    cluster, late = behind_every_log()
     install(late, cluster.hosts[0])
     cluster.run(3_000)
 
@@ -152,11 +152,7 @@ def test_far_behind_the_state_is_asked_for_though_the_logs_reach_back() -> None:
 
 
 def test_a_newer_certified_state_is_asked_for_while_the_cluster_moves_on() -> None:
-    cluster, late = late_by(30)
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(3_000)
+    cluster, late = behind_every_log()
     for host in cluster.hosts:
         host.log_kept_from = Seq(45)
     for number in range(20):
@@ -169,21 +165,14 @@ def test_a_newer_certified_state_is_asked_for_while_the_cluster_moves_on() -> No
 
 
 def test_a_state_is_asked_for_again_after_a_while() -> None:
-    cluster, late = late_by(30)
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(SETTINGS.state_fetch_retry_ms + 3_500)
+    cluster, late = behind_every_log()
+    cluster.run(SETTINGS.state_fetch_retry_ms + 500)
 
     assert [fetch.seq for fetch in late.state_fetches] == [28, 28]
 
 
 def test_a_fetched_state_is_remembered_by_every_later_life() -> None:
-    cluster, late = late_by(30)
-    for host in cluster.hosts:
-        host.log_kept_from = Seq(25)
-    late.start()
-    cluster.run(3_000)
+    cluster, late = behind_every_log()
     install(late, cluster.hosts[0])
     cluster.run(3_000)
 

@@ -30,9 +30,7 @@ def test_a_new_period_grants_anew() -> None:
 
 
 def test_a_flood_of_statuses_and_fetches_is_answered_sparingly() -> None:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(10)
+    cluster = SimulatedCluster.running(4)
     cluster.partition({0, 1}, {2, 3})
     cluster.submit(b"request")
     cluster.run(10)

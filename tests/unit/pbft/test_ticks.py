@@ -25,10 +25,7 @@ def due(cluster: SimulatedCluster, after_ms: int) -> int:
 
 
 def running() -> SimulatedCluster:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    cluster.run(10)
-    return cluster
+    return SimulatedCluster.running(4, settings=SETTINGS)
 
 
 def test_an_idle_primary_orders_one_tick_when_something_is_due() -> None:
@@ -87,14 +84,6 @@ def test_a_restarted_cluster_still_knows_what_is_due() -> None:
     cluster.run(6_000)
 
     assert [len(host.log) for host in cluster.hosts] == [2] * 4
-
-
-@pytest.fixture
-def backup() -> Replica:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(20)
-    return cluster.hosts[1].replica
 
 
 def asked(backup: Replica, *, wants: bool = False, due_ms: int | None = None) -> None:

@@ -9,21 +9,12 @@ from bftcluster.pbft.log import batch_digest
 from bftcluster.pbft.messages import Body, Entries, LogEntry
 from bftcluster.pbft.pool import RequestPool
 from bftcluster.pbft.votes import VoteKind
-from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.environment.signatures import sim_key
 from tests.unit.pbft.builders import committed, vote
 from tests.unit.pbft.test_bad_proposals import prepares, propose
 
 NOW_MS = 100
 WALL_MS = 1_700_000_000_000
-
-
-@pytest.fixture
-def backup() -> Replica:
-    cluster = SimulatedCluster(4)
-    cluster.start()
-    cluster.run(20)
-    return cluster.hosts[1].replica
 
 
 def pool_of(backup: Replica) -> RequestPool:

@@ -1,7 +1,5 @@
 """Anybody can make variants of a request that have its effect: they are ordered as one."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from bftcluster.ids import Digest, Seq
@@ -14,30 +12,21 @@ from bftcluster.pbft.steps import Notice
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import SimulatedCluster
 from bftcluster_sim.cluster.hosts import WALL_EPOCH_MS
-from tests.unit.pbft.builders import vote
+from tests.unit.pbft.builders import WantsAll, vote
 from tests.unit.pbft.readies import sent, those
 
 FOLLOWER = 4
 VARIANTS = [b"intent|signed by choice %d" % number for number in range(40)]
 
 
-class Variants:
+class Variants(WantsAll):
     """A state that refuses everything, and wants everything; a name ends before the bar."""
-
-    def __init__(self, _entries: Sequence[bytes]) -> None:
-        pass
 
     def admissible(self, request: bytes) -> bool:
         return not request.endswith(b"forged")
 
     def name(self, request: bytes) -> Digest:
         return request_digest(request.partition(b"|")[0])
-
-    def is_wanted(self, request: bytes) -> bool:
-        return bool(request)
-
-    def is_owed(self, request: bytes) -> bool:
-        return bool(request)
 
 
 @pytest.fixture

@@ -19,6 +19,15 @@ def wanting(n: int = 4) -> SimulatedCluster:
     return cluster
 
 
+def wanting_without_its_primary() -> SimulatedCluster:
+    cluster = wanting()
+    cluster.submit(b"starts it")
+    cluster.run(5)
+    cluster.hosts[0].stop()
+    cluster.submit(b"shows that the primary is gone", to=1)
+    return cluster
+
+
 def executed(cluster: SimulatedCluster) -> list[int]:
     return [host.replica.last_executed for host in cluster.hosts if host.is_up]
 
@@ -53,11 +62,7 @@ def test_requests_go_before_null_batches() -> None:
 
 
 def test_the_next_primary_goes_on_where_a_crashed_one_stopped() -> None:
-    cluster = wanting()
-    cluster.submit(b"starts it")
-    cluster.run(5)
-    cluster.hosts[0].stop()
-    cluster.submit(b"shows that the primary is gone", to=1)
+    cluster = wanting_without_its_primary()
     cluster.run(20_000)
 
     assert min(executed(cluster)) >= WANTED
@@ -81,11 +86,7 @@ def test_after_a_restart_of_all_the_work_goes_on() -> None:
 
 
 def test_null_batches_that_are_alike_outlive_a_crash_before_the_log_is_cut() -> None:
-    cluster = wanting()
-    cluster.submit(b"starts it")
-    cluster.run(5)
-    cluster.hosts[0].stop()
-    cluster.submit(b"shows that the primary is gone", to=1)
+    cluster = wanting_without_its_primary()
     victim = cluster.hosts[2]
 
     def die_at_the_cut(effect: Effect) -> None:

@@ -2,19 +2,7 @@
 
 import pytest
 
-from bftcluster.pins.events import (
-    Desired,
-    DropFailed,
-    FetchDone,
-    Lost,
-    NotDesired,
-    Present,
-    Recover,
-    RecoverAll,
-    ReportLine,
-    StartDrop,
-    Stopped,
-)
+from bftcluster.pins import events
 from bftcluster.pins.status import TrackerStatus
 from tests.unit.pins.world import MINUTE_MS, WALL_MS, World, cid, desired, pinned, small
 
@@ -43,7 +31,7 @@ def test_a_pin_no_longer_desired_is_dropped_and_not_spoken_of() -> None:
     world.step(desired(1))
     world.fetched(cid(1))
 
-    actions = world.step(NotDesired(cid=cid(1)))
+    actions = world.step(events.NotDesired(cid=cid(1)))
 
     assert [drop.cid for drop in actions.drops] == [cid(1)]
     assert world.status(cid(1)) is TrackerStatus.UNPINNING
@@ -99,7 +87,7 @@ def test_the_ledger_hears_of_a_lasting_failure_once_and_of_the_recovery() -> Non
         world.wait(40 * MINUTE_MS)
         for report in world.reports:
             world.acknowledge(report)
-    assert world.reports == [(ReportLine(cid(1), TrackerStatus.PIN_ERROR, "no provider"),)]
+    assert world.reports == [(events.ReportLine(cid(1), TrackerStatus.PIN_ERROR, "no provider"),)]
 
     world.fetched(cid(1))
     world.wait(1_000)
@@ -109,17 +97,17 @@ def test_the_ledger_hears_of_a_lasting_failure_once_and_of_the_recovery() -> Non
 
 def test_a_failed_drop_is_retried_and_not_reported() -> None:
     world = World().start()
-    world.step(NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
     drop = world.running.pop(cid(1))
 
-    world.step(DropFailed(cid=cid(1), ticket=drop.ticket, reason="disk"))
+    world.step(events.DropFailed(cid=cid(1), ticket=drop.ticket, reason="disk"))
     assert world.status(cid(1)) is TrackerStatus.UNPIN_ERROR
     world.tick_at_deadline()
 
-    assert isinstance(world.running[cid(1)], StartDrop)
+    assert isinstance(world.running[cid(1)], events.StartDrop)
     for _ in range(5):
         drop = world.running.pop(cid(1))
-        world.step(DropFailed(cid=cid(1), ticket=drop.ticket, reason="disk"))
+        world.step(events.DropFailed(cid=cid(1), ticket=drop.ticket, reason="disk"))
         world.wait(30 * MINUTE_MS)
     assert world.reports == []
 
@@ -129,11 +117,11 @@ def test_recover_retries_at_once_and_keeps_the_count() -> None:
     world.step(desired(1))
     world.failed(cid(1))
 
-    actions = world.step(Recover(cid=cid(1)))
+    actions = world.step(events.Recover(cid=cid(1)))
 
     assert [fetch.attempt for fetch in actions.fetches] == [2]
-    assert world.step(Recover(cid=cid(1))).fetches == (), "it runs already"
-    assert world.step(Recover(cid=cid(9))).fetches == (), "nothing failed"
+    assert world.step(events.Recover(cid=cid(1))).fetches == (), "it runs already"
+    assert world.step(events.Recover(cid=cid(9))).fetches == (), "nothing failed"
 
 
 def test_recover_all_retries_all_and_scans() -> None:
@@ -143,7 +131,7 @@ def test_recover_all_retries_all_and_scans() -> None:
         world.failed(cid(number))
     world.desired[cid(3)] = WALL_MS
 
-    world.step(RecoverAll())
+    world.step(events.RecoverAll())
 
     assert set(world.running) == {cid(1), cid(2), cid(3)}
 
@@ -160,20 +148,20 @@ def test_unpinning_while_fetching_cancels_and_drops_once_it_has_ended() -> None:
     world = World().start()
     world.step(desired(1))
 
-    actions = world.step(NotDesired(cid=cid(1)))
+    actions = world.step(events.NotDesired(cid=cid(1)))
     assert world.cancelled == [cid(1)]
     assert actions.drops == ()
     assert world.status(cid(1)) is TrackerStatus.UNPIN_QUEUED
 
     fetch = world.running.pop(cid(1))
-    actions = world.step(Stopped(cid=cid(1), ticket=fetch.ticket))
+    actions = world.step(events.Stopped(cid=cid(1), ticket=fetch.ticket))
     assert [drop.cid for drop in actions.drops] == [cid(1)]
 
 
 def test_a_fetch_that_ended_before_it_could_be_cancelled_is_dropped_all_the_same() -> None:
     world = World().start()
     world.step(desired(1))
-    world.step(NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
 
     actions = world.fetched(cid(1))
 
@@ -184,7 +172,7 @@ def test_a_fetch_that_ended_before_it_could_be_cancelled_is_dropped_all_the_same
 def test_a_cancelled_fetch_that_failed_is_not_an_error() -> None:
     world = World().start()
     world.step(desired(1))
-    world.step(NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
 
     world.failed(cid(1), transient=False)
 
@@ -193,7 +181,7 @@ def test_a_cancelled_fetch_that_failed_is_not_an_error() -> None:
 
 def test_pinning_while_dropping_fetches_once_the_drop_has_ended() -> None:
     world = World().start()
-    world.step(NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
     world.step(desired(1))
     assert world.cancelled == [], "a drop is short"
     assert world.status(cid(1)) is TrackerStatus.PIN_QUEUED
@@ -207,7 +195,7 @@ def test_a_mind_changed_twice_fetches_again_whatever_the_first_fetch_did() -> No
     for end in ("fetched", "stopped", "failed"):
         world = World().start()
         world.step(desired(1))
-        world.step(NotDesired(cid=cid(1)))
+        world.step(events.NotDesired(cid=cid(1)))
         world.step(desired(1))
         assert world.cancelled == [cid(1)], "cancelled once"
 
@@ -217,7 +205,7 @@ def test_a_mind_changed_twice_fetches_again_whatever_the_first_fetch_did() -> No
             actions = world.failed(cid(1))
         else:
             fetch = world.running.pop(cid(1))
-            actions = world.step(Stopped(cid=cid(1), ticket=fetch.ticket))
+            actions = world.step(events.Stopped(cid=cid(1), ticket=fetch.ticket))
         assert len(actions.fetches) == 1
         world.fetched(cid(1))
         assert world.status(cid(1)) is None
@@ -234,8 +222,8 @@ def test_a_pin_that_changed_while_it_was_fetched_is_fetched_again() -> None:
 
 def test_a_drop_asked_for_twice_is_done_once() -> None:
     world = World().start()
-    world.step(NotDesired(cid=cid(1)))
-    world.step(NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
+    world.step(events.NotDesired(cid=cid(1)))
 
     assert world.dropped(cid(1)).drops == ()
     assert world.tracker.is_settled
@@ -246,7 +234,7 @@ def test_a_queued_pin_that_is_not_desired_any_more_is_dropped_instead() -> None:
     world.step(desired(1))
     world.step(desired(2))
 
-    actions = world.step(NotDesired(cid=cid(2)))
+    actions = world.step(events.NotDesired(cid=cid(2)))
 
     assert [drop.cid for drop in actions.drops] == [cid(2)]
     assert world.cancelled == []
@@ -260,7 +248,7 @@ def test_an_operation_ends_once() -> None:
     world.fetched(cid(1))
 
     with pytest.raises(AssertionError):
-        world.step(FetchDone(cid=cid(1), ticket=ticket, fetched_bytes=0))
+        world.step(events.FetchDone(cid=cid(1), ticket=ticket, fetched_bytes=0))
 
 
 def test_an_import_saves_a_fetch_that_has_not_begun() -> None:
@@ -268,7 +256,7 @@ def test_an_import_saves_a_fetch_that_has_not_begun() -> None:
     world.step(desired(1))
     world.step(desired(2))
 
-    world.step(Present(cid=cid(2)))
+    world.step(events.Present(cid=cid(2)))
 
     assert world.status(cid(2)) is None
     world.wait(1_000)
@@ -278,10 +266,10 @@ def test_an_import_saves_a_fetch_that_has_not_begun() -> None:
 def test_an_import_changes_nothing_for_what_is_fetched_dropped_or_unknown() -> None:
     world = World().start()
     world.step(desired(1))
-    world.step(NotDesired(cid=cid(2)))
+    world.step(events.NotDesired(cid=cid(2)))
 
     for number in (1, 2, 3):
-        world.step(Present(cid=cid(number)))
+        world.step(events.Present(cid=cid(number)))
 
     assert set(world.running) == {cid(1), cid(2)}
     assert world.tracker.item(cid(3)) is None
@@ -290,7 +278,7 @@ def test_an_import_changes_nothing_for_what_is_fetched_dropped_or_unknown() -> N
 def test_what_is_held_already_is_reported_and_not_fetched() -> None:
     world = World().start()
 
-    actions = world.step(Desired(cid=cid(1), since_ms=WALL_MS, is_held=True))
+    actions = world.step(events.Desired(cid=cid(1), since_ms=WALL_MS, is_held=True))
 
     assert (actions.fetches, world.status(cid(1))) == ((), None)
     world.wait(1_000)
@@ -305,7 +293,7 @@ def test_what_is_held_already_is_fetched_no_more_and_what_is_being_fetched_is_fe
     world.step(desired(2))
 
     for number in (1, 2):
-        world.step(Desired(cid=cid(number), since_ms=WALL_MS, is_held=True))
+        world.step(events.Desired(cid=cid(number), since_ms=WALL_MS, is_held=True))
 
     assert set(world.running) == {cid(1)}
     assert world.status(cid(2)) is None
@@ -314,9 +302,11 @@ def test_what_is_held_already_is_fetched_no_more_and_what_is_being_fetched_is_fe
 
 def test_what_is_held_and_unwanted_at_once_is_dropped_and_not_reported() -> None:
     world = World().start()
-    held = Desired(cid=cid(1), since_ms=WALL_MS, is_held=True)
+    held = events.Desired(cid=cid(1), since_ms=WALL_MS, is_held=True)
 
-    actions = world.tracker.step_all((held, NotDesired(cid=cid(1))), now_ms=0, wall_ms=WALL_MS)
+    actions = world.tracker.step_all(
+        (held, events.NotDesired(cid=cid(1))), now_ms=0, wall_ms=WALL_MS
+    )
 
     assert [drop.cid for drop in actions.drops] == [cid(1)]
     assert world.wait(10_000).report == ()
@@ -325,8 +315,8 @@ def test_what_is_held_and_unwanted_at_once_is_dropped_and_not_reported() -> None
 def test_what_was_lost_is_reported_and_fetched_again() -> None:
     world = World().start()
 
-    actions = world.step(Lost(cid=cid(1), since_ms=WALL_MS))
+    actions = world.step(events.Lost(cid=cid(1), since_ms=WALL_MS))
 
     assert len(actions.fetches) == 1
     world.wait(1_000)
-    assert world.reports == [(ReportLine(cid(1), TrackerStatus.UNPINNED),)]
+    assert world.reports == [(events.ReportLine(cid(1), TrackerStatus.UNPINNED),)]

@@ -9,11 +9,16 @@ from bftcluster.pins.status import TrackerStatus
 from tests.unit.pins.world import WALL_MS, World, cid, desired, pinned, small
 
 
+def hold(world: World, *numbers: int) -> None:
+    for number in numbers:
+        world.step(desired(number))
+        world.fetched(cid(number))
+
+
 def test_lines_are_gathered_until_one_is_old_enough() -> None:
     world = World(small()).start()
     for number in (1, 2):
-        world.step(desired(number))
-        world.fetched(cid(number))
+        hold(world, number)
         world.wait(400)
     assert world.reports == []
 
@@ -31,8 +36,7 @@ def test_the_first_report_leaves_soon_and_the_next_one_an_interval_later() -> No
     world.acknowledge(world.reports[0])
 
     for number in (2, 3):
-        world.step(desired(number))
-        world.fetched(cid(number))
+        hold(world, number)
         world.wait(900)
     assert len(world.reports) == 1
     world.wait(200)
@@ -42,18 +46,14 @@ def test_the_first_report_leaves_soon_and_the_next_one_an_interval_later() -> No
 
 def test_a_full_report_does_not_wait() -> None:
     world = World(small(report_entries_max=2)).start()
-    for number in (1, 2):
-        world.step(desired(number))
-        world.fetched(cid(number))
+    hold(world, 1, 2)
 
     assert world.reports == [(pinned(1), pinned(2))]
 
 
 def test_one_report_at_a_time_and_the_rest_follows_the_acknowledgement() -> None:
     world = World(small(report_entries_max=2)).start()
-    for number in (1, 2, 3, 4):
-        world.step(desired(number))
-        world.fetched(cid(number))
+    hold(world, 1, 2, 3, 4)
     assert len(world.reports) == 1
 
     world.acknowledge(world.reports[0])
@@ -63,9 +63,7 @@ def test_one_report_at_a_time_and_the_rest_follows_the_acknowledgement() -> None
 
 def test_a_report_without_acknowledgement_is_sent_again_with_the_newest_news() -> None:
     world = World(small()).start()
-    for number in (1, 2):
-        world.step(desired(number))
-        world.fetched(cid(number))
+    hold(world, 1, 2)
     world.wait(1_000)
     world.step(Lost(cid=cid(2), since_ms=WALL_MS))
 

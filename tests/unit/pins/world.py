@@ -4,23 +4,7 @@ from collections.abc import Iterable
 
 from bftcluster.cid import Cid, of_block
 from bftcluster.ids import PeerId
-from bftcluster.pins.events import (
-    Acknowledged,
-    Actions,
-    Desired,
-    DropDone,
-    Event,
-    FetchDone,
-    FetchFailed,
-    Observation,
-    ReportLine,
-    Scan,
-    Scanned,
-    ScanOf,
-    StartDrop,
-    StartFetch,
-    TrackerDeadlinePassed,
-)
+from bftcluster.pins import events
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
@@ -47,14 +31,14 @@ def small(**changes: int) -> TrackerSettings:
     return TrackerSettings(**(values | changes))
 
 
-def desired(number: int, *, age_ms: int = 0) -> Desired:
+def desired(number: int, *, age_ms: int = 0) -> events.Desired:
     """Return the event that pin ``number`` is desired since ``age_ms``."""
-    return Desired(cid=cid(number), since_ms=WALL_MS - age_ms)
+    return events.Desired(cid=cid(number), since_ms=WALL_MS - age_ms)
 
 
-def pinned(number: int) -> ReportLine:
+def pinned(number: int) -> events.ReportLine:
     """Return the line that says so."""
-    return ReportLine(cid(number), TrackerStatus.PINNED)
+    return events.ReportLine(cid(number), TrackerStatus.PINNED)
 
 
 class World:
@@ -66,28 +50,28 @@ class World:
         self.kept: set[Cid] = set()
         self.holding: set[Cid] = set()
         self.now_ms = 0
-        self.running: dict[Cid, StartFetch | StartDrop] = {}
-        self.reports: list[tuple[ReportLine, ...]] = []
+        self.running: dict[Cid, events.StartFetch | events.StartDrop] = {}
+        self.reports: list[tuple[events.ReportLine, ...]] = []
         self.cancelled: list[Cid] = []
         self.deadline_ms: int | None = None
-        self.scans: list[Scan] = []
+        self.scans: list[events.Scan] = []
 
     @property
     def wall_ms(self) -> int:
         return WALL_MS + self.now_ms
 
     def start(self) -> "World":
-        self.step(TrackerDeadlinePassed())
+        self.step(events.TrackerDeadlinePassed())
         return self
 
-    def step(self, event: Event) -> Actions:
+    def step(self, event: events.Event) -> events.Actions:
         """Step, and go on stepping while there are pages to answer; return the first actions."""
         first = actions = self.step_once(event)
         while actions.scan is not None:
             actions = self.step_once(self.page(actions.scan))
         return first
 
-    def step_once(self, event: Event) -> Actions:
+    def step_once(self, event: events.Event) -> events.Actions:
         actions = self.tracker.step(event, now_ms=self.now_ms, wall_ms=self.wall_ms)
         for operation in (*actions.fetches, *actions.drops):
             assert operation.cid not in self.running, "one operation for a CID at a time"
@@ -102,17 +86,17 @@ class World:
         self.deadline_ms = actions.deadline_ms
         return actions
 
-    def page(self, scan: Scan) -> Scanned:
-        walked: Iterable[Cid] = self.desired if scan.of is ScanOf.DESIRED else self.kept
+    def page(self, scan: events.Scan) -> events.Scanned:
+        walked: Iterable[Cid] = self.desired if scan.of is events.ScanOf.DESIRED else self.kept
         behind = sorted(key for key in walked if key > scan.after)
         page = behind[: scan.limit]
-        return Scanned(
+        return events.Scanned(
             observations=tuple(self.observe(key) for key in page),
             next_after=page[-1] if len(behind) > len(page) else None,
         )
 
-    def observe(self, key: Cid) -> Observation:
-        return Observation(
+    def observe(self, key: Cid) -> events.Observation:
+        return events.Observation(
             cid=key,
             is_desired=key in self.desired,
             is_present=key in self.kept,
@@ -120,41 +104,45 @@ class World:
             since_ms=self.desired.get(key, 0),
         )
 
-    def tick_at_deadline(self) -> Actions:
+    def tick_at_deadline(self) -> events.Actions:
         assert self.deadline_ms is not None
         self.now_ms = max(self.now_ms, self.deadline_ms)
-        return self.step(TrackerDeadlinePassed())
+        return self.step(events.TrackerDeadlinePassed())
 
-    def wait(self, ms: int) -> Actions:
+    def wait(self, ms: int) -> events.Actions:
         self.now_ms += ms
-        return self.step(TrackerDeadlinePassed())
+        return self.step(events.TrackerDeadlinePassed())
 
-    def fetched(self, key: Cid) -> Actions:
+    def fetched(self, key: Cid) -> events.Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, StartFetch)
+        assert isinstance(operation, events.StartFetch)
         self.kept.add(key)
-        return self.step(FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=10))
+        return self.step(events.FetchDone(cid=key, ticket=operation.ticket, fetched_bytes=10))
 
-    def failed(self, key: Cid, reason: str = "no provider", *, transient: bool = True) -> Actions:
+    def failed(
+        self, key: Cid, reason: str = "no provider", *, transient: bool = True
+    ) -> events.Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, StartFetch)
+        assert isinstance(operation, events.StartFetch)
         return self.step(
-            FetchFailed(cid=key, ticket=operation.ticket, reason=reason, is_transient=transient)
+            events.FetchFailed(
+                cid=key, ticket=operation.ticket, reason=reason, is_transient=transient
+            )
         )
 
-    def dropped(self, key: Cid) -> Actions:
+    def dropped(self, key: Cid) -> events.Actions:
         operation = self.running.pop(key)
-        assert isinstance(operation, StartDrop)
+        assert isinstance(operation, events.StartDrop)
         self.kept.discard(key)
-        return self.step(DropDone(cid=key, ticket=operation.ticket))
+        return self.step(events.DropDone(cid=key, ticket=operation.ticket))
 
-    def acknowledge(self, lines: tuple[ReportLine, ...]) -> Actions:
+    def acknowledge(self, lines: tuple[events.ReportLine, ...]) -> events.Actions:
         for line in lines:
             if line.status is TrackerStatus.PINNED:
                 self.holding.add(line.cid)
             else:
                 self.holding.discard(line.cid)
-        return self.step(Acknowledged(lines=lines))
+        return self.step(events.Acknowledged(lines=lines))
 
     def status(self, key: Cid) -> TrackerStatus | None:
         item = self.tracker.item(key)

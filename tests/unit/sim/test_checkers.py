@@ -10,18 +10,7 @@ from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.signatures import Signatures
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.cluster import CLUSTER_ID
-from bftcluster_sim.cluster.environment.checkers import (
-    Agreement,
-    Determinism,
-    Discipline,
-    Durability,
-    Honesty,
-    Integrity,
-    Order,
-    ReplicationChecker,
-    Silence,
-    Transfer,
-)
+from bftcluster_sim.cluster.environment import checkers
 from bftcluster_sim.cluster.environment.signatures import SimVerifier
 from tests.unit.pbft.builders import ROOT, checkpoint, members, vote
 
@@ -30,7 +19,7 @@ ALICE, BOB = ReplicaId(b"\x01" * 32), ReplicaId(b"\x02" * 32)
 
 
 def test_two_digests_at_one_sequence_number_are_no_agreement() -> None:
-    agreement = Agreement()
+    agreement = checkers.Agreement()
 
     agreement.on_decided(0, Seq(1), A)
     agreement.on_decided(1, Seq(1), B)
@@ -39,7 +28,7 @@ def test_two_digests_at_one_sequence_number_are_no_agreement() -> None:
 
 
 def test_a_peer_that_decides_otherwise_in_its_next_life_breaks_agreement() -> None:
-    agreement = Agreement()
+    agreement = checkers.Agreement()
 
     agreement.on_decided(0, Seq(1), A)
     agreement.on_decided(0, Seq(1), B)
@@ -48,7 +37,7 @@ def test_a_peer_that_decides_otherwise_in_its_next_life_breaks_agreement() -> No
 
 
 def test_equal_decisions_and_one_batch_at_two_sequence_numbers_agree() -> None:
-    agreement = Agreement()
+    agreement = checkers.Agreement()
 
     for peer in range(3):
         agreement.on_decided(peer, Seq(1), A)
@@ -59,7 +48,7 @@ def test_equal_decisions_and_one_batch_at_two_sequence_numbers_agree() -> None:
 
 @pytest.mark.parametrize("handed_out", [(1, 3), (1, 1), (2,), (1, 2, 1)])
 def test_a_gap_or_a_step_back_is_out_of_order(handed_out: tuple[int, ...]) -> None:
-    order = Order()
+    order = checkers.Order()
     order.on_start(0, Seq(0))
 
     for seq in handed_out:
@@ -69,7 +58,7 @@ def test_a_gap_or_a_step_back_is_out_of_order(handed_out: tuple[int, ...]) -> No
 
 
 def test_a_life_goes_on_where_its_ledger_ends() -> None:
-    order = Order()
+    order = checkers.Order()
 
     order.on_start(0, Seq(0))
     order.on_decided(0, Seq(1))
@@ -83,7 +72,7 @@ def test_a_life_goes_on_where_its_ledger_ends() -> None:
 
 
 def test_what_nobody_asked_for_must_not_take_effect() -> None:
-    integrity = Integrity(asked={b"x"})
+    integrity = checkers.Integrity(asked={b"x"})
 
     integrity.on_effect(0, Seq(1), b"y")
 
@@ -91,7 +80,7 @@ def test_what_nobody_asked_for_must_not_take_effect() -> None:
 
 
 def test_a_request_must_not_take_effect_twice() -> None:
-    integrity = Integrity(asked={b"x"})
+    integrity = checkers.Integrity(asked={b"x"})
 
     integrity.on_effect(0, Seq(1), b"x")
     integrity.on_effect(0, Seq(2), b"x")
@@ -101,7 +90,7 @@ def test_a_request_must_not_take_effect_twice() -> None:
 
 def test_a_request_must_not_take_effect_again_behind_a_fetched_state() -> None:
     """Peer 1 never executed batch 1: it has its state from others."""
-    integrity = Integrity(asked={b"x"})
+    integrity = checkers.Integrity(asked={b"x"})
 
     integrity.on_effect(0, Seq(1), b"x")
     integrity.on_effect(1, Seq(9), b"x")
@@ -112,7 +101,7 @@ def test_a_request_must_not_take_effect_again_behind_a_fetched_state() -> None:
 def test_a_request_takes_effect_once_on_each_peer_and_again_when_it_was_lost_with_the_state() -> (
     None
 ):
-    integrity = Integrity(asked={b"x"})
+    integrity = checkers.Integrity(asked={b"x"})
 
     for peer in (0, 1, 0):
         integrity.on_effect(peer, Seq(1), b"x")
@@ -124,7 +113,7 @@ def test_a_request_takes_effect_once_on_each_peer_and_again_when_it_was_lost_wit
 
 
 def test_a_correct_key_that_contradicts_itself_is_a_breach_and_a_faulty_one_is_not() -> None:
-    honesty = Honesty()
+    honesty = checkers.Honesty()
 
     honesty.on_audit(culprits=[ALICE], correct=[BOB])
     assert honesty.breaches == []
@@ -134,7 +123,7 @@ def test_a_correct_key_that_contradicts_itself_is_a_breach_and_a_faulty_one_is_n
 
 
 def test_another_state_after_the_same_batch_is_a_breach() -> None:
-    determinism = Determinism()
+    determinism = checkers.Determinism()
 
     determinism.on_state(0, Seq(1), A)
     determinism.on_state(1, Seq(1), A)
@@ -145,8 +134,8 @@ def test_another_state_after_the_same_batch_is_a_breach() -> None:
     assert determinism.breaches == ["S6 determinism: 1 has another state after 2"]
 
 
-def durability(answers: list[tuple[int, Digest]]) -> Durability:
-    told = Durability(lambda _seq: 2)
+def durability(answers: list[tuple[int, Digest]]) -> checkers.Durability:
+    told = checkers.Durability(lambda _seq: 2)
     for peer, digest in answers:
         told.on_answer(peer, Seq(1), digest)
     return told
@@ -194,7 +183,7 @@ def test_what_a_fetched_state_stands_for_need_not_be_in_the_log_and_must_not_dif
 
 
 def test_a_frame_after_a_disk_has_failed_breaks_the_silence() -> None:
-    silence = Silence()
+    silence = checkers.Silence()
 
     silence.on_failure(2)
     silence.on_sent(1)
@@ -204,7 +193,7 @@ def test_a_frame_after_a_disk_has_failed_breaks_the_silence() -> None:
 
 
 def test_one_who_starts_again_may_speak() -> None:
-    silence = Silence()
+    silence = checkers.Silence()
 
     silence.on_failure(2)
     silence.on_start(2)
@@ -216,8 +205,8 @@ def test_one_who_starts_again_may_speak() -> None:
 FIRST, SECOND = members(4), Membership(Epoch(1), tuple(members(6).replicas[2:]))
 
 
-def discipline() -> Discipline:
-    told = Discipline(FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()))
+def discipline() -> checkers.Discipline:
+    told = checkers.Discipline(FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()))
     told.on_named(0, EpochStart(Seq(9), SECOND))
     return told
 
@@ -284,7 +273,7 @@ def test_ledgers_that_name_different_epochs_break_the_discipline(start: EpochSta
 
 
 def test_a_promise_counts_by_who_owns_the_sequence_number() -> None:
-    told = Durability(lambda seq: 2 if seq < 9 else 3)
+    told = checkers.Durability(lambda seq: 2 if seq < 9 else 3)
     for peer in (0, 1):
         told.on_answer(peer, Seq(8), A)
         told.on_answer(peer, Seq(9), A)
@@ -292,8 +281,10 @@ def test_a_promise_counts_by_who_owns_the_sequence_number() -> None:
     assert told.acknowledged == {Seq(8): A}
 
 
-def transfer() -> Transfer:
-    return Transfer(lambda _seq: FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier()))
+def transfer() -> checkers.Transfer:
+    return checkers.Transfer(
+        lambda _seq: FIRST, Signatures(cluster_id=CLUSTER_ID, verifier=SimVerifier())
+    )
 
 
 def test_a_state_that_its_owners_certified_may_be_installed() -> None:
@@ -337,7 +328,7 @@ ONE, TWO = of_block(b"one"), of_block(b"two")
 
 
 def test_to_report_what_is_not_on_the_disk_is_a_breach() -> None:
-    replication = ReplicationChecker()
+    replication = checkers.ReplicationChecker()
 
     replication.on_said(1, ONE, is_kept=True)
     replication.on_said(2, ONE, is_kept=False)
@@ -346,7 +337,7 @@ def test_to_report_what_is_not_on_the_disk_is_a_breach() -> None:
 
 
 def test_to_hold_what_is_owed_and_to_have_said_so_is_none() -> None:
-    replication = ReplicationChecker()
+    replication = checkers.ReplicationChecker()
 
     replication.on_end(1, owed={ONE}, kept={ONE}, reported={ONE, TWO})
 
@@ -364,7 +355,7 @@ def test_to_hold_what_is_owed_and_to_have_said_so_is_none() -> None:
 def test_in_the_end_nobody_lacks_or_hides_a_content_or_keeps_one_that_was_dropped(
     owed: set[Cid], kept: set[Cid], reported: set[Cid], what: str
 ) -> None:
-    replication = ReplicationChecker()
+    replication = checkers.ReplicationChecker()
 
     replication.on_end(1, owed=owed, kept=kept, reported=reported)
 

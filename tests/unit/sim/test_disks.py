@@ -25,10 +25,10 @@ def randoms() -> Iterator[Random]:
     return (Random(seed) for seed in range(50))
 
 
-def synced() -> tuple[SimDisk, SimFile]:
+def synced(data: bytes = SYNCED) -> tuple[SimDisk, SimFile]:
     disk = SimDisk()
     file = disk.create("log")
-    file.append(SYNCED)
+    file.append(data)
     file.sync()
     disk.sync_directory()
     return disk, file
@@ -42,12 +42,12 @@ def half_written() -> SimDisk:
 
 def left(loss: WriteLoss) -> set[bytes]:
     """Return what a power cut leaves, over many draws."""
-    found = set()
-    for random in randoms():
-        disk = half_written()
-        disk.cut_power(loss, random)
-        found.add(disk.read("log"))
-    return found
+    return {after_power_cut(half_written(), loss, random) for random in randoms()}
+
+
+def after_power_cut(disk: SimDisk, loss: WriteLoss, random: Random) -> bytes:
+    disk.cut_power(loss, random)
+    return disk.read("log")
 
 
 def test_lost_bytes_are_those_that_were_not_synced() -> None:
@@ -100,23 +100,13 @@ def test_a_rename_that_was_not_synced_may_be_undone_and_one_that_was_stays() -> 
         assert disk.read("log") == (b"new" if is_synced else SYNCED)
 
 
-def durable() -> SimDisk:
-    disk = SimDisk()
-    file = disk.create("log")
-    file.append(DURABLE)
-    file.sync()
-    disk.sync_directory()
-    return disk
-
-
 def after(lie: Lie) -> set[bytes]:
     """Return what the bytes that the disk acknowledged are now, over many draws."""
     found = set()
     for random in randoms():
-        disk = durable()
+        disk, _ = synced(DURABLE)
         disk.lie(lie, random)
-        disk.cut_power(WriteLoss.ALL, random)
-        found.add(disk.read("log"))
+        found.add(after_power_cut(disk, WriteLoss.ALL, random))
     return found
 
 

@@ -24,11 +24,6 @@ PIN = Space.PIN
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return sqlite_url(tmp_path / "ledger.db")
-
-
-@pytest.fixture
 def store(url: str) -> Iterator[LedgerStore]:
     store = LedgerStore.open(url, genesis=GENESIS)
     yield store

@@ -10,18 +10,12 @@ import pytest
 from bftcluster.ids import Seq
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.store import Delta
-from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 
 GENESIS = b"genesis"
 PIN, META = Space.PIN, Space.META
 OURS: Delta = {(PIN, b"old"): b"ours", (PIN, b"both"): b"ours", (META, b"head"): b"2"}
 THEIRS: Delta = {(PIN, b"both"): b"theirs", (PIN, b"new"): b"theirs", (Space.PEER, b"p"): b"q"}
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return sqlite_url(tmp_path / "ledger.db")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bftcluster.ids import PeerId, Seq
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.state.tree_history import kept_from
@@ -23,6 +23,14 @@ def move_on(server: Server, turn: int) -> None:
     server.put(changed | {(Space.PIN, b"new %d" % turn): b"new"})
     server.put({(Space.PIN, b"new %d" % (turn - 2)): None})
     server.checkpoint()
+
+
+def fetched(server: Server, root: Digest) -> object:
+    """Return what one gets who asks ``server`` for the state with that root."""
+    fetcher = Fetcher()
+    fetcher.fetcher.aim(root, [A])
+    fetcher.finish({A: server})
+    return fetcher.staged()
 
 
 def busy() -> Server:
@@ -87,10 +95,7 @@ def test_a_few_checkpoints_are_served_and_no_more() -> None:
         states.append(server.state())
 
     for root, state in list(zip(roots, states, strict=True))[-EARLIER_CHECKPOINTS_MAX - 1 :]:
-        fetcher = Fetcher()
-        fetcher.fetcher.aim(root, [A])
-        fetcher.finish({A: server})
-        assert fetcher.staged() == state
+        assert fetched(server, root) == state
     fetch = FetchState(number=1, root=roots[1], nodes=("",), rows=())
     assert answer(server.store, fetch).root == server.root
     assert answer(server.store, fetch).nodes == ()
@@ -105,12 +110,8 @@ def test_a_state_that_shrank_or_grew_since_is_given_as_it_was(count: int, left: 
     server.checkpoint()
     server.put(pins(count, b"other"))
     server.checkpoint()
-    fetcher = Fetcher()
-    fetcher.fetcher.aim(wanted, [A])
 
-    fetcher.finish({A: server})
-
-    assert fetcher.staged() == state
+    assert fetched(server, wanted) == state
 
 
 def test_what_a_checkpoint_held_outlives_a_restart() -> None:
@@ -121,12 +122,8 @@ def test_what_a_checkpoint_held_outlives_a_restart() -> None:
     server.tree = StateTree(server.store)
     server.tree.keeps_earlier = True
     move_on(server, 2)
-    fetcher = Fetcher()
-    fetcher.fetcher.aim(wanted, [A])
 
-    fetcher.finish({A: server})
-
-    assert fetcher.staged() == state
+    assert fetched(server, wanted) == state
 
 
 def test_checkpoints_that_come_in_one_go_are_kept_apart() -> None:

@@ -13,22 +13,7 @@ from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.pbft import RequestSubmitted
-from bftcluster.pins.events import (
-    Acknowledged,
-    Actions,
-    DropDone,
-    Event,
-    FetchDone,
-    FetchFailed,
-    ReportLine,
-    Scan,
-    Scanned,
-    ScanOf,
-    StartDrop,
-    StartFetch,
-    Stopped,
-    TrackerDeadlinePassed,
-)
+from bftcluster.pins import events
 from bftcluster.pins.scan_pages import desired_page, kept_page, owed
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.status import TrackerStatus
@@ -64,7 +49,7 @@ class Tracking:
         self._me = PeerId(node.key)
         self._tracker = Tracker(me=self._me, settings=SETTINGS, entropy=b"%d" % node.life)
         self._running: dict[int, Cid] = {}
-        self._awaited: dict[bytes, tuple[ReportLine, ...]] = {}
+        self._awaited: dict[bytes, tuple[events.ReportLine, ...]] = {}
         """Reports that are on their way, and their lines."""
         self._announcer = Announcer(
             node.signer, node.world.founding.cluster_id, f"peer{node.index}"
@@ -73,7 +58,7 @@ class Tracking:
         self._joining = b""
         """The announcement that is on its way."""
         self._deadline_ms: int | None = None
-        node.call_later(0, lambda: self._step(TrackerDeadlinePassed()))
+        node.call_later(0, lambda: self._step(events.TrackerDeadlinePassed()))
         node.call_later(0, self._join)
 
     @property
@@ -84,9 +69,9 @@ class Tracking:
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Tell the tracker what the ledger changed."""
         held = [cid for cid in expect_new(effects, self._me, self._tracker) if self._holds(cid)]
-        events = events_of(effects, self._me, held=held)
-        if events:
-            self._step(*events)
+        heard = events_of(effects, self._me, held=held)
+        if heard:
+            self._step(*heard)
 
     def resolve(self, request: bytes, outcome: Outcome) -> None:
         """Take note of what became of a request, if it is one of ours."""
@@ -94,12 +79,12 @@ class Tracking:
             self._pace.end(self._node.now_ms)
         lines = self._awaited.pop(request, None)
         if lines is not None and outcome.is_accepted:
-            self._step(Acknowledged(lines=lines))
+            self._step(events.Acknowledged(lines=lines))
 
-    def _step(self, *events: Event) -> None:
+    def _step(self, *heard: events.Event) -> None:
         node = self._node
         now_ms = node.now_ms
-        actions = self._tracker.step_all(events, now_ms=now_ms, wall_ms=node.wall_ms)
+        actions = self._tracker.step_all(heard, now_ms=now_ms, wall_ms=node.wall_ms)
         self._start(actions)
         self._deadline_ms = deadline_ms = actions.deadline_ms
         if deadline_ms is not None:
@@ -107,12 +92,12 @@ class Tracking:
 
     def _tick(self, deadline_ms: int) -> None:
         if deadline_ms == self._deadline_ms:
-            self._step(TrackerDeadlinePassed())
+            self._step(events.TrackerDeadlinePassed())
 
-    def _start(self, actions: Actions) -> None:
+    def _start(self, actions: events.Actions) -> None:
         node = self._node
         for cancel in actions.cancels:
-            self._end(Stopped(cid=cancel.cid, ticket=cancel.ticket))
+            self._end(events.Stopped(cid=cancel.cid, ticket=cancel.ticket))
         for fetch in actions.fetches:
             self._running[fetch.ticket] = fetch.cid
             delay_ms = 0 if self._holds(fetch.cid) else node.world.fetch_delay_ms()
@@ -126,36 +111,38 @@ class Tracking:
             page = self._page(actions.scan)
             node.call_later(1, lambda: self._step(page))
 
-    def _end(self, event: FetchDone | FetchFailed | DropDone | Stopped) -> None:
+    def _end(
+        self, event: events.FetchDone | events.FetchFailed | events.DropDone | events.Stopped
+    ) -> None:
         """Tell how an operation ended, in a turn of its own, unless it was cancelled."""
         if self._running.pop(event.ticket, None) is not None:
             self._node.call_later(0, lambda: self._step(event))
 
-    def _fetch(self, fetch: StartFetch) -> None:
+    def _fetch(self, fetch: events.StartFetch) -> None:
         if fetch.ticket not in self._running:
             return
         cid, ticket, blocks = fetch.cid, fetch.ticket, self._node.blocks
         reason = "" if self._holds(cid) else self._node.world.fetch_problem()
         if blocks.is_full and not self._holds(cid):
-            self._end(FetchFailed(cid=cid, ticket=ticket, reason="full", is_transient=False))
+            self._end(events.FetchFailed(cid=cid, ticket=ticket, reason="full", is_transient=False))
         elif reason:
-            self._end(FetchFailed(cid=cid, ticket=ticket, reason=reason, is_transient=True))
+            self._end(events.FetchFailed(cid=cid, ticket=ticket, reason=reason, is_transient=True))
         else:
             blocks.keep(cid)
-            self._end(FetchDone(cid=cid, ticket=ticket, fetched_bytes=1))
+            self._end(events.FetchDone(cid=cid, ticket=ticket, fetched_bytes=1))
 
-    def _drop(self, drop: StartDrop) -> None:
+    def _drop(self, drop: events.StartDrop) -> None:
         self._node.blocks.drop(drop.cid)
-        self._end(DropDone(cid=drop.cid, ticket=drop.ticket))
+        self._end(events.DropDone(cid=drop.cid, ticket=drop.ticket))
 
     def _holds(self, cid: Cid) -> bool:
         return self._node.blocks.has(cid)
 
     # Scans
 
-    def _page(self, scan: Scan) -> Scanned:
+    def _page(self, scan: events.Scan) -> events.Scanned:
         state, me = self._node.state, self._me
-        if scan.of is ScanOf.DESIRED:
+        if scan.of is events.ScanOf.DESIRED:
             records = state.pins(scan.after, scan.limit, of=me)
             present = {pin.cid for pin in owed(records, me) if self._holds(pin.cid)}
             return desired_page(scan, records, present, me)
@@ -164,7 +151,7 @@ class Tracking:
 
     # Our voice in the order
 
-    def _report(self, lines: tuple[ReportLine, ...]) -> None:
+    def _report(self, lines: tuple[events.ReportLine, ...]) -> None:
         node = self._node
         held = [line.cid for line in lines if line.status is TrackerStatus.PINNED]
         node.world.on_said(node, held)

@@ -12,10 +12,8 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (
-    Approve,
     HolderStatus,
     Propose,
-    Reject,
     ReportEntry,
     ReportPinned,
     Request,
@@ -28,9 +26,9 @@ from bftcluster.limits import (
     PROPOSALS_SIZE_PER_HOUR_MAX_BYTES,
     SHARE_USED_UP_PACE_MS,
 )
-from bftcluster.signing.approvals import Intent, approve, reject
+from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, no, yes
 from tests.unit.signing.people import (
     ALICE,
     BOB,
@@ -75,14 +73,6 @@ def give(world: World, spent: Spent) -> None:
     share = Share(spent=spent).to_value()
     world.store.flush({key: record.to_value(), (Space.META, b"share/" + ALICE.public_key): share})
     world.reopen()
-
-
-def yes(intent: Intent, signer: SigningKey) -> Approve:
-    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
-
-
-def no(intent: Intent, signer: SigningKey) -> Reject:
-    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
 
 
 def code_if_wanted(world: World, request: Request) -> OutcomeCode | None:

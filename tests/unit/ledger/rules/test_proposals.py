@@ -6,10 +6,9 @@ from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent, read_share
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
-from bftcluster.ledger.wire.requests import Approve, Reject, Submit
-from bftcluster.signing.approvals import Intent, approve, reject
-from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import World, cid_of, genesis_of
+from bftcluster.ledger.wire.requests import Submit
+from bftcluster.signing.approvals import Intent
+from tests.unit.ledger.world import World, cid_of, genesis_of, no, yes
 from tests.unit.signing.people import (
     ALICE,
     BOB,
@@ -22,14 +21,6 @@ from tests.unit.signing.people import (
 )
 
 CID = cid_of(1)
-
-
-def yes(intent: Intent, signer: SigningKey) -> Approve:
-    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
-
-
-def no(intent: Intent, signer: SigningKey) -> Reject:
-    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
 
 
 def record_of(world: World, intent: Intent) -> ProposalRecord | ClosedProposal | None:

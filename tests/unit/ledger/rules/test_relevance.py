@@ -12,9 +12,7 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (
-    Approve,
     Propose,
-    Reject,
     ReportEvidence,
     Request,
     Submit,
@@ -28,10 +26,10 @@ from bftcluster.limits import (
 )
 from bftcluster.pbft import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
-from bftcluster.signing.approvals import Intent, approve, reject
+from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, no, peer_id, yes
 from tests.unit.signing.people import (
     ALICE,
     BOB,
@@ -54,12 +52,15 @@ def world() -> World:
     return World()
 
 
-def yes(intent: Intent, signer: SigningKey) -> Approve:
-    return Approve(intent_digest=intent.digest, approval=approve(intent.to_bytes(), signer))
+class Counting:
+    """Remembers whose signatures it was asked about."""
 
+    def __init__(self) -> None:
+        self.verified: list[bytes] = []
 
-def no(intent: Intent, signer: SigningKey) -> Reject:
-    return Reject(intent_digest=intent.digest, approval=reject(intent.to_bytes(), signer))
+    def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        self.verified.append(public_key)
+        return VERIFIER.verify(public_key, message, signature)
 
 
 def code(world: World, request: Request) -> OutcomeCode | None:
@@ -154,14 +155,8 @@ def test_a_vote_whose_signature_is_wrong_is_inadmissible_whatever_the_state(worl
 
 
 def test_a_vote_is_verified_once(world: World) -> None:
-    verified: list[bytes] = []
-
-    class Counting:
-        def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
-            verified.append(public_key)
-            return VERIFIER.verify(public_key, message, signature)
-
-    world.verifier = ApprovalVerifier(world.genesis.cluster_id, Counting())
+    counting = Counting()
+    world.verifier = ApprovalVerifier(world.genesis.cluster_id, counting)
     world.ledger = Ledger(world.genesis, world.store, world.verifier)
     intent = world.intent(PIN)
     for request in (world.propose(intent, ALICE), yes(intent, BOB)):
@@ -169,7 +164,7 @@ def test_a_vote_is_verified_once(world: World) -> None:
             assert code(world, request) is None
         assert world.do(request).is_accepted
 
-    assert verified == [ALICE.public_key, BOB.public_key]
+    assert counting.verified == [ALICE.public_key, BOB.public_key]
 
 
 def test_what_was_used_is_not_wanted_again(world: World) -> None:
@@ -369,14 +364,8 @@ def test_what_is_asked_of_a_batch_does_not_depend_on_the_state(world: World) -> 
 
 
 def test_two_states_in_one_process_share_signatures_and_not_opinions(world: World) -> None:
-    checked: list[bytes] = []
-
-    class Counting:
-        def verify(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
-            checked.append(public_key)
-            return VERIFIER.verify(public_key, message, signature)
-
-    first = ApprovalVerifier(world.genesis.cluster_id, Counting())
+    counting = Counting()
+    first = ApprovalVerifier(world.genesis.cluster_id, counting)
     second = first.sibling()
     ahead, behind = World(), World()
     Ledger(ahead.genesis, ahead.store, first)
@@ -387,6 +376,6 @@ def test_two_states_in_one_process_share_signatures_and_not_opinions(world: Worl
 
     assert first.admissible(request)
     assert second.admissible(request)
-    assert checked == [PEERS[0].public_key]
+    assert counting.verified == [PEERS[0].public_key]
     assert not first.is_wanted(request)
     assert second.is_wanted(request)

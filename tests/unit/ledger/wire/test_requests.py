@@ -4,19 +4,9 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.operations import PinOperation
-from bftcluster.ledger.wire.requests import (
-    Approve,
-    Join,
-    Propose,
-    Reject,
-    ReportEvidence,
-    ReportPinned,
-    Request,
-    RequestKind,
-    Submit,
-    parse_request,
-)
+from bftcluster.ledger.wire.requests import parse_request
 from bftcluster.signing.approvals import approve
 from tests.unit.ledger.world import PEERS, World, cid_of
 from tests.unit.signing.people import ALICE
@@ -24,32 +14,34 @@ from tests.unit.signing.people import ALICE
 WORLD = World()
 INTENT = WORLD.intent(PinOperation(cid=cid_of(1)))
 APPROVAL = approve(INTENT.to_bytes(), ALICE)
-SUBMIT = Submit(certificate=WORLD.certificate(INTENT))
+SUBMIT = requests.Submit(certificate=WORLD.certificate(INTENT))
 REPORT = WORLD.report(PEERS[0], cid_of(1), cid_of(2), free_bytes=1)
 JOIN = WORLD.join(PEERS[0], tags={"group": "barn"})
-REQUESTS: list[Request] = [
+REQUESTS: list[requests.Request] = [
     SUBMIT,
-    Propose(intent=INTENT.to_bytes(), approval=APPROVAL),
-    Approve(intent_digest=INTENT.digest, approval=APPROVAL),
-    Reject(intent_digest=INTENT.digest, approval=APPROVAL),
+    requests.Propose(intent=INTENT.to_bytes(), approval=APPROVAL),
+    requests.Approve(intent_digest=INTENT.digest, approval=APPROVAL),
+    requests.Reject(intent_digest=INTENT.digest, approval=APPROVAL),
     REPORT,
     JOIN,
-    ReportEvidence(evidence=b"two votes"),
+    requests.ReportEvidence(evidence=b"two votes"),
 ]
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
-def test_a_request_survives_its_encoding(request_: Request) -> None:
+def test_a_request_survives_its_encoding(request_: requests.Request) -> None:
     assert parse_request(request_.to_bytes()) == request_
 
 
 def test_every_kind_of_request_is_among_them() -> None:
-    assert {type(request) for request in REQUESTS} == set(get_args(Request))
-    assert {codec.decode(request.to_bytes())[0] for request in REQUESTS} == set(RequestKind)
+    assert {type(request) for request in REQUESTS} == set(get_args(requests.Request))
+    assert {codec.decode(request.to_bytes())[0] for request in REQUESTS} == set(
+        requests.RequestKind
+    )
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
-def test_a_request_with_an_item_more_or_less_is_none(request_: Request) -> None:
+def test_a_request_with_an_item_more_or_less_is_none(request_: requests.Request) -> None:
     items = codec.decode(request_.to_bytes())
 
     for other in (items[:-1], [*items, b""]):
@@ -88,7 +80,7 @@ def test_a_request_over_the_limit_is_refused_before_it_is_parsed() -> None:
         parse_request(bytes(1 << 20))
 
 
-def announced(request: ReportPinned | Join, index: int, value: object) -> bytes:
+def announced(request: requests.ReportPinned | requests.Join, index: int, value: object) -> bytes:
     """The request with one item of its payload replaced."""
     kind, payload, signature = codec.decode(request.to_bytes())
     items = codec.decode(payload)

@@ -195,17 +195,7 @@ async def test_a_target_that_only_a_liar_gives_is_left_for_a_newer_one(
     new.checkpoint({(Space.PIN, b"cid 1"): b"changed"})
     new.checkpoint({(Space.PIN, b"cid 2"): b"changed"})
 
-    async with trio.open_nursery() as nursery:
-        world.nursery = nursery
-        nursery.start_soon(world.hurry)
-        for server in world.servers.values():
-            nursery.start_soon(server.run)
-        nursery.start_soon(world.transfer.run)
-        world.transfer.fetch(wanted)
-        world.transfer.fetch(world.wanted(new))
-        with trio.fail_after(120):
-            await world.whole.wait()
-        nursery.cancel_scope.cancel()
+    await world.fetch_wanted(wanted, world.wanted(new), timeout_s=120)
 
     assert world.disk.reopen() == new.store.position()
     assert world.disk.state() == new.state()

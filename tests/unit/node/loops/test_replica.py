@@ -14,7 +14,7 @@ from bftcluster.errors import HaltedError
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.node.ingress.inbox import OrderInbox
-from bftcluster.node.loops.replica import ReplicaLoop
+from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
 from bftcluster.node.process.evidence_files import EvidenceFiles
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import (
@@ -73,14 +73,16 @@ class Peer:
             wal=self,
             inbox=self.inbox,
             clock=self,
-            send=self.send_all,
-            decide=self.decide,
-            read_log=lambda _: None,
-            fetch_state=lambda _: None,
-            fetch_epochs=lambda _: None,
-            sync_ledger=self.sync_ledger,
+            targets=StepTargets(
+                send=self.send_all,
+                decide=self.decide,
+                read_log=lambda _: None,
+                fetch_state=lambda _: None,
+                fetch_epochs=lambda _: None,
+                sync_ledger=self.sync_ledger,
+                accuse=lambda _: None,
+            ),
             evidence=EvidenceFiles(directory),
-            accuse=lambda _: None,
             workers=Workers(1),
         )
 
@@ -140,13 +142,18 @@ async def decide_next(peer: Peer, request: bytes) -> None:
             await trio.lowlevel.checkpoint()
 
 
+async def decide_up_to_checkpoint(peer: Peer, *, until: str) -> None:
+    """Have as many requests decided as a checkpoint takes, and wait for what follows."""
+    for number in range(CHECKPOINT_INTERVAL):
+        await decide_next(peer, b"request %d" % number)
+    with trio.fail_after(5):
+        while until not in peer.happened:
+            await trio.lowlevel.checkpoint()
+
+
 async def test_no_vote_leaves_before_it_is_durable(tmp_path: Path) -> None:
     async with running(tmp_path) as peer:
-        for number in range(CHECKPOINT_INTERVAL):
-            await decide_next(peer, b"request %d" % number)
-        with trio.fail_after(5):
-            while "CHECKPOINT" not in peer.happened:
-                await trio.lowlevel.checkpoint()
+        await decide_up_to_checkpoint(peer, until="CHECKPOINT")
 
     assert peer.premature == []
     assert {"PRE_PREPARE", "COMMIT", "CHECKPOINT"} <= set(peer.happened)
@@ -162,11 +169,7 @@ async def test_a_decision_is_handed_on_only_after_its_votes_are_durable(tmp_path
 
 async def test_votes_are_dropped_only_when_the_ledger_is_durable(tmp_path: Path) -> None:
     async with running(tmp_path) as peer:
-        for number in range(CHECKPOINT_INTERVAL):
-            await decide_next(peer, b"request %d" % number)
-        with trio.fail_after(5):
-            while "rewritten" not in peer.happened:
-                await trio.lowlevel.checkpoint()
+        await decide_up_to_checkpoint(peer, until="rewritten")
 
     assert peer.happened.index("ledger synced") < peer.happened.index("rewritten")
 

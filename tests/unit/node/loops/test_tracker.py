@@ -29,6 +29,7 @@ from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.settings import TrackerSettings
+from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
@@ -78,8 +79,11 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
         recorded=lambda: 0,
     )
     return TrackerLoop(
-        me=parts.me,
-        settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
+        tracker=Tracker(
+            me=parts.me,
+            settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
+            entropy=b"seed",
+        ),
         store=store,
         reads=reads,
         reporter=reporter,

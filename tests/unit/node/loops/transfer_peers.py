@@ -146,17 +146,22 @@ class World:
 
     async def fetch(self, disk: Disk) -> None:
         """Fetch the state of ``disk``, and open again on it."""
+        await self.fetch_wanted(self.wanted(disk))
+        self.disk.reopen()
+
+    async def fetch_wanted(self, *wanted: StartStateTransfer, timeout_s: float = TIMEOUT_S) -> None:
+        """Do as the replica says that wants a state, and then another, until one is whole."""
         async with trio.open_nursery() as nursery:
             self.nursery = nursery
             nursery.start_soon(self.hurry)
             for server in self.servers.values():
                 nursery.start_soon(server.run)
             nursery.start_soon(self.transfer.run)
-            self.transfer.fetch(self.wanted(disk))
-            with trio.fail_after(TIMEOUT_S):
+            for each in wanted:
+                self.transfer.fetch(each)
+            with trio.fail_after(timeout_s):
                 await self.whole.wait()
             nursery.cancel_scope.cancel()
-        self.disk.reopen()
 
     def close(self) -> None:
         for disk in (self.disk, *self.disks.values()):

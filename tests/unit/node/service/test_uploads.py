@@ -18,7 +18,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import wait_all_tasks_blocked
 
-from bftcluster.api.views import PartKind, UploadPart
+from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.formats.layout import Layout
 from bftcluster.blocks.importer.car import write_car
@@ -60,7 +60,7 @@ async def never() -> AsyncGenerator[bytes, None]:
 
 
 def file_of(content: AsyncIterator[bytes]) -> UploadPart:
-    return UploadPart(kind=PartKind.FILE, path="file", content=content)
+    return UploadPart(kind=ContentKind.FILE, path="file", content=content)
 
 
 async def take_car(store: EmbeddedStore, pieces: Sequence[bytes]) -> Cid:

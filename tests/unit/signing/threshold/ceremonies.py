@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from bftcluster.ids import ClusterId, PeerId, Seq
 from bftcluster.signing.threshold.complaints import Complaint, open_share
-from bftcluster.signing.threshold.dealings import Ceremony, Dealing, DealingVerdict, deal
+from bftcluster.signing.threshold.dealings import Ceremony, Dealing, deal
 from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.library import best_curve
 from bftcluster.signing.threshold.partials import Partial, make_partial
@@ -16,6 +16,7 @@ from bftcluster.signing.threshold.transcript import (
     order_dealing,
     settled,
 )
+from bftcluster.signing.threshold.verdicts import DealingVerdict
 
 CURVE = best_curve()
 CLUSTER = ClusterId(b"c" * 32)

@@ -4,15 +4,11 @@ import pytest
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import COMPLAINT_SIZE_MAX_BYTES, HOLDERS_MAX
-from bftcluster.signing.threshold.complaints import (
-    Complaint,
-    ComplaintVerdict,
-    judge_complaint,
-    open_share,
-)
+from bftcluster.signing.threshold.complaints import Complaint, judge_complaint, open_share
 from bftcluster.signing.threshold.curve import G1_INFINITY, ORDER
-from bftcluster.signing.threshold.dealings import DealingVerdict, deal, judge_dealing
+from bftcluster.signing.threshold.dealings import deal, judge_dealing
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict, DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
     CURVE,
     ceremony_of,

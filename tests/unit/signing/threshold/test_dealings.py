@@ -6,14 +6,9 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
 from bftcluster.limits import DEALING_SIZE_MAX_BYTES, HOLDERS_MAX
 from bftcluster.signing.threshold.curve import G1_GENERATOR, G1_INFINITY, ORDER
-from bftcluster.signing.threshold.dealings import (
-    Ceremony,
-    Dealing,
-    DealingVerdict,
-    deal,
-    judge_dealing,
-)
+from bftcluster.signing.threshold.dealings import Ceremony, Dealing, deal, judge_dealing
 from bftcluster.signing.threshold.group_key import GroupKey
+from bftcluster.signing.threshold.verdicts import DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
     CURVE,
     ceremony_of,

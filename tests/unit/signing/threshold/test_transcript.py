@@ -3,9 +3,8 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Seq
-from bftcluster.signing.threshold.complaints import ComplaintVerdict
 from bftcluster.signing.threshold.curve import ORDER
-from bftcluster.signing.threshold.dealings import Ceremony, Dealing, DealingVerdict, deal
+from bftcluster.signing.threshold.dealings import Ceremony, Dealing, deal
 from bftcluster.signing.threshold.partials import combine, is_partial, make_partial
 from bftcluster.signing.threshold.python_curve import PythonCurve
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
@@ -17,6 +16,7 @@ from bftcluster.signing.threshold.transcript import (
     qualified,
     settled,
 )
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict, DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
     CURVE,
     DEALT,
