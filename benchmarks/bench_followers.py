@@ -26,6 +26,7 @@ from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import parse_peer_id
 from bftcluster.signing.schemes import scheme_of
 from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.descriptors import parse_descriptor
 
 STEPS = (0, 8, 16, 32)
 """Storage peers, in turn."""
@@ -110,9 +111,7 @@ class Volunteers:
             words += ["--bootstrap", each]
         command = [sys.executable, "-m", "bftcluster_cli"]
         subprocess.run([*command, *words], check=True, capture_output=True)
-        line = (path / "peer.txt").read_text().split("=", 1)[1]
-        peer, address = line.strip().split("@", 1)
-        self._admit(PeerId(parse_peer_id(peer)), name, address)
+        self._admit(parse_descriptor(str(path / "peer.txt")).admission(votes=False))
         with (path / "log.txt").open("ab") as log:
             self._processes.append(
                 subprocess.Popen([*command, "peer", "run", str(path)], stdout=log, stderr=log)
@@ -120,15 +119,14 @@ class Volunteers:
         base_url = f"http://127.0.0.1:{api}"
         self._clients.append(httpx.Client(base_url=base_url, timeout=60, trust_env=False))
 
-    def _admit(self, peer: PeerId, name: str, address: str) -> None:
+    def _admit(self, operation: AdmitPeer) -> None:
         founding, now_ms = self._cluster.genesis, time.time_ns() // 1_000_000
-        operation = AdmitPeer(peer=peer, name=name, addresses=(address,), votes=False)
         intent = Intent(
             cluster_id=founding.cluster_id,
             policy_version=founding.policy.version,
             policy_hash=founding.policy.hash,
             operation=operation.to_bytes(),
-            nonce=key(name).public_key[:INTENT_NONCE_SIZE_BYTES],
+            nonce=key(operation.name).public_key[:INTENT_NONCE_SIZE_BYTES],
             not_before_ms=now_ms - 1000,
             expires_ms=now_ms + 3_600_000,
         ).to_bytes()

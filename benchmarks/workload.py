@@ -8,6 +8,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId, PeerId
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, INTENT_NONCE_SIZE_BYTES
 from bftcluster.signing.approvals import Intent, approve
@@ -16,6 +17,8 @@ from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
 
 APPROVALS = 2
+CAPACITY_BYTES = 1 << 40
+"""What every peer lends, and may."""
 """How many of the three maintainers sign each pin."""
 LIFETIME_MS = 86_400_000
 
@@ -40,7 +43,12 @@ def genesis(
         name="benchmark",
         created_ms=created_ms,
         peers=tuple(
-            GenesisPeer(peer=PeerId(key(f"peer {i}").public_key), name=f"peer{i}", addresses=())
+            GenesisPeer(
+                peer=PeerId(key(f"peer {i}").public_key),
+                name=f"peer{i}",
+                addresses=(),
+                terms=PeerTerms(capacity_bytes=CAPACITY_BYTES),
+            )
             for i in range(peers)
         ),
         policy=Policy.of(*founders, threshold=APPROVALS),

@@ -60,14 +60,23 @@ PIN_METADATA_KEY_MAX_CHARS: Final = 128
 PIN_METADATA_VALUE_MAX_CHARS: Final = 1024
 PIN_ORIGINS_MAX: Final = 20
 PIN_REPLICATION_MAX: Final = 1000
+PIN_REPLICATION_MIN_DEFAULT: Final = 2
+PIN_REPLICATION_MAX_DEFAULT: Final = 3
+"""Of a cluster that says nothing else; where there are fewer peers, as many as there are."""
 PIN_USER_ALLOCATIONS_MAX: Final = 1000
 MULTIADDR_MAX_CHARS: Final = 256
 PEER_NAME_MAX_CHARS: Final = 100
 PEER_ADDRESSES_MAX: Final = 16
 PEER_TAGS_MAX: Final = 16
 PEER_TAG_MAX_CHARS: Final = 64
+PEER_PLACE_MAX_CHARS: Final = 100
+"""Of a peer's domain, and of its operator."""
+PEER_CAPACITY_MAX_BYTES: Final = 1 << 60
 PEERS_MAX: Final = 1000
 """Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+PERIOD_DEFAULT_MS: Final = 3_600_000
+PERIOD_MIN_MS: Final = 10_000
+PERIOD_MAX_MS: Final = 7 * 86_400_000
 MOVES_MAX: Final = 1000
 """Removed peers whose pins are being given to others: they are one row."""
 COUNTER_AHEAD_MAX_MS: Final = 86_400_000

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bftcluster.ids import Digest, Epoch, PeerId
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,12 @@ class MemberView:
     has_joined: bool
     """Whether it has announced itself."""
     is_connected: bool
+    terms: PeerTerms
+    """What it was let in with."""
+    announced_bytes: int
+    """What it says that it lends; what counts is at most the terms' capacity."""
+    free_bytes: int
+    """What it has free, as far as that counts."""
     under_way: str
     """An approved change that has not taken effect, in plain words; empty if there is none."""
     evidence: Digest | None

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, keys_of
+from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, due_ms, keys_of
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.rules.expiry import due_ms
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, carry_out, problem_with
 from bftcluster.ledger.rules.relevance import Wanting
 from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.records import Head, PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.spaces import Rows, Space
 from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
@@ -145,8 +145,8 @@ class Ledger:
 
     @property
     def due_ms(self) -> int | None:
-        """From which time of a batch on something expires next, if anything will."""
-        return due_ms(self._state, self.head.next_sweep_ms)
+        """From which time of a batch on something happens by itself, if anything will."""
+        return due_ms(self._state, self.genesis)
 
     def keep_earlier(self, keeps: bool) -> None:
         """Keep the states of some checkpoints before the last one from now on, or no longer.
@@ -197,6 +197,7 @@ class Ledger:
         return replace(
             applied,
             effects=(*applied.effects, *effects),
+            due_ms=self.due_ms,
             wants_batches=self._state.wants_batches,
         )
 
@@ -213,6 +214,7 @@ def genesis_delta(genesis: Genesis) -> Delta:
         pins=0,
         pins_ever=0,
         proposals_open=0,
+        period=genesis.created_ms // genesis.period_ms,
     )
     rows: dict[Space, Rows] = {
         Space.META: {
@@ -223,7 +225,11 @@ def genesis_delta(genesis: Genesis) -> Delta:
         Space.POLICY: {version: genesis.policy.to_bytes()},
         Space.PEER: {
             item.peer: PeerRecord(
-                peer=item.peer, name=item.name, addresses=item.addresses, is_replica=True
+                peer=item.peer,
+                name=item.name,
+                addresses=item.addresses,
+                is_replica=True,
+                terms=item.terms,
             ).to_value()
             for item in genesis.peers
         },

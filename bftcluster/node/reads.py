@@ -9,13 +9,8 @@ import trio
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import (
-    ClosedProposal,
-    Head,
-    PeerRecord,
-    PinRecord,
-    ProposalRecord,
-)
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import ClosedProposal, Head, PinRecord, ProposalRecord
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader

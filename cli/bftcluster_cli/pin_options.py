@@ -118,6 +118,16 @@ def duration_ms(text: str) -> int:
     return total_ms
 
 
+def duration_text(ms: int) -> str:
+    """Return so long a time as ``duration_ms`` reads it: ``1h``, ``1d12h``."""
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        number, ms = divmod(ms, _UNITS_MS[unit])
+        parts += [f"{number}{unit}"] if number else []
+    parts += [f"{ms}ms"] if ms else []
+    return "".join(parts) or "0s"
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, separator, value = text.partition("=")
     if not separator or not key:

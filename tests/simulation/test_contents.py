@@ -8,7 +8,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.peers.contents import ContentFaults
 from bftcluster_sim.cluster.peers.processes import ProcessCrashedError
-from bftcluster_sim.cluster.peers.states import pinned
+from bftcluster_sim.cluster.peers.states import TERMS, pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 PEER = 3
@@ -163,7 +163,9 @@ def test_who_fetched_the_state_finds_in_it_what_it_owes() -> None:
 def test_a_peer_that_joins_holds_everything_and_one_that_leaves_is_not_waited_for() -> None:
     world = started(World(seed=0, keys=range(5), n=4, tracks=True))
     ask(world, world.founding.request(1))
-    operation = AdmitPeer(peer=PeerId(world.nodes[4].key), name="peer4", addresses=(), votes=False)
+    operation = AdmitPeer(
+        peer=PeerId(world.nodes[4].key), name="peer4", addresses=(), votes=False, terms=TERMS
+    )
     ask(world, world.founding.member_request(0, operation))
     settle(world)
     assert holders(world, 1) == [0, 1, 2, 3, 4]

@@ -9,7 +9,7 @@ from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS
 from bftcluster_sim.cluster.peers import recoveries
 from bftcluster_sim.cluster.peers.nodes import Node
-from bftcluster_sim.cluster.peers.states import pinned
+from bftcluster_sim.cluster.peers.states import TERMS, pinned
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs
@@ -54,7 +54,7 @@ class Story:
             executed=max(node.state.executed for node in survivors),
             staying=tuple(PeerId(node.key) for node in survivors),
             coming=tuple(
-                AdmitPeer(peer=PeerId(node.key), name="new", addresses=(), votes=True)
+                AdmitPeer(peer=PeerId(node.key), name="new", addresses=(), votes=True, terms=TERMS)
                 for node in self.new
             ),
             leaving=tuple(PeerId(node.key) for node in self.lost),

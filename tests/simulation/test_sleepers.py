@@ -15,6 +15,7 @@ from bftcluster.sync.epoch_proofs import links_after
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS
 from bftcluster_sim.cluster.adversary.mutations import signed_vote
 from bftcluster_sim.cluster.peers.nodes import Node
+from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 LATE, NEWCOMER = 3, 7
@@ -65,7 +66,9 @@ class Generation:
         """Replace the founders that do not sleep, one after the other, and switch them off."""
         for old, new in zip(FOUNDERS_GONE, SUCCESSORS, strict=True):
             peer = PeerId(self.world.nodes[new].key)
-            self.hand_in(AdmitPeer(peer=peer, name=f"{new}", addresses=(), votes=True), to=2)
+            self.hand_in(
+                AdmitPeer(peer=peer, name=f"{new}", addresses=(), votes=True, terms=TERMS), to=2
+            )
             self.hand_in(RemovePeer(peer=PeerId(self.world.nodes[old].key)), to=4)
         self.decide(6, to=4)
         for old in FOUNDERS_GONE:

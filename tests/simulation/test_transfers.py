@@ -13,6 +13,7 @@ from bftcluster_sim.cluster.adversary.behaviours import Byzantine, Vice
 from bftcluster_sim.cluster.peers import nodes
 from bftcluster_sim.cluster.peers.disks import WriteLoss
 from bftcluster_sim.cluster.peers.processes import ProcessCrashedError
+from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.world import SETTINGS, World
 
 INTERVAL = SETTINGS.checkpoint_interval_seqs
@@ -247,7 +248,9 @@ def test_a_transfer_crosses_a_change_of_members() -> None:
     story = Story(peers=5)
     newcomer = story.world.nodes[4]
     newcomer.start()
-    operation = AdmitPeer(peer=PeerId(newcomer.key), name="peer4", addresses=(), votes=True)
+    operation = AdmitPeer(
+        peer=PeerId(newcomer.key), name="peer4", addresses=(), votes=True, terms=TERMS
+    )
     request = story.world.founding.member_request(0, operation)
     story.world.hand_in(request, "admit 4", to=1)
     story.decide(5 * INTERVAL)

@@ -7,7 +7,7 @@ from starlette.routing import Route
 from bftcluster.api.http.json_text import json_response
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
-from bftcluster.api.shapes import Shape, peer_text
+from bftcluster.api.shapes import Shape, peer_text, terms_shape
 
 
 class MemberRoutes:
@@ -36,6 +36,9 @@ def member_shape(view: MemberView) -> Shape:
         "barred": view.is_barred,
         "joined": view.has_joined,
         "connected": view.is_connected,
+        **terms_shape(view.terms),
+        "announced_bytes": view.announced_bytes,
+        "free_bytes": view.free_bytes,
         "under_way": view.under_way,
         "contradicted_itself": view.evidence is not None,
         "evidence": None if view.evidence is None else view.evidence.hex(),

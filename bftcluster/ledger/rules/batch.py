@@ -15,10 +15,11 @@ from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.evidence import accuse
-from bftcluster.ledger.rules.expiry import due_ms, sweep
+from bftcluster.ledger.rules.expiry import expiry_due_ms, sweep
 from bftcluster.ledger.rules.membership import turn
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.rules.peer_reports import join, report
+from bftcluster.ledger.rules.periods import begin_period, period_at, period_due_ms
 from bftcluster.ledger.rules.proposals import close_if_open, vote
 from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.state.records import Head
@@ -65,7 +66,7 @@ class Applied:
     next_membership: Membership | None = None
     """Who votes in the next epoch, if this batch ended a checkpoint interval and names it."""
     due_ms: int | None = None
-    """From which time of a batch on something expires next, if anything will."""
+    """From which time of a batch on something happens by itself, if anything will."""
     wants_batches: bool = False
     """Whether members wait for their epoch, pins of a removed peer for other holders, or an epoch
     that maintainers began for its first checkpoint."""
@@ -86,6 +87,9 @@ def apply(
         pins_ever=head.pins_ever,
         proposals_open=head.proposals_open,
     )
+    period = period_at(execution.now_ms, genesis)
+    if period > head.period:
+        begin_period(execution)
     if batch.view > state.turns.view:
         state.set_turns(state.turns.after(batch.view, batch.seq, state.membership_at(batch.seq)))
     next_sweep_ms = head.next_sweep_ms
@@ -105,15 +109,22 @@ def apply(
             pins=execution.pins,
             pins_ever=execution.pins_ever,
             proposals_open=execution.proposals_open,
+            period=period,
         )
     )
     return Applied(
         outcomes=outcomes,
         effects=tuple(execution.effects),
         next_membership=named,
-        due_ms=due_ms(state, next_sweep_ms),
+        due_ms=due_ms(state, genesis),
         wants_batches=state.wants_batches,
     )
+
+
+def due_ms(state: State, genesis: Genesis) -> int | None:
+    """Return from which time of a batch on something expires or a period has something to do."""
+    times = (expiry_due_ms(state), period_due_ms(state, genesis))
+    return min((each for each in times if each is not None), default=None)
 
 
 def keys_of(

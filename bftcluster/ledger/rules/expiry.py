@@ -25,13 +25,13 @@ def sweep(execution: Execution) -> int:
     return execution.now_ms + SWEEP_INTERVAL_MS
 
 
-def due_ms(state: State, next_sweep_ms: int) -> int | None:
+def expiry_due_ms(state: State) -> int | None:
     """Return from which time of a batch on something expires, if anything will.
 
     Used intents are not among it: nothing changes when they are forgotten.
     """
     earliest = state.earliest_deadline
-    return None if earliest is None else max(time_of(earliest), next_sweep_ms)
+    return None if earliest is None else max(time_of(earliest), state.head.next_sweep_ms)
 
 
 def _expire(execution: Execution, deadline: bytes) -> None:

@@ -13,7 +13,7 @@ from bftcluster.ledger.state.membership_rows import (
     voters_min,
     voters_to_be,
 )
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
@@ -22,42 +22,49 @@ from bftcluster.pbft.epochs import EpochStart
 
 
 def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Outcome:
-    """Take a peer in, or change whether one that is in votes."""
+    """Take a peer in, or change the terms of one that is in, or whether it votes."""
     state, peer = execution.state, operation.peer
     refusal = _refusal(execution, peer)
     if refusal:
         return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, refusal)
     latest = state.epochs[-1].membership
     is_voter = ReplicaId(peer) in latest.replicas
-    is_new = peer not in state.peers
-    if not is_new and is_voter == operation.votes:
-        detail = "the peer is admitted already, and " + ("votes" if is_voter else "does not vote")
+    known = state.peers.get(peer)
+    is_new = known is None
+    if known is not None and is_voter == operation.votes and known.terms == operation.terms:
+        votes = "votes" if is_voter else "does not vote"
+        detail = f"the peer is admitted already, with these terms, and {votes}"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
     if is_new and len(state.peers) >= PEERS_MAX:
         detail = f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
-    if operation.votes and voters_to_be(latest, state.changes) >= REPLICAS_MAX:
+    if operation.votes and not is_voter and voters_to_be(latest, state.changes) >= REPLICAS_MAX:
         detail = f"at most {REPLICAS_MAX} replicas vote"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
-    if not is_new and not operation.votes:
+    if is_voter and not operation.votes:
         too_few = _too_few(execution, latest)
         if too_few:
             return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
-    if is_new:
-        state.put_peer(
-            PeerRecord(
-                peer=peer,
-                name=operation.name,
-                addresses=operation.addresses,
-                is_replica=False,
-            )
-        )
-        stop_move(execution, peer)
-        execution.effects.append(PeerChanged(peer))
+    grant(execution, operation)
     if is_voter == operation.votes:
-        return approved.outcome(OutcomeCode.COMMITTED, "admitted")
+        return approved.outcome(OutcomeCode.COMMITTED, "admitted" if is_new else "terms changed")
     state.set_changes([*state.changes, Change(peer=peer, votes=operation.votes)])
     return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=operation.votes))
+
+
+def grant(execution: Execution, operation: AdmitPeer) -> None:
+    """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once."""
+    state, peer = execution.state, operation.peer
+    known = state.peers.get(peer)
+    if known is None:
+        known = PeerRecord(
+            peer=peer, name=operation.name, addresses=operation.addresses, is_replica=False
+        )
+        stop_move(execution, peer)
+    elif known.terms == operation.terms:
+        return
+    state.put_peer(replace(known, terms=operation.terms).weighed())
+    execution.effects.append(PeerChanged(peer))
 
 
 def remove(execution: Execution, approved: Approved, operation: RemovePeer) -> Outcome:

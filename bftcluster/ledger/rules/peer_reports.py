@@ -6,7 +6,8 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.state.holder_reports import note
-from bftcluster.ledger.state.records import PeerRecord, number_and_allocations
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import number_and_allocations
 from bftcluster.ledger.state.shares import peer_is_over
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -31,24 +32,23 @@ def next_counter(last: int, recorded: int, wall_ms: int) -> int:
 def join(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Join
 ) -> Outcome:
-    """Record what an admitted peer announces."""
+    """Record what an admitted peer announces; the first time, it is weighed at once."""
     record = _judge(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
-    execution.state.put_peer(
-        replace(
-            record,
-            name=request.name,
-            addresses=request.addresses,
-            capacity_bytes=request.capacity_bytes,
-            free_bytes=min(request.free_bytes, request.capacity_bytes),
-            tags=request.tags,
-            joined_ms=execution.now_ms,
-            reported_ms=execution.now_ms,
-            counter=request.counter,
-            spent=record.spent.plus(execution.now_ms, len(request.payload)),
-        )
+    joined = replace(
+        record,
+        name=request.name,
+        addresses=request.addresses,
+        capacity_bytes=request.capacity_bytes,
+        free_bytes=min(request.free_bytes, request.capacity_bytes),
+        tags=request.tags,
+        joined_ms=execution.now_ms,
+        reported_ms=execution.now_ms,
+        counter=request.counter,
+        spent=record.spent.plus(execution.now_ms, len(request.payload)),
     )
+    execution.state.put_peer(joined if record.joined_ms else joined.weighed())
     execution.effects.append(PeerChanged(request.peer))
     return Outcome(OutcomeCode.RECORDED)
 

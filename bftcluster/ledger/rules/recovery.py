@@ -12,9 +12,8 @@ from bftcluster.errors import RefusedError
 from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Execution, burn
 from bftcluster.ledger.rules.effects import Effect, PeerChanged
-from bftcluster.ledger.rules.membership import drop, stop_move
+from bftcluster.ledger.rules.membership import drop, grant
 from bftcluster.ledger.state.membership_rows import voters_min
-from bftcluster.ledger.state.records import PeerRecord
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import parse_operation
@@ -145,12 +144,7 @@ def _voters_at(state: State) -> Membership:
 def _set_voters(execution: Execution, operation: RecoverCluster) -> None:
     state = execution.state
     for coming in operation.coming:
-        known = state.peers.get(coming.peer)
-        record = known or PeerRecord(
-            peer=coming.peer, name=coming.name, addresses=coming.addresses, is_replica=True
-        )
-        state.put_peer(record)
-        stop_move(execution, coming.peer)
+        grant(execution, coming)
     voters = set(operation.start.membership.replicas)
     for peer, record in list(state.peers.items()):
         votes = ReplicaId(peer) in voters

@@ -13,16 +13,15 @@ from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
 from bftcluster.ledger.state.memory_store import MemoryStateStore
+from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.records import (
     ClosedProposal,
     EvidenceRecord,
     Head,
-    PeerRecord,
     PinRecord,
     ProposalRecord,
     evidence_record,
     head,
-    peer_record,
     pin_record,
     proposal,
 )

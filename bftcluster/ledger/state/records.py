@@ -6,14 +6,13 @@ for their numbers and allocations.
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
-from bftcluster.ledger.state.shares import Spent, spent_from_wire
 from bftcluster.ledger.wire.operations import Operation, PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
@@ -160,73 +159,6 @@ def _split_keys(data: bytes) -> list[bytes]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerRecord:
-    """One admitted peer."""
-
-    peer: PeerId
-    name: str
-    addresses: tuple[str, ...]
-    """Multiaddrs, from the genesis until the peer joins and says otherwise."""
-    is_replica: bool
-    """Whether it votes in the current epoch."""
-    capacity_bytes: int = 0
-    free_bytes: int = 0
-    """As last announced or reported; allocation goes by it."""
-    tags: tuple[tuple[str, str], ...] = ()
-    """Sorted by key."""
-    joined_ms: int = 0
-    """Timestamp of the last join, 0 if there was none yet."""
-    reported_ms: int = 0
-    """Timestamp of the last report or join."""
-    counter: int = 0
-    """Of the last report or join: the next must be higher."""
-    spent: Spent = field(default_factory=Spent)
-    """On joins and reports."""
-
-    @property
-    def is_candidate(self) -> bool:
-        """Whether pins may be allocated to it."""
-        return self.joined_ms > 0 and self.free_bytes > 0
-
-    def to_value(self) -> bytes:
-        """Return the row's value."""
-        return codec.encode(
-            [
-                self.peer,
-                self.name,
-                self.addresses,
-                self.is_replica,
-                self.capacity_bytes,
-                self.free_bytes,
-                self.tags,
-                self.joined_ms,
-                self.reported_ms,
-                self.counter,
-                self.spent.to_wire(),
-            ]
-        )
-
-
-def peer_record(value: bytes) -> PeerRecord:
-    """Return the peer in a row of ``Space.PEER``."""
-    peer, name, addresses, is_replica, capacity, free, tags, *rest = codec.decode(value)
-    joined, reported, counter, spent = rest
-    return PeerRecord(
-        peer=PeerId(peer),
-        name=name,
-        addresses=tuple(addresses),
-        is_replica=is_replica,
-        capacity_bytes=capacity,
-        free_bytes=free,
-        tags=tuple((key, text) for key, text in tags),
-        joined_ms=joined,
-        reported_ms=reported,
-        counter=counter,
-        spent=spent_from_wire(spent),
-    )
-
-
 class ProposalState(IntEnum):
     """Where an intent on the log stands. The numbers are part of the state."""
 
@@ -359,6 +291,8 @@ class Head:
     pins_ever: int
     """How many there ever were: the number of the next one."""
     proposals_open: int
+    period: int
+    """The number of the last batch's period: its timestamp over the genesis' ``period_ms``."""
 
     def to_value(self) -> bytes:
         """Return the row's value."""
@@ -371,13 +305,15 @@ class Head:
                 self.pins,
                 self.pins_ever,
                 self.proposals_open,
+                self.period,
             ]
         )
 
 
 def head(value: bytes) -> Head:
     """Return the head in the row ``b"head"`` of ``Space.META``."""
-    seq, timestamp_ms, chain, next_sweep_ms, pins, pins_ever, proposals_open = codec.decode(value)
+    seq, timestamp_ms, chain, next_sweep_ms, *rest = codec.decode(value)
+    pins, pins_ever, proposals_open, period = rest
     return Head(
         seq=Seq(seq),
         timestamp_ms=timestamp_ms,
@@ -386,4 +322,5 @@ def head(value: bytes) -> Head:
         pins=pins,
         pins_ever=pins_ever,
         proposals_open=proposals_open,
+        period=period,
     )

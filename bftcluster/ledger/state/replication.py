@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.records import HolderReport, PeerRecord, PinRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import HolderReport, PinRecord
+from bftcluster.ledger.wire.operations import DEFAULT
 from bftcluster.ledger.wire.requests import HolderStatus
 
 
@@ -34,13 +36,22 @@ def wanted(pin: PinRecord, peers: Iterable[PeerRecord]) -> tuple[PeerId, ...]:
     return tuple(sorted(peer.peer for peer in peers if peer.joined_ms))
 
 
+def default_within(factor: int, peers: int) -> int:
+    """Return a replication factor that is the cluster's default where there are so many peers."""
+    return max(1, min(factor, peers))
+
+
 def status_of(pin: PinRecord, peers: Iterable[PeerRecord]) -> Replication:
     """Return where ``pin`` stands, given all peers of the state."""
-    holders = wanted(pin, peers)
+    everybody = tuple(peers)
+    holders = wanted(pin, everybody)
+    needed = len(holders) if pin.is_everywhere else pin.replication_min
+    if not pin.is_everywhere and pin.options.replication_min == DEFAULT:
+        needed = default_within(needed, len(everybody))
     reports = [report for report in pin.reports if report.peer in set(holders)]
     return Replication(
         wanted=holders,
-        needed=len(holders) if pin.is_everywhere else pin.replication_min,
+        needed=needed,
         pinned=tuple(r.peer for r in reports if r.status is HolderStatus.PINNED),
         failed=tuple(r for r in reports if r.status is HolderStatus.PIN_ERROR),
     )

@@ -36,7 +36,7 @@ class Roster:
         Args:
             peer: Which one.
             weight: As of ``weights.weight_of``.
-            group: Peers of one group (its tag of that name) may fail together; none if empty.
+            group: Peers of one group (their domain) may fail together; those without are one.
         """
         if group:
             self._groups[peer] = group
@@ -75,20 +75,17 @@ class Roster:
     def spread(self, ranked: list[PeerId], chosen: Collection[PeerId]) -> list[PeerId]:
         """Return ``ranked`` with one peer of each group that ``chosen`` lacks moved to the front.
 
-        Peers without a group are groups of their own.
+        Peers without a group are one group: nobody said that they fail apart.
         """
         if not self._groups:
             return ranked
-        seen = {self._groups[peer] for peer in chosen if peer in self._groups}
-        first, rest = [], []
+        seen = {self._groups.get(peer, "") for peer in chosen}
+        first: list[PeerId] = []
+        rest: list[PeerId] = []
         for peer in ranked:
-            group = self._groups.get(peer)
-            if group in seen:
-                rest.append(peer)
-                continue
-            first.append(peer)
-            if group is not None:
-                seen.add(group)
+            group = self._groups.get(peer, "")
+            (rest if group in seen else first).append(peer)
+            seen.add(group)
         return first + rest
 
 

@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
+from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
     Move,
@@ -20,22 +21,13 @@ from bftcluster.ledger.state.membership_rows import (
     read_epoch,
     read_moves,
 )
+from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
-from bftcluster.ledger.state.records import (
-    ClosedProposal,
-    Head,
-    PeerRecord,
-    ProposalRecord,
-    head,
-    peer_record,
-    proposal,
-)
+from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
 from bftcluster.ledger.state.roster import Roster
-from bftcluster.ledger.state.seen_intents import SeenIntents
 from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.state.store import StatePort, scan
-from bftcluster.ledger.state.tried_intents import TriedIntents
 from bftcluster.ledger.state.weights import weight_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
@@ -48,8 +40,6 @@ GENESIS_KEY: Final = b"genesis"
 HEAD_KEY: Final = b"head"
 POLICY_KEY: Final = b"policy"
 """The current policy's version, 8 bytes."""
-GROUP_TAG: Final = "group"
-"""Peers with the same value of this tag may fail together, as in ipfs-cluster's ``tag:group``."""
 CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
@@ -71,6 +61,8 @@ class State:
         self.roster = roster
         self.peers: dict[PeerId, PeerRecord] = {}
         self.peers_joined = 0
+        self.unweighed: set[PeerId] = set()
+        """Who has more or less room than allocation goes by: what the next period is about."""
         genesis = self.get(Space.META, GENESIS_KEY)
         assert genesis is not None, "the genesis is the first row"
         founding = Genesis.from_bytes(genesis)
@@ -211,6 +203,7 @@ class State:
         """Delete a peer's row."""
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
+        self.unweighed.discard(peer)
         self.roster.update(peer, 0)
 
     def accuse(self, peer: PeerId, value: bytes) -> None:
@@ -311,10 +304,13 @@ class State:
         known = self.peers.get(record.peer)
         self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
         self.peers[record.peer] = record
+        if record.weighed_bytes == record.usable_free_bytes:
+            self.unweighed.discard(record.peer)
+        else:
+            self.unweighed.add(record.peer)
         self._weigh(record)
 
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
-        free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
-        group = dict(record.tags).get(GROUP_TAG, "")
-        self.roster.update(record.peer, weight_of(free_bytes), group)
+        free_bytes = record.weighed_bytes if record.is_candidate and not leaves else 0
+        self.roster.update(record.peer, weight_of(free_bytes), record.domain)

@@ -9,12 +9,18 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
 from bftcluster.ledger.wire.operations import EVERYWHERE
 from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
+from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
 from bftcluster.limits import (
     CBOR_SIZE_MAX_BYTES,
     CHECKPOINT_INTERVAL_SEQS,
     DIGEST_SIZE_BYTES,
     PEER_NAME_MAX_CHARS,
+    PERIOD_DEFAULT_MS,
+    PERIOD_MAX_MS,
+    PERIOD_MIN_MS,
     PIN_REPLICATION_MAX,
+    PIN_REPLICATION_MAX_DEFAULT,
+    PIN_REPLICATION_MIN_DEFAULT,
     PUBLIC_KEY_SIZE_BYTES,
     REPLICAS_MAX,
     TIME_MAX_MS,
@@ -26,7 +32,7 @@ from bftcluster.signing.wire import check_array, check_size, read_array
 
 _VERSION: Final = 1
 _ID_TAG: Final = b"bftcluster/genesis/v1\x00"
-_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, bytes]
+_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,8 @@ class GenesisPeer:
     name: str
     addresses: tuple[str, ...]
     """Multiaddrs to reach it at first; may be empty."""
+    terms: PeerTerms = field(default_factory=PeerTerms)
+    """What of its announcements counts, whatever it says; by default nothing."""
 
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
@@ -53,11 +61,14 @@ class Genesis:
     peers: tuple[GenesisPeer, ...]
     """In primary-rotation order."""
     policy: Policy
-    replication_min: int = EVERYWHERE
-    """For pins that do not say."""
-    replication_max: int = EVERYWHERE
+    replication_min: int = PIN_REPLICATION_MIN_DEFAULT
+    """For pins that do not say: ``EVERYWHERE`` (then both), or at least 1. Where there are fewer
+    peers, such pins ask for as many as there are."""
+    replication_max: int = PIN_REPLICATION_MAX_DEFAULT
     checkpoint_interval: int = CHECKPOINT_INTERVAL_SEQS
     """A state root is made every so many sequence numbers."""
+    period_ms: int = PERIOD_DEFAULT_MS
+    """Of consensus time: what allocation goes by stays as it is for so long."""
     nonce: bytes
     """32 random bytes."""
     version: int = _VERSION
@@ -83,6 +94,8 @@ class Genesis:
             raise MalformedMessageError("default replication is -1 for both, or 1 <= min <= max")
         if not 1 <= self.checkpoint_interval <= WINDOW_SIZE_SEQS:
             raise MalformedMessageError(f"a checkpoint every 1 to {WINDOW_SIZE_SEQS} batches")
+        if not PERIOD_MIN_MS <= self.period_ms <= PERIOD_MAX_MS:
+            raise MalformedMessageError(f"a period of {PERIOD_MIN_MS} to {PERIOD_MAX_MS} ms")
         check_size(self.nonce, DIGEST_SIZE_BYTES, "a genesis nonce")
         digest = hashlib.sha256(_ID_TAG + self.to_bytes()).digest()
         object.__setattr__(self, "cluster_id", ClusterId(digest))
@@ -98,11 +111,15 @@ class Genesis:
                 self.version,
                 self.name,
                 self.created_ms,
-                [[peer.peer, peer.name, peer.addresses] for peer in self.peers],
+                [
+                    [peer.peer, peer.name, peer.addresses, peer.terms.to_wire()]
+                    for peer in self.peers
+                ],
                 self.policy.to_wire(),
                 self.replication_min,
                 self.replication_max,
                 self.checkpoint_interval,
+                self.period_ms,
                 self.nonce,
             ]
         )
@@ -114,21 +131,29 @@ class Genesis:
         Raises:
             MalformedMessageError: It encodes none.
         """
-        version, name, created_ms, peers, policy, least, most, interval, nonce = read_array(
+        version, name, created_ms, peers, policy, least, most, *rest = read_array(
             data, _SHAPE, "genesis", size_max_bytes=CBOR_SIZE_MAX_BYTES
         )
-        items = [check_array(item, [bytes, str, list], "genesis peer") for item in peers]
+        interval, period_ms, nonce = rest
+        shape: list[type] = [bytes, str, list, list]
+        items = [check_array(item, shape, "genesis peer") for item in peers]
         return cls(
             version=version,
             name=name,
             created_ms=created_ms,
             peers=tuple(
-                GenesisPeer(peer=PeerId(peer), name=text, addresses=tuple(addresses))
-                for peer, text, addresses in items
+                GenesisPeer(
+                    peer=PeerId(peer),
+                    name=text,
+                    addresses=tuple(addresses),
+                    terms=terms_from_wire(terms),
+                )
+                for peer, text, addresses, terms in items
             ),
             policy=Policy.from_wire(policy),
             replication_min=least,
             replication_max=most,
             checkpoint_interval=interval,
+            period_ms=period_ms,
             nonce=nonce,
         )

@@ -1,24 +1,25 @@
 """Operations on the cluster's peers: who belongs to it, and who of them votes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_fields import check_peer_texts
+from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.wire import check_array, check_size
 
 ADMIT: Final = 3
 REMOVE: Final = 4
-_ADMIT_SHAPE: Final[list[type]] = [int, bytes, str, list, bool]
+_ADMIT_SHAPE: Final[list[type]] = [int, bytes, str, list, bool, list]
 _REMOVE_SHAPE: Final[list[type]] = [int, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmitPeer:
-    """Let a peer in; or, if it is in already, change whether it votes.
+    """Let a peer in; or, if it is in already, change whether it votes, or its terms.
 
     Raises:
         MalformedMessageError: On construction, if a field is over a limit.
@@ -30,6 +31,8 @@ class AdmitPeer:
     """Multiaddrs to reach it at until it joins and says otherwise; may be empty."""
     votes: bool
     """Whether it becomes a replica, at an epoch boundary; otherwise it stores and follows."""
+    terms: PeerTerms = field(default_factory=PeerTerms)
+    """What of its announcements counts, whatever it says; by default nothing."""
 
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
@@ -52,7 +55,9 @@ class AdmitPeer:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
-        return codec.encode([ADMIT, self.peer, self.name, self.addresses, self.votes])
+        return codec.encode(
+            [ADMIT, self.peer, self.name, self.addresses, self.votes, self.terms.to_wire()]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +95,14 @@ def parse_admit(items: list[Any]) -> AdmitPeer:
     Raises:
         MalformedMessageError: It stands for none.
     """
-    _, peer, name, addresses, votes = check_array(items, _ADMIT_SHAPE, "admit operation")
-    return AdmitPeer(peer=PeerId(peer), name=name, addresses=tuple(addresses), votes=votes)
+    _, peer, name, addresses, votes, terms = check_array(items, _ADMIT_SHAPE, "admit operation")
+    return AdmitPeer(
+        peer=PeerId(peer),
+        name=name,
+        addresses=tuple(addresses),
+        votes=votes,
+        terms=terms_from_wire(terms),
+    )
 
 
 def parse_remove(items: list[Any]) -> RemovePeer:

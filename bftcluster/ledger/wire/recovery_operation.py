@@ -10,6 +10,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq
 from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.peer_terms import terms_from_wire
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     COUNTER_MAX,
@@ -111,7 +112,10 @@ class RecoverCluster:
                 self.epoch,
                 self.executed,
                 self.staying,
-                [[peer.peer, peer.name, peer.addresses] for peer in self.coming],
+                [
+                    [peer.peer, peer.name, peer.addresses, peer.terms.to_wire()]
+                    for peer in self.coming
+                ],
                 self.leaving,
             ]
         )
@@ -128,7 +132,7 @@ def parse_recover(items: list[Any]) -> RecoverCluster:
     )
     if len(certificate) > CERTIFICATE_SIZE_MAX_BYTES:
         raise MalformedMessageError(f"a certificate of {len(certificate)} bytes")
-    peers = [check_array(item, [bytes, str, list], "a new voter") for item in coming]
+    peers = [check_array(item, [bytes, str, list, list], "a new voter") for item in coming]
     return RecoverCluster(
         seq=Seq(seq),
         state_root=Digest(root),
@@ -137,8 +141,14 @@ def parse_recover(items: list[Any]) -> RecoverCluster:
         executed=Seq(executed),
         staying=tuple(map(PeerId, check_items(staying, bytes, "a peer id"))),
         coming=tuple(
-            AdmitPeer(peer=PeerId(peer), name=name, addresses=tuple(addresses), votes=True)
-            for peer, name, addresses in peers
+            AdmitPeer(
+                peer=PeerId(peer),
+                name=name,
+                addresses=tuple(addresses),
+                votes=True,
+                terms=terms_from_wire(terms),
+            )
+            for peer, name, addresses, terms in peers
         ),
         leaving=tuple(map(PeerId, check_items(leaving, bytes, "a peer id"))),
     )

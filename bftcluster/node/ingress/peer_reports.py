@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for

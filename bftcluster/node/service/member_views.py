@@ -6,7 +6,8 @@ from bftcluster.api.member_views import MemberView
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import Change
-from bftcluster.ledger.state.records import EvidenceRecord, PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import EvidenceRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.storage.ledger_reader import LedgerReader
@@ -52,6 +53,9 @@ def _view(
         is_barred=ReplicaId(record.peer) in current.barred,
         has_joined=record.joined_ms > 0,
         is_connected=record.peer in connected,
+        terms=record.terms,
+        announced_bytes=record.capacity_bytes,
+        free_bytes=record.usable_free_bytes,
         under_way="" if change is None else _under_way(change, epochs),
         evidence=None if proof is None else proof.digest,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bftcluster.api.views import MetricView
 from bftcluster.blocks.port import Damage
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 
 
 def metric_views(
@@ -21,13 +21,13 @@ def metric_views(
     views = []
     for peer, record in sorted(peers.items()):
         connected = is_connected(peer)
-        for name, value in (("ping", record.name), ("freespace", str(record.free_bytes))):
+        for name, value in (("ping", record.name), ("freespace", str(record.usable_free_bytes))):
             views.append(
                 MetricView(
                     name=name,
                     peer=peer,
                     value=value,
-                    weight=record.free_bytes if name == "freespace" else 0,
+                    weight=record.usable_free_bytes if name == "freespace" else 0,
                     is_valid=connected,
                     received_at_ms=record.reported_ms if name == "freespace" else now_ms,
                     expires_ms=now_ms + lifetime_ms,

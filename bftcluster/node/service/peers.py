@@ -9,7 +9,7 @@ from bftcluster.api.member_views import MemberView
 from bftcluster.api.views import IdView, IpfsView, LinkView
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.parts import Parts

@@ -6,7 +6,8 @@ from typing import Final
 from bftcluster.api.views import IpfsView, PeerPinView, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.records import PeerRecord, PinRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.view import PinInfo, elsewhere

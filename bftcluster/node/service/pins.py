@@ -7,7 +7,8 @@ from bftcluster.api.http.errors import PinNotFoundError
 from bftcluster.api.views import Pages, PinOutcome, PinStatusView
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.records import PeerRecord, PinRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.loops.tracker import TrackerLoop

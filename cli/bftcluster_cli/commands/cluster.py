@@ -1,7 +1,6 @@
 """``bftcluster cluster``: bring maintainers and peers together in a genesis."""
 
 import os
-import re
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
+from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name, read_public_file
 from bftcluster_cli.output import emit, plural, say, warn
@@ -35,7 +35,7 @@ when it cannot    recover: more disks are lost than it can bear""",
     "bftcluster cluster init --name archive --threshold 2 \\",
     "    --maintainer alice.pub --maintainer bob.pub --maintainer carol=z6Mk… \\",
     "    --peer peer1/peer.txt --peer peer2/peer.txt --peer peer3/peer.txt \\",
-    "    --peer peer4=12D3…@/ip4/192.0.2.4/tcp/9096 --output genesis.cbor",
+    "    --peer 'peer4=12D3…@/ip4/192.0.2.4/tcp/9096;capacity=2TB;domain=attic'",
 )
 def init(
     ctx: typer.Context,
@@ -51,8 +51,9 @@ def init(
     peer: Annotated[
         list[str],
         typer.Option(
-            metavar="FILE|NAME=12D3…@ADDRESS,…",
-            help="A peer that orders and stores; may be repeated, in the order of their turns.",
+            metavar="FILE|NAME=12D3…@ADDRESS,…;capacity=SIZE",
+            help="A peer that orders and stores, as the line of `peer init` about it says, with "
+            "class, domain and operator; may be repeated, in the order of their turns.",
         ),
     ],
     output: Annotated[Path, typer.Option(metavar="FILE", help="Where the genesis goes.")] = Path(
@@ -61,12 +62,17 @@ def init(
     replication_min: Annotated[
         int | None,
         typer.Option(
-            "--replication-min", "--rmin", metavar="N", help="For pins that do not say; -1: all."
+            "--replication-min",
+            "--rmin",
+            metavar="N",
+            help="For pins that do not say: 2; -1 is every peer.",
         ),
     ] = None,
     replication_max: Annotated[
         int | None,
-        typer.Option("--replication-max", "--rmax", metavar="N", help="For pins that do not say."),
+        typer.Option(
+            "--replication-max", "--rmax", metavar="N", help="For pins that do not say: 3."
+        ),
     ] = None,
     checkpoint_interval: Annotated[
         int,
@@ -74,14 +80,23 @@ def init(
             metavar="BATCHES", min=8, max=256, help="Between checkpoints; voters change at one."
         ),
     ] = 128,
+    period: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="For so long a peer's share of new pins stays the same: 10s to 7d."
+        ),
+    ] = "1h",
 ) -> None:
     """Write the genesis: the maintainers, how many must agree, and the peers. All peers need it."""
     from bftcluster.ledger.wire.genesis import Genesis
-    from bftcluster.ledger.wire.operations import EVERYWHERE
-    from bftcluster.limits import DIGEST_SIZE_BYTES
+    from bftcluster.limits import (
+        DIGEST_SIZE_BYTES,
+        PIN_REPLICATION_MAX_DEFAULT,
+        PIN_REPLICATION_MIN_DEFAULT,
+    )
     from bftcluster.signing.policies import Policy
     from bftcluster_cli.files import write_new
-    from bftcluster_cli.pin_options import replication
+    from bftcluster_cli.pin_options import duration_ms, replication
     from bftcluster_cli.proposals import now_ms
 
     least, most = replication(replication_min, replication_max)
@@ -89,11 +104,12 @@ def init(
         genesis = Genesis(
             name=check_name(name),
             created_ms=now_ms(),
-            peers=tuple(map(parse_peer, peer)),
+            peers=tuple(parse_descriptor(each).founder() for each in peer),
             policy=Policy.of(*map(parse_maintainer_option, maintainer), threshold=threshold),
-            replication_min=least or EVERYWHERE,
-            replication_max=most or EVERYWHERE,
+            replication_min=least or PIN_REPLICATION_MIN_DEFAULT,
+            replication_max=most or PIN_REPLICATION_MAX_DEFAULT,
             checkpoint_interval=checkpoint_interval,
+            period_ms=duration_ms(period),
             nonce=os.urandom(DIGEST_SIZE_BYTES),
         )
     except ClusterError as exc:
@@ -145,33 +161,6 @@ def parse_maintainer_option(text: str) -> "Maintainer":
     return Maintainer(name=check_name(name), key=parse_maintainer(key))
 
 
-def parse_peer(text: str) -> "GenesisPeer":
-    """Return the peer in a descriptor file, or in ``name=12D3…@/ip4/…/tcp/…``.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    from bftcluster.ledger.wire.genesis import GenesisPeer
-    from bftcluster.signing.keys import parse_peer_id
-    from bftcluster_cli.files import read_bounded
-
-    line = text
-    if Path(text).is_file():
-        data = read_bounded(Path(text), size_max_bytes=4096, what="peer descriptor")
-        line = data.decode("utf-8", "replace").strip()
-    match = re.fullmatch(r"([^=@\n]+)=([^=@\n]+)@([^=@\s]+)", line)
-    if match is None:
-        raise UsageError(
-            f"not a peer: {line[:200]!r}",
-            hint="pass the peer.txt that `bftcluster peer init` made, or name=12D3…@/ip4/…/tcp/…",
-        )
-    return GenesisPeer(
-        peer=parse_peer_id(match[2]),
-        name=check_name(match[1]),
-        addresses=tuple(match[3].split(",")),
-    )
-
-
 def _advise(genesis: "Genesis") -> None:
     """Say what is allowed and unwise."""
     policy, membership = genesis.policy, genesis.membership()
@@ -188,6 +177,7 @@ def _advise(genesis: "Genesis") -> None:
 
 def _record(genesis: "Genesis") -> dict[str, Any]:
     from bftcluster.signing.keys import maintainer_text, peer_id_text
+    from bftcluster_cli.display.terms import terms_record
 
     membership = genesis.membership()
     return {
@@ -201,6 +191,7 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         ],
         "peers": [
             {"name": each.name, "id": peer_id_text(each.peer), "addresses": list(each.addresses)}
+            | terms_record(each.terms)
             for each in genesis.peers
         ],
         "quorum": membership.quorum,
@@ -208,16 +199,31 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         "replication_min": genesis.replication_min,
         "replication_max": genesis.replication_max,
         "checkpoint_interval": genesis.checkpoint_interval,
+        "period_ms": genesis.period_ms,
         "bytes": b64encode(genesis.to_bytes()).decode(),
     }
 
 
+def _founder_lines(founder: "GenesisPeer") -> list[str]:
+    from bftcluster.signing.keys import peer_id_text
+    from bftcluster_cli.display.terms import terms_text
+
+    addresses = ",".join(label(address, columns=96) for address in founder.addresses)
+    return [
+        f"  {label(founder.name)}={peer_id_text(founder.peer)}@{addresses}",
+        f"    {terms_text(founder.terms)}",
+    ]
+
+
 def _text(genesis: "Genesis") -> str:
     from bftcluster_cli.display.wording import time_text
+    from bftcluster_cli.pin_options import duration_text
 
     record = _record(genesis)
     least, most = genesis.replication_min, genesis.replication_max
-    copies = "every peer" if least == -1 else f"{least} to {most} peers"
+    copies = (
+        "every peer" if least == -1 else f"{least} to {most} peers, as far as there are so many"
+    )
     lines = [
         f"cluster      {label(genesis.name)}",
         f"id           {record['cluster_id']}",
@@ -226,11 +232,8 @@ def _text(genesis: "Genesis") -> str:
         *(f"  {label(each['name'])}={each['key']}" for each in record["maintainers"]),
         f"peers        {len(record['peers'])}, {record['quorum']} must agree, "
         f"{record['faults_tolerated']} may be faulty",
-        *(
-            f"  {label(each['name'])}={each['id']}@"
-            + ",".join(label(address, columns=96) for address in each["addresses"])
-            for each in record["peers"]
-        ),
+        *(line for each in genesis.peers for line in _founder_lines(each)),
         f"copies       {copies}, unless a pin says otherwise",
+        f"period       {duration_text(genesis.period_ms)}",
     ]
     return "\n".join(lines)

@@ -1,19 +1,26 @@
 """``bftcluster cluster members|admit|remove``: who belongs to a running cluster, and who votes."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bftcluster.errors import UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
+from bftcluster_cli.descriptors import CLASSES, check_place, parse_descriptor
+from bftcluster_cli.display.terms import place_text
 from bftcluster_cli.framework import settings_of, verb
-from bftcluster_cli.output import emit, say
+from bftcluster_cli.output import emit, say, size_text
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
     from bftcluster.ledger.wire.operations import Operation
+
+
+HEADINGS: Final = (
+    "NAME", "VOTES", "CONNECTED", "FREE", "CLASS", "DOMAIN", "OPERATOR", "PEER", "",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +30,8 @@ def register(app: typer.Typer) -> None:
         app,
         "admit",
         "bftcluster cluster admit peer5/peer.txt --key alice.key",
-        "bftcluster cluster admit volunteer/peer.txt --no-vote",
+        "bftcluster cluster admit volunteer/peer.txt --no-vote --capacity 500GB \\",
+        "    --domain berlin --operator 'Jane Doe'",
     )(admit)
     verb(app, "remove", "bftcluster cluster remove peer2 --key alice.key")(remove)
 
@@ -40,8 +48,8 @@ def members(ctx: typer.Context) -> None:
         return
     votes = sum(bool(record.get("votes")) for record in records)
     say(f"epoch {message(str(epoch))}: {votes} replicas vote")
-    rows = [("NAME", "VOTES", "CONNECTED", "PEER", ""), *map(member_row, records)]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    rows = [HEADINGS, *map(member_row, records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS) - 1)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True))
         emit(settings, {}, "  ".join(cells).rstrip())
@@ -59,18 +67,35 @@ def admit(
     no_vote: Annotated[
         bool, typer.Option("--no-vote", help="It stores and follows, but orders nothing.")
     ] = False,
+    capacity: Annotated[
+        str, typer.Option(metavar="SIZE", help="At most so much counts; as it asks by default.")
+    ] = "",
+    quota_class: Annotated[
+        str,
+        typer.Option(
+            "--class",
+            metavar="|".join(CLASSES),
+            help="Whose disk it is: own by default; volunteer with --no-vote.",
+        ),
+    ] = "",
+    domain: Annotated[
+        str, typer.Option(help="What it may fail together with; as it says by default.")
+    ] = "",
+    operator: Annotated[str, typer.Option(help="Who looks after it; as it says by default.")] = "",
     valid_for: options.ValidFor = "14d",
     yes: options.Yes = False,
 ) -> None:
-    """Propose to let a peer in, or to change whether it votes. It happens by approval, as a pin."""
-    from bftcluster.ledger.wire.member_operations import AdmitPeer
-    from bftcluster_cli.commands.cluster import parse_peer
+    """Propose to let a peer in, or to change its terms, or whether it votes.
 
-    peer = parse_peer(descriptor)
-    operation = AdmitPeer(
-        peer=peer.peer, name=peer.name, addresses=peer.addresses, votes=not no_vote
+    It happens by approval, as a pin. What is approved counts, and not what the peer says of itself.
+    """
+    peer = parse_descriptor(descriptor).with_choice(
+        capacity=capacity,
+        quota_class=quota_class,
+        domain=check_place(domain, "a domain"),
+        operator=check_place(operator, "an operator"),
     )
-    _propose(ctx, operation, valid_for=valid_for, yes=yes)
+    _propose(ctx, peer.admission(votes=not no_vote), valid_for=valid_for, yes=yes)
 
 
 def remove(
@@ -116,7 +141,7 @@ def _find(records: list[Record], text: str) -> "PeerId":
     return parse_peer_id(matches[0])
 
 
-def member_row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def member_row(record: dict[str, Any]) -> tuple[str, ...]:
     """Return a peer as a row of ``cluster members``."""
     notes = [message(str(record["under_way"]))] if record.get("under_way") else []
     if not record.get("joined"):
@@ -129,4 +154,12 @@ def member_row(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
     votes = since if record.get("votes") else "no"
     connected = "yes" if record.get("connected") else "no"
     name, peer = label(str(record.get("name"))), label(str(record.get("id")), columns=64)
-    return name, votes, connected, peer, "; ".join(notes)
+    return name, votes, connected, *_room(record), peer, "; ".join(notes)
+
+
+def _room(record: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return what is free of what was approved, whose it is, and where: four columns."""
+    free, capacity = (int(record.get(key) or 0) for key in ("free_bytes", "capacity_bytes"))
+    room = f"{size_text(free)} of {size_text(capacity)}" if record.get("joined") else "-"
+    domain, operator = place_text(record.get("domain")), place_text(record.get("operator"))
+    return room, label(str(record.get("quota_class") or "-")), domain, operator

@@ -8,6 +8,12 @@ import typer
 
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli.client import Client, Record
+from bftcluster_cli.descriptors import (
+    check_place,
+    descriptor_text,
+    parse_descriptor,
+    parse_size,
+)
 from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name
 from bftcluster_cli.output import emit, say, size_text, warn
@@ -26,11 +32,6 @@ IDENTITY_FILE: Final = "identity.key"
 GENESIS_FILE: Final = "genesis.cbor"
 DESCRIPTOR_FILE: Final = "peer.txt"
 
-_QUOTA_UNITS: Final = {
-    "": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-    "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
-}  # fmt: skip
-
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """How the API says so, as ipfs-cluster does: Go's zero time."""
 
@@ -47,7 +48,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The peer's direc
     app,
     "init",
     "bftcluster peer init ./peer1 --name peer1 --quota 500GB",
-    "bftcluster peer init ./peer1 --listen /ip4/192.0.2.1/tcp/9096",
+    "bftcluster peer init ./peer1 --listen /ip4/192.0.2.1/tcp/9096 --domain cellar",
     "bftcluster peer init ./peer1 --genesis genesis.cbor",
     "bftcluster peer init ./peer5 --genesis genesis.cbor --bootstrap peer1/peer.txt",
 )
@@ -65,6 +66,10 @@ def init(
     quota: Annotated[
         str, typer.Option(metavar="SIZE", help="Disk it may use, never more: 500GB, 2TB, 100MiB.")
     ] = QUOTA_DEFAULT,
+    domain: Annotated[
+        str, typer.Option(help="What it may fail together with: a room, a town, a provider.")
+    ] = "",
+    operator: Annotated[str, typer.Option(help="Who looks after it.")] = "",
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The cluster's genesis, now or later.")
     ] = None,
@@ -78,6 +83,9 @@ def init(
 ) -> None:
     """Make a peer in DIR: its identity, its config, and a line about it for `cluster init`.
 
+    The line says what the peer asks for: quota, domain, operator. Whoever lets it in may say
+    otherwise, and that counts.
+
     Run it again with --genesis once there is one. Nothing that is there is ever overwritten.
     """
     from bftcluster.node.process.identity import create_identity
@@ -86,6 +94,8 @@ def init(
 
     peer_name = check_name(name or directory.resolve().name)
     parse_quota(quota)
+    check_place(domain, "a domain")
+    check_place(operator, "an operator")
     _check_multiaddr(listen)
     _check_host_port(api)
     members = _addresses_of(bootstrap or [])
@@ -106,7 +116,10 @@ def init(
     descriptor_path = directory / DESCRIPTOR_FILE
     if not descriptor_path.exists():
         key = _peer_key(identity)
-        write_new(descriptor_path, f"{peer_name}={key}@{listen}\n".encode())
+        line = descriptor_text(
+            f"{peer_name}={key}@{listen}", capacity=quota, domain=domain, operator=operator
+        )
+        write_new(descriptor_path, f"{line}\n".encode())
         if _IS_ANYWHERE.match(listen):
             warn(
                 f"others cannot reach {listen}: name an address of this machine with --listen, "
@@ -191,12 +204,7 @@ def parse_quota(text: str) -> int:
     Raises:
         UsageError: Not a size, or none.
     """
-    match = re.fullmatch(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([A-Za-z]{0,3})", text.strip())
-    unit = _QUOTA_UNITS.get(match[3].upper()) if match else None
-    if match is None or unit is None:
-        raise UsageError(f"not a size: {text!r}", hint="a size looks like 500GB, 1.5TB or 100MiB")
-    fraction = match[2] or ""
-    size: int = int(match[1] + fraction) * unit // 10 ** len(fraction)
+    size = parse_size(text)
     if not size:
         raise UsageError("a quota must be more than nothing", hint="as in --quota 100GB")
     return size
@@ -236,9 +244,8 @@ def _name_of(record: Record, peer: str) -> str:
 def _addresses_of(descriptors: list[str]) -> dict[str, list[str]]:
     """Return where the peers in these descriptors are, by id."""
     from bftcluster.signing.keys import peer_id_text
-    from bftcluster_cli.commands.cluster import parse_peer
 
-    peers = map(parse_peer, descriptors)
+    peers = map(parse_descriptor, descriptors)
     return {peer_id_text(peer.peer): list(peer.addresses) for peer in peers}
 
 

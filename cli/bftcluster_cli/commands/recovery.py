@@ -20,6 +20,7 @@ from bftcluster_cli.commands.offline import (
     signed,
     valid_approvals,
 )
+from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.files import read_as, write_new
 from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, plural, say
@@ -183,19 +184,14 @@ def _operation(
         ClusterError: The choice of peers makes no sense, or every peer would refuse it.
     """
     from bftcluster.ids import PeerId, Seq
-    from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster.pbft.epochs import Epochs, recovery_after
-    from bftcluster_cli.commands.cluster import parse_peer
 
     points = [point for point, _ in proved]
     best, epochs = max(proved, key=lambda each: each[0].seq)
     voters = Epochs(epochs).of(best.seq).replicas
     staying = tuple(dict.fromkeys(point.peer for point in points))
-    coming = tuple(
-        AdmitPeer(peer=new.peer, name=new.name, addresses=new.addresses, votes=True)
-        for new in map(parse_peer, peers)
-    )
+    coming = tuple(parse_descriptor(each).admission(votes=True) for each in peers)
     voted = {PeerId(each) for start in epochs for each in start.membership.replicas}
     for new in coming:
         if new.peer in voted:
@@ -233,10 +229,9 @@ def _lost_peer(text: str, cluster: "Cluster") -> "PeerId":
         UsageError: It means none.
     """
     from bftcluster.signing.keys import parse_peer_id
-    from bftcluster_cli.commands.cluster import parse_peer
 
     if Path(text).is_file() or "=" in text:
-        return parse_peer(text).peer
+        return parse_descriptor(text).peer
     found = [peer.peer for peer in cluster.genesis.peers if peer.name == text]
     if len(found) == 1:
         return found[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli.clusters import Cluster
+from bftcluster_cli.display.terms import terms_lines
 from bftcluster_cli.output import ask, plural
 from bftcluster_cli.untrusted_text import (
     LABEL_MAX_COLUMNS,
@@ -144,18 +145,21 @@ def _newcomer_lines(peer: "AdmitPeer") -> list[str]:
         f"votes        {_peer_text(peer.peer)}, NEW",
         f"name         {quoted(peer.name)}",
         *(f"address      {quoted(address)}" for address in peer.addresses),
-        *_careful([peer.name, *peer.addresses]),
+        *terms_lines(peer.terms),
+        *_careful([peer.name, *peer.addresses, peer.terms.domain, peer.terms.operator]),
     ]
 
 
 def _admit_lines(operation: "AdmitPeer") -> list[str]:
+    terms = operation.terms
     votes = "orders with the others, from an epoch boundary on" if operation.votes else "no"
     return [
         f"ADMIT PEER   {_peer_text(operation.peer)}",
         f"name         {quoted(operation.name)}",
         *(f"address      {quoted(address)}" for address in operation.addresses),
         f"votes        {votes}",
-        *_careful([operation.name, *operation.addresses]),
+        *terms_lines(terms),
+        *_careful([operation.name, *operation.addresses, terms.domain, terms.operator]),
     ]
 
 

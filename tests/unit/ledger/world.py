@@ -1,6 +1,7 @@
 """A small cluster in memory: real keys, real signatures, no clock but the batches'."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
@@ -11,8 +12,9 @@ from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
-from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import (
     Approve,
     HolderStatus,
@@ -43,6 +45,8 @@ from tests.unit.signing.people import (
 
 MIB = 1 << 20
 GIB = 1 << 30
+TERMS = PeerTerms(capacity_bytes=100 * GIB)
+"""What peers are let in with where a test does not say."""
 PEERS = tuple(key(f"peer {number}") for number in range(7))
 
 
@@ -67,18 +71,26 @@ def genesis_of(
     policy: Policy | None = None,
     peers: Sequence[SigningKey] = PEERS[:4],
     nonce: bytes = bytes(32),
+    domains: Sequence[str] = (),
     **options: int,
 ) -> Genesis:
+    """A cluster that keeps what does not say otherwise everywhere."""
+    everywhere = {"replication_min": EVERYWHERE, "replication_max": EVERYWHERE}
     return Genesis(
         name="archive",
         created_ms=START_MS,
         peers=tuple(
-            GenesisPeer(peer=peer_id(p), name=f"peer-{i}", addresses=(f"/ip4/10.0.0.{i}/tcp/9096",))
+            GenesisPeer(
+                peer=peer_id(p),
+                name=f"peer-{i}",
+                addresses=(f"/ip4/10.0.0.{i}/tcp/9096",),
+                terms=replace(TERMS, domain=domains[i] if domains else ""),
+            )
             for i, p in enumerate(peers)
         ),
         policy=policy or policy_of(*MAINTAINERS),
         nonce=nonce,
-        **options,
+        **(everywhere | options),
     )
 
 
@@ -160,7 +172,7 @@ class World:
             counter=counter or self.count(peer),
             name=options.get("name", "a peer"),
             addresses=options.get("addresses", ("/ip4/127.0.0.1/tcp/1",)),
-            capacity_bytes=10 * GIB,
+            capacity_bytes=options.get("capacity_bytes", 10 * GIB),
             free_bytes=free_bytes,
             tags=options.get("tags", {}),
         )

@@ -9,6 +9,7 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.adversary.behaviours import Vice
 from bftcluster_sim.cluster.faults.member_changes import Changes
 from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan
+from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.runs.shrinker import search
 from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
@@ -34,7 +35,7 @@ def hand_in(world: World, number: int, operation: AdmitPeer | RemovePeer) -> Non
 
 def admit(world: World, key: int) -> AdmitPeer:
     peer = PeerId(world.nodes[key].key)
-    return AdmitPeer(peer=peer, name=f"peer{key}", addresses=(), votes=True)
+    return AdmitPeer(peer=peer, name=f"peer{key}", addresses=(), votes=True, terms=TERMS)
 
 
 def test_one_who_is_admitted_votes_and_one_who_is_removed_does_not(world: World) -> None:

@@ -4,6 +4,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.state.membership_rows import VOTERS_MIN
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster_sim.cluster.faults.plans import RunPlan
+from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.world import World
 
 _JOINS_LATER_MS = (0, 300, 2_000)
@@ -40,7 +41,9 @@ class Changes:
 
     def _admit(self, key: int, *, votes: bool) -> None:
         world, node = self._world, self._world.nodes[key]
-        operation = AdmitPeer(peer=PeerId(node.key), name=f"peer{key}", addresses=(), votes=votes)
+        operation = AdmitPeer(
+            peer=PeerId(node.key), name=f"peer{key}", addresses=(), votes=votes, terms=TERMS
+        )
         self._hand_in(operation, f"admit {key} {'to vote' if votes else 'to follow'}")
         if not node.has_run:
             at_ms = world.clock.now_ms + world.random.choice(_JOINS_LATER_MS)

@@ -15,6 +15,7 @@ from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster_sim.cluster.adversary.mutations import signed_vote
 from bftcluster_sim.cluster.faults.plans import RunPlan
 from bftcluster_sim.cluster.peers.nodes import Node
+from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.world import World
 
 _TRIES = 10
@@ -100,7 +101,9 @@ class Succession:
 
     def _replace(self, number: int, old: Node, new: Node) -> bool:
         """Admit one and remove one; return whether both changes have taken place."""
-        admit = AdmitPeer(peer=PeerId(new.key), name=f"{new.index}", addresses=(), votes=True)
+        admit = AdmitPeer(
+            peer=PeerId(new.key), name=f"{new.index}", addresses=(), votes=True, terms=TERMS
+        )
         remove = RemovePeer(peer=PeerId(old.key))
         return self._change(2 * number, admit, new, is_in=True) and self._change(
             2 * number + 1, remove, old, is_in=False

@@ -17,6 +17,7 @@ from bftcluster.ledger.state.store import Delta
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation, UnpinOperation
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
@@ -34,6 +35,9 @@ from bftcluster_sim.cluster.peers.databases import Checkpoint, SimDatabase
 
 WALL_EPOCH_MS = 1_700_000_000_000
 _PINS_MAX = 10_000
+CAPACITY_BYTES = 1 << 30
+TERMS = PeerTerms(capacity_bytes=CAPACITY_BYTES)
+"""Every simulated peer lends as much as it may."""
 LIFETIME_MS = 30 * 86_400_000
 _NAMES = ("alice", "bob", "carol")
 _MAINTAINERS = tuple(SimSigner(hashlib.sha256(name.encode()).digest()) for name in _NAMES)
@@ -81,7 +85,8 @@ def founding(n: int, checkpoint_interval_seqs: int) -> Founding:
         name="simulated",
         created_ms=WALL_EPOCH_MS,
         peers=tuple(
-            GenesisPeer(peer=PeerId(sim_key(i)), name=f"peer{i}", addresses=()) for i in range(n)
+            GenesisPeer(peer=PeerId(sim_key(i)), name=f"peer{i}", addresses=(), terms=TERMS)
+            for i in range(n)
         ),
         policy=Policy.of(*founders, threshold=_THRESHOLD),
         checkpoint_interval=checkpoint_interval_seqs,

@@ -10,7 +10,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.pins import events
@@ -21,6 +21,7 @@ from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import LOOK_AGAIN_MS, AnnouncementPace, Announcer
 from bftcluster.sync.pin_events import events_of, expect_new
 from bftcluster_sim.cluster.peers.processes import Process
+from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES
 
 SETTINGS = TrackerSettings(
     fetches_max=2,
@@ -36,7 +37,6 @@ SETTINGS = TrackerSettings(
     scan_interval_ms=5_000,
 )
 """So small and short that a short run reaches every bound."""
-CAPACITY_BYTES = 1 << 30
 _JOIN_AGAIN_MS = 2_000
 _JOIN_INTERVAL_MS = 300_000
 

@@ -10,6 +10,7 @@ from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import MOVES_KEY
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.limits import MOVES_MAX, PEERS_MAX
 from bftcluster.membership import Membership
@@ -17,7 +18,7 @@ from bftcluster.pbft import Evidence
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
 from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.ledger.world import PEERS, TERMS, World, cid_of, genesis_of, peer_id
 
 INTERVAL = 4
 
@@ -28,8 +29,10 @@ def world() -> World:
     return World(genesis_of(checkpoint_interval=INTERVAL))
 
 
-def admit(world: World, peer: SigningKey, *, votes: bool = True) -> OutcomeCode:
-    operation = AdmitPeer(peer=peer_id(peer), name="new", addresses=(), votes=votes)
+def admit(
+    world: World, peer: SigningKey, *, votes: bool = True, terms: PeerTerms = TERMS
+) -> OutcomeCode:
+    operation = AdmitPeer(peer=peer_id(peer), name="new", addresses=(), votes=votes, terms=terms)
     return world.do(world.submit(operation)).code
 
 

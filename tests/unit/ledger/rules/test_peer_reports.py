@@ -6,7 +6,7 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.signing.keys import SigningKey
@@ -197,17 +197,18 @@ def test_a_report_of_nothing_still_tells_the_free_space(world: World) -> None:
 def test_a_peer_without_free_space_is_given_no_more_pins(world: World) -> None:
     for peer in PEERS[:3]:
         world.do(world.report(peer, free_bytes=0))
+    world.run(after_ms=world.genesis.period_ms)
 
     world.pin(cid_of(2), replication_min=1, replication_max=4)
 
     assert world.record(cid_of(2)).allocations == (peer_id(PEERS[3]),)
 
 
-def test_allocations_are_spread_over_groups() -> None:
-    world = World(genesis_of(peers=PEERS[:6]))
+def test_allocations_are_spread_over_the_domains_that_were_approved() -> None:
     groups = ["barn", "barn", "barn", "attic", "attic", "cellar"]
-    for peer, group in zip(PEERS[:6], groups, strict=True):
-        world.do(world.join(peer, tags={"group": group}))
+    world = World(genesis_of(peers=PEERS[:6], domains=groups))
+    for number, peer in enumerate(PEERS[:6]):
+        world.do(world.join(peer, tags={"group": f"said {number}"}))
 
     for number in range(20):
         world.pin(cid_of(number), replication_min=3, replication_max=3)

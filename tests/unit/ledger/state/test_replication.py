@@ -1,4 +1,5 @@
-from bftcluster.ledger.state.records import PeerRecord, PinRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import Replication, status_of, wanted
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id

@@ -8,7 +8,7 @@ import trio.testing
 
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.node.loops.peer_directory import LOOK_AGAIN_S, Addresses, PeerDirectory
 

@@ -1,7 +1,8 @@
-"""Remembers which approved intents were refused lately: one refusal is not ordered all the time.
+"""Remembers the intents of late, in memory: which came up at all, and which were refused.
 
-An intent has many requests: each choice of its signers, each of its votes, and anybody may send
-them. So the pace is the intent's, whatever carries it.
+A new one is known to be new without the disk; and one refusal is not ordered all the time. An
+intent has many requests, one for each choice of its signers and each of its votes, and anybody may
+send them: so the pace is the intent's, whatever carries it.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,48 @@ from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.limits import TRIED_AGAIN_PACE_MS, TRIED_MEMORY_MAX_BYTES
+from bftcluster.limits import SEEN_INTENTS_MAX, TRIED_AGAIN_PACE_MS, TRIED_MEMORY_MAX_BYTES
 from bftcluster.signing.approvals import Intent
 
+_PREFIX_SIZE: Final = 16
+"""Of a digest; nobody finds two intents that agree in it."""
 _SIZE_BYTES: Final = 700
 """What remembering a refusal takes, roughly."""
+
+
+class SeenIntents:
+    """Remembers intents that were opened, used or rejected, in two generations.
+
+    No batch takes an intent before it is valid. So one that is valid from a time on at which we
+    remembered everything, and that is not remembered, never came up.
+
+    Safe to ask from other threads than the one that notes.
+    """
+
+    __slots__ = ("_begun_ms", "_old", "_since_ms", "_young")
+
+    def __init__(self, now_ms: int) -> None:
+        self._old: set[bytes] = set()
+        self._young: set[bytes] = set()
+        self._since_ms = now_ms
+        """From when on everything is remembered."""
+        self._begun_ms = now_ms
+        """From when on the younger generation remembers everything."""
+
+    def note(self, digest: Digest, now_ms: int) -> None:
+        """Remember an intent that came up in a batch of ``now_ms``."""
+        if len(self._young) >= SEEN_INTENTS_MAX:
+            # In this order: whoever asks meanwhile may be unsure, never wrong.
+            self._since_ms = self._begun_ms
+            self._old = self._young
+            self._young = set()
+            self._begun_ms = now_ms
+        self._young.add(digest[:_PREFIX_SIZE])
+
+    def may_have(self, intent: Intent) -> bool:
+        """Return False only if ``intent`` never came up."""
+        name = intent.digest[:_PREFIX_SIZE]
+        return intent.not_before_ms < self._since_ms or name in self._young or name in self._old
 
 
 @dataclass(frozen=True, slots=True)
