@@ -63,6 +63,9 @@ PIN_REPLICATION_MAX: Final = 1000
 PIN_REPLICATION_MIN_DEFAULT: Final = 2
 PIN_REPLICATION_MAX_DEFAULT: Final = 3
 """Of a cluster that says nothing else; where there are fewer peers, as many as there are."""
+PIN_BLOCKS_MAX: Final = 1 << 20
+"""Whose CIDs a pin can name in one root: 256 GiB in chunks of 256 KiB; larger DAGs are pinned
+without, or in larger chunks."""
 PIN_USER_ALLOCATIONS_MAX: Final = 1000
 MULTIADDR_MAX_CHARS: Final = 256
 PEER_NAME_MAX_CHARS: Final = 100

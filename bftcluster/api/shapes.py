@@ -105,6 +105,7 @@ def pin_status_shape(view: PinStatusView) -> Shape:
         "created": time_text(record.timestamp_ms if record else 0),
         "metadata": dict(options.metadata) or None if options else None,
         "peer_map": {peer_id: _peer_pin_shape(peer) for peer_id, peer in peers},
+        **_contents_shape(options),
     }
 
 
@@ -172,6 +173,19 @@ def _pin_shape(
         "max_depth": _DIRECT_DEPTH if is_direct else _RECURSIVE_DEPTH,
         "reference": None,
         "timestamp": time_text(timestamp_ms),
+        **_contents_shape(options),
+    }
+
+
+def _contents_shape(options: PinOperation | None) -> Shape:
+    """Return what is behind a pin, which ipfs-cluster does not know; nothing if it is unknown."""
+    if options is None or options.contents is None:
+        return {}
+    contents = options.contents
+    return {
+        "size_bytes": contents.size_bytes,
+        "blocks": contents.blocks,
+        "blocks_root": contents.root.hex(),
     }
 
 

@@ -23,6 +23,7 @@ CLASSES: Final = ("own", "partner", "volunteer")
 
 _SIZE_MAX_BYTES: Final = 4096
 _FIELDS: Final = ("capacity", "class", "domain", "operator")
+_WHAT: Final = {"class": "a class", "domain": "a domain", "operator": "an operator"}
 _UNITS: Final = {
     "": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
@@ -180,5 +181,5 @@ def _fields(fields: list[str]) -> dict[str, str]:
                 f"not something to say of a peer: {field[:200]!r}",
                 hint=f"each once: {', '.join(f'{each}=…' for each in _FIELDS)}",
             )
-        said[key] = value if key == "capacity" else check_place(value, f"a {key}")
+        said[key] = value if key == "capacity" else check_place(value, _WHAT[key])
     return said

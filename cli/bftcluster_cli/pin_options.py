@@ -9,6 +9,7 @@ import typer
 from bftcluster.errors import UsageError
 
 if TYPE_CHECKING:
+    from bftcluster.ledger.wire.block_tree import PinContents
     from bftcluster.ledger.wire.operations import PinOperation
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
@@ -60,8 +61,10 @@ class PinChoice:
     allocations: str = ""
     is_direct: bool = False
 
-    def operation(self, cid_text: str, *, now_ms: int) -> "PinOperation":
-        """Return the operation to sign.
+    def operation(
+        self, cid_text: str, *, now_ms: int, contents: "PinContents | None" = None
+    ) -> "PinOperation":
+        """Return the operation to sign, with what is behind the CID if that is known.
 
         Raises:
             UsageError: The options make no sense.
@@ -82,6 +85,7 @@ class PinChoice:
                 parse_peer_id(text) for text in self.allocations.split(",") if text
             ),
             expire_at_ms=now_ms + duration_ms(self.expire_in) if self.expire_in else 0,
+            contents=contents,
         )
 
 

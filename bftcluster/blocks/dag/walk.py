@@ -1,7 +1,7 @@
 """Walks over DAGs, each block once, parents before children, without recursion."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from bftcluster.blocks.formats.block import Block
@@ -46,6 +46,24 @@ def held_cids(source: BlockSource, root: Cid) -> Iterator[list[Cid]]:
         yield cids
 
 
+def linked(cid: Cid, data: bytes) -> Iterator[Cid]:
+    """Yield the stored blocks that a block links to, in order.
+
+    Raises:
+        MalformedContentError: Its links cannot be read.
+    """
+    for link in stored(links_of(cid, data)):
+        yield link.cid
+
+
+def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
+    def look(cid: Cid) -> tuple[bytes | None, Iterable[Cid]]:
+        data = source.get(cid) if may_link(cid) else None
+        return data, () if data is None else linked(cid, data)
+
+    return in_order(root, look)
+
+
 def _cid_batches(visited: Iterable[tuple[Cid, bytes | None]]) -> Iterator[list[Cid]]:
     batch: list[Cid] = []
     read_bytes = 0
@@ -66,19 +84,31 @@ def batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def _visit(source: BlockSource, root: Cid) -> Iterator[tuple[Cid, bytes | None]]:
+def in_order(
+    root: Cid, look: Callable[[Cid], tuple[_T, Iterable[Cid]]]
+) -> Iterator[tuple[Cid, _T]]:
+    """Yield the blocks of a DAG as every walk comes to them, with what ``look`` says of each.
+
+    A pin's root over its blocks binds this order, in all versions.
+
+    Args:
+        root: Where the DAG begins.
+        look: Returns anything about a block, and the stored blocks that it links to, in order; the
+            links are asked for only after the block was yielded.
+
+    Raises:
+        MalformedContentError: As ``walk``.
+    """
     stack = [link.cid for link in stored((DagLink(cid=root),))]
     seen = set(stack)
     while stack:
         cid = stack.pop()
-        data = source.get(cid) if may_link(cid) else None
-        yield cid, data
-        if data is None:
-            continue
-        for link in reversed(tuple(stored(links_of(cid, data)))):
-            if link.cid not in seen:
-                seen.add(link.cid)
-                stack.append(link.cid)
+        found, links = look(cid)
+        yield cid, found
+        for link in reversed(tuple(links)):
+            if link not in seen:
+                seen.add(link)
+                stack.append(link)
         if len(stack) > WALK_PENDING_MAX:
             raise MalformedContentError(f"{text(root)} has more links than blocks to follow")
         if len(seen) > DAG_BLOCKS_MAX:

@@ -36,6 +36,7 @@ def pin(execution: Execution, approved: Approved, operation: PinOperation) -> Ou
             detail = f"no pin {cid_text(operation.pin_update)} to update from"
             return approved.outcome(OutcomeCode.UNKNOWN_PIN, detail)
         options = _updated(source, operation)
+    options = _with_known_contents(options, existing)
     refusal = _refusal(execution, options, existing)
     if refusal:
         return approved.outcome(OutcomeCode.INVALID_OPERATION, refusal)
@@ -86,14 +87,23 @@ def _pin_of(execution: Execution, cid: Cid) -> PinRecord | None:
 
 
 def _updated(source: PinRecord, operation: PinOperation) -> PinOperation:
-    """Return the source's options with the name and expiry that the operation sets."""
+    """Return the source's options with the name, expiry and contents that the operation sets."""
     return replace(
         source.options,
         cid=operation.cid,
         name=operation.name or source.name,
         expire_at_ms=operation.expire_at_ms or source.options.expire_at_ms,
         pin_update=operation.pin_update,
+        contents=operation.contents,
     )
+
+
+def _with_known_contents(options: PinOperation, existing: PinRecord | None) -> PinOperation:
+    """Return the options with what is known of these blocks, if they do not say it themselves."""
+    if existing is None or options.contents is not None or existing.options.mode != options.mode:
+        return options
+    known = existing.options.contents
+    return options if known is None else replace(options, contents=known)
 
 
 def _refusal(execution: Execution, options: PinOperation, existing: PinRecord | None) -> str:

@@ -41,7 +41,8 @@ class PinRecord:
     number: Final[int]
     """From 0, in the order of all pins there ever were; it keeps it when it is changed."""
     options: Final[PinOperation]
-    """As approved; after a pin update, with the copied options."""
+    """As approved; after a pin update, with the copied options; with the contents that an earlier
+    pin of it named, if this one names none."""
     replication_min: Final[int]
     """Effective: -1 is everywhere, otherwise at least 1."""
     replication_max: Final[int]

@@ -10,6 +10,11 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import PeerId
+from bftcluster.ledger.wire.block_tree import (
+    PinContents,
+    contents_from_wire,
+    contents_to_wire,
+)
 from bftcluster.ledger.wire.member_operations import (
     ADMIT,
     REMOVE,
@@ -41,7 +46,7 @@ DEFAULT: Final = 0
 _PIN: Final = 1
 _UNPIN: Final = 2
 _PIN_SHAPE: Final[list[type]] = [
-    int, bytes, str, int, int, int, list, list, int, list, bytes,
+    int, bytes, str, int, int, int, list, list, int, list, bytes, list,
 ]  # fmt: skip
 _UNPIN_SHAPE: Final[list[type]] = [int, bytes]
 
@@ -86,7 +91,10 @@ class PinOperation:
     origins: Final[tuple[str, ...]]
     """Multiaddrs of peers that have the content."""
     pin_update: Final[Cid | None]
-    """Copy the options and allocations of this pin; only name and expiry are taken from here."""
+    """Copy the options and allocations of this pin; name, expiry and contents are taken from
+    here."""
+    contents: Final[PinContents | None]
+    """What is behind it; None if whoever asked did not know."""
 
     def __init__(
         self,
@@ -101,6 +109,7 @@ class PinOperation:
         expire_at_ms: int = 0,
         origins: tuple[str, ...] = (),
         pin_update: Cid | None = None,
+        contents: PinContents | None = None,
     ) -> None:
         self.cid = cid
         self.name = name
@@ -112,6 +121,7 @@ class PinOperation:
         self.expire_at_ms = expire_at_ms
         self.origins = origins
         self.pin_update = pin_update
+        self.contents = contents
         self._check()
 
     def _check(self) -> None:
@@ -120,6 +130,8 @@ class PinOperation:
             raise UsageError(f"a pin's name has at most {PIN_NAME_MAX_CHARS} characters")
         if not 0 <= self.expire_at_ms <= TIME_MAX_MS:
             raise UsageError(f"a pin cannot expire at {self.expire_at_ms} ms")
+        if self.contents is not None and self.mode is PinMode.DIRECT and self.contents.blocks > 1:
+            raise UsageError("a direct pin is of one block")
         if self.metadata:
             _check_metadata(self.metadata)
         if self.user_allocations:
@@ -162,6 +174,7 @@ class PinOperation:
                 self.expire_at_ms,
                 self.origins,
                 self.pin_update or b"",
+                contents_to_wire(self.contents),
             ]
         )
 
@@ -242,9 +255,10 @@ def _parse_unpin(items: list[Any]) -> UnpinOperation:
 
 
 def _parse_pin(items: list[Any]) -> PinOperation:
-    _, cid, name, least, most, mode, metadata, users, expire_at_ms, origins, update = check_array(
+    _, cid, name, least, most, mode, metadata, users, *rest = check_array(
         items, _PIN_SHAPE, "pin operation"
     )
+    expire_at_ms, origins, update, contents = rest
     if mode not in _MODES:
         raise MalformedMessageError(f"unknown pin mode {mode}")
     return PinOperation(
@@ -258,6 +272,7 @@ def _parse_pin(items: list[Any]) -> PinOperation:
         expire_at_ms=expire_at_ms,
         origins=check_items(origins, str, "an origin"),
         pin_update=cids.from_bytes(update) if update else None,
+        contents=contents_from_wire(contents),
     )
 
 

@@ -15,6 +15,7 @@ from bftcluster_cli.untrusted_text import label
 
 if TYPE_CHECKING:
     from bftcluster.blocks.formats.layout import Layout
+    from bftcluster.ledger.wire.block_tree import PinContents
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +92,9 @@ def add(
     if not no_pin:
         _check_signing(settings, yes=yes)
     with Client(settings) as client:
-        added = upload(client, settings, paths, layout=layout, is_wrapped=is_wrapped, hidden=hidden)
+        added, contents = upload(
+            client, settings, paths, layout=layout, is_wrapped=is_wrapped, hidden=hidden
+        )
         root = str(added[-1]["cid"])
         for record in () if quieter else added:
             emit(settings, record, f"added {record['cid']} {label(str(record['name']))}")
@@ -99,7 +102,9 @@ def add(
             typer.echo(root)
         if no_pin:
             return
-        operation = choice.operation(root, now_ms=now_ms())
+        if contents is None:
+            say("it has more blocks than a pin can name: this pin tells nobody its size")
+        operation = choice.operation(root, now_ms=now_ms(), contents=contents)
         outcome = propose_operation(client, settings, operation, valid_for=valid_for, yes=yes)
         if not quieter or settings.is_json:
             report_outcome(client, settings, outcome, wait=wait)
@@ -113,8 +118,8 @@ def upload(
     layout: "Layout",
     is_wrapped: bool,
     hidden: bool,
-) -> list[Record]:
-    """Send files to the peer; return what it made of each, the root last.
+) -> "tuple[list[Record], PinContents | None]":
+    """Send files to the peer; return what it made of each, the root last, and what that holds.
 
     Raises:
         RefusedError: The peer made something else of them than this machine does.
@@ -140,14 +145,15 @@ def upload(
         ) as response,
     ):
         added = _added(response.read())
-    root = cids.text(own.root(is_wrapped=is_wrapped))
+    made_here = own.root(is_wrapped=is_wrapped)
+    root = cids.text(made_here)
     if added[-1]["cid"] != root:
         made = label(str(added[-1]["cid"]), columns=96)
         raise RefusedError(
             f"{client.api} made {made} of content that is {root}",
             hint="this peer lies or is of another version; nothing was signed",
         )
-    return added
+    return added, own.contents(made_here)
 
 
 def get(

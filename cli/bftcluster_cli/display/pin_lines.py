@@ -8,6 +8,7 @@ from typing import Any, Final
 from bftcluster.errors import NotReachedError
 from bftcluster.limits import POLL_PACE_MAX_S, POLL_PACE_MIN_S
 from bftcluster_cli.client import Client, NotThereError, Record
+from bftcluster_cli.output import plural, size_text
 from bftcluster_cli.untrusted_text import label, message
 
 PINNED: Final = "pinned"
@@ -50,6 +51,9 @@ class PinProgress:
     holders: tuple[Holder, ...]
     """Those allocated, sorted by name; everybody, if it is pinned everywhere."""
     others: tuple[Holder, ...] = field(default=())
+    size_bytes: int | None = None
+    """What is behind it; None if the pin does not name it."""
+    blocks: int | None = None
 
     @property
     def wanted(self) -> int:
@@ -77,6 +81,7 @@ class PinProgress:
         parts = [
             label(self.cid, columns=96),
             label(self.name) if self.name else "",
+            self._contents,
             "committed",
             f"replicated {self.replicated}/{self.wanted}",
         ]
@@ -87,6 +92,12 @@ class PinProgress:
         return "  ".join(filter(None, parts))
 
     @property
+    def _contents(self) -> str:
+        if self.size_bytes is None or self.blocks is None:
+            return ""
+        return f"{size_text(self.size_bytes)} in {plural(self.blocks, 'block')}"
+
+    @property
     def record(self) -> dict[str, object]:
         """The pin as JSON."""
         return {
@@ -95,6 +106,8 @@ class PinProgress:
             "committed": True,
             "replicated": self.replicated,
             "wanted": self.wanted,
+            "size_bytes": self.size_bytes,
+            "blocks": self.blocks,
             "holders": [_holder_record(holder) for holder in self.holders],
         }
 
@@ -115,7 +128,14 @@ def progress_of(status: Record, down: Collection[str] = ()) -> PinProgress:
         name=str(status.get("name", "")),
         holders=tuple(sorted(holders, key=lambda holder: (holder.name, holder.peer))),
         others=tuple(sorted(others, key=lambda holder: (holder.name, holder.peer))),
+        size_bytes=_count(status, "size_bytes"),
+        blocks=_count(status, "blocks"),
     )
+
+
+def _count(status: Record, key: str) -> int | None:
+    value = status.get(key)
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def pin_progress(client: Client, cid: str) -> PinProgress | None:

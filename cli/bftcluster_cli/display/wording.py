@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli.clusters import Cluster
 from bftcluster_cli.display.terms import terms_lines
-from bftcluster_cli.output import ask, plural
+from bftcluster_cli.output import ask, plural, size_text
 from bftcluster_cli.untrusted_text import (
     LABEL_MAX_COLUMNS,
     VALUE_MAX_COLUMNS,
@@ -188,6 +188,7 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
     lines = [
         f"pin          {cids.text(operation.cid)}",
         f"name         {quoted(operation.name) if operation.name else '(none)'}",
+        f"contents     {_contents_text(operation)}",
         f"copies       {replication_text(operation, cluster)}",
         f"until        {until}",
     ]
@@ -206,6 +207,13 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
     lines += [f"origin       {quoted(origin)}" for origin in operation.origins]
     pairs = [text for pair in operation.metadata for text in pair]
     return lines + _careful([operation.name, *pairs, *operation.origins])
+
+
+def _contents_text(operation: "PinOperation") -> str:
+    contents = operation.contents
+    if contents is None:
+        return "unknown: nobody who knows its size has said it"
+    return f"{size_text(contents.size_bytes)} in {plural(contents.blocks, 'block')}"
 
 
 def replication_text(operation: "PinOperation", cluster: Cluster) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.wire.peer_terms import QuotaClass
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
 from bftcluster_cli.commands.members import member_row
@@ -11,7 +12,7 @@ from bftcluster_cli.commands.peers import parse_quota, status_text
 from tests.unit.cli.conftest import Shell, peer_keys
 
 PEER_LINES = tuple(
-    f"peer{i}={peer_id_text(PeerId(key.public_key))}@/ip4/10.0.0.{i}/tcp/9096"
+    f"peer{i}={peer_id_text(PeerId(key.public_key))}@/ip4/10.0.0.{i}/tcp/9096;capacity=1TB"
     for i, key in enumerate(peer_keys(), 1)
 )
 
@@ -52,7 +53,11 @@ def test_a_genesis_is_shown(shell: Shell, keys: Path) -> None:
 
     assert (record["threshold"], record["quorum"], record["faults_tolerated"]) == (2, 3, 1)
     assert "2 of 3 must approve" in told
-    assert PEER_LINES[0] in told
+    assert PEER_LINES[0].partition(";")[0] in told
+    assert "1.0 TB, own, no domain, no operator" in told
+    assert "period       1h" in told
+    assert "2 to 3 peers, as far as there are so many" in told
+    assert record["peers"][0]["capacity_bytes"] == 10**12
 
 
 @pytest.mark.parametrize("threshold", [0, 4])
@@ -143,6 +148,71 @@ def test_a_peer_that_is_not_in_the_genesis_is_refused(shell: Shell, genesis: Pat
     assert answer.code == 2
     assert "does not have the peer 12D3" in answer.err
     assert not (genesis.parent / "p1" / "genesis.cbor").exists()
+
+
+def test_a_peer_asks_for_its_quota_and_the_genesis_grants_what_it_names(
+    shell: Shell, keys: Path
+) -> None:
+    for i, place in enumerate(("cellar", "attic")):
+        shell.ok(
+            "peer", "init", f"p{i}", "--listen", f"/ip4/10.0.0.{i}/tcp/9096", "--quota", "500GB",
+            "--domain", place, "--operator", "Jane Doe",
+        )  # fmt: skip
+    line = (keys / "p1" / "peer.txt").read_text().strip()
+    assert line.endswith(";capacity=500GB;domain=attic;operator=Jane Doe")
+
+    other = line.replace("500GB", "2TiB;class=partner")
+    assert init(shell, "--period", "10m", peers=("p0/peer.txt", other)).code == 0
+
+    genesis = read_genesis(keys / "genesis.cbor")
+    first, second = (each.terms for each in genesis.peers)
+    assert (first.capacity_bytes, first.domain, first.operator) == (
+        5 * 10**11,
+        "cellar",
+        "Jane Doe",
+    )
+    assert (second.capacity_bytes, second.quota_class) == (1 << 41, QuotaClass.PARTNER)
+    assert (genesis.period_ms, genesis.replication_min, genesis.replication_max) == (600_000, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("", "how much may rest on peer1?"),
+        (";capacity=much", "not a size: 'much'"),
+        (";capacity=2000000TB", "a peer has at most"),
+        (";capacity=1TB;class=friend", "not a class: 'friend'"),
+        (";capacity=1TB;capacity=2TB", "not something to say of a peer"),
+        (";capacity=1TB;colour=red", "not something to say of a peer"),
+        (";capacity=1TB;domain=" + "x" * 101, "not a domain"),
+        (";capacity=1TB;operator=Jane\x1b[2J", "not an operator"),
+    ],
+)
+def test_a_peer_whose_terms_make_no_sense_is_refused(
+    shell: Shell, keys: Path, said: str, problem: str
+) -> None:
+    answer = init(shell, peers=(PEER_LINES[0].partition(";")[0] + said,))
+
+    assert answer.code == 2
+    assert problem in answer.err
+    assert "hint: " in answer.err
+    assert not (keys / "genesis.cbor").exists()
+
+
+@pytest.mark.parametrize("option", ["--domain", "--operator"])
+def test_a_peer_whose_place_cannot_be_shown_is_not_made(
+    shell: Shell, home: Path, option: str
+) -> None:
+    assert shell("peer", "init", "p1", option, "a;capacity=9TB").code == 2
+    assert not (home / "p1").exists()
+
+
+@pytest.mark.parametrize("period", ["9s", "8d", "often"])
+def test_a_period_outside_the_limits_is_refused(shell: Shell, keys: Path, period: str) -> None:
+    answer = init(shell, "--period", period)
+
+    assert answer.code == 2
+    assert not (keys / "genesis.cbor").exists()
 
 
 def test_a_peer_without_a_genesis_does_not_run(shell: Shell, home: Path) -> None:

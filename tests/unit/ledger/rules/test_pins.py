@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
+from bftcluster.ids import Digest
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
+from bftcluster.ledger.state.replication import status_of
+from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.operations import PinMode, PinOperation, UnpinOperation, sorted_metadata
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id
 from tests.unit.signing.people import ALICE, BOB, CAROL
 
 CID = cid_of(1)
+CONTENTS = PinContents(size_bytes=100, blocks=2, root=Digest(b"r" * 32))
 
 
 def test_an_approved_pin_is_recorded_with_who_approved_it_and_when() -> None:
@@ -125,6 +131,76 @@ def test_defaults_come_from_the_genesis() -> None:
         for record in map(world.record, (CID, cid_of(2), cid_of(3)))
     ]
     assert ranges == [(2, 3, 3), (2, 2, 2), (1, 3, 3)]
+
+
+@pytest.mark.parametrize(("peers", "copies"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_defaults_ask_for_no_more_than_the_peers_there_are(peers: int, copies: int) -> None:
+    world = World(genesis_of(peers=PEERS[:peers], replication_min=2, replication_max=3))
+    world.join_all()
+
+    assert world.pin(CID).is_accepted
+
+    record = world.record(CID)
+    assert len(record.allocations) == copies
+    assert (record.replication_min, record.replication_max) == (2, 3)
+    for peer in PEERS[: min(2, peers)]:
+        world.do(world.report(peer, CID))
+    held = status_of(world.record(CID), world.ledger._state.peers.values())
+    assert held.needed == min(2, peers)
+    assert world.pin(CID, replication_min=peers + 1, replication_max=peers + 1).code is (
+        OutcomeCode.NOT_ENOUGH_PEERS
+    )
+
+
+def test_a_pin_by_default_of_one_that_is_there_waits_for_no_second() -> None:
+    world = World(genesis_of(peers=PEERS[:1], replication_min=2, replication_max=3))
+    world.join_all()
+    world.pin(CID)
+
+    world.do(world.report(PEERS[0], CID))
+
+    assert status_of(world.record(CID), world.ledger._state.peers.values()).is_replicated
+
+
+def test_of_peers_that_have_not_joined_a_default_asks_all_the_same() -> None:
+    world = World(genesis_of(replication_min=2, replication_max=3))
+    world.do(world.join(PEERS[0]))
+
+    assert world.pin(CID).code is OutcomeCode.NOT_ENOUGH_PEERS
+
+
+def test_what_is_behind_a_pin_stays_known_until_it_is_said_anew() -> None:
+    world = World()
+    world.pin(CID, contents=CONTENTS)
+
+    world.pin(CID, name="by its bare CID")
+    kept = world.record(CID).options
+    other = replace(CONTENTS, size_bytes=8)
+    world.pin(CID, contents=other)
+
+    assert (kept.name, kept.contents) == ("by its bare CID", CONTENTS)
+    assert world.record(CID).options.contents == other
+
+
+def test_what_is_behind_one_block_says_nothing_of_what_it_links_to() -> None:
+    world = World()
+    world.pin(CID, mode=PinMode.DIRECT, contents=replace(CONTENTS, blocks=1))
+
+    world.pin(CID)
+
+    assert world.record(CID).options.contents is None
+
+
+def test_an_update_has_other_contents_than_what_it_updates() -> None:
+    world = World()
+    world.pin(CID, contents=CONTENTS)
+    other = replace(CONTENTS, size_bytes=8)
+
+    world.pin(cid_of(2), pin_update=CID)
+    world.pin(cid_of(3), pin_update=CID, contents=other)
+
+    assert world.record(cid_of(2)).options.contents is None
+    assert world.record(cid_of(3)).options.contents == other
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 2), (2, 0)])

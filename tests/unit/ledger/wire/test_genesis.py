@@ -46,11 +46,14 @@ def test_the_peers_of_a_genesis_vote_in_its_order() -> None:
         ({"peers": GENESIS.peers[:1] * 2}, "distinct"),
         ({"created_ms": -1}, "begin at"),
         ({"created_ms": 1 << 60}, "begin at"),
-        ({"replication_min": 1}, "default replication"),
+        ({"replication_min": 4, "replication_max": 3}, "default replication"),
+        ({"replication_min": 1, "replication_max": -1}, "default replication"),
         ({"replication_min": 0, "replication_max": 0}, "default replication"),
         ({"replication_min": 3, "replication_max": 2}, "default replication"),
         ({"checkpoint_interval": 0}, "1 to 512"),
         ({"checkpoint_interval": 513}, "1 to 512"),
+        ({"period_ms": 9_999}, "10000 to 604800000 ms"),
+        ({"period_ms": 604_800_001}, "10000 to 604800000 ms"),
         ({"nonce": b"short"}, "nonce"),
     ],
 )
@@ -66,7 +69,7 @@ def test_a_genesis_peer_has_a_key_and_multiaddrs() -> None:
         GenesisPeer(peer=peer_id(PEERS[0]), name="", addresses=("somewhere",))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\x00", codec.encode([1] * 9)])
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\x00", codec.encode([1] * 10)])
 def test_bytes_that_are_no_genesis_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         Genesis.from_bytes(data)
@@ -78,3 +81,16 @@ def test_a_genesis_peer_of_another_shape_is_refused() -> None:
 
     with pytest.raises(MalformedMessageError, match="genesis peer"):
         Genesis.from_bytes(codec.encode(items))
+
+
+def test_a_cluster_that_says_nothing_keeps_two_to_three_copies_and_weighs_hourly() -> None:
+    silent = Genesis(
+        name="archive",
+        created_ms=GENESIS.created_ms,
+        peers=GENESIS.peers,
+        policy=GENESIS.policy,
+        nonce=bytes(32),
+    )
+
+    assert (silent.replication_min, silent.replication_max) == (2, 3)
+    assert silent.period_ms == 3_600_000

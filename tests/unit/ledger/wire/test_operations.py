@@ -5,6 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import Digest, Epoch, Seq
+from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
     EVERYWHERE,
@@ -17,7 +18,7 @@ from bftcluster.ledger.wire.operations import (
 )
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.limits import RECOVERY_EPOCHS
-from tests.unit.ledger.world import PEERS, cid_of, peer_id
+from tests.unit.ledger.world import PEERS, TERMS, cid_of, peer_id
 
 CID = cid_of(1)
 FULL = PinOperation(
@@ -38,7 +39,8 @@ ALL_PEERS = PinOperation(cid=CID, replication_min=EVERYWHERE, replication_max=EV
 
 
 PEER = peer_id(PEERS[0])
-ADMITTED = AdmitPeer(peer=PEER, name="barn", addresses=(), votes=True)
+ADMITTED = AdmitPeer(peer=PEER, name="barn", addresses=(), votes=True, terms=TERMS)
+CONTENTS = PinContents(size_bytes=100, blocks=2, root=Digest(b"r" * 32))
 RECOVERED = RecoverCluster(
     seq=Seq(0),
     state_root=Digest(bytes(32)),
@@ -52,6 +54,7 @@ RECOVERED = RecoverCluster(
 OPERATIONS = [
     FULL,
     PinOperation(cid=CID),
+    PinOperation(cid=CID, contents=CONTENTS),
     ALL_PEERS,
     UnpinOperation(cid=CID),
     ADMITTED,
@@ -145,3 +148,8 @@ def test_on_the_wire_it_is_the_senders_fault(index: int, value: object) -> None:
 def test_bytes_that_are_no_operation_are_refused(data: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         parse_operation(data)
+
+
+def test_a_direct_pin_is_of_one_block() -> None:
+    with pytest.raises(UsageError, match="one block"):
+        PinOperation(cid=CID, mode=PinMode.DIRECT, contents=CONTENTS)
