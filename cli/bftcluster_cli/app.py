@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=True,
 )
 content_commands.register(app)
-member_commands.register(cluster_commands.app)
+member_commands.register(cluster_commands.app, peer_commands.app)
 offline_commands.register(pin_commands.app)
 recovery_commands.register(peer_commands.app, cluster_commands.app)
 demo_command.register(app)

@@ -14,8 +14,9 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import Operation, PinMode, PinOperation, UnpinOperation
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
-from bftcluster.limits import TIME_MAX_MS
+from bftcluster.limits import PEER_CAPACITY_MAX_BYTES, TIME_MAX_MS
 from tests.property.running_peer import Loner
 from tests.unit.ledger.world import PEERS, cid_of, peer_id
 
@@ -92,10 +93,13 @@ PEER_NAMES = TEXTS.map(lambda text: text[:100])
 PEER_IDS = st.sampled_from([peer_id(PEERS[1]), PeerId(bytes(32)), PeerId(b"\xff" * 32)])
 
 
-def admitted(peer: PeerId, name: str, addresses: tuple[str, ...]) -> AdmitPeer | None:
+def admitted(
+    peer: PeerId, name: str, addresses: tuple[str, ...], capacity: int, place: str
+) -> AdmitPeer | None:
     """The admission of a storage peer, if the ledger's rules let it be written."""
     try:
-        return AdmitPeer(peer=peer, name=name, addresses=addresses, votes=False)
+        terms = PeerTerms(capacity_bytes=capacity, domain=place, operator=place)
+        return AdmitPeer(peer=peer, name=name, addresses=addresses, votes=False, terms=terms)
     except ClusterError:
         return None
 
@@ -103,7 +107,14 @@ def admitted(peer: PeerId, name: str, addresses: tuple[str, ...]) -> AdmitPeer |
 OPERATIONS = (
     PINS
     | st.builds(UnpinOperation, cid=CIDS)
-    | st.builds(admitted, peer=PEER_IDS, name=PEER_NAMES, addresses=ADDRESSES).filter(bool)
+    | st.builds(
+        admitted,
+        peer=PEER_IDS,
+        name=PEER_NAMES,
+        addresses=ADDRESSES,
+        capacity=st.sampled_from([0, 1, PEER_CAPACITY_MAX_BYTES]),
+        place=PEER_NAMES,
+    ).filter(bool)
     | st.builds(RemovePeer, peer=PEER_IDS)
 )
 SIZES = st.sampled_from([0, 1, 1 << 53, 1 << 62, COUNTER_MAX])

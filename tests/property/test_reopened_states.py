@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import Approve, Reject, Request
 from bftcluster.signing.approvals import Intent, approve, reject
 from bftcluster.signing.keys import SigningKey
@@ -43,7 +44,12 @@ def operations(draw: st.DrawFn) -> Operation:
     peer = peer_id(draw(EVERYBODY))
     match draw(st.sampled_from(["admit", "remove", "remove", "pin"])):
         case "admit":
-            return AdmitPeer(peer=peer, name="new", addresses=(), votes=draw(st.booleans()))
+            terms = PeerTerms(
+                capacity_bytes=draw(st.sampled_from([0, GIB, 100 * GIB])),
+                domain=draw(st.sampled_from(["", "barn"])),
+            )
+            votes = draw(st.booleans())
+            return AdmitPeer(peer=peer, name="new", addresses=(), votes=votes, terms=terms)
         case "remove":
             return RemovePeer(peer=peer)
         case _:

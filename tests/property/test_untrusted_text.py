@@ -7,13 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bftcluster import cid as cids
+from bftcluster.errors import ClusterError
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation, sorted_metadata
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.signing.approvals import Intent
 from bftcluster.visible import visible
 from bftcluster_cli.clusters import Cluster
 from bftcluster_cli.commands.pins import pending_line
-from bftcluster_cli.display.wording import proposal_text, subject_text
+from bftcluster_cli.display.wording import operation_lines, proposal_text, subject_text
 from bftcluster_cli.output import json_text
 from bftcluster_cli.proposals import Proposal, new_intent
 from bftcluster_cli.untrusted_text import cautions, label, quoted
@@ -21,7 +23,17 @@ from tests.unit.ledger.world import PEERS, World, peer_id
 
 CLUSTER = Cluster(genesis=(GENESIS := World().genesis), policy=GENESIS.policy)
 CID = cids.of_block(b"evil")
-OUR_LABELS = ("pin", "name", "copies", "until", "cluster", "valid until", "approved by", "digest")
+OUR_LABELS = (
+    "pin",
+    "name",
+    "contents",
+    "copies",
+    "until",
+    "cluster",
+    "valid until",
+    "approved by",
+    "digest",
+)
 SCREEN_COLUMNS = 80
 
 NASTY = st.sampled_from(
@@ -86,6 +98,23 @@ def test_the_screen_of_an_approver_is_written_by_us(
     assert labels.count("metadata") == len(metadata)
     assert labels.count("origin") == len(origins)
     assert lines[0] == f"  pin          {cids.text(CID)}"
+
+
+@given(name=TEXTS.map(lambda text: text[:100].strip()))
+def test_whoever_lets_a_peer_in_reads_its_terms_on_a_screen_that_is_ours(name: str) -> None:
+    try:
+        terms = PeerTerms(capacity_bytes=10**12, domain=name, operator=name)
+    except ClusterError:
+        return  # Control characters are refused before anybody sees them.
+    admission = AdmitPeer(peer=peer_id(PEERS[0]), name=name, addresses=(), votes=True, terms=terms)
+
+    lines = operation_lines(admission, CLUSTER)
+
+    labels = [line.partition(" ")[0] for line in lines]
+    for word in ("capacity", "class", "domain", "operator"):
+        assert labels.count(word) == 1
+    assert all(map(is_harmless, "".join(lines)))
+    assert "capacity     1.0 TB at most, whatever it says" in lines
 
 
 @given(name=TEXTS.map(lambda text: text[:100] or "x"))

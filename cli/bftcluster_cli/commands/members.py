@@ -23,9 +23,10 @@ HEADINGS: Final = (
 )  # fmt: skip
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the noun ``cluster``."""
+def register(app: typer.Typer, peers: typer.Typer) -> None:
+    """Add the commands to the noun ``cluster``, and the list to ``peer`` as well."""
     verb(app, "members", "bftcluster cluster members", "bftcluster cluster members --json")(members)
+    verb(peers, "ls", "bftcluster peer ls", "bftcluster peer ls --json")(members)
     verb(
         app,
         "admit",
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def members(ctx: typer.Context) -> None:
-    """List the peers: who votes since when, what is under way, and who contradicted itself."""
+    """List the peers: who votes, what is free of what was approved, where it is, what goes on."""
     settings = settings_of(ctx)
     with Client(settings) as client:
         epoch = client.get("/status").get("epoch")

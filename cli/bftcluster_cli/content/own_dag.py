@@ -6,6 +6,7 @@ otherwise have them sign for content they have never seen.
 
 from typing import TYPE_CHECKING
 
+from bftcluster.limits import PIN_BLOCKS_MAX
 from bftcluster_cli.content.uploads import UploadEntry, UploadKind
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ class _BlockNotes:
         """Take the next block, of children before that of their parent."""
         from bftcluster.blocks.dag.walk import linked
         from bftcluster.blocks.formats.links import may_link
-        from bftcluster.limits import PIN_BLOCKS_MAX
 
         if self._are_too_many:
             return

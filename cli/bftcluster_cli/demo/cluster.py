@@ -21,7 +21,6 @@ from bftcluster_cli.framework import GlobalOptions
 PEERS: Final = 4
 MAINTAINERS: Final = ("alice", "bob", "carol")
 THRESHOLD: Final = 2
-REPLICATION: Final = 3
 _QUOTA: Final = "100GB"
 _POLL_S: Final = 0.05
 
@@ -158,7 +157,7 @@ def set_up(cluster: DemoCluster) -> None:
     cluster.run(
         "cluster", "init", "--name", "demo", "--threshold", str(THRESHOLD),
         *_flat(people), *_flat(machines),
-        "--rmin", str(REPLICATION), "--rmax", str(REPLICATION), "--output", str(cluster.genesis),
+        "--output", str(cluster.genesis),
     )  # fmt: skip
     for peer in cluster.peers:
         cluster.run(

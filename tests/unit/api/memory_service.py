@@ -26,7 +26,7 @@ from bftcluster.pins.view import PinInfo
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.policies import Policy
 from tests.unit.api.memory_content import MemoryContent, Tree
-from tests.unit.api.ordered import GENESIS, MAINTAINER, ME, NOW_MS, PEERS, POLICY, pin_record
+from tests.unit.api.ordered import GENESIS, MAINTAINER, ME, NOW_MS, PEERS, POLICY, TERMS, pin_record
 
 
 @dataclass
@@ -91,6 +91,9 @@ class MemoryService(MemoryContent):
                 is_barred=peer in PEERS[1:3],
                 has_joined=True,
                 is_connected=True,
+                terms=TERMS,
+                announced_bytes=1 << 50,
+                free_bytes=1 << 39,
                 under_way="",
                 evidence=Digest(b"\xee" * 32) if peer is PEERS[2] else None,
             )

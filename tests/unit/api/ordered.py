@@ -6,6 +6,7 @@ from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
 from bftcluster.signing.policies import Maintainer, Policy
 
 PEERS = tuple(PeerId(bytes([number]) * 32) for number in (1, 2, 3, 4))
@@ -14,10 +15,13 @@ MAINTAINER = MaintainerId(b"\x11" * 32)
 NOW_MS = 1_800_000_000_000
 """2027-01-15T08:00:00Z."""
 POLICY = Policy(version=3, maintainers=(Maintainer(name="ada", key=MAINTAINER),), threshold=1)
+TERMS = PeerTerms(
+    capacity_bytes=1 << 40, quota_class=QuotaClass.PARTNER, domain="attic", operator="Jane Doe"
+)
 GENESIS = Genesis(
     name="archive",
     created_ms=NOW_MS,
-    peers=(GenesisPeer(peer=ME, name="peer-1", addresses=("/ip4/1.2.3.4/tcp/9096",)),),
+    peers=(GenesisPeer(peer=ME, name="peer-1", addresses=("/ip4/1.2.3.4/tcp/9096",), terms=TERMS),),
     policy=POLICY,
     replication_min=2,
     replication_max=3,

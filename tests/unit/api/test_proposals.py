@@ -99,8 +99,17 @@ async def test_the_genesis_is_readable_and_exact(client: httpx.AsyncClient) -> N
         "created": "2027-01-15T08:00:00Z",
         "replication_factor_min": 2,
         "replication_factor_max": 3,
+        "period_ms": 3_600_000,
         "peers": [
-            {"id": peer_id_text(ME), "name": "peer-1", "addresses": ["/ip4/1.2.3.4/tcp/9096"]}
+            {
+                "id": peer_id_text(ME),
+                "name": "peer-1",
+                "addresses": ["/ip4/1.2.3.4/tcp/9096"],
+                "capacity_bytes": 1 << 40,
+                "quota_class": "partner",
+                "domain": "attic",
+                "operator": "Jane Doe",
+            }
         ],
         "bytes": b64encode(GENESIS.to_bytes()).decode(),
     }

@@ -12,6 +12,7 @@ import pytest
 
 from bftcluster.ids import MaintainerId, PeerId
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.signing.keyfile import Strength
 from bftcluster.signing.keys import SigningKey, maintainer_text
 from bftcluster.signing.policies import Policy
@@ -117,6 +118,7 @@ def genesis_from(path: Path) -> Genesis:
                 peer=PeerId(key.public_key),
                 name=f"peer{i}",
                 addresses=(f"/ip4/10.0.0.{i}/tcp/9096",),
+                terms=PeerTerms(capacity_bytes=1 << 50),
             )
             for i, key in enumerate(peer_keys(), 1)
         ),

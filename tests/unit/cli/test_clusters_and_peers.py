@@ -7,9 +7,10 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_terms import QuotaClass
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
-from bftcluster_cli.commands.members import member_row
+from bftcluster_cli.commands.members import HEADINGS, member_row
 from bftcluster_cli.commands.peers import parse_quota, status_text
 from tests.unit.cli.conftest import Shell, peer_keys
+from tests.unit.cli.ledger_peer import LedgerPeer
 
 PEER_LINES = tuple(
     f"peer{i}={peer_id_text(PeerId(key.public_key))}@/ip4/10.0.0.{i}/tcp/9096;capacity=1TB"
@@ -288,6 +289,28 @@ def test_a_member_that_is_connected_is_not_said_to_be_never_seen() -> None:
     assert member_row(record)[-1] == "never seen"
     assert member_row(record | {"connected": True})[-1] == "has not joined yet"
     assert member_row(record | {"connected": True, "joined": True})[-1] == ""
+
+
+def test_a_member_is_listed_with_what_was_approved_of_it() -> None:
+    record = {
+        "name": "peer5", "id": "12D3", "joined": True, "connected": True, "votes": False,
+        "capacity_bytes": 10**12, "announced_bytes": 1 << 62, "free_bytes": 5 * 10**11,
+        "quota_class": "volunteer", "domain": "attic\x1b[2J", "operator": "",
+    }  # fmt: skip
+
+    row = dict(zip(HEADINGS, member_row(record), strict=True))
+
+    assert (row["FREE"], row["CLASS"]) == ("500 GB of 1.0 TB", "volunteer")
+    assert (row["DOMAIN"], row["OPERATOR"]) == ('"attic\\x1b[2J"', "-")
+
+
+def test_the_peers_are_listed_under_either_noun(shell: Shell, peer: LedgerPeer) -> None:
+    listed = shell.ok("peer", "ls").out
+
+    assert listed == shell.ok("cluster", "members").out
+    assert listed.splitlines()[0].split() == [heading for heading in HEADINGS if heading]
+    assert listed.count("  partner  ") == 4
+    assert shell.ok("peer", "ls", "--json").records[0]["capacity_bytes"] == 1 << 40
 
 
 def test_a_peer_that_is_silent_says_so_on_a_line_of_its_own() -> None:
