@@ -56,6 +56,7 @@ class Processes:
         genesis = directory / "genesis.cbor"
         _command(
             *("cluster", "init", "--name", "benchmark", "--threshold", str(APPROVALS)),
+            *("--rmin", "-1"),
             *(f"--maintainer=m{n}={_text(key.public_key)}" for n, key in enumerate(MAINTAINERS)),
             *(f"--peer={path / 'peer.txt'}" for path in self.directories),
             *("--output", str(genesis)),

@@ -38,7 +38,7 @@ FIELD = {
         adaptive bounded care clock config content context daemon delegated error event expiry
         healer id interpreter item limit lock offload order pace page part plan port quantity
         queue read
-        reader retry scan seen sender service setting signal text thread tried visible waiter
+        reader retry scan sender service setting signal text thread visible waiter
         wire work
     """,
 }

@@ -227,7 +227,7 @@ def made(
     quotas: Sequence[str] = (),
     checkpoint_interval: int = CHECKPOINT_INTERVAL_SEQS,
 ) -> Iterator[Cluster]:
-    """Make a cluster that does not run yet; whatever runs in the end is killed."""
+    """Make a cluster that keeps all at every peer and does not run yet; in the end it is killed."""
     ports = free_ports(2 * PEERS)
     peers = [
         Peer(index, directory / f"peer{index}", ports[2 * index], ports[2 * index + 1])
@@ -244,6 +244,7 @@ def made(
     command(
         *("cluster", "init", "--name", "test", "--threshold", str(THRESHOLD)),
         *("--checkpoint-interval", str(checkpoint_interval)),
+        *("--rmin", "-1"),
         *(f"--maintainer={name}={_text(key)}" for name, key in MAINTAINERS.items()),
         *(f"--peer={peer.directory / 'peer.txt'}" for peer in peers),
         *("--output", str(genesis)),
