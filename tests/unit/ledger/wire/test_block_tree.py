@@ -70,6 +70,14 @@ def test_the_order_and_the_number_of_blocks_are_bound() -> None:
     assert not is_at(replace(contents_of(blocks), blocks=5), 5, blocks[5], path_of(blocks, 5))
 
 
+def test_a_path_ends_at_the_root_of_as_many_blocks_as_are_named() -> None:
+    blocks = cids(2)
+    too_few = replace(contents_of(blocks), blocks=1)
+
+    assert not is_at(too_few, 0, blocks[0], path_of(blocks, 0))
+    assert not is_at(too_few, 0, blocks[1], path_of(blocks, 1))
+
+
 def test_an_inner_node_is_no_block() -> None:
     blocks = cids(4)
     leaves = [hashlib.sha256(b"bftcluster/blocks/leaf/v1\x00" + cid).digest() for cid in blocks]
