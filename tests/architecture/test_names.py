@@ -12,9 +12,10 @@ FIELD = {
     "agreement and state sync": """
         asker body case catch change deadline evidence execution history holder lane membership
         new normal operation penalty pool probation proof proposal proposer reallocation relevance
-        replay replication resubmission retention rewind rewinder roster sign signature source
+        replay replication resubmission retention rewind rewinder sign signature source
         speech submission suspicion sync throttle transfer up verdict verification vote weight
     """,
+    "reputation": "draw",
     "signing": "envelope field identity key keyfile scheme",
     "threshold signatures": "blst ciphersuite curve library polynomial python scalar transcript",
     "IPLD, UnixFS and the exchange of blocks": """

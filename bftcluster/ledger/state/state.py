@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
+from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.state.membership_rows import (
     Change,
@@ -30,13 +31,12 @@ from bftcluster.ledger.state.records import (
     peer_record,
     proposal,
 )
-from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.seen_intents import SeenIntents
 from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.state.store import StatePort, scan
 from bftcluster.ledger.state.tried_intents import TriedIntents
-from bftcluster.ledger.state.weights import weight_of
+from bftcluster.ledger.state.weights import domain_of, operator_of, weight_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
@@ -48,8 +48,6 @@ GENESIS_KEY: Final = b"genesis"
 HEAD_KEY: Final = b"head"
 POLICY_KEY: Final = b"policy"
 """The current policy's version, 8 bytes."""
-GROUP_TAG: Final = "group"
-"""Peers with the same value of this tag may fail together, as in ipfs-cluster's ``tag:group``."""
 CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
@@ -211,7 +209,7 @@ class State:
         """Delete a peer's row."""
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
-        self.roster.update(peer, 0)
+        self.roster.remove(peer)
 
     def accuse(self, peer: PeerId, value: bytes) -> None:
         """Record proof against a peer that has none."""
@@ -316,5 +314,10 @@ class State:
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         free_bytes = record.free_bytes if record.is_candidate and not leaves else 0
-        group = dict(record.tags).get(GROUP_TAG, "")
-        self.roster.update(record.peer, weight_of(free_bytes), group)
+        self.roster.update(
+            record.peer,
+            weight_of(free_bytes),
+            domain=domain_of(record),
+            operator=operator_of(record),
+            tags=record.tags,
+        )
