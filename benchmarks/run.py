@@ -23,6 +23,7 @@ ORDER = (
     "cli",
     "api",
     "ledger",
+    "allocation",
     "install",
     "core",
     "pins",
