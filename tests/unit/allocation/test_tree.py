@@ -5,7 +5,7 @@ import pytest
 
 from bftcluster.allocation.roster import Roster
 from bftcluster.allocation.straws import FAN_MAX, SEED_WORDS, Contest, Straw, add, carry, key_of
-from bftcluster.allocation.tree import StrawTree, place_of
+from bftcluster.allocation.tree import Place, StrawTree, place_of
 from bftcluster.ids import PeerId
 from bftcluster.reputation.draws import NEVER, WEIGHT_MAX, cost, log2_table, mix32
 from tests.unit.allocation.crowds import chi_square, moved, peer, picks, roster_of, seeds
@@ -26,7 +26,7 @@ def tree_of(weights: dict[int, int], domains: int = 3, operators: int = 7) -> St
     return tree
 
 
-def _place(number: int, domains: int = 3, operators: int = 7):
+def _place(number: int, domains: int = 3, operators: int = 7) -> Place:
     return place_of(peer(number), f"d{number % domains}", f"o{number % operators}")
 
 
@@ -75,6 +75,18 @@ def test_the_tree_is_the_same_in_whatever_order_its_peers_came_and_went() -> Non
     assert (grown.weight, len(grown)) == (shrunk.weight, len(shrunk))
     assert shape_of(grown._root) == shape_of(shrunk._root)
     assert sorted(grown._operators) == sorted(shrunk._operators)
+
+
+@pytest.mark.parametrize("left", [1, FAN_MAX, FAN_MAX + 1, 200])
+def test_a_crowd_that_was_larger_is_as_if_it_had_never_been(left: int) -> None:
+    grown = tree_of(dict.fromkeys(range(left), 11), 1, 1)
+    shrunk = tree_of(dict.fromkeys(range(700), 11), 1, 1)
+    assert any(each.is_parted for each in shrunk._operators[_place(0, 1, 1).operator].values())
+
+    for number in range(699, left - 1, -1):
+        shrunk.update(_place(number, 1, 1), 0)
+
+    assert shape_of(grown._root) == shape_of(shrunk._root)
 
 
 def test_the_bound_that_saves_a_logarithm_changes_no_winner() -> None:
