@@ -13,7 +13,8 @@ from benchmarks.timing import calls_per_second, seconds_per_call
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.allocation import allocate
-from bftcluster.reputation.draws import cost, log2_table
+from bftcluster.reputation.arithmetic import cost
+from bftcluster.reputation.logarithms import log2_table
 
 CANDIDATES = (100, 1000, 10_000)
 COPIES = 3

@@ -10,7 +10,8 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import Final
 
-from bftcluster.reputation.draws import NEVER, cost, log2_table, mix32
+from bftcluster.reputation.arithmetic import NEVER, cost, mix32
+from bftcluster.reputation.logarithms import log2_table
 
 FAN_MAX: Final = 64
 UNLIMITED: Final = 1 << 60

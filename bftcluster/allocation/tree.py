@@ -17,7 +17,7 @@ from bftcluster.allocation.straws import (
     limit,
 )
 from bftcluster.ids import PeerId
-from bftcluster.reputation.draws import WEIGHT_MAX
+from bftcluster.reputation.arithmetic import WEIGHT_MAX
 
 DOMAINS_CAPPED_MIN: Final = 20
 """With so many domains or more, none has more than one part in so many of all that is drawn."""

@@ -15,7 +15,6 @@ FIELD = {
         replay replication resubmission retention rewind rewinder sign signature source
         speech submission suspicion sync throttle transfer up verdict verification vote weight
     """,
-    "reputation": "draw",
     "signing": "envelope field identity key keyfile scheme",
     "threshold signatures": "blst ciphersuite curve library polynomial python scalar transcript",
     "IPLD, UnixFS and the exchange of blocks": """

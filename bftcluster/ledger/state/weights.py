@@ -3,9 +3,8 @@
 from typing import Final
 
 from bftcluster.ledger.state.records import PeerRecord
+from bftcluster.reputation.arithmetic import WEIGHT_MAX
 
-WEIGHT_MAX: Final = (1 << 24) - 1
-"""16 TiB: what is beyond draws no more."""
 GROUP_TAG: Final = "group"
 """Peers with the same value of this tag may fail together, as in ipfs-cluster's ``tag:group``."""
 _UNIT_SHIFT: Final = 20
@@ -13,7 +12,10 @@ _UNIT_SHIFT: Final = 20
 
 
 def weight_of(free_bytes: int) -> int:
-    """Return the weight of a peer with so much room: at least 1 if there is any, otherwise 0."""
+    """Return the weight of a peer with so much room: at least 1 if there is any, otherwise 0.
+
+    What is beyond 16 TiB weighs no more.
+    """
     return min(max(1, free_bytes >> _UNIT_SHIFT), WEIGHT_MAX) if free_bytes > 0 else 0
 
 

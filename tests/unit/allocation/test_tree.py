@@ -7,7 +7,8 @@ from bftcluster.allocation.roster import Roster
 from bftcluster.allocation.straws import FAN_MAX, SEED_WORDS, Contest, Straw, add, carry, key_of
 from bftcluster.allocation.tree import Place, StrawTree, place_of
 from bftcluster.ids import PeerId
-from bftcluster.reputation.draws import NEVER, WEIGHT_MAX, cost, log2_table, mix32
+from bftcluster.reputation.arithmetic import NEVER, WEIGHT_MAX, cost, mix32
+from bftcluster.reputation.logarithms import log2_table
 from tests.unit.allocation.crowds import chi_square, moved, peer, picks, roster_of, seeds
 
 WORDS = [mix32(number, 1) for number in range(SEED_WORDS)]
