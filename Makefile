@@ -11,7 +11,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 NOT_FAST := slow or kubo or js
 SLOW := slow and not kubo and not js
-OF_THE_CORE := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,ledger pbft pins reputation \
+OF_THE_CORE := $(wildcard tests/unit/test_*.py) $(addprefix tests/unit/,allocation ledger pbft pins reputation \
 	signing sync sim node) \
 	tests/property tests/datadriven tests/simulation
 COMPILED := $(BIN)/python scripts/compile_core.py

@@ -1,7 +1,7 @@
 """Run benchmarks, print a table, keep the numbers in results.json.
 
-python -m benchmarks.run              all of them
-python -m benchmarks.run codec cid    these
+python -m benchmarks.run                 all of them
+python -m benchmarks.run codec ledger    these
 """
 
 import dataclasses
@@ -19,10 +19,10 @@ ORDER = (
     "crypto",
     "threshold",
     "codec",
-    "cid",
     "cli",
     "api",
     "ledger",
+    "allocation",
     "install",
     "core",
     "pins",

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bftcluster.allocation.roster import Roster
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, due_ms, keys_of
@@ -13,7 +14,6 @@ from bftcluster.ledger.rules.relevance import Wanting
 from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import Head
-from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.spaces import Rows, Space
 from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
 from bftcluster.ledger.state.store import Delta, StatePort
@@ -81,7 +81,7 @@ class Ledger:
         self.genesis = genesis
         self.store = store
         self._verifier = verifier
-        self._state = State(store, Roster(genesis.cluster_id))
+        self._state = State(store, Roster())
         self._recoveries = recoveries
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier

@@ -137,7 +137,8 @@ class Debts:
 
     def _accounts(self) -> list[_Account]:
         """Return where there are debts that others relayed."""
-        return [self._large, *self._relayed.values()]
+        others = self._relayed.values()
+        return [account for account in (self._large, *others) if account.debts]
 
     def _oldest_relayed(self, *, by_followers: bool) -> list[Debt]:
         oldest = [debt for account in self._accounts() for debt in account.oldest]
@@ -237,9 +238,8 @@ class Debts:
         for account in self._accounts():
             debt = account.remove(name)
             is_owed = is_owed or (debt is not None and debt.relayer != FOLLOWERS)
-        for relayer, pending in list(self._asking.items()):
-            if pending.name == name:
-                del self._asking[relayer]
+        if self._asking:
+            self._asking = {who: one for who, one in self._asking.items() if one.name != name}
         return is_owed
 
     def put_off(self, pending: Pending) -> None:

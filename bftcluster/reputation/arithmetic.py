@@ -328,11 +328,14 @@ def cost(draw: int, peer_weight: int, table: Sequence[int]) -> int:
 def multiply32(left: int, right: int) -> int:
     """Return the low 32 bits of a product of two 32-bit numbers.
 
-    Bounds: 16 by 32 bits are below 2^48, the other half below 2^48 before it is masked to 16 bits.
+    By halves, since compiled integers multiply slowly where a factor has more than 30 bits.
+    Bounds: products of 16 by 16 bits, the sum of two below 2^33, masked to 16 bits and shifted.
     """
     left &= WORD
     right &= WORD
-    return ((left & 0xFFFF) * right + ((((left >> 16) * right) & 0xFFFF) << 16)) & WORD
+    low = left & 0xFFFF
+    middle = (left >> 16) * (right & 0xFFFF) + low * (right >> 16)
+    return (low * (right & 0xFFFF) + ((middle & 0xFFFF) << 16)) & WORD
 
 
 def mix32(seed: int, word: int) -> int:

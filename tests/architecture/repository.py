@@ -10,6 +10,7 @@ CORE = (
     "pbft",
     "ledger",
     "sync",
+    "allocation",
     "reputation",
     "pins",
     "signing",

@@ -38,6 +38,7 @@ INTERPRETED = {
     "bftcluster/membership.py",
 }
 """Why, says ADR 19."""
+INTEGERS_ONLY = ("allocation", "ledger", "pbft", "reputation")
 IMPURE = {"open", "print", "input", "hash", "id", "exec", "eval", "breakpoint"}
 
 
@@ -118,10 +119,10 @@ def test_the_core_calls_nothing_that_a_seed_does_not_decide() -> None:
     assert calls == []
 
 
-def test_the_ledger_and_reputation_know_integers_only() -> None:
+def test_what_replicas_agree_on_is_of_integers_only() -> None:
     floats = [
         f"{name_of(path)}:{node.lineno}"
-        for path in modules("bftcluster/ledger/", "bftcluster/reputation/", "bftcluster/pbft/")
+        for path in modules(*(f"bftcluster/{name}/" for name in INTEGERS_ONLY))
         for node in ast.walk(tree_of(path))
         if (isinstance(node, ast.Constant) and isinstance(node.value, float))
         or (isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div))

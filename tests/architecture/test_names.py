@@ -12,7 +12,7 @@ FIELD = {
     "agreement and state sync": """
         asker body case catch change deadline evidence execution history holder lane membership
         new normal operation penalty pool probation proof proposal proposer reallocation relevance
-        replay replication resubmission retention rewind rewinder roster sign signature source
+        replay replication resubmission retention rewind rewinder sign signature source
         speech submission suspicion sync throttle transfer up verdict verification vote weight
     """,
     "signing": "envelope field identity key keyfile scheme",

@@ -5,6 +5,7 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from bftcluster.allocation.roster import Roster
 from bftcluster.ledger.state.holder_reports import (
     PINS_PER_ROW,
     forget,
@@ -14,7 +15,6 @@ from bftcluster.ledger.state.holder_reports import (
     reports_of,
 )
 from bftcluster.ledger.state.records import HolderReport
-from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
@@ -31,7 +31,7 @@ class Holdings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.state = State(self.world.store, Roster(self.world.genesis.cluster_id))
+        self.state = State(self.world.store, Roster())
         self.model: dict[tuple[bytes, int], HolderReport] = {}
         self.now_ms = 0
 

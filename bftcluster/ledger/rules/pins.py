@@ -5,7 +5,7 @@ from dataclasses import replace
 from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
 from bftcluster.ledger.state.deadlines import pin_deadline
@@ -156,7 +156,7 @@ def _allocations(
         if source.is_everywhere:
             preferred += holders(execution.state, source.number)
     return allocate(
-        options.cid,
+        pin_seed(execution.genesis.cluster_id, options.cid),
         execution.state.roster,
         least=least,
         most=most,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.state.holder_reports import forget, forget_all
@@ -50,11 +50,10 @@ def _without(execution: Execution, record: PinRecord, peer: PeerId) -> tuple[Pee
     state = execution.state
     current = [each for each in record.allocations if each != peer and each in state.peers]
     least, most = record.replication_min, record.replication_max
-    chosen = allocate(record.cid, state.roster, least=least, most=most, current=current)
+    seed = pin_seed(execution.genesis.cluster_id, record.cid)
+    chosen = allocate(seed, state.roster, least=least, most=most, current=current)
     if isinstance(chosen, NotEnoughPeers):
-        chosen = allocate(
-            record.cid, state.roster, least=len(current) + 1, most=most, current=current
-        )
+        chosen = allocate(seed, state.roster, least=len(current) + 1, most=most, current=current)
     if isinstance(chosen, NotEnoughPeers):
         return tuple(current) or record.allocations
     return chosen

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, takewhile
 from typing import Final
 
+from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
@@ -24,7 +25,6 @@ from bftcluster.ledger.state.membership_rows import (
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
-from bftcluster.ledger.state.roster import Roster
 from bftcluster.ledger.state.shares import Share, read_share
 from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.state.store import StatePort, scan
@@ -204,7 +204,7 @@ class State:
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
         self.unweighed.discard(peer)
-        self.roster.update(peer, 0)
+        self.roster.remove(peer)
 
     def accuse(self, peer: PeerId, value: bytes) -> None:
         """Record proof against a peer that has none."""
@@ -313,4 +313,10 @@ class State:
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         free_bytes = record.weighed_bytes if record.is_candidate and not leaves else 0
-        self.roster.update(record.peer, weight_of(free_bytes), record.domain)
+        self.roster.update(
+            record.peer,
+            weight_of(free_bytes),
+            domain=record.domain,
+            operator=record.operator,
+            tags=record.tags,
+        )

@@ -30,8 +30,7 @@ def memory_of(ledger: Ledger) -> dict[str, object]:
     return {
         "peers": state.peers,
         "joined": state.peers_joined,
-        "weights": {peer: weight for peer, (weight, _) in state.roster._candidates.items()},
-        "groups": state.roster._groups,
+        "roster": state.roster._entries,
         "changes": state.changes,
         "moves": state.moves,
         "epochs": state.epochs,
