@@ -147,18 +147,18 @@ def test_an_operator_of_several_domains_is_chosen_once_while_there_are_others() 
 
 
 def test_no_domain_has_more_than_a_twentieth_where_there_are_twenty() -> None:
-    roster = roster_of(60, weight=lambda n: WEIGHT_MAX if n < 2 else 100)
+    roster = roster_of(60, weight=lambda n: WEIGHT_MAX if n < 2 else 100, domain=str)
 
-    counts = Counter(first for (first,) in picks(roster, 4000))
+    counts = Counter(first for (first,) in picks(roster, 12_000))
 
     for number in (0, 1):
-        assert 0.042 < counts[peer(number)] / 4000 < 0.058
+        assert 0.042 < counts[peer(number)] / 12_000 < 0.058
     others = {str(n): 100 for n in range(2, 60)}
     assert chi_square(Counter({str(n): counts[peer(n)] for n in range(2, 60)}), others) < 1.7
 
 
 def test_domains_are_limited_no_more_when_there_are_too_few_of_them() -> None:
-    roster = roster_of(20, weight=lambda n: 10_000 if n == 0 else 100)
+    roster = roster_of(20, weight=lambda n: 10_000 if n == 0 else 100, domain=str)
     limited = Counter(first for (first,) in picks(roster, 2000))
 
     roster.remove(peer(19))
