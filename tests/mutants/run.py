@@ -4,6 +4,7 @@ python -m tests.mutants.run              all of them
 python -m tests.mutants.run quorum wal   those whose name contains one of these words
 python -m tests.mutants.run --json       the result as one JSON object on the last line
 python -m tests.mutants.run --tests-pass do not run the tests without a mutant first: they passed
+python -m tests.mutants.run --some       a third of them, which depends on the commit; all without one
 
 Mutants are run in copies, so the working tree is never touched. Exit code: 0 if every
 mutant was killed, 1 if one survived or could not be judged, 2 for a name or option there is not.
@@ -39,6 +40,8 @@ NOT_A_KILL = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundEr
 TESTS_FAILED = 1
 """Pytest's exit code; errors while collecting have another."""
 CI = {"CI": "true", "PYTHONHASHSEED": "0"}
+PARTS = 3
+"""Of the catalogue, for `--some`."""
 OPTIONS = (
     "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"timeout={TEST_TIMEOUT_S}",
     "-m", "not (slow or kubo or js)",
@@ -225,13 +228,22 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def some_of(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Return every third, beginning where the commit's name says: each is seen in one of three."""
+    asked = ("git", "rev-parse", "HEAD")
+    said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return list(mutants[int(said, 16) % PARTS :: PARTS]) if said.strip() else list(mutants)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Judge the mutants that ``arguments`` name, print the table, and return the exit code."""
     words = [argument for argument in arguments if not argument.startswith("--")]
-    if unknown := {*arguments} - {*words} - {"--json", "--tests-pass"}:
+    if unknown := {*arguments} - {*words} - {"--json", "--tests-pass", "--some"}:
         sys.stderr.write(f"error: no option {', '.join(sorted(unknown))}\n")
         return 2
     chosen = [m for m in catalogue() if not words or any(word in m.name for word in words)]
+    if "--some" in arguments:
+        chosen = some_of(chosen)
     if not chosen:
         sys.stderr.write("error: no mutant has a name like that\n")
         return 2

@@ -20,8 +20,10 @@ from bftcluster.node.ingress.waiters import Waiter, Waiters
 from bftcluster.pbft import Event, RequestSubmitted
 
 LOOK_AGAIN_S: Final = 0.5
-"""How often we look whether what waits for its turn has become useless; and how long the answer is
+"""When we first look whether what waits for its turn has become useless; and how long the answer is
 then held back."""
+LOOK_AGAIN_MAX_S: Final = 8.0
+"""How long we wait before we look again, at most."""
 UNKNOWN_PATIENCE_S: Final = 1.0
 """How long a vote waits for its proposal, which may have been executed elsewhere only."""
 _UNKNOWN_POLL_S: Final = 0.05
@@ -142,11 +144,14 @@ class Gateway:
         """Tell who waits for what has become useless meanwhile: no replica orders it any more.
 
         What was executed while this looks is answered as any other, long before the second pause
-        ends.
+        ends. It looks less and less often: nobody waits twice as long as he had to, and a flood
+        of requests is not looked up in the ledger over and over.
         """
         pairs = list(zip(requests, waiters, strict=True))
+        pause_s = LOOK_AGAIN_S
         while True:
-            await trio.sleep(LOOK_AGAIN_S)
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_AGAIN_MAX_S)
             pairs = [(request, waiter) for request, waiter in pairs if waiter.outcome is None]
             found = [(waiter, self._verifier.refusal(request)) for request, waiter in pairs]
             await trio.sleep(LOOK_AGAIN_S)
