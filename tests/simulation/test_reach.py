@@ -75,7 +75,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str, str]]:
         judge = getattr(FrameInbox, name)
 
         def judged(inbox: FrameInbox, sender: ReplicaId, message: Message, *rest: bytes) -> Verdict:
-            state = state_of(inbox._core)
+            state = state_of(inbox.core)
             verdict: Verdict = judge(inbox, sender, message, *rest)
             kind = message.kind.name if isinstance(message, Vote) else type(message).__name__
             seen.add((kind, verdict.name, state))
