@@ -49,8 +49,8 @@ test-slow: setup ## run the slow tests of one process: longer searches, what els
 	@$(PYTEST) -m "$(SLOW)" --ignore tests/e2e
 
 .PHONY: test-processes
-test-processes: setup ## run the slow tests of real peers, with a compiled core as in a wheel
-	@$(COMPILED) $(PYTEST) -m "$(SLOW)" tests/e2e
+test-processes: setup ## run the slow tests of real peers
+	@$(PYTEST) -m "$(SLOW)" tests/e2e
 
 .PHONY: test-foreign
 test-foreign: setup ## run the tests against Kubo and the JavaScript importers (downloads them)

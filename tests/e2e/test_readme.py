@@ -97,5 +97,5 @@ def test_the_quick_start_ends_with_the_content_in_hand(tmp_path: Path) -> None:
                 digest, _, cid = output.splitlines()[-1].split()[:3]
 
     assert "1 of 2 approved" in output
-    assert "replicated 4/4" in output
+    assert "replicated 3/3" in output
     assert (shell.directory / "back" / "hello.txt").read_text() == "kept by many\n"
