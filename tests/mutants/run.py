@@ -4,7 +4,7 @@ python -m tests.mutants.run              all of them
 python -m tests.mutants.run quorum wal   those whose name contains one of these words
 python -m tests.mutants.run --json       the result as one JSON object on the last line
 python -m tests.mutants.run --tests-pass do not run the tests without a mutant first: they passed
-python -m tests.mutants.run --some       a third of them, which depends on the commit; all without one
+python -m tests.mutants.run --some       a third of them, another with each commit
 
 Mutants are run in copies, so the working tree is never touched. Exit code: 0 if every
 mutant was killed, 1 if one survived or could not be judged, 2 for a name or option there is not.
