@@ -43,7 +43,7 @@ class Proposer:
             if not core.application.admissible(request):
                 return Verdict.INADMISSIBLE  # A right one of that name may come, and wait.
             return self._wait_to_submit(request, name)
-        pending, verdict = self._bring(request, core.me)
+        pending, verdict = self._bring(request, name, core.me)
         if pending is not None:
             core.pool.debts.want(pending)
         return verdict
@@ -79,7 +79,7 @@ class Proposer:
         result = Verdict.ACCEPTED
         passed: list[Pending] = []
         for request in requests:
-            pending, verdict = self._bring(request, sender)
+            pending, verdict = self._bring(request, core.application.name(request), sender)
             if verdict is Verdict.POOL_FULL:
                 result = verdict  # There may be room for a smaller one.
             elif verdict is Verdict.INADMISSIBLE:
@@ -98,10 +98,11 @@ class Proposer:
         relayer = sender if sender in core.membership.replicas else FOLLOWERS
         return core.pool.debts.vouch(pending, relayer, core.now_ms)
 
-    def _bring(self, request: bytes, sender: ReplicaId) -> tuple[Pending | None, Verdict]:
+    def _bring(
+        self, request: bytes, name: Digest, sender: ReplicaId
+    ) -> tuple[Pending | None, Verdict]:
         """Have the pool take a request, once judged, which may be costly; return it if it waits."""
         core, pool = self._core, self._core.pool
-        name = core.application.name(request)
         if pool.is_decided(name, core.now_ms):
             return None, Verdict.LATE
         if pool.find(name) is None:

@@ -75,8 +75,7 @@ def allocate(
     for measure in measures:
         if len(chosen) < most:
             chosen += roster.pick(seed, most - len(chosen), held=chosen, measure=measure)
-    domains = roster.domains(chosen)
-    if domains < domains_min:
+    if domains_min and (domains := roster.domains(chosen)) < domains_min:
         return NotEnoughPeers(
             needed=least - len(current),
             wanted=wanted,

@@ -1,7 +1,7 @@
 """BLS12-381 by blst, through pyblst: a signature in 0.3 ms, a verification in 1 ms."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
@@ -28,23 +28,9 @@ class BlstCurve:
         import pyblst
 
         self._library: Any = pyblst
-        self._generator_g1 = self.decode_g1(G1_GENERATOR)
-        self._generator_g2 = self.decode_g2(G2_GENERATOR)
-
-    @property
-    def name(self) -> str:
-        """See ``Curve``."""
-        return "blst"
-
-    @property
-    def generator_g1(self) -> G1Point:
-        """See ``Curve``."""
-        return self._generator_g1
-
-    @property
-    def generator_g2(self) -> G2Point:
-        """See ``Curve``."""
-        return self._generator_g2
+        self.name: Final = "blst"
+        self.generator_g1: Final = self.decode_g1(G1_GENERATOR)
+        self.generator_g2: Final = self.decode_g2(G2_GENERATOR)
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""

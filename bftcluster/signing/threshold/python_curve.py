@@ -5,7 +5,7 @@ Its time depends on secrets. It is what remains on a platform for which blst has
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
@@ -31,23 +31,9 @@ class PythonCurve:
         self._group: Any = optimized_bls12_381
         self._encodings: Any = g2_primitives
         self._hashes: Any = hash_to_curve
-        self._generator_g1 = self.decode_g1(G1_GENERATOR)
-        self._generator_g2 = self.decode_g2(G2_GENERATOR)
-
-    @property
-    def name(self) -> str:
-        """See ``Curve``."""
-        return "py-ecc"
-
-    @property
-    def generator_g1(self) -> G1Point:
-        """See ``Curve``."""
-        return self._generator_g1
-
-    @property
-    def generator_g2(self) -> G2Point:
-        """See ``Curve``."""
-        return self._generator_g2
+        self.name: Final = "py-ecc"
+        self.generator_g1: Final = self.decode_g1(G1_GENERATOR)
+        self.generator_g2: Final = self.decode_g2(G2_GENERATOR)
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""
