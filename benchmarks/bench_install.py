@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks.result import Result
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 

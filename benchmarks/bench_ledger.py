@@ -12,10 +12,10 @@ from benchmarks.workload import blocks, genesis, key, pin_requests
 from bftcluster.cid import Cid
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.wire.verification import ApprovalVerifier

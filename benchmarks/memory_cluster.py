@@ -13,8 +13,8 @@ from benchmarks.workload import key
 from bftcluster import pbft
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.ingress.inbox import EVENTS_PER_TURN_MAX

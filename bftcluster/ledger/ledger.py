@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from bftcluster.allocation.roster import Roster
 from bftcluster.errors import ConfigError, HaltedError
 from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Rows, Space
+from bftcluster.ledger.rows.store import Delta, StatePort
+from bftcluster.ledger.rows.tree import StateTree, stored_root
+from bftcluster.ledger.rows.tree_history import Read
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, due_ms, keys_of
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, carry_out, problem_with
 from bftcluster.ledger.rules.relevance import Wanting
-from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import Head
-from bftcluster.ledger.state.spaces import Rows, Space
 from bftcluster.ledger.state.state import GENESIS_KEY, HEAD_KEY, POLICY_KEY, State
-from bftcluster.ledger.state.store import Delta, StatePort
-from bftcluster.ledger.state.tree import StateTree, stored_root
-from bftcluster.ledger.state.tree_history import Read
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier

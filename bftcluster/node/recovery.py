@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from bftcluster.errors import HaltedError, RefusedError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.tree import stored_root
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, start_of, verify_recovery
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from bftcluster.errors import ConfigError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.storage.engine import fatal_errors, make_durable, make_engine, tune_writer
 from bftcluster.storage.ledger_reader import (
     LedgerReader,

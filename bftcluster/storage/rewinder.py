@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.storage.ledger_reader import select_meta
 from bftcluster.storage.schema import (
     CHECKPOINTS,

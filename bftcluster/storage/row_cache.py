@@ -7,8 +7,8 @@ from collections import OrderedDict
 from enum import Enum
 from typing import Final
 
-from bftcluster.ledger.state.spaces import Key
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.spaces import Key
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.limits import (
     STATE_CACHE_ROW_MAX_BYTES,
     STATE_CACHE_ROWS_MAX,

@@ -12,8 +12,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.storage.ledger_reader import (
     Row,
     select_meta,

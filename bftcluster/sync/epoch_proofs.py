@@ -16,11 +16,11 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, RemoteProtocolError
 from bftcluster.ids import ClusterId, Epoch
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta, StatePort
+from bftcluster.ledger.rows.tree_proofs import Proof, prove, proves
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, start_of, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_of, epoch_to_value, read_epoch
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta, StatePort
-from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
 from bftcluster.limits import (
     CERTIFICATE_SIZE_MAX_BYTES,
     EPOCH_LINK_SIZE_MAX_BYTES,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import ClusterId, Epoch, PeerId
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.state.membership_rows import epoch_key
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta
 from bftcluster.limits import EPOCH_SOURCES_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import scan
-from bftcluster.ledger.state.tree import before_key, node_key
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rows.store import scan
+from bftcluster.ledger.rows.tree import before_key, node_key
+from bftcluster.ledger.rows.tree_nodes import (
     ENTRY_SIZE,
     HASH_SIZE,
     digest_of_node,

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key
-from bftcluster.ledger.state.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key
+from bftcluster.ledger.rows.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
     EPOCH_FETCH_SIZE_MAX_BYTES,
     EPOCH_LINK_SIZE_MAX_BYTES,

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from bftcluster.ids import Seq
 from bftcluster.ledger.ledger import Ledger
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.sync.epoch_proofs import epoch_link
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.state.membership_rows import epoch_key
-from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import Delta
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_proofs import EpochLink

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import ManyRowsPort
-from bftcluster.ledger.state.tree import before_key, node_key, stored_root
-from bftcluster.ledger.state.tree_history import first_kept, kept_from, node_at, row_at
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import ManyRowsPort
+from bftcluster.ledger.rows.tree import before_key, node_key, stored_root
+from bftcluster.ledger.rows.tree_history import first_kept, kept_from, node_at, row_at
 from bftcluster.limits import STATE_ANSWER_SIZE_BYTES, STATE_ROW_SIZE_MAX_BYTES
 from bftcluster.sync.frames import FetchState, StateParts
 

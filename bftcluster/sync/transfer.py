@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.pbft import StartStateTransfer
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.fetcher import StateFetcher

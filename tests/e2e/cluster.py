@@ -19,7 +19,7 @@ from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation
 from bftcluster.ledger.wire.requests import Submit

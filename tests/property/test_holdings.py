@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bftcluster.allocation.roster import Roster
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state.holder_reports import (
     PINS_PER_ROW,
     forget,
@@ -15,7 +16,6 @@ from bftcluster.ledger.state.holder_reports import (
     reports_of,
 )
 from bftcluster.ledger.state.records import HolderReport
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve, Reject
 from bftcluster.signing.approvals import approve, reject

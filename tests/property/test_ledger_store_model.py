@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 from bftcluster.storage.row_cache import RowCache

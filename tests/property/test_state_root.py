@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree import StateTree
-from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree import StateTree
+from bftcluster.ledger.rows.tree_proofs import Proof, prove, proves
 
 KEYS = st.integers(0, 400).map(lambda number: b"%d" % number)
 VALUES = st.none() | st.binary(max_size=3)

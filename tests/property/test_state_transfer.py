@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.sync.frames import FetchState, StateParts
 from bftcluster.sync.state_parts import answer
 from tests.unit.sync.transfer_world import Fetcher, Server, peer

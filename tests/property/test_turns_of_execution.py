@@ -8,8 +8,8 @@ from hypothesis import given, settings
 
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation

@@ -12,6 +12,7 @@ from bftcluster.errors import (
     ThresholdNotMetError,
 )
 from bftcluster.ids import Digest, Seq, View
+from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.evidence import accuse
@@ -23,7 +24,6 @@ from bftcluster.ledger.rules.periods import begin_period, period_at, period_due_
 from bftcluster.ledger.rules.proposals import close_if_open, vote
 from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.state.records import Head
-from bftcluster.ledger.state.spaces import Key, Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import pins_read_by

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from bftcluster.ids import Digest, MaintainerId, Seq
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import Operation

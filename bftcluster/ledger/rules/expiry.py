@@ -1,12 +1,12 @@
 """Removes what has expired: used intents, proposals, pins. The same rows on all replicas."""
 
 from bftcluster.ids import Digest
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.pins import drop_pin
 from bftcluster.ledger.rules.proposals import forget
 from bftcluster.ledger.state.deadlines import PIN_KIND, end_of, parse_deadline, time_of
 from bftcluster.ledger.state.records import pin_record
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.state.holder_reports import note
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import number_and_allocations
 from bftcluster.ledger.state.shares import peer_is_over
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected

@@ -5,6 +5,7 @@ from dataclasses import replace
 from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
@@ -12,7 +13,6 @@ from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import forget, holders
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.replication import default_within
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import (
     DEFAULT,
     EVERYWHERE,

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Approved, Execution, burn, judge_intent, replayed
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.state.deadlines import proposal_deadline
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import Approve, Propose, Reject
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected

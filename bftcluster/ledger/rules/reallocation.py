@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.state.holder_reports import forget, forget_all
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.limits import MOVED_ROWS_MAX
 
 

@@ -8,12 +8,12 @@ on proposals that are not at hand, and about intents as old as our memory.
 from typing import Final, assert_never
 
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_history import Read
 from bftcluster.ledger.rules.context import nonce_key, replayed
 from bftcluster.ledger.rules.peer_reports import refusal_by
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
-from bftcluster.ledger.state.tree_history import Read
 from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode

@@ -1,1 +1,1 @@
-"""The replicated rows, and the tree of hashes over them."""
+"""What the replicated rows say."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state.records import HolderReport
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 

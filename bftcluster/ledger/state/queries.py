@@ -10,9 +10,12 @@ from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
+from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
+from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
-from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.records import (
     ClosedProposal,
@@ -25,10 +28,7 @@ from bftcluster.ledger.state.records import (
     pin_record,
     proposal,
 )
-from bftcluster.ledger.state.spaces import STATE_SPACES, Space
 from bftcluster.ledger.state.state import CHANGES_KEY, HEAD_KEY, POLICY_KEY
-from bftcluster.ledger.state.store import ManyRowsPort, RowPort, scan
-from bftcluster.ledger.state.tree import StateTree
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.signing.policies import Policy

@@ -10,6 +10,8 @@ from typing import Final
 
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
+from bftcluster.ledger.rows.store import StatePort, scan
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
@@ -26,8 +28,6 @@ from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
 from bftcluster.ledger.state.shares import Share, read_share
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Rows, Space
-from bftcluster.ledger.state.store import StatePort, scan
 from bftcluster.ledger.state.weights import weight_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis

@@ -7,7 +7,7 @@ import trio
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.membership import Membership
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers

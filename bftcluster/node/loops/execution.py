@@ -11,8 +11,8 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.rules.effects import Effect
-from bftcluster.ledger.state.store import Delta
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for

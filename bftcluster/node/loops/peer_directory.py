@@ -6,11 +6,11 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.store import RowPort
 from bftcluster.ledger.rules.effects import Effect, PeerChanged, PeerRemoved
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import Change
 from bftcluster.ledger.state.peer_records import PeerRecord
-from bftcluster.ledger.state.store import RowPort
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.keys import peer_id_text

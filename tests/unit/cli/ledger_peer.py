@@ -38,9 +38,9 @@ from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore as StateStore
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.memory_store import MemoryStateStore as StateStore
 from bftcluster.ledger.state.records import ClosedProposal, PinRecord, ProposalRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation

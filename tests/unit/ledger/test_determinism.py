@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bftcluster import codec
-from bftcluster.ledger.state.spaces import STATE_SPACES
+from bftcluster.ledger.rows.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve, HolderStatus, Reject, ReportEntry
 from bftcluster.signing.approvals import approve, reject

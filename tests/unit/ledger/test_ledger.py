@@ -3,10 +3,10 @@ import pytest
 from bftcluster.errors import ConfigError
 from bftcluster.ids import Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_proofs import prove, proves
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import TIME_MAX_MS

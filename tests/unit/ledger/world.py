@@ -7,9 +7,9 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.ledger import ExecutionResult, Ledger, genesis_delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rules.batch import Applied, OrderedBatch
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from bftcluster import cid as cids
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.batch import OrderedBatch
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import Operation, PinOperation

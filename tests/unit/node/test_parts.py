@@ -14,9 +14,9 @@ from bftcluster.errors import (
     StoreFullError,
 )
 from bftcluster.ids import Epoch, Seq
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.node.parts import CompactableWal, Parts, open_parts
 from bftcluster.node.process.config import Config

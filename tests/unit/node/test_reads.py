@@ -9,8 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.rows.spaces import STATE_SPACES
 from bftcluster.ledger.state.records import ProposalRecord
-from bftcluster.ledger.state.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads

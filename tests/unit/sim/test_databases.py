@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster_sim.cluster.peers.databases import SimDatabase
 
 KEY, LINK = (Space.PIN, b"key"), (Space.EPOCH_LINK, b"1")

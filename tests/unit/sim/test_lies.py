@@ -4,8 +4,8 @@ from dataclasses import replace
 from random import Random
 
 from bftcluster.ids import Epoch, Seq, View
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_nodes import EMPTY_PAGE, digest_of_value, page, path_of, record
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import ClusterId, PeerId, Seq
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.storage.disk import PosixDisk
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore

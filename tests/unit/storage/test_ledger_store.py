@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from bftcluster.errors import ConfigError, FatalStorageError, SchemaVersionError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta, StatePort
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta, StatePort
 from bftcluster.storage import schema
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.storage.ledger_store import LedgerStore
 
 GENESIS = b"genesis"

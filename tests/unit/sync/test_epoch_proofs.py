@@ -7,9 +7,9 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, Seq
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_proofs import prove
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_proofs import prove
 from bftcluster.limits import EPOCH_LINKS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft import CheckpointCertificate, EpochStart

@@ -2,8 +2,8 @@
 
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.ledger import genesis_delta
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import STATE_SPACES, Space
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.sync.fetcher import StateFetcher

@@ -7,7 +7,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest, Epoch
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
 from bftcluster.sync.frames import (
     SYNC_FRAMES,

@@ -3,9 +3,9 @@
 import pytest
 
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
-from bftcluster.ledger.state.tree import StateTree
-from bftcluster.ledger.state.tree_history import kept_from
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.rows.tree import StateTree
+from bftcluster.ledger.rows.tree_history import kept_from
 from bftcluster.limits import EARLIER_CHECKPOINTS_MAX
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.frames import FetchState

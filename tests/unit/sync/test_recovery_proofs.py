@@ -7,10 +7,10 @@ import pytest
 from bftcluster.errors import ClusterError, HaltedError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree import stored_root
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state.membership_rows import epoch_key
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import parse_operation
 from bftcluster.ledger.wire.outcomes import OutcomeCode

@@ -4,8 +4,8 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_nodes import (
     EMPTY_PAGE,
     digest_of_value,
     is_well_formed,

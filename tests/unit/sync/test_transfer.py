@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_nodes import (
     EMPTY_PAGE,
     is_branch,
 )

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from bftcluster.ids import Digest, PeerId, Seq
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
-from bftcluster.ledger.state.tree import StateTree
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.fetcher import StateFetcher
 from bftcluster.sync.frames import FetchState, StateParts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 from bftcluster.ids import Digest, View
-from bftcluster.ledger.state.tree_nodes import is_branch, page, records_of
+from bftcluster.ledger.rows.tree_nodes import is_branch, page, records_of
 from bftcluster.pbft import Batch
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.log import batch_digest

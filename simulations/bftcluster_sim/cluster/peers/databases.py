@@ -10,9 +10,9 @@ from random import Random
 
 from bftcluster.errors import FatalStorageError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta
 
 Checkpoint = tuple[Seq, bytes]
 """Which state, and its certificate."""

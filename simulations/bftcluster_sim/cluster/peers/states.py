@@ -10,10 +10,10 @@ from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.ledger.state.store import Delta
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation, UnpinOperation

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.peer_reports import refusal_by
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (

@@ -3,10 +3,10 @@
 import pytest
 
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_proofs import prove, proves
 from bftcluster.ledger.rules.effects import PeerAccused
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.member_operations import RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import ReportEvidence

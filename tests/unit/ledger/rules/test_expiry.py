@@ -1,7 +1,7 @@
 from bftcluster.ids import Seq, View
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.rules.effects import DropPin
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state.membership_rows import Change, Move, moves_to_value, next_membership
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.state.state import MOVES_KEY
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode

@@ -1,9 +1,9 @@
 import pytest
 
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent, read_share
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Submit

@@ -6,9 +6,9 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.shares import HOUR_MS, Share, Spent
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import (

@@ -1,8 +1,8 @@
 """What peers reported about pins is kept apart from the pins, in rows of neighbours."""
 
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_proofs import prove, proves
 from bftcluster.ledger.state.holder_reports import PINS_PER_ROW, row_key
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_proofs import prove, proves
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from bftcluster.ledger.ledger import Ledger, genesis_delta
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve, Request
 from bftcluster.ledger.wire.verification import ApprovalVerifier

@@ -6,18 +6,18 @@ from itertools import islice
 import pytest
 
 from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import scan
+from bftcluster.ledger.rows.tree import stored_root
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import Change
-from bftcluster.ledger.state.memory_store import MemoryStateStore
 from bftcluster.ledger.state.records import (
     ClosedProposal,
     EvidenceRecord,
     ProposalRecord,
     ProposalState,
 )
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import scan
-from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.requests import HolderStatus, Reject

@@ -2,9 +2,9 @@
 
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.tree import stored_root
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state.shares import Share
-from bftcluster.ledger.state.tree import stored_root
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier

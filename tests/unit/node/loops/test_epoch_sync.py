@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, ReplicaId, Seq, View
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta
+from bftcluster.ledger.rows.tree_proofs import prove
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import Delta
-from bftcluster.ledger.state.tree_proofs import prove
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS

@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 from bftcluster import codec
 from bftcluster.ids import PeerId
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree_nodes import EMPTY_PAGE
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree_nodes import EMPTY_PAGE
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.sync.frames import STATE, StateParts
 from tests.unit.node.loops.transfer_peers import World

@@ -7,9 +7,9 @@ import trio
 import trio.testing
 
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.state.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state.peer_records import PeerRecord
-from bftcluster.ledger.state.spaces import Space
 from bftcluster.node.loops.peer_directory import LOOK_AGAIN_S, Addresses, PeerDirectory
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from bftcluster import codec
 from bftcluster.ids import Digest, Epoch, PeerId
-from bftcluster.ledger.state.spaces import Space
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.limits import STATE_FETCH_SIZE_MAX_BYTES, STATE_WANTS_MAX
 from bftcluster.node.loops.state_server import ANSWER_COST_BYTES, StateServer
 from bftcluster.node.process.threads import Workers

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
-from bftcluster.ledger.state.tree import StateTree
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer

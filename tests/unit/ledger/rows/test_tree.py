@@ -1,14 +1,14 @@
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.tree import StateTree, node_key
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.tree import StateTree, node_key
+from bftcluster.ledger.rows.tree_nodes import (
     EMPTY_PAGE,
     PAGE_ENTRIES_MAX,
     digest_of_node,
     is_branch,
 )
-from bftcluster.ledger.state.tree_proofs import Proof, prove, proves
+from bftcluster.ledger.rows.tree_proofs import Proof, prove, proves
 
 Contents = dict[bytes, bytes]
 

@@ -2,8 +2,8 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ledger.state.tree_nodes import BRANCH_SIZE, EMPTY_BRANCH, EMPTY_PAGE, ENTRY_SIZE
-from bftcluster.ledger.state.tree_proofs import Proof
+from bftcluster.ledger.rows.tree_nodes import BRANCH_SIZE, EMPTY_BRANCH, EMPTY_PAGE, ENTRY_SIZE
+from bftcluster.ledger.rows.tree_proofs import Proof
 
 
 def test_a_proof_survives_its_encoding() -> None:

@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import Final
 
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.state.spaces import Key, Rows, Space
-from bftcluster.ledger.state.store import StatePort, scan
-from bftcluster.ledger.state.tree_history import Earlier, Read
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.spaces import Key, Rows, Space
+from bftcluster.ledger.rows.store import StatePort, scan
+from bftcluster.ledger.rows.tree_history import Earlier, Read
+from bftcluster.ledger.rows.tree_nodes import (
     EMPTY_BRANCH,
     EMPTY_PAGE,
     EMPTY_SLOT,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.rows.spaces import Key, Space
 
 PAGE_ENTRIES_MAX: Final = 32
 HASH_SIZE: Final = 32

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from bftcluster.ledger.state.spaces import STATE_SPACES, Key, Space
-from bftcluster.ledger.state.store import Delta
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
+from bftcluster.ledger.rows.store import Delta
 
 
 class MemoryStateStore:

@@ -1,5 +1,5 @@
-from bftcluster.ledger.state.memory_store import MemoryStateStore
-from bftcluster.ledger.state.spaces import STATE_SPACES, Space
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 
 
 def test_rows_come_in_order_page_by_page() -> None:

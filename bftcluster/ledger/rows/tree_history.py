@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bftcluster.ids import Digest
-from bftcluster.ledger.state.spaces import Key, Space
-from bftcluster.ledger.state.store import StatePort, scan
+from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rows.store import StatePort, scan
 from bftcluster.limits import DIGEST_SIZE_BYTES, EARLIER_CHECKPOINTS_MAX
 
 Read = Callable[[Space, bytes], bytes | None]

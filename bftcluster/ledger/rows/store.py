@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from bftcluster.ledger.state.spaces import Key, Space
+from bftcluster.ledger.rows.spaces import Key, Space
 
 Delta = Mapping[Key, bytes | None]
 """What changed. ``None`` deletes the row. The order of iteration carries no meaning."""

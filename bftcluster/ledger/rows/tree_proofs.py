@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
-from bftcluster.ledger.state.spaces import Space
-from bftcluster.ledger.state.store import StatePort
-from bftcluster.ledger.state.tree import node_key
-from bftcluster.ledger.state.tree_nodes import (
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import StatePort
+from bftcluster.ledger.rows.tree import node_key
+from bftcluster.ledger.rows.tree_nodes import (
     BRANCH_SIZE,
     EMPTY_PAGE,
     ENTRY_SIZE,

@@ -1,0 +1,1 @@
+"""Where replicated rows lie, as keys and bytes, and the tree of hashes over them."""
