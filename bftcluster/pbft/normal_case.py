@@ -264,14 +264,13 @@ class NormalCase:
             return Verdict.BAD_TIMESTAMP, f"{ahead_ms} ms ahead of our clock"
         if not batch.requests:
             return self._judge_empty(seq, batch)
-        names = {core.application.name(request): request for request in batch.requests}
+        names: set[Digest] = set()
+        for request in batch.requests:
+            if not core.application.admissible(request):
+                return Verdict.INADMISSIBLE, "holds an inadmissible request"
+            names.add(core.application.name(request))
         if len(names) < len(batch.requests):
             return Verdict.BAD_BATCH, "holds two variants of one request"
-        for name, request in names.items():  # What is in the pool was judged when it came.
-            known = core.pool.find(name)
-            is_judged = known is not None and known.request == request
-            if not is_judged and not core.application.admissible(request):
-                return Verdict.INADMISSIBLE, "holds an inadmissible request"
         return Verdict.ACCEPTED, ""
 
     def _judge_empty(self, seq: Seq, batch: Batch) -> tuple[Verdict, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bftcluster.errors import BadSignatureError, ThresholdNotMetError, UnknownSignerError
-from bftcluster.ids import MaintainerId
+from bftcluster.ids import Digest, MaintainerId
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.signing.approvals import (
     Approval,
@@ -70,9 +70,9 @@ class ApprovalScheme(Protocol):
         ...
 
     def approvers(
-        self, certificate: ApprovalCertificate, policy: Policy, verifier: Verifier
+        self, certificate: ApprovalCertificate, intent: Digest, policy: Policy, verifier: Verifier
     ) -> tuple[MaintainerId, ...]:
-        """Return who approved, after checking every signature.
+        """Return who approved the certificate's ``intent``, after checking every signature.
 
         Raises:
             SigningError: Anything but at least ``threshold`` valid signatures in exact form.
@@ -100,7 +100,7 @@ class Ed25519Multisig:
         )
 
     def approvers(
-        self, certificate: ApprovalCertificate, policy: Policy, verifier: Verifier
+        self, certificate: ApprovalCertificate, intent: Digest, policy: Policy, verifier: Verifier
     ) -> tuple[MaintainerId, ...]:
         """See ``ApprovalScheme``."""
         keys = members(certificate.signers, policy)
@@ -111,7 +111,7 @@ class Ed25519Multisig:
             raise BadSignatureError(
                 f"{len(signatures)} bytes of signatures for {len(keys)} signers"
             )
-        payload = signed_payload(intent_digest(certificate.intent), ED25519_MULTISIG)
+        payload = signed_payload(intent, ED25519_MULTISIG)
         for index, key in enumerate(keys):
             start = index * SIGNATURE_SIZE_BYTES
             signature = signatures[start : start + SIGNATURE_SIZE_BYTES]
@@ -155,7 +155,7 @@ def verify_signatures(
         raise UnknownSignerError(f"approved under another policy than version {policy.version}")
     if certificate.scheme != policy.scheme:
         raise UnknownSignerError(f"the policy takes {policy.scheme}, not {certificate.scheme}")
-    return scheme_of(policy).approvers(certificate, policy, verifier)
+    return scheme_of(policy).approvers(certificate, intent.digest, policy, verifier)
 
 
 def scheme_of(policy: Policy) -> ApprovalScheme:
