@@ -236,7 +236,10 @@ def some_of(mutants: Sequence[Mutant]) -> list[Mutant]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Judge the mutants that ``arguments`` name, print the table, and return the exit code."""
+    """Judge the mutants that ``arguments`` name, print the table, and return the exit code.
+
+    Who survived is said again at the end, of which CI shows the last lines.
+    """
     words = [argument for argument in arguments if not argument.startswith("--")]
     if unknown := {*arguments} - {*words} - {"--json", "--tests-pass", "--some"}:
         sys.stderr.write(f"error: no option {', '.join(sorted(unknown))}\n")
@@ -260,6 +263,9 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     survived = [judgement.mutant.name for judgement in judgements if not judgement.killer]
     killed = len(judgements) - len(survived)
+    for judgement in judgements:
+        if not judgement.killer:
+            say(line(judgement))
     say(f"{killed} of {len(judgements)} killed in {time.monotonic() - start:.0f} s")
     if "--json" in arguments:
         result = {"mutants": len(judgements), "killed": killed, "survived": survived}
