@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import repeat
 
 import httpx
 import pytest
@@ -76,9 +75,9 @@ async def read_to_end(stream: trio.SocketStream) -> bytes:
     return b"".join([bytes(chunk) async for chunk in stream])
 
 
-async def send_forever(stream: trio.SocketStream) -> None:
-    for chunk in repeat(bytes(1 << 16)):
-        await stream.send_all(chunk)
+async def send_zeros(stream: trio.SocketStream, size_bytes: int) -> None:
+    for _ in range(size_bytes >> 16):
+        await stream.send_all(bytes(1 << 16))
 
 
 def keep_many(server: Server, count: int) -> None:

@@ -20,7 +20,7 @@ from tests.integration.api.conftest import (
     Server,
     keep_many,
     read_to_end,
-    send_forever,
+    send_zeros,
     serving,
 )
 
@@ -31,6 +31,7 @@ UPLOAD = (
     b'--B\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
 )
 PER_ADDRESS_MAX = 20
+MORE_THAN_SOCKETS_BUFFER_BYTES = 64 << 20
 
 
 @pytest.fixture
@@ -275,7 +276,7 @@ async def test_a_reset_while_a_body_waits_unread_ends_the_connection(server: Ser
         b"POST /ipfs/gc HTTP/1.1\r\n" + HOST + b"Content-Length: 100000000\r\n\r\n"
     )
     with trio.move_on_after(0.5):
-        await send_forever(stream)
+        await send_zeros(stream, MORE_THAN_SOCKETS_BUFFER_BYTES)
     stream.setsockopt(*RESET_WHEN_CLOSED)
     await trio.aclose_forcefully(stream)
     await wait_all_tasks_blocked(0.05)
@@ -304,7 +305,7 @@ async def test_a_client_that_sends_far_ahead_of_its_answer_is_turned_away(server
         await stream.send_all(b"GET /content/" + CID + b" HTTP/1.1\r\n" + HOST + b"\r\n")
 
         with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
-            await send_forever(stream)
+            await send_zeros(stream, MORE_THAN_SOCKETS_BUFFER_BYTES)
 
 
 async def test_what_is_sent_ahead_is_answered_in_its_turn(server: Server) -> None:

@@ -11,7 +11,7 @@ import trio
 from bftcluster import cid as cids
 from bftcluster.api.http.listen_address import open_sockets
 from bftcluster.errors import ConfigError
-from tests.integration.api.conftest import Server, keep_many, read_to_end, send_forever
+from tests.integration.api.conftest import Server, keep_many, read_to_end, send_zeros
 
 CIDS = tuple(cids.text(cids.of_block(bytes([number]))) for number in range(5))
 
@@ -208,7 +208,7 @@ async def test_an_endless_upload_that_was_refused_ends_with_its_connection(
     async with await server.connect() as stream:
         await stream.send_all(head)
         with pytest.raises(trio.BrokenResourceError):
-            await send_forever(stream)
+            await send_zeros(stream, 1 << 40)
 
     with trio.fail_after(5):
         while trio.lowlevel.current_statistics().tasks_living > tasks:
