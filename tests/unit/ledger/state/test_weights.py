@@ -31,6 +31,7 @@ def test_a_founder_with_room_weighs_its_whole_mebibytes_and_never_nothing(
 ) -> None:
     assert weight_of(free_bytes, FOUNDER, NOW, TERMS) == weight
     assert weight_of(free_bytes, FOUNDER, NOW + 10_000, TERMS) == weight
+    assert units_of(free_bytes) == weight
 
 
 @pytest.mark.parametrize("free_bytes", [2 * TIB, 2 * TIB + MIB, 1 << 62])
