@@ -144,6 +144,8 @@ VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 12 << 20
 """Of them, those of more than some kilobytes."""
 
 # reputation
+REPUTATIONS_KEPT_MAX: Final = 1000
+"""Of peers that left: each was admitted by enough maintainers."""
 REPUTATION_SIZE_MAX_BYTES: Final = 512
 """What is kept about a peer: three tracks, and where it stands."""
 

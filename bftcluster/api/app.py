@@ -20,6 +20,7 @@ from bftcluster.api.routes.peers import PeerRoutes
 from bftcluster.api.routes.pins import PinRoutes
 from bftcluster.api.routes.policy import PolicyRoutes
 from bftcluster.api.routes.proposals import ProposalRoutes
+from bftcluster.api.routes.reputations import ReputationRoutes
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ClusterError
 
@@ -31,6 +32,7 @@ def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
         *OperationRoutes(service.operations).routes(),
         *PeerRoutes(service.peers).routes(),
         *MemberRoutes(service.members).routes(),
+        *ReputationRoutes(service.members).routes(),
         *ProposalRoutes(service.proposals).routes(),
         *PolicyRoutes(service.policy, service.genesis).routes(),
         *AllocationRoutes(service.pinset, pinset_gate).routes(),

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from bftcluster.ids import Digest, Epoch, PeerId
+from bftcluster.api.reputation_views import ReputationView
+from bftcluster.ids import Epoch, PeerId
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 
 
@@ -28,7 +29,8 @@ class MemberView:
     """What it says that it lends; what counts is at most the terms' capacity."""
     free_bytes: int
     """What it has free, as far as that counts."""
+    used_bytes: int
+    """Of what was approved."""
+    reputation: ReputationView
     under_way: str
     """An approved change that has not taken effect, in plain words; empty if there is none."""
-    evidence: Digest | None
-    """Of the proof that it contradicted itself; None if there is none."""

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Protocol
 
 from bftcluster.api.member_views import MemberView
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.api.views import (
     CertificateView,
     ContentView,
@@ -32,7 +33,7 @@ from bftcluster.api.views import (
     UploadPart,
 )
 from bftcluster.cid import Cid
-from bftcluster.ids import Digest
+from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
@@ -82,6 +83,14 @@ class MembersPort(Protocol):
 
     async def members(self) -> Sequence[MemberView]:
         """Return every admitted peer's place in the cluster, sorted by name."""
+        ...
+
+    async def reputation(self, peer: PeerId) -> ReputationView:
+        """Return what is kept about a peer, also if it left.
+
+        Raises:
+            NotFoundError: It never was one of the cluster's, or was forgotten.
+        """
         ...
 
 

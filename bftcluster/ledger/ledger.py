@@ -24,6 +24,7 @@ from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.reputation import OrderedEvidence, founder, period_of, terms_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Ledger:
 
     def problem_with(self, recovery: RecoverCluster) -> str:
         """Return why a recovery does not fit the state at its checkpoint, where this one is."""
-        return problem_with(recovery, self._state)
+        return problem_with(recovery, self._state, self.genesis.period_ms)
 
     def recover(self) -> Delta:
         """Return the rows that a recovery changes which begins behind the last batch, if any does.
@@ -214,7 +215,7 @@ def genesis_delta(genesis: Genesis) -> Delta:
         pins=0,
         pins_ever=0,
         proposals_open=0,
-        period=genesis.created_ms // genesis.period_ms,
+        period=period_of(genesis.created_ms, genesis.period_ms),
     )
     rows: dict[Space, Rows] = {
         Space.META: {
@@ -234,6 +235,9 @@ def genesis_delta(genesis: Genesis) -> Delta:
             for item in genesis.peers
         },
     }
+    evidence = OrderedEvidence(digest=Digest(genesis.cluster_id), seq=Seq(0))
+    reputation = founder(head.period, terms_of(genesis.period_ms), evidence).to_value()
+    rows[Space.REPUTATION] = {item.peer: reputation for item in genesis.peers}
     tree = StateTree(MemoryStateStore())
     tree.absorb(rows.items())
     tree.root()

@@ -56,7 +56,7 @@ from bftcluster.pbft import (
 )
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
-from bftcluster.sync.announcements import Announcer, hurry_ms
+from bftcluster.sync.announcements import Announcer, announced_every_ms, hurry_ms
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
@@ -153,7 +153,9 @@ class Peer:
         await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
 
     async def _announce(self) -> None:
-        await self._reporter.run(interval_s=self._parts.config.tracker.announce_interval_s)
+        wanted_ms = self._parts.config.tracker.announce_interval_s * 1000
+        every_ms = announced_every_ms(wanted_ms, self._parts.genesis.period_ms)
+        await self._reporter.run(interval_ms=every_ms)
 
     def _make_replica_loop(self, evidence: EvidenceFiles) -> ReplicaLoop:
         return ReplicaLoop(

@@ -3,8 +3,9 @@
 Whoever keeps the rows (the ledger) has one per peer, `PeerReputation.to_value`, read back by
 `peer_reputation`, and makes another of it when something is ordered:
 
+- the genesis: ``founder(period, terms, evidence)``;
 - an admission: ``newcomer(period, terms, evidence, before=...)``. Who was evicted is refused before
-  ``before.first_period_back(terms)``, so the row of an eviction outlives the membership;
+  ``before.first_period_back(terms)``, so a row outlives the membership;
 - an audit's outcome: ``reputation.audited(outcome, evidence)``;
 - proof of fraud: ``reputation.defrauded(period, evidence)``, at once;
 - the first batch of a new period: for each peer ``reputation.observed(...)`` with the period that
@@ -19,7 +20,12 @@ the simulator's, too.
 """
 
 from bftcluster.reputation.evictions import PeriodJudgement, StandingChange, at_period
-from bftcluster.reputation.peer_reputation import PeerReputation, newcomer, peer_reputation
+from bftcluster.reputation.peer_reputation import (
+    PeerReputation,
+    founder,
+    newcomer,
+    peer_reputation,
+)
 from bftcluster.reputation.standing import Cause, OrderedEvidence, Standing, StandingRecord
 from bftcluster.reputation.terms import Terms, period_of, terms_of
 from bftcluster.reputation.tracks import AuditOutcome
@@ -35,6 +41,7 @@ __all__ = [
     "StandingRecord",
     "Terms",
     "at_period",
+    "founder",
     "newcomer",
     "peer_reputation",
     "period_of",

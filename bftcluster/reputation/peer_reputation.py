@@ -47,9 +47,14 @@ class PeerReputation:
         """Whether nothing but a new admission concerns it."""
         return self.standing is Standing.EVICTED
 
+    @property
+    def gets_data(self) -> bool:
+        """Whether new data may be given to it."""
+        return self.standing is Standing.CANDIDATE or self.standing is Standing.ACTIVE
+
     def weight(self, free_units: int, period: int, terms: Terms) -> int:
         """Return its weight in allocations, which is at most its free MiB; 0 for no new data."""
-        if self.standing is Standing.SUSPENDED or self.is_evicted:
+        if not self.gets_data:
             return 0
         age = 0
         if self.standing is Standing.ACTIVE:
@@ -179,22 +184,47 @@ def newcomer(
 ) -> PeerReputation:
     """Return the reputation of a peer that is admitted in ``period``.
 
+    Who was evicted begins anew, but for how often it was. Who left begins to age anew, and keeps
+    its tracks; if it was suspended, that goes on.
+
     Args:
         period: Not before ``before.first_period_back``: the caller refuses the admission.
         terms: Of the cluster.
         evidence: The admission.
-        before: What is kept of its eviction, if it was here before. Only how often is carried on.
+        before: What is kept of it, if it was here before.
     """
+    if before is not None and before.standing is Standing.SUSPENDED:
+        return replace(before, admitted=period)
+    admitted = StandingRecord(
+        standing=Standing.CANDIDATE, since=period, cause=Cause.ADMITTED, evidence=evidence
+    )
+    if before is not None and not before.is_evicted:
+        return replace(before, last_change=admitted, admitted=period)
     assert before is None or period >= before.first_period_back(terms), "it is admitted too early"
     return PeerReputation(
         integrity=IntegrityTrack(),
         unknown=UnknownTrack(),
         availability=AvailabilityTrack(window=period // terms.window),
-        last_change=StandingRecord(
-            standing=Standing.CANDIDATE, since=period, cause=Cause.ADMITTED, evidence=evidence
-        ),
+        last_change=admitted,
         admitted=period,
         evictions=0 if before is None else before.evictions,
+    )
+
+
+def founder(period: int, terms: Terms, evidence: OrderedEvidence) -> PeerReputation:
+    """Return the reputation of a peer of the genesis: vetted, and of full age from the start.
+
+    Whoever made the cluster chose it; were it to age as others do, all founders would weigh an
+    eighth, and the first to be admitted as much as they.
+    """
+    return PeerReputation(
+        integrity=IntegrityTrack(audits=arithmetic.VETTING_AUDITS),
+        unknown=UnknownTrack(),
+        availability=AvailabilityTrack(window=period // terms.window),
+        last_change=StandingRecord(
+            standing=Standing.ACTIVE, since=period, cause=Cause.FOUNDED, evidence=evidence
+        ),
+        admitted=arithmetic.elapsed(terms.full_age, period),
     )
 
 
@@ -237,7 +267,7 @@ def peer_reputation(value: bytes) -> PeerReputation:
         last_change=StandingRecord(
             standing=Standing(_number(standing, Standing.EVICTED)),
             since=_number(since, arithmetic.PERIOD_MAX),
-            cause=Cause(_number(cause, Cause.FRAUD)),
+            cause=Cause(_number(cause, Cause.FOUNDED)),
             evidence=_evidence(evidence),
         ),
         admitted=_number(admitted, arithmetic.PERIOD_MAX),

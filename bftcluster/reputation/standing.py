@@ -45,6 +45,8 @@ class Cause(IntEnum):
     SUSPENDED_TOO_LONG = 6
     FRAUD = 7
     """It contradicted itself under its own signature, or signed wrong bytes."""
+    FOUNDED = 8
+    """The genesis names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

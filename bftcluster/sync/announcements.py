@@ -16,6 +16,15 @@ _HURRY_MS: Final = 20
 """Times the number of voters: together they order some forty batches a second."""
 
 
+def announced_every_ms(wanted_ms: int, period_ms: int) -> int:
+    """Return how often a peer announces itself: a third of a period at most.
+
+    It is seen in each period then, though one announcement fails; and an idle cluster has no more
+    to order than that, since what is said within a period counts when it ends.
+    """
+    return min(wanted_ms, period_ms // 3)
+
+
 def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:
     """Return how soon a voter announces itself again so that changes need not wait long.
 

@@ -7,6 +7,7 @@ from starlette.routing import Route
 from bftcluster.api.http.json_text import json_response
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
+from bftcluster.api.routes.reputations import standing_shape
 from bftcluster.api.shapes import Shape, peer_text, terms_shape
 
 
@@ -27,6 +28,7 @@ class MemberRoutes:
 
 def member_shape(view: MemberView) -> Shape:
     """Return one member."""
+    evidence = view.reputation.evidence
     return {
         "id": peer_text(view.peer),
         "name": view.peername,
@@ -39,7 +41,9 @@ def member_shape(view: MemberView) -> Shape:
         **terms_shape(view.terms),
         "announced_bytes": view.announced_bytes,
         "free_bytes": view.free_bytes,
+        "used_bytes": view.used_bytes,
+        **standing_shape(view.reputation),
         "under_way": view.under_way,
-        "contradicted_itself": view.evidence is not None,
-        "evidence": None if view.evidence is None else view.evidence.hex(),
+        "contradicted_itself": evidence is not None,
+        "evidence": None if evidence is None else evidence.hex(),
     }

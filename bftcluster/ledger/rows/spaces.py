@@ -30,6 +30,8 @@ class Space(IntEnum):
     """By peer id: proof that it contradicted itself, the first that was ordered."""
     HOLDING = 9
     """By peer id and number of the pin (8 bytes, big-endian, in 64ths): what peers reported."""
+    REPUTATION = 10
+    """By peer id: how far to trust it; of some who left, too."""
 
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""

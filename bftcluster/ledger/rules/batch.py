@@ -20,7 +20,7 @@ from bftcluster.ledger.rules.expiry import expiry_due_ms, sweep
 from bftcluster.ledger.rules.membership import turn
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.rules.peer_reports import join, report
-from bftcluster.ledger.rules.periods import begin_period, period_at, period_due_ms
+from bftcluster.ledger.rules.periods import begin_period, period_due_ms
 from bftcluster.ledger.rules.proposals import close_if_open, vote
 from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.state.records import Head
@@ -87,8 +87,7 @@ def apply(
         pins_ever=head.pins_ever,
         proposals_open=head.proposals_open,
     )
-    period = period_at(execution.now_ms, genesis)
-    if period > head.period:
+    if execution.period > head.period:
         begin_period(execution)
     if batch.view > state.turns.view:
         state.set_turns(state.turns.after(batch.view, batch.seq, state.membership_at(batch.seq)))
@@ -109,7 +108,7 @@ def apply(
             pins=execution.pins,
             pins_ever=execution.pins_ever,
             proposals_open=execution.proposals_open,
-            period=period,
+            period=execution.period,
         )
     )
     return Applied(

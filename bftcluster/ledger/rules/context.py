@@ -9,6 +9,7 @@ from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import Operation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.reputation import period_of
 from bftcluster.signing.approvals import Intent
 
 
@@ -27,6 +28,11 @@ class Execution:
     """How many there ever were."""
     proposals_open: int
     effects: list[Effect] = field(default_factory=list)
+
+    @property
+    def period(self) -> int:
+        """The number of the batch's period."""
+        return period_of(self.now_ms, self.genesis.period_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ from bftcluster.errors import BadSignatureError, ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerAccused
+from bftcluster.ledger.rules.standings import condemn
 from bftcluster.ledger.state.records import EvidenceRecord
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import ReportEvidence
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
+from bftcluster.reputation import OrderedEvidence
 
 
 def accuse(
@@ -33,4 +35,5 @@ def accuse(
     )
     execution.state.accuse(culprit, record.to_value())
     execution.effects.append(PeerAccused(culprit))
+    condemn(execution, culprit, OrderedEvidence(digest=record.digest, seq=execution.seq))
     return Outcome(OutcomeCode.RECORDED, f"evidence {record.digest.hex()[:16]}")

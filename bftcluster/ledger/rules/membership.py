@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution
-from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
+from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.standings import drop, let_in, problem_with_return, put_weighed
 from bftcluster.ledger.state.membership_rows import (
     Change,
-    Move,
     next_membership,
     taken_up,
     voters_min,
@@ -19,6 +19,8 @@ from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
+from bftcluster.reputation import OrderedEvidence
+from bftcluster.signing.approvals import Intent
 
 
 def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Outcome:
@@ -27,11 +29,16 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
     refusal = _refusal(execution, peer)
     if refusal:
         return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, refusal)
+    too_early = problem_with_return(state, peer, execution.period, execution.genesis.period_ms)
+    if too_early:
+        return approved.outcome(OutcomeCode.EVICTED, too_early)
     latest = state.epochs[-1].membership
     is_voter = ReplicaId(peer) in latest.replicas
     known = state.peers.get(peer)
     is_new = known is None
-    if known is not None and is_voter == operation.votes and known.terms == operation.terms:
+    is_back = not is_new and state.reputations.of(peer).is_evicted
+    is_same = is_voter == operation.votes and known is not None and known.terms == operation.terms
+    if is_same and not is_back:
         votes = "votes" if is_voter else "does not vote"
         detail = f"the peer is admitted already, with these terms, and {votes}"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
@@ -45,25 +52,27 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
         too_few = _too_few(execution, latest)
         if too_few:
             return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
-    grant(execution, operation)
+    grant(execution, operation, approved.intent)
     if is_voter == operation.votes:
-        return approved.outcome(OutcomeCode.COMMITTED, "admitted" if is_new else "terms changed")
+        what = "admitted" if is_new or is_back else "terms changed"
+        return approved.outcome(OutcomeCode.COMMITTED, what)
     state.set_changes([*state.changes, Change(peer=peer, votes=operation.votes)])
     return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=operation.votes))
 
 
-def grant(execution: Execution, operation: AdmitPeer) -> None:
+def grant(execution: Execution, operation: AdmitPeer, intent: Intent) -> None:
     """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once."""
     state, peer = execution.state, operation.peer
     known = state.peers.get(peer)
+    if known is None or state.reputations.of(peer).is_evicted:
+        let_in(execution, peer, OrderedEvidence(digest=intent.digest, seq=execution.seq))
+    elif known.terms == operation.terms:
+        return
     if known is None:
         known = PeerRecord(
             peer=peer, name=operation.name, addresses=operation.addresses, is_replica=False
         )
-        stop_move(execution, peer)
-    elif known.terms == operation.terms:
-        return
-    state.put_peer(replace(known, terms=operation.terms).weighed())
+    put_weighed(execution, replace(known, terms=operation.terms))
     execution.effects.append(PeerChanged(peer))
 
 
@@ -135,21 +144,6 @@ def _let_go(execution: Execution, membership: Membership) -> None:
     state.set_changes([change for change in state.changes if change not in leaving])
     for change in leaving:
         drop(execution, change.peer)
-
-
-def drop(execution: Execution, peer: PeerId) -> None:
-    """Let a peer go now; what it held goes to others."""
-    state = execution.state
-    state.remove_peer(peer)
-    state.set_moves([*state.moves, Move(peer=peer, after=b"")])
-    execution.effects.append(PeerRemoved(peer))
-
-
-def stop_move(execution: Execution, peer: PeerId) -> None:
-    """Leave the pins of a peer that has come back where they are."""
-    state = execution.state
-    if any(move.peer == peer for move in state.moves):
-        state.set_moves([move for move in state.moves if move.peer != peer])
 
 
 def _refusal(execution: Execution, peer: PeerId) -> str:

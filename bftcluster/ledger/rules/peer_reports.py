@@ -6,6 +6,7 @@ from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
+from bftcluster.ledger.rules.standings import put_weighed
 from bftcluster.ledger.state.holder_reports import note
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import number_and_allocations
@@ -48,7 +49,10 @@ def join(
         counter=request.counter,
         spent=record.spent.plus(execution.now_ms, len(request.payload)),
     )
-    execution.state.put_peer(joined if record.joined_ms else joined.weighed())
+    if record.joined_ms:
+        execution.state.put_peer(joined)
+    else:
+        put_weighed(execution, joined)
     execution.effects.append(PeerChanged(request.peer))
     return Outcome(OutcomeCode.RECORDED)
 

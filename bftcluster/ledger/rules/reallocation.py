@@ -23,7 +23,8 @@ def move_on(execution: Execution) -> None:
     for _, value in rows:
         if value.find(first.peer) >= 0:
             _move(execution, pin_record(value), first.peer)
-    is_forgotten = forget_all(state, first.peer, MOVED_ROWS_MAX)
+    stays = first.peer in state.peers
+    is_forgotten = stays or forget_all(state, first.peer, MOVED_ROWS_MAX)
     if len(rows) < MOVED_ROWS_MAX and is_forgotten:
         state.set_moves(others)
     else:

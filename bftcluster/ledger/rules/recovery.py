@@ -12,7 +12,8 @@ from bftcluster.errors import RefusedError
 from bftcluster.ids import ClusterId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Execution, burn
 from bftcluster.ledger.rules.effects import Effect, PeerChanged
-from bftcluster.ledger.rules.membership import drop, grant
+from bftcluster.ledger.rules.membership import grant
+from bftcluster.ledger.rules.standings import drop, problem_with_return
 from bftcluster.ledger.state.membership_rows import voters_min
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
@@ -90,7 +91,7 @@ def start_of(request: bytes) -> EpochStart:
     return operation.start
 
 
-def problem_with(operation: RecoverCluster, state: State) -> str:
+def problem_with(operation: RecoverCluster, state: State, period_ms: int) -> str:
     """Return why a recovery does not fit the state at its checkpoint; empty if it does."""
     voted = [each.membership for each in state.epochs]
     before = _voters_at(state)
@@ -103,6 +104,9 @@ def problem_with(operation: RecoverCluster, state: State) -> str:
     for coming in operation.coming:
         if ReplicaId(coming.peer) in voters:
             return f"{coming.peer.hex()[:8]} comes under a key that has voted: it needs a new one"
+        too_early = problem_with_return(state, coming.peer, state.head.period, period_ms)
+        if too_early:
+            return f"{coming.peer.hex()[:8]} comes too early: {too_early}"
     for peer in operation.leaving:
         if peer not in state.peers:
             return f"{peer.hex()[:8]} leaves, and is no peer in the state that is certified"
@@ -131,7 +135,7 @@ def carry_out(recovery: VerifiedRecovery, state: State, genesis: Genesis) -> lis
     for peer in operation.leaving:
         if peer in state.peers:
             drop(execution, peer)
-    _set_voters(execution, operation)
+    _set_voters(execution, recovery)
     burn(execution, recovery.intent)
     return execution.effects
 
@@ -141,10 +145,10 @@ def _voters_at(state: State) -> Membership:
     return state.membership_at(Seq(state.head.seq + 1))
 
 
-def _set_voters(execution: Execution, operation: RecoverCluster) -> None:
-    state = execution.state
+def _set_voters(execution: Execution, recovery: VerifiedRecovery) -> None:
+    state, operation = execution.state, recovery.operation
     for coming in operation.coming:
-        grant(execution, coming)
+        grant(execution, coming, recovery.intent)
     voters = set(operation.start.membership.replicas)
     for peer, record in list(state.peers.items()):
         votes = ReplicaId(peer) in voters

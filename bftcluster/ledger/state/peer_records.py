@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from bftcluster import codec
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.shares import Spent, spent_from_wire
+from bftcluster.ledger.state.weights import weight_of
 from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
+from bftcluster.reputation import PeerReputation, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +27,9 @@ class PeerRecord:
     free_bytes: int = 0
     """As last announced or reported, at most the capacity."""
     weighed_bytes: int = 0
-    """What was free and counted when the period began, or when the peer joined: allocation goes by
-    it."""
+    """What was free and counted when the period began, or when the peer joined."""
+    weight: int = 0
+    """In allocations, as of then, by that and by how far the peer was trusted."""
     tags: tuple[tuple[str, str], ...] = ()
     """Sorted by key."""
     joined_ms: int = 0
@@ -49,11 +52,6 @@ class PeerRecord:
         return self.terms.operator
 
     @property
-    def is_candidate(self) -> bool:
-        """Whether pins may be allocated to it."""
-        return self.joined_ms > 0 and self.weighed_bytes > 0
-
-    @property
     def usable_capacity_bytes(self) -> int:
         """How much of what it lends counts."""
         return self.terms.usable_capacity_bytes(self.capacity_bytes)
@@ -63,9 +61,11 @@ class PeerRecord:
         """How much of what it has free counts, from the next period on."""
         return self.terms.usable_free_bytes(self.capacity_bytes, self.free_bytes)
 
-    def weighed(self) -> "PeerRecord":
-        """Return this with what is free now as what allocation goes by."""
-        return replace(self, weighed_bytes=self.usable_free_bytes)
+    def weighed(self, reputation: PeerReputation, period: int, terms: Terms) -> "PeerRecord":
+        """Return this as allocation goes by it from now on, until the next period."""
+        free_bytes = self.usable_free_bytes
+        weight = weight_of(free_bytes, reputation, period, terms)
+        return replace(self, weighed_bytes=free_bytes, weight=weight)
 
     def to_value(self) -> bytes:
         """Return the row's value."""
@@ -79,6 +79,7 @@ class PeerRecord:
                 self.capacity_bytes,
                 self.free_bytes,
                 self.weighed_bytes,
+                self.weight,
                 self.tags,
                 self.joined_ms,
                 self.reported_ms,
@@ -91,7 +92,7 @@ class PeerRecord:
 def peer_record(value: bytes) -> PeerRecord:
     """Return the peer in a row of ``Space.PEER``."""
     peer, name, addresses, is_replica, terms, capacity, free, *rest = codec.decode(value)
-    weighed, tags, joined, reported, counter, spent = rest
+    weighed, weight, tags, joined, reported, counter, spent = rest
     return PeerRecord(
         peer=PeerId(peer),
         name=name,
@@ -101,6 +102,7 @@ def peer_record(value: bytes) -> PeerRecord:
         capacity_bytes=capacity,
         free_bytes=free,
         weighed_bytes=weighed,
+        weight=weight,
         tags=tuple((key, text) for key, text in tags),
         joined_ms=joined,
         reported_ms=reported,

@@ -28,9 +28,11 @@ from bftcluster.ledger.state.records import (
     pin_record,
     proposal,
 )
+from bftcluster.ledger.state.reputations import WAITING_KEY, read_waiting
 from bftcluster.ledger.state.state import CHANGES_KEY, HEAD_KEY, POLICY_KEY
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.reputation import PeerReputation, peer_reputation
 from bftcluster.signing.policies import Policy
 
 _KEYS_MAX: Final = 500
@@ -149,6 +151,22 @@ def peer_of(store: RowPort, peer: PeerId) -> PeerRecord | None:
 def evidence_by_peer(store: RowPort) -> dict[PeerId, EvidenceRecord]:
     """Return the proofs of contradiction on record."""
     return {PeerId(key): evidence_record(value) for key, value in scan(store, Space.EVIDENCE)}
+
+
+def reputation_of(store: RowPort, peer: PeerId) -> PeerReputation | None:
+    """Return the reputation of a peer: an admitted one, or one that left and is remembered."""
+    value = store.get(Space.REPUTATION, peer)
+    return None if value is None else peer_reputation(value)
+
+
+def reputations(store: RowPort) -> dict[PeerId, PeerReputation]:
+    """Return all reputations that are kept."""
+    return {PeerId(key): peer_reputation(value) for key, value in scan(store, Space.REPUTATION)}
+
+
+def waiting_for_eviction(store: RowPort) -> tuple[PeerId, ...]:
+    """Return who is to be evicted and was not, the worst first: an alarm, if there is anybody."""
+    return read_waiting(store.get(Space.META, WAITING_KEY))
 
 
 # Who votes

@@ -27,13 +27,20 @@ from bftcluster.ledger.state.membership_rows import (
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
+from bftcluster.ledger.state.reputations import (
+    WAITING_KEY,
+    Reputations,
+    read_waiting,
+    waiting_to_value,
+)
 from bftcluster.ledger.state.shares import Share, read_share
-from bftcluster.ledger.state.weights import weight_of
+from bftcluster.ledger.state.weights import units_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import PROPOSALS_MEMORY_MAX_BYTES
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart, with_start
+from bftcluster.reputation import PeerReputation, Standing, terms_of
 from bftcluster.signing.policies import Policy
 
 GENESIS_KEY: Final = b"genesis"
@@ -61,8 +68,6 @@ class State:
         self.roster = roster
         self.peers: dict[PeerId, PeerRecord] = {}
         self.peers_joined = 0
-        self.unweighed: set[PeerId] = set()
-        """Who has more or less room than allocation goes by: what the next period is about."""
         genesis = self.get(Space.META, GENESIS_KEY)
         assert genesis is not None, "the genesis is the first row"
         founding = Genesis.from_bytes(genesis)
@@ -83,6 +88,12 @@ class State:
         self._earliest: bytes | None = None
         self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
+        reputations = self.scan(Space.REPUTATION)
+        self.reputations = Reputations(reputations, terms_of(founding.period_ms))
+        self.waiting = read_waiting(self.get(Space.META, WAITING_KEY))
+        """Whose eviction waits, the worst first."""
+        self.reported_ms = 0
+        """Timestamp of the last report or join of all peers."""
         for _, value in self.scan(Space.PEER):
             self._remember_peer(peer_record(value))
         version = self.get(Space.META, POLICY_KEY)
@@ -203,8 +214,22 @@ class State:
         """Delete a peer's row."""
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
-        self.unweighed.discard(peer)
+        self.reported_ms = max((each.reported_ms for each in self.peers.values()), default=0)
         self.roster.remove(peer)
+
+    def put_reputation(self, peer: PeerId, reputation: PeerReputation | None) -> None:
+        """Set the row of a peer's reputation, which bears on its weight at once."""
+        value = None if reputation is None else reputation.to_value()
+        self.put(Space.REPUTATION, peer, value)
+        self.reputations.set(peer, reputation)
+        if peer in self.peers:
+            self._weigh(self.peers[peer])
+
+    def set_waiting(self, peers: Sequence[PeerId]) -> None:
+        """Set whose eviction waits."""
+        if self.waiting != tuple(peers):
+            self.waiting = tuple(peers)
+            self.put(Space.META, WAITING_KEY, waiting_to_value(peers))
 
     def accuse(self, peer: PeerId, value: bytes) -> None:
         """Record proof against a peer that has none."""
@@ -304,19 +329,18 @@ class State:
         known = self.peers.get(record.peer)
         self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
         self.peers[record.peer] = record
-        if record.weighed_bytes == record.usable_free_bytes:
-            self.unweighed.discard(record.peer)
-        else:
-            self.unweighed.add(record.peer)
+        self.reported_ms = max(self.reported_ms, record.reported_ms)
         self._weigh(record)
 
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
-        free_bytes = record.weighed_bytes if record.is_candidate and not leaves else 0
+        reputation = self.reputations.of(record.peer)
         self.roster.update(
             record.peer,
-            weight_of(free_bytes),
+            record.weight if reputation.gets_data and not leaves else 0,
+            space=units_of(record.weighed_bytes),
             domain=record.domain,
             operator=record.operator,
             tags=record.tags,
+            is_newcomer=reputation.standing is Standing.CANDIDATE,
         )

@@ -54,6 +54,8 @@ class OutcomeCode(IntEnum):
     """An earlier change of this peer has not come to its end."""
     TOO_MUCH = 51
     """This peer announced as much as it may in an hour."""
+    EVICTED = 52
+    """The peer was evicted, and may not be admitted again yet."""
 
 
 @dataclass(slots=True, init=False, unsafe_hash=True)

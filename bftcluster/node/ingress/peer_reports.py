@@ -52,11 +52,12 @@ class PeerReporter:
         self._space = space
         self._recorded = recorded
 
-    async def run(self, *, interval_s: float) -> NoReturn:
-        """Join at once and again every ``interval_s``: that is how free space becomes known."""
-        pace = AnnouncementPace(
-            interval_ms=int(interval_s * 1000), attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000)
-        )
+    async def run(self, *, interval_ms: int) -> NoReturn:
+        """Join at once and again every ``interval_ms``.
+
+        So free space becomes known, and that this peer is there.
+        """
+        pace = AnnouncementPace(interval_ms=interval_ms, attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000))
         while True:
             record, hurry_ms = self._record(), self._hurry_ms()
             joined = None if record is None else record.joined_ms > 0

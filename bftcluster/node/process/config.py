@@ -126,7 +126,11 @@ class TrackerSection:
     fetches_max: int = setting(10, "contents fetched at the same time")
     report_delay_ms: int = setting(50, "wait to put more into one signed report")
     report_interval_ms: int = setting(1000, "signed reports are so far apart, unless one is full")
-    announce_interval_s: int = setting(300, "how often free space is announced")
+    announce_interval_s: int = setting(
+        1200,
+        "how often free space is announced, and that this peer is there; a third of the "
+        "cluster's period at most",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 
 from bftcluster.api.member_views import MemberView
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.ids import Epoch, PeerId, ReplicaId, Seq
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.membership_rows import Change
 from bftcluster.ledger.state.peer_records import PeerRecord
-from bftcluster.ledger.state.records import EvidenceRecord
 from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.node.service.reputation_views import reputation_views
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.storage.ledger_reader import LedgerReader
 
@@ -21,9 +22,9 @@ def member_views(
     epochs = queries.epochs(reader, genesis)
     changes = {change.peer: change for change in queries.changes_under_way(reader)}
     records = queries.peers(reader).values()
-    evidence = queries.evidence_by_peer(reader)
+    reputations = reputation_views(reader, genesis)
     return [
-        _view(record, epochs, position, changes.get(record.peer), evidence, connected)
+        _view(record, epochs, position, changes.get(record.peer), reputations, connected)
         for record in sorted(records, key=lambda record: (record.name, record.peer))
     ]
 
@@ -38,12 +39,11 @@ def _view(
     epochs: list[EpochStart],
     position: Seq,
     change: Change | None,
-    evidence: Mapping[PeerId, EvidenceRecord],
+    reputations: Mapping[PeerId, ReputationView],
     connected: Collection[PeerId],
 ) -> MemberView:
     current = _epoch_at(epochs, position).membership
     votes = ReplicaId(record.peer) in current.replicas
-    proof = evidence.get(record.peer)
     return MemberView(
         peer=record.peer,
         peername=record.name,
@@ -56,8 +56,9 @@ def _view(
         terms=record.terms,
         announced_bytes=record.capacity_bytes,
         free_bytes=record.usable_free_bytes,
+        used_bytes=max(0, record.usable_capacity_bytes - record.usable_free_bytes),
+        reputation=reputations[record.peer],
         under_way="" if change is None else _under_way(change, epochs),
-        evidence=None if proof is None else proof.digest,
     )
 
 

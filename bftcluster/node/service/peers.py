@@ -6,7 +6,9 @@ from typing import Final
 
 from bftcluster import __version__
 from bftcluster.api.member_views import MemberView
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.api.views import IdView, IpfsView, LinkView
+from bftcluster.errors import NotFoundError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.peer_records import PeerRecord
@@ -16,6 +18,7 @@ from bftcluster.node.parts import Parts
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.member_views import member_views
+from bftcluster.node.service.reputation_views import reputation_views
 from bftcluster.signing.keys import peer_id_text
 
 REPLICA: Final = "replica"
@@ -57,6 +60,19 @@ class PeerService:
         links = self.network.links().items()
         connected = {parts.me, *(peer for peer, link in links if link.connected)}
         return await self.workers.run(member_views, parts.store.reader, parts.genesis, connected)
+
+    async def reputation(self, peer: PeerId) -> ReputationView:
+        """Return what is kept about a peer.
+
+        Raises:
+            NotFoundError: Nothing is.
+        """
+        parts = self.parts
+        views = await self.workers.run(reputation_views, parts.store.reader, parts.genesis)
+        if peer not in views:
+            hint = "`bftcluster peer ls` lists the peers"
+            raise NotFoundError("nothing is kept about such a peer", hint=hint)
+        return views[peer]
 
     def own_record(self) -> PeerRecord:
         """Return this peer as the ledger knows it, or as it would."""

@@ -8,6 +8,7 @@ from bftcluster.errors import UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.descriptors import CLASSES, check_place, parse_descriptor
+from bftcluster_cli.display.standings import cell, percent, standing_note
 from bftcluster_cli.display.terms import place_text
 from bftcluster_cli.framework import settings_of, verb
 from bftcluster_cli.output import emit, say, size_text
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 HEADINGS: Final = (
-    "NAME", "VOTES", "CONNECTED", "FREE", "CLASS", "DOMAIN", "OPERATOR", "PEER", "",
+    "NAME", "VOTES", "CONNECTED", "STANDING", "SCORE", "AGE", "USED", "SHARE", "CLASS", "DOMAIN",
+    "OPERATOR", "SEEN", "PEER", "",
 )  # fmt: skip
 
 
@@ -38,7 +40,10 @@ def register(app: typer.Typer, peers: typer.Typer) -> None:
 
 
 def members(ctx: typer.Context) -> None:
-    """List the peers: who votes, what is free of what was approved, where it is, what goes on."""
+    """List the peers: who votes, how far each is trusted, what it has used of what was approved.
+
+    SHARE is its part of all weights, by which new pins are given.
+    """
     settings = settings_of(ctx)
     with Client(settings) as client:
         epoch = client.get("/status").get("epoch")
@@ -110,7 +115,7 @@ def remove(
     from bftcluster.ledger.wire.member_operations import RemovePeer
 
     with Client(settings_of(ctx)) as client:
-        found = _find(client.list("/members"), peer)
+        found = find_peer(client.list("/members"), peer)
     _propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
 
 
@@ -123,7 +128,7 @@ def _propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes:
         report_outcome(client, settings, record, wait=False)
 
 
-def _find(records: list[Record], text: str) -> "PeerId":
+def find_peer(records: list[Record], text: str) -> "PeerId":
     """Return the one peer that a name or an id means.
 
     Raises:
@@ -151,16 +156,24 @@ def member_row(record: dict[str, Any]) -> tuple[str, ...]:
         notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
     elif record.get("barred"):
         notes.append("lost its views: not primary for now")
+    notes += [standing_note(record)] if standing_note(record) else []
     since = f"since epoch {message(str(record.get('since_epoch')))}"
     votes = since if record.get("votes") else "no"
     connected = "yes" if record.get("connected") else "no"
     name, peer = label(str(record.get("name"))), label(str(record.get("id")), columns=64)
-    return name, votes, connected, *_room(record), peer, "; ".join(notes)
+    seen = cell(record, "last_seen") if record.get("joined") else "-"
+    return name, votes, connected, *_trust(record), *_room(record), seen, peer, "; ".join(notes)
 
 
-def _room(record: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return what is free of what was approved, whose it is, and where: four columns."""
-    free, capacity = (int(record.get(key) or 0) for key in ("free_bytes", "capacity_bytes"))
-    room = f"{size_text(free)} of {size_text(capacity)}" if record.get("joined") else "-"
+def _trust(record: dict[str, Any]) -> tuple[str, str, str]:
+    """Return how far a peer is trusted: three columns."""
+    return cell(record, "standing"), percent(record.get("score")), f"{cell(record, 'age_days')} d"
+
+
+def _room(record: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return what is used of what was approved, its share, whose it is, where: five columns."""
+    used, capacity = (int(record.get(key) or 0) for key in ("used_bytes", "capacity_bytes"))
+    room = f"{size_text(used)} of {size_text(capacity)}" if record.get("joined") else "-"
     domain, operator = place_text(record.get("domain")), place_text(record.get("operator"))
-    return room, label(str(record.get("quota_class") or "-")), domain, operator
+    share, quota_class = percent(record.get("share")), label(str(record.get("quota_class") or "-"))
+    return room, share, quota_class, domain, operator

@@ -11,6 +11,7 @@ from bftcluster import cid as cids
 from bftcluster.api import views
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import ClusterService, Wait
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.cid import Cid
 from bftcluster.errors import (
     NotFoundError,
@@ -26,7 +27,17 @@ from bftcluster.pins.view import PinInfo
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.policies import Policy
 from tests.unit.api.memory_content import MemoryContent, Tree
-from tests.unit.api.ordered import GENESIS, MAINTAINER, ME, NOW_MS, PEERS, POLICY, TERMS, pin_record
+from tests.unit.api.ordered import (
+    GENESIS,
+    MAINTAINER,
+    ME,
+    NOW_MS,
+    PEERS,
+    POLICY,
+    TERMS,
+    pin_record,
+    reputation_view,
+)
 
 
 @dataclass
@@ -94,11 +105,17 @@ class MemoryService(MemoryContent):
                 terms=TERMS,
                 announced_bytes=1 << 50,
                 free_bytes=1 << 39,
+                used_bytes=1 << 39,
+                reputation=await self.reputation(peer),
                 under_way="",
-                evidence=Digest(b"\xee" * 32) if peer is PEERS[2] else None,
             )
             for peer in PEERS
         ]
+
+    async def reputation(self, peer: PeerId) -> ReputationView:
+        if peer not in PEERS:
+            raise NotFoundError("nothing is kept about such a peer")
+        return reputation_view(peer)
 
     async def status(self) -> views.StatusView:
         return views.StatusView(

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
+from bftcluster.reputation import OrderedEvidence, founder, terms_of
 from bftcluster.signing.policies import Maintainer, Policy
 
 PEERS = tuple(PeerId(bytes([number]) * 32) for number in (1, 2, 3, 4))
@@ -41,4 +43,24 @@ def pin_record(operation: PinOperation, allocations: Sequence[PeerId] = PEERS[:2
         seq=Seq(5),
         intent_digest=Digest(b"\xdd" * 32),
         approvers=(MAINTAINER,),
+    )
+
+
+def reputation_view(peer: PeerId) -> ReputationView:
+    """Return a founder's reputation; the third peer contradicted itself."""
+    period, proof = NOW_MS // GENESIS.period_ms, Digest(b"\xee" * 32)
+    evidence = OrderedEvidence(digest=proof, seq=Seq(7))
+    return ReputationView(
+        peer=peer,
+        peername=f"peer-{peer[0]}",
+        is_member=True,
+        reputation=founder(period, terms_of(GENESIS.period_ms), evidence),
+        period=period,
+        period_ms=GENESIS.period_ms,
+        first_period_back=None,
+        weight=1 << 19,
+        weight_of_all=3 << 19,
+        seen_ms=NOW_MS,
+        waits_for_eviction=False,
+        evidence=proof if peer == PEERS[2] else None,
     )

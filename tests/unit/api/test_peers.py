@@ -4,6 +4,7 @@ import json
 
 import httpx
 
+from bftcluster.ids import PeerId
 from bftcluster.signing.keys import peer_id_text
 from tests.unit.api.memory_service import NOW_MS, PEERS, MemoryService
 
@@ -156,3 +157,32 @@ async def test_the_status_says_where_this_peer_is(client: httpx.AsyncClient) -> 
         "queued_frames": 0,
         "dropped_frames": 0,
     }
+
+
+async def test_a_member_is_listed_with_where_it_stands(client: httpx.AsyncClient) -> None:
+    [first, *_] = (await client.get("/members")).json()
+
+    assert first["standing"] == "active"
+    assert first["cause"] == "founded"
+    assert (first["score"], first["availability"]) == (1.0, 1.0)
+    assert (first["age_days"], first["share"]) == (180, 0.333)
+    assert first["last_seen"] == "2027-01-15T08:00:00Z"
+    assert first["used_bytes"] + first["free_bytes"] == first["capacity_bytes"]
+
+
+async def test_a_reputation_names_what_on_the_log_it_goes_back_to(
+    client: httpx.AsyncClient,
+) -> None:
+    record = (await client.get(f"/reputation/{TEXTS[2]}")).json()
+
+    assert record["cause_evidence"] == {"digest": "ee" * 32, "seq": 7}
+    assert record["evidence"] == "ee" * 32
+    assert record["admissible_from"] is None
+    assert record["windows"] == []
+
+
+async def test_the_reputation_of_a_stranger_is_not_found(client: httpx.AsyncClient) -> None:
+    stranger = peer_id_text(PeerId(bytes(32)))
+
+    assert (await client.get(f"/reputation/{stranger}")).status_code == 404
+    assert (await client.get("/reputation/nobody")).status_code == 400

@@ -15,6 +15,7 @@ import trio
 from bftcluster.api.app import create_app
 from bftcluster.api.http.server import serve
 from bftcluster.api.ports import Wait
+from bftcluster.api.reputation_views import ReputationView
 from bftcluster.api.settings import ApiSettings
 from bftcluster.api.views import (
     ContentKind,
@@ -36,7 +37,7 @@ from bftcluster.blocks.importer.car import export_car
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, NotReachedError, StoreFullError
-from bftcluster.ids import Digest, Seq, View
+from bftcluster.ids import Digest, PeerId, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rows.memory_store import MemoryStateStore as StateStore
 from bftcluster.ledger.rules.batch import OrderedBatch
@@ -47,6 +48,7 @@ from bftcluster.ledger.wire.operations import PinOperation, parse_operation
 from bftcluster.ledger.wire.requests import join
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.service.proposal_views import closed_view
+from bftcluster.node.service.reputation_views import reputation_views
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.view import PinInfo
 from bftcluster.signing.approvals import Approval
@@ -128,6 +130,10 @@ class LedgerPeer(MemoryService):
         if self.is_silent:
             return [SubmitOutcome(digest=None, code="timeout", detail="", seq=Seq(0))]
         return [self.execute(request) for request in requests]
+
+    async def reputation(self, peer: PeerId) -> ReputationView:
+        views = reputation_views(self.store, self.genesis_of)  # type: ignore[arg-type]
+        return views.get(peer) or await super().reputation(peer)
 
     async def status(self) -> StatusView:
         links = tuple(

@@ -9,6 +9,8 @@ from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
 from bftcluster_cli.commands.members import HEADINGS, member_row
 from bftcluster_cli.commands.peers import parse_quota, status_text
+from bftcluster_cli.commands.reputations import reputation_text
+from bftcluster_cli.exits import EXIT_REFUSED
 from tests.unit.cli.conftest import Shell, peer_keys
 from tests.unit.cli.ledger_peer import LedgerPeer
 
@@ -294,13 +296,19 @@ def test_a_member_that_is_connected_is_not_said_to_be_never_seen() -> None:
 def test_a_member_is_listed_with_what_was_approved_of_it() -> None:
     record = {
         "name": "peer5", "id": "12D3", "joined": True, "connected": True, "votes": False,
-        "capacity_bytes": 10**12, "announced_bytes": 1 << 62, "free_bytes": 5 * 10**11,
+        "capacity_bytes": 10**12, "announced_bytes": 1 << 62, "used_bytes": 5 * 10**11,
+        "standing": "suspended", "standing_since": "2027-01-15T08:00:00Z", "cause": "absent",
+        "score": 0.999, "age_days": 40, "share": 0.125,
         "quota_class": "volunteer", "domain": "attic\x1b[2J", "operator": "",
     }  # fmt: skip
 
     row = dict(zip(HEADINGS, member_row(record), strict=True))
 
-    assert (row["FREE"], row["CLASS"]) == ("500 GB of 1.0 TB", "volunteer")
+    assert (row["USED"], row["CLASS"]) == ("500 GB of 1.0 TB", "volunteer")
+    assert [row[each] for each in ("STANDING", "SCORE", "AGE", "SHARE")] == [
+        "suspended", "99.9%", "40 d", "12.5%",
+    ]  # fmt: skip
+    assert row[""] == "suspended since 2027-01-15T08:00:00Z: it was absent too often"
     assert (row["DOMAIN"], row["OPERATOR"]) == ('"attic\\x1b[2J"', "-")
 
 
@@ -311,6 +319,39 @@ def test_the_peers_are_listed_under_either_noun(shell: Shell, peer: LedgerPeer) 
     assert listed.splitlines()[0].split() == [heading for heading in HEADINGS if heading]
     assert listed.count("  partner  ") == 4
     assert shell.ok("peer", "ls", "--json").records[0]["capacity_bytes"] == 1 << 40
+
+
+def test_the_reputation_of_a_peer_is_shown_by_name_and_by_id(
+    shell: Shell, peer: LedgerPeer
+) -> None:
+    founder = next(iter(peer.names))
+
+    told = shell.ok("reputation", "show", peer_id_text(founder)).out
+    record = shell.ok("reputation", "show", peer_id_text(founder), "--json").record
+
+    assert told.splitlines()[1].startswith("standing      active since ")
+    assert "because       the genesis names it (batch 0, " in told
+    assert "windows       none of 12 hours is over" in told
+    assert record["standing"] == "active"
+    assert record["cause_evidence"] == {"digest": peer.genesis_of.cluster_id.hex(), "seq": 0}
+    assert shell.ok("reputation", "show", "peer-1").out.startswith("peer          peer-1 (")
+    assert shell("reputation", "show", peer_id_text(PeerId(bytes(32)))).code == EXIT_REFUSED
+
+
+def test_a_reputation_says_when_its_peer_may_return_and_how_its_windows_were() -> None:
+    record = {
+        "name": "", "id": "12D3", "standing": "evicted", "cause": "fraud", "windows": [0, 0.5, 1],
+        "admissible_from": "2027-02-15T08:00:00Z", "evidence": "ee" * 32,
+        "waits_for_eviction": False, "last_missed": {"digest": "ab" * 32, "seq": 7},
+    }  # fmt: skip
+
+    told = reputation_text(record)
+
+    assert "peer          (left) (12D3)" in told
+    assert "may return    from 2027-02-15T08:00:00Z on" in told
+    assert f"CONTRADICTED ITSELF, proof {'ee' * 32}" in told
+    assert "last absent (batch 7, abababababababab)" in told
+    assert "windows       ▁▅█" in told
 
 
 def test_a_peer_that_is_silent_says_so_on_a_line_of_its_own() -> None:

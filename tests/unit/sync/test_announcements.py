@@ -8,6 +8,7 @@ from bftcluster.sync.announcements import (
     LOOK_AGAIN_MS,
     AnnouncementPace,
     Announcer,
+    announced_every_ms,
     hurry_ms,
 )
 from tests.unit.ledger.world import PEERS
@@ -63,6 +64,16 @@ def test_a_change_that_waits_brings_the_next_one_forward_once(pace: Announcement
     assert pace.pause_ms(1_000, has_joined=True, hurry_ms=80) == 80
     assert pace.pause_ms(1_050, has_joined=True, hurry_ms=80) == 30
     assert pace.pause_ms(1_080, has_joined=True, hurry_ms=80) == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted_ms", "period_ms", "every_ms"),
+    [(300_000, 3_600_000, 300_000), (86_400_000, 3_600_000, 1_200_000), (1_200_000, 10_000, 3_333)],
+)
+def test_a_peer_announces_itself_three_times_a_period_at_least(
+    wanted_ms: int, period_ms: int, every_ms: int
+) -> None:
+    assert announced_every_ms(wanted_ms, period_ms) == every_ms
 
 
 def test_only_voters_hurry_and_only_while_a_change_waits() -> None:

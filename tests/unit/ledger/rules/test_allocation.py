@@ -5,7 +5,7 @@ import pytest
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
-from bftcluster.ledger.state.weights import weight_of
+from bftcluster.ledger.state.weights import units_of
 from tests.unit.ledger.world import cid_of
 
 MIB = 1 << 20
@@ -16,7 +16,7 @@ def roster_of(weights: dict[PeerId, int], groups: dict[PeerId, str] | None = Non
     roster = Roster()
     for peer, mebibytes in weights.items():
         domain = (groups or {}).get(peer, "")
-        roster.update(peer, weight_of(mebibytes * MIB), domain=domain)
+        roster.update(peer, units_of(mebibytes * MIB), domain=domain)
     return roster
 
 
@@ -71,7 +71,7 @@ def test_a_peer_that_fills_up_is_no_candidate_until_it_has_room_again() -> None:
     assert PEERS[0] not in roster
     assert len(roster) == 1
 
-    roster.update(PEERS[0], weight_of(1))
+    roster.update(PEERS[0], units_of(1))
     assert PEERS[0] in roster
 
 
@@ -185,8 +185,8 @@ def test_groups_that_hold_it_already_come_last() -> None:
 def test_a_peer_can_leave_its_group() -> None:
     groups = {PEERS[0]: "left", PEERS[1]: "left"}
     roster = roster_of(dict.fromkeys(PEERS[:2], 100), groups)
-    roster.update(PEERS[0], weight_of(100 * MIB))
-    roster.update(PEERS[1], weight_of(100 * MIB))
+    roster.update(PEERS[0], units_of(100 * MIB))
+    roster.update(PEERS[1], units_of(100 * MIB))
 
     alone = roster_of(dict.fromkeys(PEERS[:2], 100))
     assert [ranked(roster, n) for n in range(20)] == [ranked(alone, n) for n in range(20)]

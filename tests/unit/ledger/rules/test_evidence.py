@@ -5,7 +5,7 @@ import pytest
 from bftcluster.ids import Digest, Epoch, ReplicaId, Seq, View
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.tree_proofs import prove, proves
-from bftcluster.ledger.rules.effects import PeerAccused
+from bftcluster.ledger.rules.effects import PeerAccused, PeerChanged
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.member_operations import RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
@@ -48,7 +48,7 @@ def test_a_replica_that_contradicted_itself_is_accused_for_all_to_see() -> None:
     applied = world.run(report)
 
     assert applied.outcomes[0].code is OutcomeCode.RECORDED
-    assert applied.effects == (PeerAccused(peer_id(CULPRIT)),)
+    assert applied.effects == (PeerAccused(peer_id(CULPRIT)), PeerChanged(peer_id(CULPRIT)))
     [record] = queries.evidence_by_peer(world.store).values()
     assert record.evidence == report.evidence
 

@@ -132,7 +132,12 @@ def test_the_pins_of_a_removed_peer_go_to_others(world: World) -> None:
     admit(world, PEERS[4], votes=False)
     world.do(world.join(PEERS[4]))
     for number in range(20):
-        world.pin(cid_of(number), replication_min=2, replication_max=2)
+        world.pin(
+            cid_of(number),
+            replication_min=2,
+            replication_max=2,
+            user_allocations=(peer_id(PEERS[4]),) if number % 2 else (),
+        )
     gone = peer_id(PEERS[4])
     assert any(gone in world.record(cid_of(number)).allocations for number in range(20))
 
@@ -209,10 +214,11 @@ def test_so_few_change_at_once_that_quorums_of_both_epochs_meet(n: int, most: in
 
 def test_no_more_peers_are_admitted_than_can_keep_links_to_each_other(world: World) -> None:
     template = world.ledger._state.peers[peer_id(PEERS[0])]
+    reputation = world.ledger._state.reputations.of(peer_id(PEERS[0])).to_value()
     for number in range(PEERS_MAX - 4):
         key = PeerId(number.to_bytes(32, "big"))
         value = replace(template, peer=key, is_replica=False).to_value()
-        world.store.flush({(Space.PEER, key): value})
+        world.store.flush({(Space.PEER, key): value, (Space.REPUTATION, key): reputation})
     world.reopen()
 
     outcome = world.do(

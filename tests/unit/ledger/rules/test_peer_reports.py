@@ -34,7 +34,7 @@ def test_the_peers_of_the_genesis_are_admitted() -> None:
 
     assert (record.name, record.addresses) == ("peer-0", ("/ip4/10.0.0.0/tcp/9096",))
     assert record.is_replica
-    assert not record.is_candidate
+    assert record.weight == 0
 
 
 def test_a_join_records_what_the_peer_announces() -> None:
@@ -49,7 +49,7 @@ def test_a_join_records_what_the_peer_announces() -> None:
     assert record.tags == (("asn", "1"), ("group", "b"))
     assert (record.capacity_bytes, record.free_bytes) == (10 * GIB, GIB)
     assert (record.joined_ms, record.counter) == (world.now_ms, 1)
-    assert record.is_candidate
+    assert record.weight > 0
 
 
 def test_a_stranger_does_not_join() -> None:

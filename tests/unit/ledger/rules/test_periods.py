@@ -2,12 +2,12 @@
 
 import pytest
 
-from bftcluster.ledger.rules.periods import period_at
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
 from bftcluster.limits import TIME_MAX_MS
+from bftcluster.reputation import period_of
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.world import GIB, PEERS, TERMS, World, cid_of, genesis_of, peer_id
 
@@ -103,40 +103,36 @@ def test_who_joins_within_a_period_is_given_pins_at_once() -> None:
     assert shares(world)[PEERS[3]] > PINS // 4
 
 
-def test_a_period_is_due_only_when_it_has_something_to_do() -> None:
+def test_a_period_is_due_if_anybody_was_heard_of_in_the_last_one() -> None:
     world = World()
-    world.join_all()
     begins_ms = (world.ledger.head.period + 1) * world.genesis.period_ms
-    assert world.ledger.due_ms is None
+    assert world.run().due_ms is None
 
-    applied = world.run(world.report(PEERS[0], free_bytes=2 * GIB))
+    applied = world.run(world.join(PEERS[0], free_bytes=2 * GIB))
 
     assert applied.due_ms == world.ledger.due_ms == begins_ms
     world.reopen()
     assert world.ledger.due_ms == begins_ms
     tick = world.run(after_ms=begins_ms - world.now_ms)
-    assert record_of(world, PEERS[0]).weighed_bytes == 2 * GIB
     assert tick.due_ms is None
-    assert world.ledger.head.period == period_at(begins_ms, world.genesis)
+    assert world.ledger.head.period == period_of(begins_ms, world.genesis.period_ms)
 
 
-def test_a_report_that_takes_itself_back_asks_for_no_period() -> None:
+def test_where_nobody_says_anything_no_further_period_is_due() -> None:
     world = World()
     world.join_all()
-    world.do(world.report(PEERS[0], free_bytes=2 * GIB))
 
-    world.do(world.report(PEERS[0], free_bytes=GIB))
+    world.run(after_ms=world.genesis.period_ms)
 
+    assert world.ledger.due_ms is None
+    world.reopen()
     assert world.ledger.due_ms is None
 
 
-def test_a_removed_peer_asks_for_no_period() -> None:
+def test_what_a_removed_peer_said_asks_for_no_period() -> None:
     world = World(genesis_of(peers=PEERS[:4]))
-    world.join_all()
-    admission = AdmitPeer(peer=peer_id(PEERS[4]), name="", addresses=(), votes=False, terms=TERMS)
-    world.do(world.submit(admission))
-    world.do(world.join(PEERS[4]))
-    world.do(world.report(PEERS[4], free_bytes=0))
+    world.run(world.submit(AdmitPeer(peer=peer_id(PEERS[4]), name="", addresses=(), votes=False)))
+    world.run(world.join(PEERS[4]))
     assert world.ledger.due_ms is not None
 
     world.ledger._state.remove_peer(peer_id(PEERS[4]))

@@ -1,0 +1,106 @@
+"""What follows from where a peer stands: who comes in with which reputation, and who goes."""
+
+from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
+from bftcluster.ledger.state.membership_rows import Move
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.state import State
+from bftcluster.limits import MOVES_MAX, REPUTATIONS_KEPT_MAX
+from bftcluster.reputation import OrderedEvidence, newcomer
+
+
+def problem_with_return(state: State, peer: PeerId, period: int, period_ms: int) -> str:
+    """Return why a peer may not be let in yet, or nothing."""
+    before = state.reputations.get(peer)
+    if before is None or not before.is_evicted:
+        return ""
+    first = before.first_period_back(state.reputations.terms)
+    if period >= first:
+        return ""
+    return f"the peer was evicted; it may be admitted again from {first * period_ms} ms on"
+
+
+def let_in(execution: Execution, peer: PeerId, evidence: OrderedEvidence) -> None:
+    """Give a peer that is admitted its reputation, and leave its pins where they are."""
+    state = execution.state
+    before = state.reputations.get(peer)
+    terms = state.reputations.terms
+    state.put_reputation(peer, newcomer(execution.period, terms, evidence, before=before))
+    if any(move.peer == peer for move in state.moves):
+        state.set_moves([move for move in state.moves if move.peer != peer])
+
+
+def put_weighed(execution: Execution, record: PeerRecord) -> None:
+    """Set a peer's row, with what it has free and how far it is trusted as its weight from now on.
+
+    It holds until the next period, whatever is ordered meanwhile.
+    """
+    state, period = execution.state, execution.period
+    reputation = state.reputations.of(record.peer)
+    state.put_peer(record.weighed(reputation, period, state.reputations.terms))
+
+
+def drop(execution: Execution, peer: PeerId) -> None:
+    """Let a peer go now; what it held goes to others, and its reputation stays."""
+    state = execution.state
+    state.remove_peer(peer)
+    _give_away(state, peer)
+    for each in state.reputations.forgettable(state.peers, REPUTATIONS_KEPT_MAX, execution.period):
+        state.put_reputation(each, None)
+    execution.effects.append(PeerRemoved(peer))
+
+
+def condemn(execution: Execution, peer: PeerId, proof: OrderedEvidence) -> None:
+    """Evict a peer that ``proof`` convicts, also if it left: then it may not come back soon."""
+    state, period = execution.state, execution.period
+    before = state.reputations.get(peer)
+    if before is None:
+        before = newcomer(period, state.reputations.terms, proof)
+    if before.is_evicted:
+        return
+    state.put_reputation(peer, before.defrauded(period, proof))
+    if peer in state.peers:
+        expel(execution, peer)
+
+
+def expel(execution: Execution, peer: PeerId) -> None:
+    """Do what follows from the eviction of a member: it goes, and what it held goes to others.
+
+    Who votes goes on voting, since that is the maintainers' to say. It holds no pins any more.
+    """
+    if not _dismiss(execution, peer):
+        _give_away(execution.state, peer)
+        execution.effects.append(PeerChanged(peer))
+
+
+def dismiss_evicted(execution: Execution) -> None:
+    """Let those go that were evicted and could not go then: they voted."""
+    state = execution.state
+    for peer in sorted(state.peers):
+        if state.reputations.of(peer).is_evicted:
+            _dismiss(execution, peer)
+
+
+def _dismiss(execution: Execution, peer: PeerId) -> bool:
+    """Let an evicted peer go, unless it is needed or too many are going; return whether it went."""
+    if len(execution.state.moves) >= MOVES_MAX or _is_needed(execution, peer):
+        return False
+    drop(execution, peer)
+    return True
+
+
+def _is_needed(execution: Execution, peer: PeerId) -> bool:
+    """Return whether the votes of a peer count, will count, or counted an interval ago."""
+    state = execution.state
+    if any(change.peer == peer for change in state.changes):
+        return True
+    before = Seq(max(1, execution.seq - execution.genesis.checkpoint_interval))
+    recent = [start.membership for start in state.epochs if start.first > before]
+    recent.append(state.membership_at(before))
+    return any(ReplicaId(peer) in membership.replicas for membership in recent)
+
+
+def _give_away(state: State, peer: PeerId) -> None:
+    others = [move for move in state.moves if move.peer != peer]
+    state.set_moves([*others, Move(peer=peer, after=b"")])
