@@ -154,8 +154,13 @@ class Peer:
 
     async def _announce(self) -> None:
         wanted_ms = self._parts.config.tracker.announce_interval_s * 1000
-        every_ms = announced_every_ms(wanted_ms, self._parts.genesis.period_ms)
-        await self._reporter.run(interval_ms=every_ms)
+        await self._reporter.run(
+            every_ms=lambda: announced_every_ms(
+                wanted_ms,
+                period_ms=self._parts.genesis.period_ms,
+                peers=len(self._peer_directory.records),
+            )
+        )
 
     def _make_replica_loop(self, evidence: EvidenceFiles) -> ReplicaLoop:
         return ReplicaLoop(

@@ -12,17 +12,24 @@ from bftcluster.sync.pin_events import entries_of
 
 LOOK_AGAIN_MS: Final = 500
 """How often to look whether the cluster knows us, or whether something waits for a checkpoint."""
+_FEW_PEERS: Final = 4
 _HURRY_MS: Final = 20
 """Times the number of voters: together they order some forty batches a second."""
 
 
-def announced_every_ms(wanted_ms: int, period_ms: int) -> int:
-    """Return how often a peer announces itself: a third of a period at most.
+def announced_every_ms(wanted_ms: int, *, period_ms: int, peers: int) -> int:
+    """Return how often a peer announces itself when nothing happens.
 
-    It is seen in each period then, though one announcement fails; and an idle cluster has no more
-    to order than that, since what is said within a period counts when it ends.
+    A third of a period at most: it is seen in each period, though one announcement fails. Of more
+    than four peers each does so more rarely, within that: an idle cluster orders as little as four,
+    and its head moves as often.
+
+    Args:
+        wanted_ms: Of up to four peers.
+        period_ms: The cluster's: what is said within one counts when it ends.
+        peers: How many there are.
     """
-    return min(wanted_ms, period_ms // 3)
+    return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3)
 
 
 def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:
@@ -41,14 +48,12 @@ def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:
 class AnnouncementPace:
     """When a peer announces itself: at once, until it is ordered, and again every so often."""
 
-    def __init__(self, *, interval_ms: int, attempt_ms: int) -> None:
+    def __init__(self, *, attempt_ms: int) -> None:
         """Begin.
 
         Args:
-            interval_ms: From one that was ordered to the next: so free space becomes known.
             attempt_ms: How long one may take to be ordered, before it is made again.
         """
-        self._interval_ms = interval_ms
         self._attempt_ms = attempt_ms
         self._due_ms: int | None = None
         self._is_ordered = False
@@ -78,11 +83,11 @@ class AnnouncementPace:
         self._is_ordered = False
         self._due_ms = now_ms + self._attempt_ms
 
-    def end(self, now_ms: int) -> None:
-        """Note that it was ordered, whatever became of it."""
+    def end(self, now_ms: int, *, again_ms: int) -> None:
+        """Note that it was ordered, whatever became of it; the next one is due in ``again_ms``."""
         self._is_ordered = True
         self._ordered_ms = now_ms
-        self._due_ms = now_ms + self._interval_ms
+        self._due_ms = now_ms + again_ms
 
 
 class Announcer:

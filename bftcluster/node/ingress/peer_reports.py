@@ -52,12 +52,12 @@ class PeerReporter:
         self._space = space
         self._recorded = recorded
 
-    async def run(self, *, interval_ms: int) -> NoReturn:
-        """Join at once and again every ``interval_ms``.
+    async def run(self, *, every_ms: Callable[[], int]) -> NoReturn:
+        """Join at once and again every ``every_ms()``.
 
         So free space becomes known, and that this peer is there.
         """
-        pace = AnnouncementPace(interval_ms=interval_ms, attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000))
+        pace = AnnouncementPace(attempt_ms=int(ATTEMPT_TIMEOUT_S * 1000))
         while True:
             record, hurry_ms = self._record(), self._hurry_ms()
             joined = None if record is None else record.joined_ms > 0
@@ -70,7 +70,7 @@ class PeerReporter:
             if ordered is None:
                 _log.info("announcement not ordered yet; trying again")
                 continue
-            pace.end(self._clock.now_ms())
+            pace.end(self._clock.now_ms(), again_ms=every_ms())
             if not ordered.outcome.is_accepted:
                 _log.warning("announcement refused", detail=ordered.outcome.detail)
 

@@ -127,9 +127,9 @@ class TrackerSection:
     report_delay_ms: int = setting(50, "wait to put more into one signed report")
     report_interval_ms: int = setting(1000, "signed reports are so far apart, unless one is full")
     announce_interval_s: int = setting(
-        1200,
-        "how often free space is announced, and that this peer is there; a third of the "
-        "cluster's period at most",
+        300,
+        "how often free space is announced, and that this peer is there; more rarely where there "
+        "are more than four peers, up to a third of the cluster's period",
     )
 
 

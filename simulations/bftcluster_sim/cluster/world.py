@@ -32,6 +32,7 @@ from bftcluster_sim.cluster.environment.checkers import (
     Order,
     ReplicationChecker,
     Silence,
+    StandingChecker,
     Transfer,
 )
 from bftcluster_sim.cluster.environment.clocks import PeerClock
@@ -113,6 +114,7 @@ class World:
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
         self.replication = ReplicationChecker()
+        self.standings = StandingChecker()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -192,6 +194,7 @@ class World:
             *self.discipline.breaches,
             *self.transfer.breaches,
             *self.replication.breaches,
+            *self.standings.breaches,
             *self.bugs,
         ]
 
@@ -216,6 +219,9 @@ class World:
         log = self.digests_of(state.log.values())
         self.durability.on_end(node.index, log, state.forgotten)
         self.determinism.on_state(node.index, state.executed, state.chain)
+        accused, evicted = state.standings()
+        honest = set(map(PeerId, self.honest))
+        self.standings.on_end(node.index, accused=accused, evicted=evicted, honest=honest)
         if self.tracks:
             owed, reported = state.duties(PeerId(node.key))
             kept = node.blocks.kept

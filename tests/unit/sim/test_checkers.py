@@ -3,7 +3,7 @@
 import pytest
 
 from bftcluster.cid import Cid, of_block, text
-from bftcluster.ids import Digest, Epoch, ReplicaId, Seq
+from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import EpochStart
 from bftcluster.pbft.certificates import CommitCertificate
@@ -360,3 +360,17 @@ def test_in_the_end_nobody_lacks_or_hides_a_content_or_keeps_one_that_was_droppe
     replication.on_end(1, owed=owed, kept=kept, reported=reported)
 
     assert replication.breaches == [f"S10 replication: 1 {what} {text(ONE)}"]
+
+
+def test_proof_without_an_eviction_and_an_eviction_of_the_honest_are_breaches() -> None:
+    liar, honest = PeerId(b"l" * 32), PeerId(b"h" * 32)
+    standings = checkers.StandingChecker()
+
+    standings.on_end(0, accused={liar}, evicted={liar}, honest={honest})
+    assert standings.breaches == []
+    standings.on_end(1, accused={liar}, evicted={honest}, honest={honest})
+
+    assert standings.breaches == [
+        "S11 standing: 1 has proof against 6c6c6c6c, which stays",
+        "S11 standing: 1 has evicted the honest 68686868",
+    ]

@@ -18,7 +18,7 @@ INTERVAL_MS, ATTEMPT_MS = 300_000, 15_000
 
 @pytest.fixture
 def pace() -> AnnouncementPace:
-    return AnnouncementPace(interval_ms=INTERVAL_MS, attempt_ms=ATTEMPT_MS)
+    return AnnouncementPace(attempt_ms=ATTEMPT_MS)
 
 
 def test_whom_the_cluster_does_not_know_waits_and_then_announces_itself_at_once(
@@ -38,7 +38,7 @@ def test_what_is_not_ordered_is_said_again(pace: AnnouncementPace) -> None:
 
 def test_what_was_ordered_is_said_again_after_the_interval(pace: AnnouncementPace) -> None:
     pace.begin(0)
-    pace.end(10)
+    pace.end(10, again_ms=INTERVAL_MS)
 
     assert pace.pause_ms(ATTEMPT_MS, has_joined=True) == LOOK_AGAIN_MS
     assert pace.pause_ms(10 + INTERVAL_MS, has_joined=True) == 0
@@ -48,7 +48,7 @@ def test_who_was_removed_and_came_back_announces_itself_before_the_interval_is_o
     pace: AnnouncementPace,
 ) -> None:
     pace.begin(0)
-    pace.end(0)
+    pace.end(0, again_ms=INTERVAL_MS)
 
     assert (
         pace.pause_ms(ATTEMPT_MS - 1, has_joined=False) == 1
@@ -59,7 +59,7 @@ def test_who_was_removed_and_came_back_announces_itself_before_the_interval_is_o
 
 def test_a_change_that_waits_brings_the_next_one_forward_once(pace: AnnouncementPace) -> None:
     pace.begin(0)
-    pace.end(0)
+    pace.end(0, again_ms=INTERVAL_MS)
 
     assert pace.pause_ms(1_000, has_joined=True, hurry_ms=80) == 80
     assert pace.pause_ms(1_050, has_joined=True, hurry_ms=80) == 30
@@ -67,13 +67,16 @@ def test_a_change_that_waits_brings_the_next_one_forward_once(pace: Announcement
 
 
 @pytest.mark.parametrize(
-    ("wanted_ms", "period_ms", "every_ms"),
-    [(300_000, 3_600_000, 300_000), (86_400_000, 3_600_000, 1_200_000), (1_200_000, 10_000, 3_333)],
-)
-def test_a_peer_announces_itself_three_times_a_period_at_least(
-    wanted_ms: int, period_ms: int, every_ms: int
+    ("wanted_s", "period_s", "peers", "every_s"),
+    [(300, 3600, 1, 300), (300, 3600, 7, 300), (300, 3600, 8, 600), (300, 3600, 1000, 1200),
+     (86_400, 3600, 4, 1200), (300, 9, 4, 3)],
+)  # fmt: skip
+def test_a_peer_announces_itself_three_times_a_period_and_of_many_each_no_more_often(
+    wanted_s: int, period_s: int, peers: int, every_s: int
 ) -> None:
-    assert announced_every_ms(wanted_ms, period_ms) == every_ms
+    every_ms = announced_every_ms(wanted_s * 1000, period_ms=period_s * 1000, peers=peers)
+
+    assert every_ms == every_s * 1000
 
 
 def test_only_voters_hurry_and_only_while_a_change_waits() -> None:

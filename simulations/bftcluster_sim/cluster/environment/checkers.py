@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
-from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.membership import Membership
 from bftcluster.pbft import EpochStart
 from bftcluster.pbft.certificates import (
@@ -253,3 +253,21 @@ class ReplicationChecker:
             for what, cids in wrong.items()
             for cid in sorted(cids)
         ]
+
+
+@dataclass(slots=True)
+class StandingChecker:
+    """S11: who contradicted itself on the log is evicted, and nobody honest is."""
+
+    breaches: list[str] = field(default_factory=list)
+
+    def on_end(
+        self, peer: int, *, accused: Set[PeerId], evicted: Set[PeerId], honest: Set[PeerId]
+    ) -> None:
+        """Judge by what the ledger of ``peer`` has in the end."""
+        for who in sorted(accused - evicted):
+            self.breaches.append(
+                f"S11 standing: {peer} has proof against {who.hex()[:8]}, which stays"
+            )
+        for who in sorted(evicted & honest):
+            self.breaches.append(f"S11 standing: {peer} has evicted the honest {who.hex()[:8]}")

@@ -201,6 +201,12 @@ class LedgerState:
         owed = {pin.cid for pin in pins if pin.is_owed_by(peer)}
         return owed, {pin.cid for pin in pins if peer in pin.holders}
 
+    def standings(self) -> tuple[set[PeerId], set[PeerId]]:
+        """Return against whom there is proof on the log, and who is evicted."""
+        reputations = queries.reputations(self.database).items()
+        evicted = {peer for peer, reputation in reputations if reputation.is_evicted}
+        return set(queries.evidence_by_peer(self.database)), evicted
+
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""
         return recovered(

@@ -54,7 +54,7 @@ class Tracking:
         self._announcer = Announcer(
             node.signer, node.world.founding.cluster_id, f"peer{node.index}"
         )
-        self._pace = AnnouncementPace(interval_ms=_JOIN_INTERVAL_MS, attempt_ms=_JOIN_AGAIN_MS)
+        self._pace = AnnouncementPace(attempt_ms=_JOIN_AGAIN_MS)
         self._joining = b""
         """The announcement that is on its way."""
         self._deadline_ms: int | None = None
@@ -76,7 +76,7 @@ class Tracking:
     def resolve(self, request: bytes, outcome: Outcome) -> None:
         """Take note of what became of a request, if it is one of ours."""
         if request == self._joining:
-            self._pace.end(self._node.now_ms)
+            self._pace.end(self._node.now_ms, again_ms=_JOIN_INTERVAL_MS)
         lines = self._awaited.pop(request, None)
         if lines is not None and outcome.is_accepted:
             self._step(events.Acknowledged(lines=lines))
