@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bftcluster.api.views import IdView, MetricView, StatusView
 from bftcluster.ids import PeerId
+from bftcluster.ledger.state import queries
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
@@ -83,6 +84,7 @@ class HealthService:
             self.peers.is_connected,
             me=self.parts.me,
             damage=self.parts.blocks.damage(),
+            evictions_waiting=len(queries.waiting_for_eviction(self.parts.store.reader)),
             now_ms=self.clock.wall_ms(),
             lifetime_ms=2 * self.parts.config.network.heartbeat_interval_ms,
         )

@@ -26,6 +26,7 @@ def member_views(
     return [
         _view(record, epochs, position, changes.get(record.peer), reputations, connected)
         for record in sorted(records, key=lambda record: (record.name, record.peer))
+        if record.peer in reputations
     ]
 
 

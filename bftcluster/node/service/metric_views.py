@@ -14,10 +14,14 @@ def metric_views(
     *,
     me: PeerId,
     damage: Damage,
+    evictions_waiting: int,
     now_ms: int,
     lifetime_ms: int,
 ) -> Sequence[MetricView]:
-    """Return who is reachable, what each peer last said it has free, and what rotted here."""
+    """Return who is reachable, what each peer last said it has free, and what people should see.
+
+    That is what rotted here, and how many peers are to be evicted, and too many at once.
+    """
     views = []
     for peer, record in sorted(peers.items()):
         connected = is_connected(peer)
@@ -37,6 +41,7 @@ def metric_views(
         "damagedblocks": damage.blocks,
         "damagedblocks-found": damage.found,
         "damagedblocks-healed": damage.healed,
+        "evictions-waiting": evictions_waiting,
     }
     return views + [
         MetricView(

@@ -15,7 +15,9 @@ def reputation_views(reader: LedgerReader, genesis: Genesis) -> dict[PeerId, Rep
     waiting = queries.waiting_for_eviction(reader)
     reputations = queries.reputations(reader)
     weights = {
-        peer: record.weight for peer, record in members.items() if reputations[peer].gets_data
+        peer: members[peer].weight
+        for peer, reputation in reputations.items()
+        if reputation.gets_data and peer in members
     }
     weight_of_all = sum(weights.values())
     return {
