@@ -113,8 +113,7 @@ class World:
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
-        self.replication = ReplicationChecker()
-        self.standings = StandingChecker()
+        self.replication, self.standings = ReplicationChecker(), StandingChecker()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
