@@ -20,7 +20,7 @@ from bftcluster.node.peer import Peer
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.identity import create_identity
 from bftcluster.signing.approvals import Intent, approve
-from bftcluster.signing.keys import SigningKey
+from bftcluster.signing.keys import SigningKey, peer_id_text
 from bftcluster.signing.schemes import certify
 from tests.unit.ledger.world import genesis_of
 from tests.unit.signing.people import ALICE, BOB, VERIFIER
@@ -29,7 +29,7 @@ TIMEOUT_S = 30
 READS = (
     *("/id", "/peers", "/members", "/status", "/health", "/health/graph", "/health/alerts"),
     *("/allocations", "/pins", "/pins?local=true", "/proposals", "/policy", "/genesis"),
-    *("/monitor/metrics/ping", "/monitor/metrics/freespace"),
+    *("/monitor/metrics/ping", "/monitor/metrics/freespace", "/monitor/metrics/evictions-waiting"),
 )
 """Everything that shows replicated data."""
 
@@ -114,6 +114,7 @@ class Running:
         transport = httpx.ASGITransport(app=app)
         pins = [op for op in operations if isinstance(op, PinOperation)]
         paths = [f"/{what}/{text(op.cid)}" for op in pins for what in ("pins", "allocations")]
+        paths.append(f"/reputation/{peer_id_text(self._peer._parts.me)}")
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9094") as http:
             for path in (*READS, *paths):
                 answer = await http.get(path)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bftcluster.cid import Cid
-from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
@@ -183,12 +183,6 @@ def epochs(store: RowPort, genesis: Genesis) -> list[EpochStart]:
     for _, value in scan(store, Space.EPOCH):
         starts = with_start(starts, read_epoch(value))
     return starts
-
-
-def voted_ever(store: RowPort, genesis: Genesis, replica: ReplicaId) -> bool:
-    """Return whether a peer was a member of any epoch."""
-    memberships = [start.membership for start in epochs(store, genesis)]
-    return any(replica in membership.replicas for membership in memberships)
 
 
 # All of it

@@ -12,7 +12,7 @@ from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.metric_views import metric_views
-from bftcluster.node.service.peers import NOT_ADMITTED, REMOVED, PeerService
+from bftcluster.node.service.peers import EVICTED, NOT_ADMITTED, REMOVED, PeerService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class HealthService:
     def problem(self) -> str:
         """Return why this peer cannot serve now; empty if it can."""
         role = self.peers.role()
-        if role in {REMOVED, NOT_ADMITTED}:
+        if role in {REMOVED, EVICTED, NOT_ADMITTED}:
             return f"this peer is {role}: it follows, and takes no part"
         membership = self.parts.replica.membership
         reached = sum(self.peers.is_connected(PeerId(replica)) for replica in membership.replicas)

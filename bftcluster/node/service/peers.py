@@ -24,6 +24,7 @@ from bftcluster.signing.keys import peer_id_text
 REPLICA: Final = "replica"
 STORAGE: Final = "storage"
 REMOVED: Final = "removed"
+EVICTED: Final = "evicted"
 NOT_ADMITTED: Final = "not admitted"
 
 
@@ -87,8 +88,10 @@ class PeerService:
             return REPLICA
         if self.peer_directory.is_admitted:
             return STORAGE
-        voted = queries.voted_ever(self.parts.store.reader, self.parts.genesis, replica.me)
-        return REMOVED if voted else NOT_ADMITTED
+        reputation = queries.reputation_of(self.parts.store.reader, self.parts.me)
+        if reputation is None:
+            return NOT_ADMITTED
+        return EVICTED if reputation.is_evicted else REMOVED
 
     def is_connected(self, peer: PeerId) -> bool:
         """Return whether a peer is reachable now; this one is."""
