@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 METADATA: Final = sa.MetaData()
 

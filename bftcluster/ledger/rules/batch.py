@@ -62,7 +62,7 @@ class Applied:
     outcomes: tuple[Outcome, ...]
     """One per request, in order."""
     effects: tuple[Effect, ...]
-    """In the order they came about; what expired comes first."""
+    """In the order they came about: of a new period first, then what expired."""
     next_membership: Membership | None = None
     """Who votes in the next epoch, if this batch ended a checkpoint interval and names it."""
     due_ms: int | None = None

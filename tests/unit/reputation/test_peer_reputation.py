@@ -13,6 +13,7 @@ from bftcluster.reputation import (
     StandingRecord,
     Terms,
     arithmetic,
+    founder,
     newcomer,
     peer_reputation,
     period_of,
@@ -203,6 +204,34 @@ def test_the_cool_down_doubles_with_each_eviction_and_age_starts_again() -> None
 
     assert waits == [30, 60, 120, 240]
     assert reputation.evictions == 4
+
+
+def test_a_founder_is_vetted_and_of_full_age_and_stays_so_after_a_suspension() -> None:
+    reputation = founder(FIRST, TERMS, evidence(0))
+    assert (reputation.standing, reputation.last_change.cause) == (ACTIVE, Cause.FOUNDED)
+    assert reputation.weight(8_000, FIRST, TERMS) == 8_000
+    assert peer_reputation(reputation.to_value()) == reputation
+
+    suspended = reputation.moved(SUSPENDED, FIRST + 1)
+
+    assert suspended.next_standing(FIRST + 1 + TERMS.dwell, TERMS) is ACTIVE
+
+
+def test_a_founder_of_the_first_days_of_time_is_as_old_as_time() -> None:
+    assert founder(5, TERMS, evidence(0)).admitted == 0
+
+
+def test_who_comes_back_keeps_its_tracks_and_a_suspension_and_ages_anew() -> None:
+    blemished = vetted().reputation.audited(FAILED, evidence(5))
+    later = FIRST + 100 * DAYS
+
+    back = newcomer(later, TERMS, evidence(6), before=blemished)
+    assert (back.standing, back.admitted) == (CANDIDATE, later)
+    assert (back.integrity, back.availability) == (blemished.integrity, blemished.availability)
+
+    suspended = blemished.moved(SUSPENDED, FIRST + 50 * DAYS)
+    again = newcomer(later, TERMS, evidence(6), before=suspended)
+    assert again == replace(suspended, admitted=later)
 
 
 def test_an_admission_before_the_cool_down_is_over_is_our_own_fault() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bftcluster.ids import PeerId
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.adversary.behaviours import Vice
 from bftcluster_sim.cluster.environment.traces import describe
@@ -43,6 +44,18 @@ def test_without_a_quorum_of_correct_replicas_nothing_is_decided_and_nothing_goe
 @pytest.mark.parametrize("ruin", [Ruin.DEAD, Ruin.TWIN, Ruin.BAD_DISK, Ruin.HASTY])
 def test_one_ruined_primary_of_four_stops_nobody(ruin: Ruin) -> None:
     assert ruined(ruin, 0).verdict is RunVerdict.PASS
+
+
+def test_a_key_that_runs_twice_and_is_caught_is_evicted_in_every_ledger() -> None:
+    plan = replace(CALM, ruins=((0, Ruin.TWIN, NOTHING),), chaos_ms=2_000, requests=8)
+
+    outcome, world = run(plan)
+
+    assert outcome.verdict is RunVerdict.PASS
+    culprit = {PeerId(world.nodes[0].key)}
+    correct = [node for node in world.nodes if node.is_correct]
+    assert len(correct) == 3
+    assert all(node.state.standings() == (culprit, culprit) for node in correct)
 
 
 def forked(seed: int) -> tuple[RunOutcome, World]:
