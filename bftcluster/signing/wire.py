@@ -1,11 +1,40 @@
 """Reads signed structures: canonical arrays of known shape."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WireFormat:
+    """How one kind of structure is encoded: an array that begins with the format's version."""
+
+    what: str
+    """Named in errors."""
+    version: int
+    kinds: list[type]
+    """The exact type of each item behind the version."""
+    size_max_bytes: int
+
+    def read(self, data: bytes) -> list[Any]:
+        """Return the items behind the version in ``data``, which is not trusted.
+
+        Raises:
+            MalformedMessageError: Too long, not canonical, or of another shape or version.
+        """
+        shape = [int, *self.kinds]
+        found, *items = read_array(data, shape, self.what, size_max_bytes=self.size_max_bytes)
+        if found != self.version:
+            raise MalformedMessageError(f"{self.what} of version {found}")
+        return items
+
+    def encoded(self, *items: object) -> bytes:
+        """Return the canonical encoding of ``items``, which come behind the version."""
+        return codec.encode([self.version, *items])
 
 
 def read_array(data: bytes, kinds: list[type], what: str, *, size_max_bytes: int) -> list[Any]:
