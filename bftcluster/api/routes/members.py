@@ -8,7 +8,7 @@ from bftcluster.api.http.json_text import json_response
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
 from bftcluster.api.routes.reputations import standing_shape
-from bftcluster.api.shapes import Shape, peer_text, terms_shape
+from bftcluster.api.shapes import Shape, peer_text
 
 
 class MemberRoutes:
@@ -38,7 +38,7 @@ def member_shape(view: MemberView) -> Shape:
         "barred": view.is_barred,
         "joined": view.has_joined,
         "connected": view.is_connected,
-        **terms_shape(view.terms),
+        **view.terms.to_json(),
         "announced_bytes": view.announced_bytes,
         "free_bytes": view.free_bytes,
         "used_bytes": view.used_bytes,
