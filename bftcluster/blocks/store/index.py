@@ -218,16 +218,14 @@ class Index:
 
     def heal(self, keys: Collection[bytes]) -> None:
         """Say that the files of ``keys``, which were damaged, are durable again."""
-        rows = [(key,) for key in keys]
-        with self._database.transaction() as writer:
-            writer.executemany("UPDATE blocks SET state = 1 WHERE key = ?", rows)
-            writer.executemany(
-                "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
-                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
-                " AND NOT EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
-                " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)",
-                rows,
-            )
+        self._for_each(
+            keys,
+            "UPDATE blocks SET state = 1 WHERE key = ?",
+            "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
+            " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
+            " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)",
+        )
 
     def attach(self, hold: Hold, keys: Collection[bytes]) -> None:
         """Attach blocks to a hold; nothing if it was given up meanwhile."""
@@ -277,22 +275,17 @@ class Index:
 
     def leave(self, keys: Collection[bytes]) -> None:
         """Announce blocks whose files are about to go; roots above them become incomplete."""
-        rows = [(key,) for key in keys]
-        with self._database.transaction() as writer:
-            writer.executemany("UPDATE blocks SET state = 2 WHERE key = ?", rows)
-            writer.executemany(
-                "UPDATE holds SET complete = 0 WHERE complete AND id IN"
-                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
-                rows,
-            )
-            writer.executemany(
-                "DELETE FROM held WHERE block IN (SELECT id FROM blocks WHERE key = ?)", rows
-            )
+        self._for_each(
+            keys,
+            "UPDATE blocks SET state = 2 WHERE key = ?",
+            "UPDATE holds SET complete = 0 WHERE complete AND id IN"
+            " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
+            "DELETE FROM held WHERE block IN (SELECT id FROM blocks WHERE key = ?)",
+        )
 
     def forget(self, keys: Collection[bytes]) -> None:
         """The files of ``keys`` are gone."""
-        with self._database.transaction() as writer:
-            writer.executemany("DELETE FROM blocks WHERE key = ?", [(key,) for key in keys])
+        self._for_each(keys, "DELETE FROM blocks WHERE key = ?")
 
     def begin(self) -> Hold:
         """Return a new anonymous hold."""
@@ -333,6 +326,13 @@ class Index:
         """Say that it knows every file."""
         with self._database.transaction() as writer:
             writer.execute(f"PRAGMA application_id = {_COMPLETE}")
+
+    def _for_each(self, keys: Collection[bytes], *statements: str) -> None:
+        """Execute each statement for every key, all in one transaction."""
+        rows = [(key,) for key in keys]
+        with self._database.transaction() as writer:
+            for statement in statements:
+                writer.executemany(statement, rows)
 
     def _rows(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """Return the rows of a query that ends in the name of the column that has ``keys``."""
