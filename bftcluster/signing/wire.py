@@ -1,5 +1,6 @@
 """Reads signed structures: canonical arrays of known shape."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,6 +51,29 @@ def read_array(data: bytes, kinds: list[type], what: str, *, size_max_bytes: int
         MalformedMessageError: Not canonical, or of another shape.
     """
     return check_array(codec.decode(data, size_max_bytes=size_max_bytes), kinds, what)
+
+
+def read_kind(
+    data: bytes, parsers: Mapping[int, Callable[[list[Any]], T]], what: str, *, size_max_bytes: int
+) -> T:
+    """Return what the canonical array ``data``, which begins with the number of its kind, says.
+
+    Args:
+        data: Untrusted bytes.
+        parsers: By kind; each takes the whole array, and judges its shape.
+        what: Named in the error.
+        size_max_bytes: Refuse anything longer.
+
+    Raises:
+        MalformedMessageError: Not canonical, of no kind that has a parser, or of another shape.
+    """
+    items = codec.decode(data, size_max_bytes=size_max_bytes)
+    if type(items) is not list or not items:
+        raise MalformedMessageError(f"{what} is no array")
+    parse = parsers.get(items[0]) if type(items[0]) is int else None
+    if parse is None:
+        raise MalformedMessageError(f"{what} of an unknown kind")
+    return parse(items)
 
 
 def check_array(value: object, kinds: list[type], what: str) -> list[Any]:

@@ -83,9 +83,6 @@ def apply(
         state=state,
         seq=batch.seq,
         now_ms=max(min(batch.timestamp_ms, TIME_MAX_MS), head.timestamp_ms),
-        pins=head.pins,
-        pins_ever=head.pins_ever,
-        proposals_open=head.proposals_open,
     )
     if execution.period > head.period:
         begin_period(execution)
