@@ -34,9 +34,8 @@ from bftcluster_sim.cluster.environment.checkers import (
     Silence,
     Transfer,
 )
-from bftcluster_sim.cluster.environment.clocks import PeerClock
+from bftcluster_sim.cluster.environment.clocks import PeerClock, VirtualClock
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
-from bftcluster_sim.cluster.environment.network import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.environment.traces import Trace
 from bftcluster_sim.cluster.peers.contents import ContentFaults
