@@ -27,11 +27,13 @@ async def stock_echo(stream) -> None:
     await swallow(echo, stream)
 
 
-async def exchange(stream) -> None:
-    """Send ``DATA`` and read it back, both at once."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stream.write, DATA)
-        received = await read_exactly(stream, len(DATA))
+async def exchange(opening) -> None:
+    """Send ``DATA`` on a stream that is being opened and read it back, both at once."""
+    with trio.fail_after(20):
+        stream = await opening
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.write, DATA)
+            received = await read_exactly(stream, len(DATA))
     assert received == DATA
 
 
@@ -49,22 +51,19 @@ async def open_from_fast(fast, stock):
 async def test_we_dial_stock_and_data_comes_back_whole() -> None:
     async with stock_host(1) as stock, fast_host(2) as fast:
         stock.set_stream_handler(ECHO, stock_echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_fast(fast, stock))
+        await exchange(open_from_fast(fast, stock))
 
 
 async def test_stock_dials_us_and_data_comes_back_whole() -> None:
     async with stock_host(1) as stock, fast_host(2) as fast:
         fast.set_stream_handler(ECHO, echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_stock(stock, fast))
+        await exchange(open_from_stock(stock, fast))
 
 
 async def test_we_dial_us_and_data_comes_back_whole() -> None:
     async with fast_host(1) as a, fast_host(2) as b:
         b.set_stream_handler(ECHO, echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_fast(a, b))
+        await exchange(open_from_fast(a, b))
 
 
 async def test_many_streams_of_one_connection_do_not_mix() -> None:

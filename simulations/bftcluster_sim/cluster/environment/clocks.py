@@ -1,4 +1,4 @@
-"""Time: one heap and one seeded generator, so that a seed is a history; and clocks that are wrong."""
+"""Time: one heap and one seeded generator, so that a seed is a history; and wrong clocks."""
 
 import heapq
 from collections.abc import Callable
