@@ -78,12 +78,11 @@ class Index:
     def damaged(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return some blocks (id, key) that are damaged, those with an id over ``after``, by id."""
         # State 3 is not 1; that it is said lets SQLite use the index `unsettled`, here and below.
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ?"
-                " ORDER BY id LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        return self._page(
+            "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ? ORDER BY id",
+            after,
+            limit,
+        )
 
     def damaged_total(self) -> int:
         """Return how many blocks are damaged."""
@@ -95,11 +94,8 @@ class Index:
 
     def page(self, after: bytes, limit: int) -> list[tuple[bytes, int]]:
         """Return key and size of some durable blocks with keys behind ``after``, sorted."""
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT key, size FROM blocks WHERE state = 1 AND key > ? ORDER BY key LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        query = "SELECT key, size FROM blocks WHERE state = 1 AND key > ? ORDER BY key"
+        return self._page(query, after, limit)
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield the key of every durable block, sorted, in short reads: the log can shrink."""
@@ -125,12 +121,8 @@ class Index:
 
         Those with an id over ``after``, by id.
         """
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT id, key, size FROM blocks WHERE state <> 1 AND state <> 3 AND id > ?"
-                " ORDER BY id LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        query = "SELECT id, key, size FROM blocks WHERE state <> 1 AND state <> 3 AND id > ?"
+        return self._page(f"{query} ORDER BY id", after, limit)
 
     def leaving_among(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
         """Return key and size of those of ``keys`` whose files are to go."""
@@ -138,11 +130,10 @@ class Index:
 
     def roots(self, after: bytes, limit: int) -> list[Root]:
         """Return up to ``limit`` named holds behind ``after``, by CID."""
-        with self._database.reader() as reader:
-            rows = reader.execute(
-                "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid LIMIT ?", (after, limit)
-            )
-            return [Root(cid=Cid(cid), complete=complete == 1) for cid, complete in rows]
+        rows = self._page(
+            "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid", after, limit
+        )
+        return [Root(cid=Cid(cid), complete=complete == 1) for cid, complete in rows]
 
     def find_root(self, root: Cid) -> Root | None:
         """Return what is known of one root."""
@@ -333,6 +324,11 @@ class Index:
         with self._database.transaction() as writer:
             for statement in statements:
                 writer.executemany(statement, rows)
+
+    def _page(self, query: str, after: int | bytes, limit: int) -> list[tuple[Any, ...]]:
+        """Return up to ``limit`` rows of a sorted query for what is behind ``after``."""
+        with self._database.reader() as reader:
+            return reader.execute(f"{query} LIMIT ?", (after, limit)).fetchall()
 
     def _rows(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """Return the rows of a query that ends in the name of the column that has ``keys``."""

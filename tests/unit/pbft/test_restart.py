@@ -65,6 +65,16 @@ def runs_that_agree(
             return
 
 
+def cluster_with(decisions: int) -> SimulatedCluster:
+    """Return four replicas that have decided so many requests, one after the other."""
+    cluster = SimulatedCluster(4, settings=SETTINGS)
+    cluster.start()
+    for number in range(decisions):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+    return cluster
+
+
 def votes_signed(cluster: SimulatedCluster) -> dict[tuple[int, ...], set[bytes]]:
     """Return the digests each replica ever sent for one (replica, kind, epoch, view, seq)."""
     signed: dict[tuple[int, ...], set[bytes]] = {}
@@ -160,12 +170,7 @@ def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everyb
 
 
 def test_live_records_rebuild_the_same_state() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    for number in range(7):
-        cluster.submit(b"request %d" % number)
-        cluster.run(5)
-
+    cluster = cluster_with(7)
     host = cluster.hosts[0]
     before = host.replica.live_records()
     host.disk.records = before
@@ -216,11 +221,7 @@ def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(vic
 
 def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remembered() -> None:
     """Slots up to 12 are open once 4 is executed; the power goes before that was durable."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    for number in range(10):
-        cluster.submit(b"request %d" % number)
-        cluster.run(5)
+    cluster = cluster_with(10)
     host = cluster.hosts[3]
     assert len(host.log) == 10
     host.disk.records = [
