@@ -102,7 +102,7 @@ class MemoryService(MemoryContent):
                     is_replica=peer is not PEERS[3],
                     terms=TERMS,
                     capacity_bytes=1 << 50,
-                    free_bytes=1 << 39,
+                    free_bytes=(1 << 50) - (1 << 39),
                     joined_ms=1,
                 ),
                 votes=peer is not PEERS[3],
