@@ -148,6 +148,8 @@ REPUTATIONS_KEPT_MAX: Final = 1000
 """Of peers that left: each was admitted by enough maintainers."""
 REPUTATION_SIZE_MAX_BYTES: Final = 512
 """What is kept about a peer: three tracks, and where it stands."""
+EVICTED_CAPACITY_MAX_PERCENT: Final = 1
+"""Of all approved capacity, what is evicted in one period, though one peer may always go."""
 
 # pbft
 REQUEST_SIZE_MAX_BYTES: Final = 256 << 10

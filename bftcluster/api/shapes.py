@@ -18,7 +18,6 @@ from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinMode, PinOperation
-from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.signing.keys import peer_id_text
 
 RPC_PROTOCOL_VERSION: Final = "/ipfscluster/1.0/rpc"
@@ -121,16 +120,6 @@ def add_event_shape(event: UploadEvent) -> Shape:
     if event.proposal is not None:
         shape["proposal"] = event.proposal.hex()
     return shape
-
-
-def terms_shape(terms: PeerTerms) -> Shape:
-    """Return what a peer was let in with."""
-    return {
-        "capacity_bytes": terms.capacity_bytes,
-        "quota_class": terms.quota_class.word,
-        "domain": terms.domain,
-        "operator": terms.operator,
-    }
 
 
 def metric_shape(view: MetricView) -> Shape:

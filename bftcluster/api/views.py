@@ -132,11 +132,11 @@ class GarbageView:
 
 
 class ContentKind(Enum):
-    """What one part of an upload is, or what a CID and path lead to."""
+    """What one part of an upload is, by its media type, or what a CID and path lead to."""
 
-    FILE = "file"
-    DIRECTORY = "directory"
-    SYMLINK = "symlink"
+    FILE = "application/octet-stream"
+    DIRECTORY = "application/x-directory"
+    SYMLINK = "application/symlink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,11 +24,32 @@ def encode_frame(frame: bytes) -> bytes:
     return _LENGTH.pack(len(frame)) + frame
 
 
+class Unread:
+    """What has arrived and is not a whole frame yet; what is whole is copied once."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def with_more(self, data: bytes) -> bytes | bytearray:
+        """Return all that there is now that ``data`` has arrived; ``keep`` has to follow."""
+        if not self._pending:
+            return data
+        self._pending += data
+        return self._pending
+
+    def keep(self, source: bytes | bytearray, start: int) -> None:
+        """Keep what ``with_more`` returned, from ``start`` on."""
+        if source is self._pending:
+            del self._pending[:start]
+        else:
+            self._pending += source[start:]
+
+
 class FrameReader:
     """Cuts what arrives on a stream into frames."""
 
     def __init__(self) -> None:
-        self._pending = bytearray()
+        self._unread = Unread()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that ``data`` completes, in order, without heartbeats.
@@ -36,10 +57,7 @@ class FrameReader:
         Raises:
             RemoteProtocolError: A length over ``FRAME_SIZE_MAX_BYTES``.
         """
-        source: bytes | bytearray = data
-        if self._pending:
-            self._pending += data
-            source = self._pending
+        source = self._unread.with_more(data)
         frames: list[bytes] = []
         end = len(source)
         at = 0
@@ -53,8 +71,5 @@ class FrameReader:
             at = start + size
             if size:
                 frames.append(bytes(source[start:at]))
-        if source is data:
-            self._pending += data[at:]
-        else:
-            del self._pending[:at]
+        self._unread.keep(source, at)
         return frames

@@ -9,6 +9,7 @@ from enum import IntFlag
 from typing import Final, NamedTuple
 
 from bftcluster.errors import RemoteProtocolError
+from bftcluster.net.frames import Unread
 
 HEADER: Final = struct.Struct("!BBHII")
 HEADER_SIZE_BYTES: Final = HEADER.size
@@ -60,7 +61,7 @@ class FrameDecoder:
 
     def __init__(self, *, body_size_max: int) -> None:
         self._body_size_max = body_size_max
-        self._pending = bytearray()
+        self._unread = Unread()
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that ``data`` completes, in order.
@@ -69,10 +70,7 @@ class FrameDecoder:
             RemoteProtocolError: Another version, an unknown kind, or a body over the limit. The
                 decoder is of no use after that.
         """
-        source: bytes | bytearray = data
-        if self._pending:
-            self._pending += data
-            source = self._pending
+        source = self._unread.with_more(data)
         frames: list[Frame] = []
         end = len(source)
         at = 0
@@ -91,8 +89,5 @@ class FrameDecoder:
                 break
             at = start + value
             frames.append(Frame(kind, flags, stream_id, value, bytes(source[start:at])))
-        if source is data:
-            self._pending += data[at:]
-        else:
-            del self._pending[:at]
+        self._unread.keep(source, at)
         return frames

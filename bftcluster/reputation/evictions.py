@@ -8,14 +8,12 @@ first, the rest wait, suspended, and that they do is an alarm. Proof of fraud is
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from bftcluster.ids import PeerId
+from bftcluster.limits import EVICTED_CAPACITY_MAX_PERCENT
 from bftcluster.reputation.peer_reputation import PeerReputation
 from bftcluster.reputation.standing import Standing
 from bftcluster.reputation.terms import Terms
-
-_RATION_PERCENT: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ def _rationed(due: list[PeerId], capacities: Mapping[PeerId, int], total: int) -
     spent = 0
     for count, peer in enumerate(due):
         spent += _capacity(capacities, peer)
-        if count > 0 and spent * 100 > total * _RATION_PERCENT:
+        if count > 0 and spent * 100 > total * EVICTED_CAPACITY_MAX_PERCENT:
             return count
     return len(due)
 

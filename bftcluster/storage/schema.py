@@ -24,13 +24,14 @@ def _table_of_rows(name: str) -> sa.Table:
     )
 
 
-def _ordinal(name: str) -> "sa.Column[int]":
-    """Return a primary key that is a number of ours: an alias of the rowid in SQLite."""
-    return sa.Column(
+def _numbered_table(name: str, number: str, content: str) -> sa.Table:
+    """Return a table of bytes under numbers of ours: in SQLite, an alias of the rowid."""
+    kind = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    return sa.Table(
         name,
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=False,
+        METADATA,
+        sa.Column(number, kind, primary_key=True, autoincrement=False),
+        sa.Column(content, sa.LargeBinary, nullable=False),
     )
 
 
@@ -48,29 +49,14 @@ COUNTS: Final = sa.Table(
 )
 """Rows of each space, kept by every flush: counting ten million takes seconds."""
 
-LOG: Final = sa.Table(
-    "log",
-    METADATA,
-    _ordinal("seq"),
-    sa.Column("entry", sa.LargeBinary, nullable=False),
-)
+LOG: Final = _numbered_table("log", "seq", "entry")
 """Decided batches with their certificates: from 1 on without gaps, unless older ones were pruned or
 a fetched state took the place of some."""
 
-CHECKPOINTS: Final = sa.Table(
-    "checkpoints",
-    METADATA,
-    _ordinal("seq"),
-    sa.Column("certificate", sa.LargeBinary, nullable=False),
-)
+CHECKPOINTS: Final = _numbered_table("checkpoints", "seq", "certificate")
 """Certificates of the checkpoints whose state was fetched."""
 
-SET_ASIDE: Final = sa.Table(
-    "set_aside",
-    METADATA,
-    _ordinal("number"),
-    sa.Column("entry", sa.LargeBinary, nullable=False),
-)
+SET_ASIDE: Final = _numbered_table("set_aside", "number", "entry")
 """Log entries beyond the checkpoint of a recovery, in order, until their requests were ordered
 again."""
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -109,54 +109,47 @@ def test_no_file_names(what: str) -> None:
 
 
 def test_the_core_calls_nothing_that_a_seed_does_not_decide() -> None:
-    calls = [
-        f"{name_of(path)}:{node.lineno}: {node.func.id}()"
-        for path in core_modules()
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE
-    ]
+    def is_impure(node: ast.AST) -> bool:
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in IMPURE
+        )
 
-    assert calls == []
+    assert places(core_modules(), is_impure) == []
 
 
 def test_what_replicas_agree_on_is_of_integers_only() -> None:
-    floats = [
-        f"{name_of(path)}:{node.lineno}"
-        for path in modules(*(f"bftcluster/{name}/" for name in INTEGERS_ONLY))
-        for node in ast.walk(tree_of(path))
-        if (isinstance(node, ast.Constant) and isinstance(node.value, float))
-        or (isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div))
-    ]
+    def is_of_floats(node: ast.AST) -> bool:
+        return (isinstance(node, ast.Constant) and isinstance(node.value, float)) or (
+            isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
+        )
 
-    assert floats == []
+    of_integers = modules(*(f"bftcluster/{name}/" for name in INTEGERS_ONLY))
+    assert places(of_integers, is_of_floats) == []
 
 
 def test_no_loop_moves_its_own_end() -> None:
     # The compiler looks at a range's end again in each turn; the interpreter looks once.
-    moved = [
-        f"{name_of(path)}:{loop.lineno}: {ast.unparse(loop.iter)}"
-        for path in core_modules()
-        for loop in ast.walk(tree_of(path))
-        if isinstance(loop, ast.For)
-        and names_in([loop.iter], ast.Load) & names_in(loop.body, ast.Store)
-    ]
+    def moves_its_end(node: ast.AST) -> bool:
+        return isinstance(node, ast.For) and bool(
+            names_in([node.iter], ast.Load) & names_in(node.body, ast.Store)
+        )
 
-    assert moved == []
+    assert places(core_modules(), moves_its_end) == []
 
 
 def test_no_object_of_the_core_is_initialised_again() -> None:
     # Compiled, what `__init__` assigns takes the place of nothing: what was there is kept for ever.
-    again = [
-        f"{name_of(path)}:{node.lineno}"
-        for path in core_modules()
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "__init__"
-        and not isinstance(node.func.value, ast.Call)
-    ]
+    def initialises_again(node: ast.AST) -> bool:
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "__init__"
+            and not isinstance(node.func.value, ast.Call)
+        )
 
-    assert again == []
+    assert places(core_modules(), initialises_again) == []
 
 
 def test_every_module_of_the_core_is_compiled_or_known_not_to_be() -> None:
@@ -197,6 +190,16 @@ def found(pattern: str, paths: list[Path]) -> Iterator[str]:
         for number, line in enumerate(text_of(path).splitlines(), start=1):
             if compiled.search(line):
                 yield f"{name_of(path)}:{number}: {line.strip()[:80]}"
+
+
+def places(paths: Iterable[Path], is_fault: Callable[[ast.AST], bool]) -> list[str]:
+    """Return where code breaks a rule, with its first line."""
+    return [
+        f"{name_of(path)}:{getattr(node, 'lineno', 0)}: {ast.unparse(node).splitlines()[0]}"
+        for path in paths
+        for node in ast.walk(tree_of(path))
+        if is_fault(node)
+    ]
 
 
 def names_in(nodes: Sequence[ast.AST], context: type[ast.expr_context]) -> set[str]:

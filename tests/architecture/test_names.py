@@ -19,7 +19,7 @@ FIELD = {
     "threshold signatures": "blst ciphersuite curve library polynomial python scalar transcript",
     "IPLD, UnixFS and the exchange of blocks": """
         add adder builder car cbor codec directory entry exchange extract fetch fetcher file
-        flatfs index ingest layout name pb survey tree unixfs unsynced
+        flatfs index ingest layout name pb protobuf survey tree unixfs unsynced
     """,
     "policies of integers": "arithmetic logarithm",
     "networks": """

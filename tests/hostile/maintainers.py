@@ -11,7 +11,7 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve
 from bftcluster.limits import TIME_MAX_MS
-from bftcluster.signing.approvals import approve, reject
+from bftcluster.signing.approvals import Approval, Intent, approve, reject
 from tests.e2e.cluster import MAINTAINERS
 from tests.hostile.arena import Arena, BrokeError, random_bytes
 from tests.hostile.attacks import Actor, attack
@@ -35,6 +35,12 @@ CAROL = MAINTAINERS["carol"]
 def _never_committed(codes: list[str]) -> None:
     if "committed" in codes:
         raise BrokeError(f"one maintainer was enough: {sorted(set(codes))}")
+
+
+def _pass_off(arena: Arena, one: Intent, *signatures: Approval) -> None:
+    """Propose ``one``, and hand in as approvals of it what are none."""
+    votes = [Approve(intent_digest=one.digest, approval=each).to_bytes() for each in signatures]
+    _never_committed(post(arena.standing[0], [propose(one, CAROL), *votes]))
 
 
 @attack(MAINTAINER, "alone: proposes, and approves its own again and again")
@@ -62,8 +68,7 @@ def moved_signature(arena: Arena) -> Iterator[None]:
     genesis = arena.cluster.genesis
     mine, other = pin_intent(genesis, arena.forbid()), pin_intent(genesis, arena.fresh())
     stolen = approve(other.encoded, MAINTAINERS["bob"])
-    moved = Approve(intent_digest=mine.digest, approval=stolen).to_bytes()
-    _never_committed(post(arena.standing[0], [propose(mine, CAROL), moved]))
+    _pass_off(arena, mine, stolen)
     yield
 
 
@@ -71,8 +76,7 @@ def moved_signature(arena: Arena) -> Iterator[None]:
 def rejection_as_approval(arena: Arena) -> Iterator[None]:
     one = pin_intent(arena.cluster.genesis, arena.forbid())
     stolen = reject(one.encoded, MAINTAINERS["bob"])
-    passed = Approve(intent_digest=one.digest, approval=stolen).to_bytes()
-    _never_committed(post(arena.standing[0], [propose(one, CAROL), passed]))
+    _pass_off(arena, one, stolen)
     yield
 
 
@@ -80,14 +84,8 @@ def rejection_as_approval(arena: Arena) -> Iterator[None]:
 def in_the_name_of_others(arena: Arena) -> Iterator[None]:
     one = pin_intent(arena.cluster.genesis, arena.forbid())
     mine = approve(one.encoded, CAROL)
-    votes = [
-        Approve(
-            intent_digest=one.digest,
-            approval=replace(mine, maintainer=maintainer_id(MAINTAINERS[name])),
-        ).to_bytes()
-        for name in ("alice", "bob")
-    ]
-    _never_committed(post(arena.standing[0], [propose(one, CAROL), *votes]))
+    names = ("alice", "bob")
+    _pass_off(arena, one, *(replace(mine, maintainer=maintainer_id(MAINTAINERS[n])) for n in names))
     yield
 
 

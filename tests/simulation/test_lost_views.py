@@ -14,9 +14,7 @@ class Story:
     def __init__(self) -> None:
         self.world = World(seed=0, keys=range(N), n=N)
         self.pins = 0
-        for node in self.world.nodes:
-            if node.index != DEAD:
-                node.start()
+        self.world.start(but=(DEAD,))
         self.pass_time(1_000)
 
     @property

@@ -8,7 +8,7 @@ import pytest
 from bftcluster.ids import Digest
 from bftcluster.pbft import Application, Event, Ready, Replica
 from bftcluster_sim.cluster import world
-from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.faults.plans import plan_of
 from bftcluster_sim.cluster.peers import nodes
 from bftcluster_sim.cluster.peers.disks import WriteLoss

@@ -38,9 +38,7 @@ class Generation:
             is_traced=True,
         )
         self.pins = self.changes = 0
-        for node in self.world.nodes:
-            if node.index != NEWCOMER:
-                node.start()
+        self.world.start(but=(NEWCOMER,))
         self.pass_time(20)
 
     @property

@@ -1,6 +1,6 @@
 """Who hears whom decides who gets on: for each shape of a network, exactly one verdict."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import combinations
 
 import pytest
@@ -25,12 +25,10 @@ Pairs = set[tuple[int, int]]
 class Story:
     """Peers on a network of some shape, and what becomes of the pins that clients hand in."""
 
-    def __init__(self, n: int = N, down: Iterable[int] = ()) -> None:
+    def __init__(self, n: int = N, down: Collection[int] = ()) -> None:
         self.world = World(seed=1, keys=range(n), n=n)
         self.pins = 0
-        for node in self.world.nodes:
-            if node.index not in down:
-                node.start()
+        self.world.start(but=down)
         self.pass_time(50)
 
     def pass_time(self, duration_ms: int) -> None:

@@ -21,10 +21,7 @@ from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.errors import UsageError
 from bftcluster.limits import PART_HEADERS_SIZE_MAX_BYTES
 
-_KINDS: Final = {
-    b"application/x-directory": ContentKind.DIRECTORY,
-    b"application/symlink": ContentKind.SYMLINK,
-}
+_KINDS: Final = {kind.value.encode(): kind for kind in ContentKind}
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _BOUNDARY_SIZE_MAX_BYTES: Final = 70
 """RFC 2046, section 5.1.1."""

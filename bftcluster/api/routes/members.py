@@ -8,7 +8,7 @@ from bftcluster.api.http.json_text import json_response
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
 from bftcluster.api.routes.reputations import standing_shape
-from bftcluster.api.shapes import Shape, peer_text, terms_shape
+from bftcluster.api.shapes import Shape, peer_text
 
 
 class MemberRoutes:
@@ -27,20 +27,20 @@ class MemberRoutes:
 
 
 def member_shape(view: MemberView) -> Shape:
-    """Return one member."""
-    evidence = view.reputation.evidence
+    """Return one member; of what it announces as free, what counts."""
+    record, evidence = view.record, view.reputation.evidence
     return {
-        "id": peer_text(view.peer),
-        "name": view.peername,
-        "addresses": list(view.addresses),
+        "id": peer_text(record.peer),
+        "name": record.name,
+        "addresses": list(record.addresses),
         "votes": view.votes,
         "since_epoch": view.since_epoch,
         "barred": view.is_barred,
-        "joined": view.has_joined,
+        "joined": record.joined_ms > 0,
         "connected": view.is_connected,
-        **terms_shape(view.terms),
-        "announced_bytes": view.announced_bytes,
-        "free_bytes": view.free_bytes,
+        **record.terms.to_json(),
+        "announced_bytes": record.capacity_bytes,
+        "free_bytes": record.usable_free_bytes,
         "used_bytes": view.used_bytes,
         **standing_shape(view.reputation),
         "under_way": view.under_way,

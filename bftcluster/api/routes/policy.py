@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bftcluster.api.http.json_text import json_response, time_text
-from bftcluster.api.shapes import Shape, base64_text, peer_text, terms_shape
+from bftcluster.api.shapes import Shape, base64_text, peer_text
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
 from bftcluster.signing.policies import Policy
@@ -57,7 +57,7 @@ def genesis_shape(genesis: Genesis) -> Shape:
         "period_ms": genesis.period_ms,
         "peers": [
             {"id": peer_text(each.peer), "name": each.name, "addresses": list(each.addresses)}
-            | terms_shape(each.terms)
+            | each.terms.to_json()
             for each in genesis.peers
         ],
         "bytes": base64_text(genesis.to_bytes()),

@@ -104,7 +104,6 @@ class DagFetch:
             raise BlockStoreError(f"{text(self._root)} was given up while it was fetched")
         await self._offload(functools.partial(self._store.pin_root, self._root))
         return FetchReport(
-            root=self._root,
             blocks=self._stored_blocks,
             content_bytes=self._stored_bytes,
             providers=self._reports(),

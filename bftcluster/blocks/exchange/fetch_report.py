@@ -33,7 +33,6 @@ class ProviderReport:
 class FetchReport:
     """A fetch that is done: the DAG is here, durable and kept."""
 
-    root: Cid
     blocks: int
     content_bytes: int
     """Brought by this fetch; less than the DAG if some of it was here."""

@@ -7,15 +7,22 @@ specification). Everything read here may come from a stranger, so sizes are chec
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bftcluster.cid import Cid, from_bytes, read_varint, write_varint
+from bftcluster.blocks.formats.protobuf import (
+    bytes_field,
+    bytes_tag,
+    number_field,
+    number_tag,
+    read_bytes,
+)
+from bftcluster.cid import Cid, from_bytes, read_varint
 from bftcluster.errors import InvalidCidError, MalformedContentError
 from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 
-_NODE_DATA = 0x0A
-_NODE_LINK = 0x12
-_LINK_HASH = 0x0A
-_LINK_NAME = 0x12
-_LINK_TSIZE = 0x18
+_NODE_DATA = bytes_tag(1)
+_NODE_LINK = bytes_tag(2)
+_LINK_HASH = bytes_tag(1)
+_LINK_NAME = bytes_tag(2)
+_LINK_TSIZE = number_tag(3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +46,9 @@ class DagNode:
 
 def encode_node(links: Iterable[DagLink], data: bytes | None) -> bytes:
     """Return the canonical block; the caller has put the links in their order."""
-    parts = [_field(_NODE_LINK, _encode_link(link)) for link in links]
+    parts = [bytes_field(_NODE_LINK, _encode_link(link)) for link in links]
     if data is not None:
-        parts.append(_field(_NODE_DATA, data))
+        parts.append(bytes_field(_NODE_DATA, data))
     return b"".join(parts)
 
 
@@ -61,13 +68,11 @@ def decode_node(block: bytes) -> DagNode:
 
 
 def _encode_link(link: DagLink) -> bytes:
-    name = link.name.encode()
     return b"".join(
         (
-            _field(_LINK_HASH, link.cid),
-            _field(_LINK_NAME, name),
-            bytes((_LINK_TSIZE,)),
-            write_varint(link.tsize),
+            bytes_field(_LINK_HASH, link.cid),
+            bytes_field(_LINK_NAME, link.name.encode()),
+            number_field(_LINK_TSIZE, link.tsize),
         )
     )
 
@@ -78,7 +83,7 @@ def _decode_node(block: bytes) -> DagNode:
     offset = 0
     while offset < len(block):
         tag = block[offset]
-        value, offset = _read_bytes(block, offset + 1)
+        value, offset = read_bytes(block, offset + 1)
         if tag == _NODE_LINK:
             links.append(_decode_link(value))
         elif tag == _NODE_DATA and data is None:
@@ -101,25 +106,13 @@ def _decode_link(data: bytes) -> DagLink:
         if tag == _LINK_TSIZE:
             tsize, offset = read_varint(data, offset + 1)
         elif tag == _LINK_HASH:
-            value, offset = _read_bytes(data, offset + 1)
+            value, offset = read_bytes(data, offset + 1)
             cid = from_bytes(value)
         elif tag == _LINK_NAME:
-            value, offset = _read_bytes(data, offset + 1)
+            value, offset = read_bytes(data, offset + 1)
             name = value.decode()
         else:
             raise ValueError(f"unknown field 0x{tag:02x} in a link")
     if cid is None:
         raise ValueError("a link without a CID")
     return DagLink(cid=cid, name=name, tsize=tsize)
-
-
-def _read_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
-    size, offset = read_varint(data, offset)
-    end = offset + size
-    if end > len(data):
-        raise ValueError("truncated")
-    return data[offset:end], end
-
-
-def _field(tag: int, value: bytes) -> bytes:
-    return bytes((tag,)) + write_varint(len(value)) + value

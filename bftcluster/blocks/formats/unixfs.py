@@ -7,7 +7,15 @@ from enum import IntEnum
 import mmh3
 
 from bftcluster.blocks.formats.dag_pb import DagNode
-from bftcluster.cid import read_varint, write_varint
+from bftcluster.blocks.formats.protobuf import (
+    bytes_field,
+    bytes_tag,
+    is_number,
+    number_field,
+    number_tag,
+    read_other,
+)
+from bftcluster.cid import read_varint
 from bftcluster.errors import MalformedContentError
 
 
@@ -25,15 +33,13 @@ class UnixFsKind(IntEnum):
 HAMT_MURMUR3_X64_64 = 0x22
 HAMT_FANOUT = 256
 
-_KIND = 0x08
-_DATA = 0x12
-_FILE_SIZE = 0x18
-_BLOCK_SIZE = 0x20
-_BLOCK_SIZES_PACKED = 0x22
-_HASH_TYPE = 0x28
-_FANOUT = 0x30
-_WIRE_VARINT = 0
-_WIRE_BYTES = 2
+_KIND = number_tag(1)
+_DATA = bytes_tag(2)
+_FILE_SIZE = number_tag(3)
+_BLOCK_SIZE = number_tag(4)
+_BLOCK_SIZES_PACKED = bytes_tag(4)
+_HASH_TYPE = number_tag(5)
+_FANOUT = number_tag(6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +57,22 @@ class UnixFs:
     fanout: int = 0
 
 
-DIRECTORY_MESSAGE = bytes((_KIND, UnixFsKind.DIRECTORY))
+DIRECTORY_MESSAGE = number_field(_KIND, UnixFsKind.DIRECTORY)
 
 
 def file_message(data: bytes, file_size: int, block_sizes: Sequence[int]) -> bytes:
     """Return the message of a file node, in Kubo's field order (no data field if empty)."""
-    parts = [bytes((_KIND, UnixFsKind.FILE))]
+    parts = [number_field(_KIND, UnixFsKind.FILE)]
     if data:
-        parts += [bytes((_DATA,)), write_varint(len(data)), data]
-    parts += [bytes((_FILE_SIZE,)), write_varint(file_size)]
-    parts += [bytes((_BLOCK_SIZE,)) + write_varint(size) for size in block_sizes]
+        parts.append(bytes_field(_DATA, data))
+    parts.append(number_field(_FILE_SIZE, file_size))
+    parts += [number_field(_BLOCK_SIZE, size) for size in block_sizes]
     return b"".join(parts)
 
 
 def symlink_message(target: bytes) -> bytes:
     """Return the message of a symbolic link to ``target``."""
-    return bytes((_KIND, UnixFsKind.SYMLINK, _DATA)) + write_varint(len(target)) + target
+    return number_field(_KIND, UnixFsKind.SYMLINK) + bytes_field(_DATA, target)
 
 
 def hamt_hash(name: str) -> int:
@@ -80,11 +86,10 @@ def hamt_message(bit_field: int) -> bytes:
     data = bit_field.to_bytes((bit_field.bit_length() + 7) // 8, "big")
     return b"".join(
         (
-            bytes((_KIND, UnixFsKind.HAMT_SHARD, _DATA)),
-            write_varint(len(data)),
-            data,
-            bytes((_HASH_TYPE, HAMT_MURMUR3_X64_64, _FANOUT)),
-            write_varint(HAMT_FANOUT),
+            number_field(_KIND, UnixFsKind.HAMT_SHARD),
+            bytes_field(_DATA, data),
+            number_field(_HASH_TYPE, HAMT_MURMUR3_X64_64),
+            number_field(_FANOUT, HAMT_FANOUT),
         )
     )
 
@@ -104,58 +109,35 @@ def decode_message(node: DagNode) -> UnixFs:
 
 
 def _decode(message: bytes) -> UnixFs:
-    kind: int | None = None
+    numbers: dict[int, int | None] = dict.fromkeys((_KIND, _FILE_SIZE, _HASH_TYPE, _FANOUT))
     data = b""
-    file_size: int | None = None
     block_sizes: list[int] = []
-    hash_type = fanout = offset = 0
+    offset = 0
     while offset < len(message):
         tag, offset = read_varint(message, offset)
-        if tag & 7 == _WIRE_VARINT:
+        if is_number(tag):
             value, offset = read_varint(message, offset)
-            match tag:
-                case 0x08:
-                    kind = value
-                case 0x18:
-                    file_size = value
-                case 0x20:
-                    block_sizes.append(value)
-                case 0x28:
-                    hash_type = value
-                case 0x30:
-                    fanout = value
-                case _:
-                    pass
+            if tag == _BLOCK_SIZE:
+                block_sizes.append(value)
+            elif tag in numbers:
+                numbers[tag] = value
         else:
-            field, offset = _skip(message, offset, tag & 7)
+            field, offset = read_other(message, offset, tag)
             if tag == _DATA:
                 data = field
             elif tag == _BLOCK_SIZES_PACKED:
                 block_sizes += _unpack(field)
+    kind = numbers[_KIND]
     if kind is None:
         raise ValueError("no kind")
     return UnixFs(
         kind=UnixFsKind(kind),
         data=data,
-        file_size=file_size,
+        file_size=numbers[_FILE_SIZE],
         block_sizes=tuple(block_sizes),
-        hash_type=hash_type,
-        fanout=fanout,
+        hash_type=numbers[_HASH_TYPE] or 0,
+        fanout=numbers[_FANOUT] or 0,
     )
-
-
-def _skip(message: bytes, offset: int, wire_type: int) -> tuple[bytes, int]:
-    """Return the bytes of a field that is no varint, known or not, and the offset after it."""
-    if wire_type == _WIRE_BYTES:
-        size, offset = read_varint(message, offset)
-    elif wire_type in (1, 5):
-        size = 8 if wire_type == 1 else 4
-    else:
-        raise ValueError(f"wire type {wire_type}")
-    end = offset + size
-    if end > len(message):
-        raise ValueError("truncated")
-    return message[offset:end], end
 
 
 def _unpack(field: bytes) -> list[int]:

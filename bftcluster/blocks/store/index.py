@@ -78,12 +78,11 @@ class Index:
     def damaged(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return some blocks (id, key) that are damaged, those with an id over ``after``, by id."""
         # State 3 is not 1; that it is said lets SQLite use the index `unsettled`, here and below.
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ?"
-                " ORDER BY id LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        return self._page(
+            "SELECT id, key FROM blocks WHERE state <> 1 AND state = 3 AND id > ? ORDER BY id",
+            after,
+            limit,
+        )
 
     def damaged_total(self) -> int:
         """Return how many blocks are damaged."""
@@ -95,11 +94,8 @@ class Index:
 
     def page(self, after: bytes, limit: int) -> list[tuple[bytes, int]]:
         """Return key and size of some durable blocks with keys behind ``after``, sorted."""
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT key, size FROM blocks WHERE state = 1 AND key > ? ORDER BY key LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        query = "SELECT key, size FROM blocks WHERE state = 1 AND key > ? ORDER BY key"
+        return self._page(query, after, limit)
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield the key of every durable block, sorted, in short reads: the log can shrink."""
@@ -125,12 +121,8 @@ class Index:
 
         Those with an id over ``after``, by id.
         """
-        with self._database.reader() as reader:
-            return reader.execute(
-                "SELECT id, key, size FROM blocks WHERE state <> 1 AND state <> 3 AND id > ?"
-                " ORDER BY id LIMIT ?",
-                (after, limit),
-            ).fetchall()
+        query = "SELECT id, key, size FROM blocks WHERE state <> 1 AND state <> 3 AND id > ?"
+        return self._page(f"{query} ORDER BY id", after, limit)
 
     def leaving_among(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
         """Return key and size of those of ``keys`` whose files are to go."""
@@ -138,11 +130,10 @@ class Index:
 
     def roots(self, after: bytes, limit: int) -> list[Root]:
         """Return up to ``limit`` named holds behind ``after``, by CID."""
-        with self._database.reader() as reader:
-            rows = reader.execute(
-                "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid LIMIT ?", (after, limit)
-            )
-            return [Root(cid=Cid(cid), complete=complete == 1) for cid, complete in rows]
+        rows = self._page(
+            "SELECT cid, complete FROM holds WHERE cid > ? ORDER BY cid", after, limit
+        )
+        return [Root(cid=Cid(cid), complete=complete == 1) for cid, complete in rows]
 
     def find_root(self, root: Cid) -> Root | None:
         """Return what is known of one root."""
@@ -218,16 +209,14 @@ class Index:
 
     def heal(self, keys: Collection[bytes]) -> None:
         """Say that the files of ``keys``, which were damaged, are durable again."""
-        rows = [(key,) for key in keys]
-        with self._database.transaction() as writer:
-            writer.executemany("UPDATE blocks SET state = 1 WHERE key = ?", rows)
-            writer.executemany(
-                "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
-                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
-                " AND NOT EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
-                " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)",
-                rows,
-            )
+        self._for_each(
+            keys,
+            "UPDATE blocks SET state = 1 WHERE key = ?",
+            "UPDATE holds SET complete = 1 WHERE complete = 2 AND id IN"
+            " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM blocks b CROSS JOIN held h"
+            " WHERE b.state <> 1 AND b.state = 3 AND h.block = b.id AND h.hold = holds.id)",
+        )
 
     def attach(self, hold: Hold, keys: Collection[bytes]) -> None:
         """Attach blocks to a hold; nothing if it was given up meanwhile."""
@@ -277,22 +266,17 @@ class Index:
 
     def leave(self, keys: Collection[bytes]) -> None:
         """Announce blocks whose files are about to go; roots above them become incomplete."""
-        rows = [(key,) for key in keys]
-        with self._database.transaction() as writer:
-            writer.executemany("UPDATE blocks SET state = 2 WHERE key = ?", rows)
-            writer.executemany(
-                "UPDATE holds SET complete = 0 WHERE complete AND id IN"
-                " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
-                rows,
-            )
-            writer.executemany(
-                "DELETE FROM held WHERE block IN (SELECT id FROM blocks WHERE key = ?)", rows
-            )
+        self._for_each(
+            keys,
+            "UPDATE blocks SET state = 2 WHERE key = ?",
+            "UPDATE holds SET complete = 0 WHERE complete AND id IN"
+            " (SELECT hold FROM held JOIN blocks ON id = block WHERE key = ?)",
+            "DELETE FROM held WHERE block IN (SELECT id FROM blocks WHERE key = ?)",
+        )
 
     def forget(self, keys: Collection[bytes]) -> None:
         """The files of ``keys`` are gone."""
-        with self._database.transaction() as writer:
-            writer.executemany("DELETE FROM blocks WHERE key = ?", [(key,) for key in keys])
+        self._for_each(keys, "DELETE FROM blocks WHERE key = ?")
 
     def begin(self) -> Hold:
         """Return a new anonymous hold."""
@@ -333,6 +317,18 @@ class Index:
         """Say that it knows every file."""
         with self._database.transaction() as writer:
             writer.execute(f"PRAGMA application_id = {_COMPLETE}")
+
+    def _for_each(self, keys: Collection[bytes], *statements: str) -> None:
+        """Execute each statement for every key, all in one transaction."""
+        rows = [(key,) for key in keys]
+        with self._database.transaction() as writer:
+            for statement in statements:
+                writer.executemany(statement, rows)
+
+    def _page(self, query: str, after: int | bytes, limit: int) -> list[tuple[Any, ...]]:
+        """Return up to ``limit`` rows of a sorted query for what is behind ``after``."""
+        with self._database.reader() as reader:
+            return reader.execute(f"{query} LIMIT ?", (after, limit)).fetchall()
 
     def _rows(self, query: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
         """Return the rows of a query that ends in the name of the column that has ``keys``."""

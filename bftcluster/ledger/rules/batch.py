@@ -83,9 +83,6 @@ def apply(
         state=state,
         seq=batch.seq,
         now_ms=max(min(batch.timestamp_ms, TIME_MAX_MS), head.timestamp_ms),
-        pins=head.pins,
-        pins_ever=head.pins_ever,
-        proposals_open=head.proposals_open,
     )
     if execution.period > head.period:
         begin_period(execution)
@@ -156,9 +153,7 @@ def keys_of(
 
 
 def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Key]:
-    intent, operation = inspected.intent, inspected.operation
-    assert intent is not None, "a parsed submit or proposal has an intent"
-    assert operation is not None, "an inspected intent has an operation"
+    intent, operation = inspected.proposed
     yield Space.NONCE, nonce_key(intent)
     if operation.cid is not None:
         yield Space.PIN, operation.cid
@@ -187,9 +182,7 @@ def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspec
 
 
 def _submit(execution: Execution, verifier: ApprovalVerifier, inspected: Inspected) -> Outcome:
-    intent, operation = inspected.intent, inspected.operation
-    assert intent is not None, "a parsed submit has an intent"
-    assert operation is not None, "an inspected intent has an operation"
+    intent, operation = inspected.proposed
     refusal = judge_intent(execution, intent)
     if refusal:
         return refusal

@@ -22,12 +22,18 @@ class Execution:
     seq: Seq
     now_ms: int
     """The batch's timestamp: the only clock there is."""
-    pins: int
-    """How many there are now."""
-    pins_ever: int
+    pins: int = field(init=False)
+    """How many there are now; like the next two, at first as of the batch before."""
+    pins_ever: int = field(init=False)
     """How many there ever were."""
-    proposals_open: int
+    proposals_open: int = field(init=False)
     effects: list[Effect] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        head = self.state.head
+        self.pins = head.pins
+        self.pins_ever = head.pins_ever
+        self.proposals_open = head.proposals_open
 
     @property
     def period(self) -> int:

@@ -60,9 +60,7 @@ def vote(
 def _propose(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: Propose
 ) -> Outcome:
-    intent, operation = inspected.intent, inspected.operation
-    assert intent is not None, "a parsed proposal has an intent"
-    assert operation is not None, "an inspected intent has an operation"
+    intent, operation = inspected.proposed
     refusal = judge_intent(execution, intent)
     if refusal:
         return refusal

@@ -120,15 +120,7 @@ def carry_out(recovery: VerifiedRecovery, state: State, genesis: Genesis) -> lis
     """Bring the state at the recovery's checkpoint forward to the beginning of its epoch."""
     operation, head = recovery.operation, state.head
     assert head.seq == operation.seq, "a recovery follows its checkpoint"
-    execution = Execution(
-        genesis=genesis,
-        state=state,
-        seq=operation.seq,
-        now_ms=head.timestamp_ms,
-        pins=head.pins,
-        pins_ever=head.pins_ever,
-        proposals_open=head.proposals_open,
-    )
+    execution = Execution(genesis=genesis, state=state, seq=operation.seq, now_ms=head.timestamp_ms)
     state.recover_in(operation.start)
     state.set_changes(())
     state.set_turns(replace(state.turns, view=View(0)))

@@ -42,16 +42,6 @@ class PeerRecord:
     """On joins and reports."""
 
     @property
-    def domain(self) -> str:
-        """What it may fail together with, as approved; empty: nobody said."""
-        return self.terms.domain
-
-    @property
-    def operator(self) -> str:
-        """Who looks after it, as approved; empty: nobody said."""
-        return self.terms.operator
-
-    @property
     def usable_capacity_bytes(self) -> int:
         """How much of what it lends counts."""
         return self.terms.usable_capacity_bytes(self.capacity_bytes)

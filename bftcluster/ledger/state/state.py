@@ -339,8 +339,8 @@ class State:
             record.peer,
             record.weight if reputation.gets_data and not leaves else 0,
             space=units_of(record.weighed_bytes),
-            domain=record.domain,
-            operator=record.operator,
+            domain=record.terms.domain,
+            operator=record.terms.operator,
             tags=record.tags,
             is_newcomer=reputation.standing is Standing.CANDIDATE,
         )

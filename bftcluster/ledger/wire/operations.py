@@ -37,7 +37,7 @@ from bftcluster.limits import (
     PUBLIC_KEY_SIZE_BYTES,
     TIME_MAX_MS,
 )
-from bftcluster.signing.wire import check_array, check_items
+from bftcluster.signing.wire import check_array, check_items, read_kind
 
 EVERYWHERE: Final = -1
 """As a replication factor: every peer holds the pin."""
@@ -237,14 +237,8 @@ def parse_operation(data: bytes) -> Operation:
     Raises:
         MalformedMessageError: It encodes none, or one that makes no sense.
     """
-    items = codec.decode(data, size_max_bytes=OPERATION_SIZE_MAX_BYTES)
-    if type(items) is not list or not items:
-        raise MalformedMessageError("an operation is an array")
-    parse = _PARSERS.get(items[0]) if type(items[0]) is int else None
-    if parse is None:
-        raise MalformedMessageError("unknown kind of operation")
     try:
-        return parse(items)
+        return read_kind(data, _PARSERS, "operation", size_max_bytes=OPERATION_SIZE_MAX_BYTES)
     except UsageError as exc:
         raise MalformedMessageError(str(exc)) from None
 

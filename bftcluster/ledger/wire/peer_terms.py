@@ -84,6 +84,15 @@ class PeerTerms:
         beyond = max(0, capacity_bytes - self.capacity_bytes)
         return max(0, free_bytes - beyond)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what the API and the commands say of it."""
+        return {
+            "capacity_bytes": self.capacity_bytes,
+            "quota_class": self.quota_class.word,
+            "domain": self.domain,
+            "operator": self.operator,
+        }
+
     def to_wire(self) -> list[object]:
         """Return what is encoded."""
         return [self.capacity_bytes, int(self.quota_class), self.domain, self.operator]

@@ -26,7 +26,7 @@ from bftcluster.limits import (
 from bftcluster.signing.approvals import Approval, ApprovalCertificate, check_scheme
 from bftcluster.signing.envelope import Domain, Signer, sign
 from bftcluster.signing.policies import ED25519_MULTISIG
-from bftcluster.signing.wire import check_array, check_items, check_size, read_array
+from bftcluster.signing.wire import check_array, check_items, check_size, read_array, read_kind
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
 _VOTE_SHAPE: Final[list[type]] = [int, str, bytes, bytes, bytes]
@@ -230,13 +230,7 @@ def parse_request(data: bytes) -> Request:
     Raises:
         MalformedMessageError: It encodes none.
     """
-    items = codec.decode(data, size_max_bytes=REQUEST_SIZE_MAX_BYTES)
-    if type(items) is not list or not items:
-        raise MalformedMessageError("a request is an array")
-    parse = _PARSERS.get(items[0]) if type(items[0]) is int else None
-    if parse is None:
-        raise MalformedMessageError("unknown kind of request")
-    return parse(items)
+    return read_kind(data, _PARSERS, "request", size_max_bytes=REQUEST_SIZE_MAX_BYTES)
 
 
 def _parse_submit(items: list[Any]) -> Submit:

@@ -96,6 +96,13 @@ class Inspected:
         self.culprit: ReplicaId | ClusterError | None = None
         """Of a ``ReportEvidence``: whom it convicts or what is wrong; ``None`` until verified."""
 
+    @property
+    def proposed(self) -> tuple[Intent, Operation]:
+        """The intent of a ``Submit`` or ``Propose``, and its operation."""
+        assert self.intent is not None, "a parsed submit or proposal has an intent"
+        assert self.operation is not None, "an inspected intent has an operation"
+        return self.intent, self.operation
+
 
 Judge: TypeAlias = Callable[[Inspected, bool], Outcome | None]
 """What the state thinks of a request; if so asked, without what was heard besides."""

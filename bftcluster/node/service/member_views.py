@@ -46,17 +46,11 @@ def _view(
     current = _epoch_at(epochs, position).membership
     votes = ReplicaId(record.peer) in current.replicas
     return MemberView(
-        peer=record.peer,
-        peername=record.name,
-        addresses=record.addresses,
+        record=record,
         votes=votes,
         since_epoch=_since(epochs, record.peer, current.epoch) if votes else None,
         is_barred=ReplicaId(record.peer) in current.barred,
-        has_joined=record.joined_ms > 0,
         is_connected=record.peer in connected,
-        terms=record.terms,
-        announced_bytes=record.capacity_bytes,
-        free_bytes=record.usable_free_bytes,
         used_bytes=max(0, record.usable_capacity_bytes - record.usable_free_bytes),
         reputation=reputations[record.peer],
         under_way="" if change is None else _under_way(change, epochs),

@@ -26,6 +26,25 @@ Keep = Callable[[Cid], AbstractContextManager[None]]
 """Lets a root stay, unless what is done in the context fails."""
 
 
+class _Waiting:
+    """Chunks that wait until they are worth a visit to a thread."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._pieces: list[bytes] = []
+
+    def is_enough_with(self, chunk: bytes) -> bool:
+        """Keep ``chunk``; return whether there is enough now."""
+        self._pieces.append(chunk)
+        self.size_bytes += len(chunk)
+        return self.size_bytes >= _PIECE_SIZE_BYTES
+
+    def take(self) -> list[bytes]:
+        """Return what waited, and begin anew."""
+        pieces, self._pieces, self.size_bytes = self._pieces, [], 0
+        return pieces
+
+
 class Upload:
     """One upload. Leave without ``pin``, and nothing of it stays in the store."""
 
@@ -50,17 +69,13 @@ class Upload:
         """Take a file; yield after each piece how many bytes of it are in, then what it became."""
         self._adder.begin_file(part.path)
         size_bytes = 0
-        pieces: list[bytes] = []
-        waiting_bytes = 0
+        waiting = _Waiting()
         async for chunk in part.content:
-            pieces.append(chunk)
-            waiting_bytes += len(chunk)
-            if waiting_bytes >= _PIECE_SIZE_BYTES:
-                await self._workers.run(self._write_all, pieces)
-                size_bytes += waiting_bytes
-                pieces, waiting_bytes = [], 0
+            if waiting.is_enough_with(chunk):
+                size_bytes += waiting.size_bytes
+                await self._workers.run(self._write_all, waiting.take())
                 yield size_bytes
-        await self._workers.run(self._write_all, pieces)
+        await self._workers.run(self._write_all, waiting.take())
         yield await self._workers.run(self._adder.end_file)
 
     async def other(self, part: UploadPart) -> None:
@@ -139,15 +154,11 @@ async def import_car_part(store: BlockStore, part: UploadPart, keep: Keep, worke
     """
     car = await workers.run(_ArrivingCar, store)
     try:
-        pieces: list[bytes] = []
-        waiting_bytes = 0
+        waiting = _Waiting()
         async for chunk in part.content:
-            pieces.append(chunk)
-            waiting_bytes += len(chunk)
-            if waiting_bytes >= _PIECE_SIZE_BYTES:
-                await workers.run(car.take, pieces)
-                pieces, waiting_bytes = [], 0
-        return await workers.run(car.finish, pieces, keep)
+            if waiting.is_enough_with(chunk):
+                await workers.run(car.take, waiting.take())
+        return await workers.run(car.finish, waiting.take(), keep)
     finally:
         with trio.CancelScope(shield=True):
             await workers.run(car.close)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from bftcluster.errors import MalformedMessageError
-from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
 from bftcluster.signing.threshold.curve import (
     G1_GENERATOR,
     G1_INFINITY,
@@ -14,6 +12,7 @@ from bftcluster.signing.threshold.curve import (
     AnyPoint,
     G1Point,
     G2Point,
+    decoded,
 )
 
 
@@ -34,21 +33,11 @@ class BlstCurve:
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""
-        if len(data) != G1_SIZE_BYTES or data == G1_INFINITY:
-            raise MalformedMessageError("not a point of G1")
-        try:
-            return G1Point(self._library.BlstP1Element.uncompress(data))
-        except ValueError:
-            raise MalformedMessageError("not a point of G1") from None
+        return G1Point(decoded(self._library.BlstP1Element.uncompress, data, G1_INFINITY))
 
     def decode_g2(self, data: bytes) -> G2Point:
         """See ``Curve``."""
-        if len(data) != G2_SIZE_BYTES or data == G2_INFINITY:
-            raise MalformedMessageError("not a point of G2")
-        try:
-            return G2Point(self._library.BlstP2Element.uncompress(data))
-        except ValueError:
-            raise MalformedMessageError("not a point of G2") from None
+        return G2Point(decoded(self._library.BlstP2Element.uncompress, data, G2_INFINITY))
 
     def encode_g1(self, point: G1Point) -> bytes:
         """See ``Curve``."""

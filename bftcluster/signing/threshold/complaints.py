@@ -8,7 +8,6 @@ is revealed, nor of another holder's share.
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
 from bftcluster.limits import (
@@ -22,10 +21,9 @@ from bftcluster.signing.threshold.dealings import Ceremony, Dealing, unsealed
 from bftcluster.signing.threshold.polynomial import is_committed_value
 from bftcluster.signing.threshold.share_key import ShareKey
 from bftcluster.signing.threshold.verdicts import ComplaintVerdict
-from bftcluster.signing.wire import check_size, read_array
+from bftcluster.signing.wire import WireFormat, check_size
 
-_VERSION: Final = 1
-_SHAPE: Final[list[type]] = [int, bytes, int, int, bytes]
+_FORMAT: Final = WireFormat("complaint", 1, [bytes, int, int, bytes], COMPLAINT_SIZE_MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +51,12 @@ class Complaint:
         Raises:
             MalformedMessageError: Not canonical, or of another shape or size.
         """
-        items = read_array(data, _SHAPE, "complaint", size_max_bytes=COMPLAINT_SIZE_MAX_BYTES)
-        version, ceremony, dealer, holder, point = items
-        if version != _VERSION:
-            raise MalformedMessageError(f"complaint of version {version}")
+        ceremony, dealer, holder, point = _FORMAT.read(data)
         return cls(ceremony=Digest(ceremony), dealer=dealer, holder=holder, point=point)
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode([_VERSION, self.ceremony, self.dealer, self.holder, self.point])
+        return _FORMAT.encoded(self.ceremony, self.dealer, self.holder, self.point)
 
 
 def open_share(curve: Curve, dealing: Dealing, holder: int, key: ShareKey) -> int | Complaint:

@@ -5,9 +5,10 @@ refuse the same bytes, so that peers with one and peers with the other agree. Po
 process: what is kept, sent or compared is their encoding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NewType, Protocol, TypeVar
 
+from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
 
 G1Point = NewType("G1Point", object)
@@ -101,6 +102,25 @@ class Curve(Protocol):
     def is_one(self, pairs: Sequence[tuple[G1Point, G2Point]]) -> bool:
         """Return whether the product of the pairings of all ``pairs`` is one."""
         ...
+
+
+def decoded(decode: Callable[[bytes], object], data: bytes, infinity: bytes) -> object:
+    """Return the point that a library's ``decode`` finds in ``data``, as ``Curve`` has it refused.
+
+    Args:
+        decode: Raises a ValueError if ``data``, of the right length, is no point.
+        data: Untrusted bytes.
+        infinity: Its encoding in that group.
+
+    Raises:
+        MalformedMessageError: Not a point, or infinity.
+    """
+    if len(data) == len(infinity) and data != infinity:
+        try:
+            return decode(data)
+        except ValueError:
+            pass
+    raise MalformedMessageError("not a point of the group, or infinity")
 
 
 def scaled(curve: Curve, point: AnyPoint, number: int) -> AnyPoint:

@@ -31,10 +31,11 @@ from bftcluster.signing.threshold.polynomial import commitments_to, polynomial, 
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar, hash_to_scalar
 from bftcluster.signing.threshold.share_key import Registration
 from bftcluster.signing.threshold.verdicts import DealingVerdict
-from bftcluster.signing.wire import check_items, check_size, read_array
+from bftcluster.signing.wire import WireFormat, check_items, check_size
 
-_VERSION: Final = 1
-_SHAPE: Final[list[type]] = [int, bytes, int, list, bytes, bytes, list]
+_FORMAT: Final = WireFormat(
+    "dealing", 1, [bytes, int, list, bytes, bytes, list], DEALING_SIZE_MAX_BYTES
+)
 _CEREMONY_TAG: Final = b"bftcluster/ceremony/v1\x00"
 _EPHEMERAL_TAG: Final = b"bftcluster/dealing-ephemeral/v1"
 _PAD_TAG: Final = b"bftcluster/dealing-pad/v1"
@@ -118,10 +119,7 @@ class Dealing:
         Raises:
             MalformedMessageError: Not canonical, or of another shape or size.
         """
-        items = read_array(data, _SHAPE, "dealing", size_max_bytes=DEALING_SIZE_MAX_BYTES)
-        version, ceremony, dealer, commitments, ephemeral, possession, sealed = items
-        if version != _VERSION:
-            raise MalformedMessageError(f"dealing of version {version}")
+        ceremony, dealer, commitments, ephemeral, possession, sealed = _FORMAT.read(data)
         return cls(
             ceremony=Digest(ceremony),
             dealer=dealer,
@@ -133,16 +131,13 @@ class Dealing:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode(
-            [
-                _VERSION,
-                self.ceremony,
-                self.dealer,
-                list(self.commitments),
-                self.ephemeral,
-                self.possession,
-                list(self.sealed),
-            ]
+        return _FORMAT.encoded(
+            self.ceremony,
+            self.dealer,
+            list(self.commitments),
+            self.ephemeral,
+            self.possession,
+            list(self.sealed),
         )
 
 

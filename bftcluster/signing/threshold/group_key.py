@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G1_SIZE_BYTES, GROUP_KEY_SIZE_MAX_BYTES, HOLDERS_MAX
 from bftcluster.signing.threshold.curve import Curve, G1Point
 from bftcluster.signing.threshold.polynomial import committed_value
-from bftcluster.signing.wire import check_items, check_size, read_array
+from bftcluster.signing.wire import WireFormat, check_items, check_size
 
-_VERSION: Final = 1
-_SHAPE: Final[list[type]] = [int, int, bytes, list]
+_FORMAT: Final = WireFormat("group key", 1, [int, bytes, list], GROUP_KEY_SIZE_MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +37,13 @@ class GroupKey:
         Raises:
             MalformedMessageError: Not canonical, or of another shape or size.
         """
-        items = read_array(data, _SHAPE, "group key", size_max_bytes=GROUP_KEY_SIZE_MAX_BYTES)
-        version, threshold, key, public_shares = items
-        if version != _VERSION:
-            raise MalformedMessageError(f"group key of version {version}")
+        threshold, key, public_shares = _FORMAT.read(data)
         shares = check_items(public_shares, bytes, "public share")
         return cls(threshold=threshold, key=key, public_shares=shares)
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode([_VERSION, self.threshold, self.key, list(self.public_shares)])
+        return _FORMAT.encoded(self.threshold, self.key, list(self.public_shares))
 
 
 def committed_group(curve: Curve, commitments: Sequence[G1Point], holders: int) -> GroupKey:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.limits import G2_SIZE_BYTES, HOLDERS_MAX, PARTIAL_SIZE_MAX_BYTES
 from bftcluster.signing.threshold.ciphersuite import (
@@ -22,10 +21,9 @@ from bftcluster.signing.threshold.ciphersuite import (
 from bftcluster.signing.threshold.curve import Curve, G1Point, G2Point, sum_of_products
 from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.polynomial import lagrange_at_zero
-from bftcluster.signing.wire import check_size, read_array
+from bftcluster.signing.wire import WireFormat, check_size
 
-_VERSION: Final = 1
-_SHAPE: Final[list[type]] = [int, int, bytes]
+_FORMAT: Final = WireFormat("partial", 1, [int, bytes], PARTIAL_SIZE_MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +47,12 @@ class Partial:
         Raises:
             MalformedMessageError: Not canonical, or of another shape or size.
         """
-        items = read_array(data, _SHAPE, "partial", size_max_bytes=PARTIAL_SIZE_MAX_BYTES)
-        version, holder, signature = items
-        if version != _VERSION:
-            raise MalformedMessageError(f"partial of version {version}")
+        holder, signature = _FORMAT.read(data)
         return cls(holder=holder, signature=signature)
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode([_VERSION, self.holder, self.signature])
+        return _FORMAT.encoded(self.holder, self.signature)
 
 
 @dataclass(frozen=True, slots=True)

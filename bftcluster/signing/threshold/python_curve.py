@@ -7,8 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from bftcluster.errors import MalformedMessageError
-from bftcluster.limits import G1_SIZE_BYTES, G2_SIZE_BYTES
 from bftcluster.signing.threshold.curve import (
     G1_GENERATOR,
     G1_INFINITY,
@@ -18,6 +16,7 @@ from bftcluster.signing.threshold.curve import (
     AnyPoint,
     G1Point,
     G2Point,
+    decoded,
 )
 
 
@@ -37,15 +36,11 @@ class PythonCurve:
 
     def decode_g1(self, data: bytes) -> G1Point:
         """See ``Curve``."""
-        if len(data) != G1_SIZE_BYTES or data == G1_INFINITY:
-            raise MalformedMessageError("not a point of G1")
-        return G1Point(self._checked(self._encodings.pubkey_to_G1, data, "not a point of G1"))
+        return G1Point(decoded(self._in_g1, data, G1_INFINITY))
 
     def decode_g2(self, data: bytes) -> G2Point:
         """See ``Curve``."""
-        if len(data) != G2_SIZE_BYTES or data == G2_INFINITY:
-            raise MalformedMessageError("not a point of G2")
-        return G2Point(self._checked(self._encodings.signature_to_G2, data, "not a point of G2"))
+        return G2Point(decoded(self._in_g2, data, G2_INFINITY))
 
     def encode_g1(self, point: G1Point) -> bytes:
         """See ``Curve``."""
@@ -80,12 +75,14 @@ class PythonCurve:
             product *= self._group.pairing(right, left, final_exponentiate=False)
         return bool(self._group.final_exponentiate(product) == one)
 
-    def _checked(self, decode: Any, data: bytes, refusal: str) -> object:  # noqa: ANN401
-        try:
-            point = decode(data)
-        except ValueError:
-            raise MalformedMessageError(refusal) from None
-        # The library leaves it to its callers whether a point lies in the subgroup.
+    def _in_g1(self, data: bytes) -> object:
+        return self._of_subgroup(self._encodings.pubkey_to_G1(data))
+
+    def _in_g2(self, data: bytes) -> object:
+        return self._of_subgroup(self._encodings.signature_to_G2(data))
+
+    def _of_subgroup(self, point: object) -> object:
+        """Return ``point``: the library leaves it to its callers whether it lies there."""
         if not self._encodings.subgroup_check(point):
-            raise MalformedMessageError(refusal)
-        return cast("object", point)
+            raise ValueError("not in the subgroup")
+        return point

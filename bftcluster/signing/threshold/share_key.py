@@ -7,7 +7,6 @@ reveals in a complaint.
 from dataclasses import dataclass, field
 from typing import Final
 
-from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.limits import (
@@ -19,10 +18,11 @@ from bftcluster.limits import (
 from bftcluster.signing.threshold.ciphersuite import has_possession, prove_possession, public_key
 from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.scalars import hash_to_scalar
-from bftcluster.signing.wire import check_size, read_array
+from bftcluster.signing.wire import WireFormat, check_size
 
-_VERSION: Final = 1
-_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes, bytes]
+_FORMAT: Final = WireFormat(
+    "registration", 1, [bytes, bytes, bytes, bytes], REGISTRATION_SIZE_MAX_BYTES
+)
 _TAG: Final = b"bftcluster/share-key/v1"
 
 
@@ -80,16 +80,12 @@ class Registration:
         Raises:
             MalformedMessageError: Not canonical, or of another shape or size.
         """
-        limit = REGISTRATION_SIZE_MAX_BYTES
-        items = read_array(data, _SHAPE, "registration", size_max_bytes=limit)
-        version, owner, key, key_g2, possession = items
-        if version != _VERSION:
-            raise MalformedMessageError(f"registration of version {version}")
+        owner, key, key_g2, possession = _FORMAT.read(data)
         return cls(owner=PeerId(owner), key=key, key_g2=key_g2, possession=possession)
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        return codec.encode([_VERSION, self.owner, self.key, self.key_g2, self.possession])
+        return _FORMAT.encoded(self.owner, self.key, self.key_g2, self.possession)
 
 
 def is_registration(curve: Curve, registration: Registration) -> bool:

@@ -177,7 +177,6 @@ def _advise(genesis: "Genesis") -> None:
 
 def _record(genesis: "Genesis") -> dict[str, Any]:
     from bftcluster.signing.keys import maintainer_text, peer_id_text
-    from bftcluster_cli.display.terms import terms_record
 
     membership = genesis.membership()
     return {
@@ -191,7 +190,7 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         ],
         "peers": [
             {"name": each.name, "id": peer_id_text(each.peer), "addresses": list(each.addresses)}
-            | terms_record(each.terms)
+            | each.terms.to_json()
             for each in genesis.peers
         ],
         "quorum": membership.quorum,

@@ -126,13 +126,14 @@ def upload(
         ClusterError: A file cannot be read, or the peer does not take it.
     """
     from bftcluster import cid as cids
+    from bftcluster.api.views import ContentKind
     from bftcluster_cli.content.own_dag import OwnDag
-    from bftcluster_cli.content.uploads import UploadKind, body_of, entries_of, new_boundary
+    from bftcluster_cli.content.uploads import body_of, entries_of, new_boundary
     from bftcluster_cli.display.progress import bytes_bar
 
     entries = entries_of(paths, hidden=hidden)
     total = sum(entry.size_bytes for entry in entries)
-    files = sum(entry.kind is UploadKind.FILE for entry in entries)
+    files = sum(entry.kind is ContentKind.FILE for entry in entries)
     boundary, own = new_boundary(), OwnDag(layout)
     with (
         bytes_bar(settings, f"adding {plural(files, 'file')}", total) as advance,

@@ -65,7 +65,6 @@ def propose(
     """Write a proposal to a file, signed if you pass --key. Needs no network, but --genesis."""
     from bftcluster.cid import parse
     from bftcluster.ledger.wire.operations import UnpinOperation
-    from bftcluster.signing.proposal_file import ProposalFile
     from bftcluster_cli import proposals
 
     settings = settings_of(ctx)
@@ -80,12 +79,7 @@ def propose(
             metadata=tuple(metadata or ()),
         )
         operation = choice.operation(cid, now_ms=proposals.now_ms())
-    intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
-    content = ProposalFile(intent=intent)
-    if settings.key is not None:
-        content = signed(settings, cluster, content, yes=yes)
-    write_new(output, content.to_bytes())
-    report_file(settings, cluster, content, output)
+    write_proposal(settings, cluster, operation, output, valid_for=valid_for, yes=yes)
 
 
 def sign(ctx: typer.Context, file: FileArgument, yes: options.Yes = False) -> None:
@@ -164,6 +158,27 @@ def offline_cluster(settings: GlobalOptions) -> "Cluster":
         )
     genesis = read_genesis(settings.genesis)
     return Cluster(genesis=genesis, policy=genesis.policy)
+
+
+def write_proposal(
+    settings: GlobalOptions,
+    cluster: "Cluster",
+    operation: "Operation",
+    output: Path,
+    *,
+    valid_for: str,
+    yes: bool,
+) -> None:
+    """Write a new proposal of ``operation`` to ``output``, signed if there is a key; report it."""
+    from bftcluster.signing.proposal_file import ProposalFile
+    from bftcluster_cli import proposals
+
+    intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
+    content = ProposalFile(intent=intent)
+    if settings.key is not None:
+        content = signed(settings, cluster, content, yes=yes)
+    write_new(output, content.to_bytes())
+    report_file(settings, cluster, content, output)
 
 
 def read_proposal(file: Path) -> "ProposalFile":

@@ -16,9 +16,8 @@ from bftcluster_cli.commands.offline import (
     offline_cluster,
     read_proposal,
     recovery_problem,
-    report_file,
-    signed,
     valid_approvals,
+    write_proposal,
 )
 from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.files import read_as, write_new
@@ -97,18 +96,10 @@ def recover_cluster(
     Only for a cluster that can order nothing any more. As many maintainers sign it as a pin
     needs; then `bftcluster peer recover` applies it to each peer. Needs no network.
     """
-    from bftcluster.signing.proposal_file import ProposalFile
-    from bftcluster_cli import proposals
-
     settings = settings_of(ctx)
     cluster = offline_cluster(settings)
     operation = _operation(_proved(points, cluster), cluster, peer or [], lost or [])
-    intent = proposals.new_intent(cluster, operation, lifetime_ms=options.duration_ms(valid_for))
-    content = ProposalFile(intent=intent)
-    if settings.key is not None:
-        content = signed(settings, cluster, content, yes=yes)
-    write_new(output, content.to_bytes())
-    report_file(settings, cluster, content, output)
+    write_proposal(settings, cluster, operation, output, valid_for=valid_for, yes=yes)
 
 
 def recover_peer(

@@ -6,8 +6,9 @@ otherwise have them sign for content they have never seen.
 
 from typing import TYPE_CHECKING
 
+from bftcluster.api.views import ContentKind
 from bftcluster.limits import PIN_BLOCKS_MAX
-from bftcluster_cli.content.uploads import UploadEntry, UploadKind
+from bftcluster_cli.content.uploads import UploadEntry
 
 if TYPE_CHECKING:
     from bftcluster.blocks.formats.block import Block
@@ -34,7 +35,7 @@ class OwnDag:
         from bftcluster.blocks.importer.file_builder import FileBuilder
 
         self._close()
-        if entry.kind is UploadKind.DIRECTORY:
+        if entry.kind is ContentKind.DIRECTORY:
             self._directory(entry.name.split("/"))
         else:
             self._open = entry, FileBuilder(self._blocks.note, self._layout)
@@ -43,7 +44,7 @@ class OwnDag:
         """Take bytes of the file, or the target of the symlink, that was begun last."""
         assert self._open is not None, "a file or symlink was begun"
         entry, builder = self._open
-        if entry.kind is UploadKind.SYMLINK:
+        if entry.kind is ContentKind.SYMLINK:
             self._place(entry, self._symlink(data))
             self._open = None
         else:

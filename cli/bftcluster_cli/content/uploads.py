@@ -8,23 +8,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
+from bftcluster.api.views import ContentKind
 from bftcluster.errors import UsageError
 
 _PIECE_SIZE_BYTES: Final = 256 << 10
 _BOUNDARY_SIZE_BYTES: Final = 24
-
-
-class UploadKind(Enum):
-    """What an entry is, with its part's media type."""
-
-    FILE = "application/octet-stream"
-    DIRECTORY = "application/x-directory"
-    SYMLINK = "application/symlink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +26,7 @@ class UploadEntry:
     path: Path
     name: str
     """With ``/`` between names; never absolute."""
-    kind: UploadKind
+    kind: ContentKind
     size_bytes: int
 
 
@@ -98,11 +90,11 @@ def body_of(
     for entry in entries:
         buffer += _head(entry, boundary)
         observer.begin(entry)
-        if entry.kind is UploadKind.SYMLINK:
+        if entry.kind is ContentKind.SYMLINK:
             target = os.fsencode(entry.path.readlink())
             observer.write(target)
             buffer += target
-        elif entry.kind is UploadKind.FILE:
+        elif entry.kind is ContentKind.FILE:
             for piece in _pieces(entry.path):
                 observer.write(piece)
                 on_sent(len(piece))
@@ -125,11 +117,11 @@ def _walk(path: Path, name: str, *, hidden: bool, is_top: bool = False) -> Itera
     status = path.stat() if is_top else path.lstat()
     mode = status.st_mode
     if stat.S_ISLNK(mode):
-        yield UploadEntry(path=path, name=name, kind=UploadKind.SYMLINK, size_bytes=0)
+        yield UploadEntry(path=path, name=name, kind=ContentKind.SYMLINK, size_bytes=0)
     elif stat.S_ISREG(mode):
-        yield UploadEntry(path=path, name=name, kind=UploadKind.FILE, size_bytes=status.st_size)
+        yield UploadEntry(path=path, name=name, kind=ContentKind.FILE, size_bytes=status.st_size)
     elif stat.S_ISDIR(mode):
-        yield UploadEntry(path=path, name=name, kind=UploadKind.DIRECTORY, size_bytes=0)
+        yield UploadEntry(path=path, name=name, kind=ContentKind.DIRECTORY, size_bytes=0)
         for child in sorted(path.iterdir(), key=lambda each: os.fsencode(each.name)):
             if hidden or not child.name.startswith("."):
                 yield from _walk(child, f"{name}/{child.name}", hidden=hidden)

@@ -1,6 +1,6 @@
 """What a peer is let in with, in words: how much may rest on it, whose it is, and where it is."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bftcluster_cli.output import size_text
 from bftcluster_cli.untrusted_text import LABEL_MAX_COLUMNS, label, quoted
@@ -34,16 +34,6 @@ def terms_text(terms: "PeerTerms") -> str:
     domain = quoted(terms.domain, LABEL_MAX_COLUMNS) if terms.domain else "no domain"
     operator = quoted(terms.operator, LABEL_MAX_COLUMNS) if terms.operator else "no operator"
     return f"{size_text(terms.capacity_bytes)}, {terms.quota_class.word}, {domain}, {operator}"
-
-
-def terms_record(terms: "PeerTerms") -> dict[str, Any]:
-    """Return it for a command's JSON, as the API has it."""
-    return {
-        "capacity_bytes": terms.capacity_bytes,
-        "quota_class": terms.quota_class.word,
-        "domain": terms.domain,
-        "operator": terms.operator,
-    }
 
 
 def place_text(text: object) -> str:

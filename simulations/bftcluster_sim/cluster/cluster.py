@@ -7,7 +7,8 @@ from typing import Self
 from bftcluster.ids import ClusterId, Epoch, ReplicaId
 from bftcluster.membership import Membership
 from bftcluster.pbft import ReplicaSettings, RequestSubmitted
-from bftcluster_sim.cluster.environment.network import NetworkFaults, SimulatedNetwork, VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
+from bftcluster_sim.cluster.environment.links import LinkFaults, RecordedLinks
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.hosts import Host
 
@@ -29,13 +30,11 @@ class SimulatedCluster:
         spare: int = 0,
         seed: int = 0,
         settings: ReplicaSettings | None = None,
-        faults: NetworkFaults | None = None,
+        faults: LinkFaults | None = None,
     ) -> None:
         self.clock = VirtualClock()
         random = Random(seed)  # noqa: S311 - a simulation, not a secret
-        self.network = SimulatedNetwork(
-            clock=self.clock, random=random, faults=faults or NetworkFaults()
-        )
+        self.network = RecordedLinks(clock=self.clock, random=random, faults=faults or LinkFaults())
         self.verifier = SimVerifier()
         self.membership = Membership(
             Epoch(0), tuple(ReplicaId(sim_key(index)) for index in range(n))

@@ -42,7 +42,8 @@ from bftcluster.pbft import (
 from bftcluster.signing.envelope import Verifier
 from bftcluster.sync.epoch_proofs import links_frame
 from bftcluster.sync.frames import FetchEpochLinks
-from bftcluster_sim.cluster.environment.network import SimulatedNetwork, VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
+from bftcluster_sim.cluster.environment.links import RecordedLinks
 from bftcluster_sim.cluster.environment.signatures import SimSigner, sim_key
 
 WALL_EPOCH_MS = 1_700_000_000_000
@@ -133,7 +134,7 @@ class Host:
         index: int,
         *,
         clock: VirtualClock,
-        network: SimulatedNetwork,
+        network: RecordedLinks,
         membership: Membership,
         cluster_id: ClusterId,
         verifier: Verifier,

@@ -1,6 +1,6 @@
 """Everything there is in one run: peers, network, time, one seed, and those who watch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from random import Random
 
@@ -35,9 +35,8 @@ from bftcluster_sim.cluster.environment.checkers import (
     StandingChecker,
     Transfer,
 )
-from bftcluster_sim.cluster.environment.clocks import PeerClock
+from bftcluster_sim.cluster.environment.clocks import PeerClock, VirtualClock
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
-from bftcluster_sim.cluster.environment.network import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.environment.traces import Trace
 from bftcluster_sim.cluster.peers.contents import ContentFaults
@@ -131,10 +130,11 @@ class World:
             self._instances_of[keys] = found
         return found
 
-    def start(self) -> None:
-        """Start every process."""
+    def start(self, *, but: Collection[int] = ()) -> None:
+        """Start every process but those of some peers, by their index."""
         for node in self.nodes:
-            node.start()
+            if node.index not in but:
+                node.start()
 
     def submit(self, number: int, *, to: int) -> None:
         """Have a client hand pin ``number`` to one peer."""

@@ -27,11 +27,13 @@ async def stock_echo(stream) -> None:
     await swallow(echo, stream)
 
 
-async def exchange(stream) -> None:
-    """Send ``DATA`` and read it back, both at once."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stream.write, DATA)
-        received = await read_exactly(stream, len(DATA))
+async def exchange(opening) -> None:
+    """Send ``DATA`` on a stream that is being opened and read it back, both at once."""
+    with trio.fail_after(20):
+        stream = await opening
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.write, DATA)
+            received = await read_exactly(stream, len(DATA))
     assert received == DATA
 
 
@@ -46,25 +48,18 @@ async def open_from_fast(fast, stock):
     return await fast.open_stream(connection, ECHO)
 
 
-async def test_we_dial_stock_and_data_comes_back_whole() -> None:
-    async with stock_host(1) as stock, fast_host(2) as fast:
-        stock.set_stream_handler(ECHO, stock_echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_fast(fast, stock))
-
-
-async def test_stock_dials_us_and_data_comes_back_whole() -> None:
-    async with stock_host(1) as stock, fast_host(2) as fast:
-        fast.set_stream_handler(ECHO, echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_stock(stock, fast))
-
-
-async def test_we_dial_us_and_data_comes_back_whole() -> None:
-    async with fast_host(1) as a, fast_host(2) as b:
-        b.set_stream_handler(ECHO, echo)
-        with trio.fail_after(20):
-            await exchange(await open_from_fast(a, b))
+@pytest.mark.parametrize(
+    ("dialing", "dialled", "answer", "opened"),
+    [
+        pytest.param(fast_host, stock_host, stock_echo, open_from_fast, id="we dial stock"),
+        pytest.param(stock_host, fast_host, echo, open_from_stock, id="stock dials us"),
+        pytest.param(fast_host, fast_host, echo, open_from_fast, id="we dial us"),
+    ],
+)
+async def test_data_comes_back_whole_whoever_dials(dialing, dialled, answer, opened) -> None:
+    async with dialing(1) as a, dialled(2) as b:
+        b.set_stream_handler(ECHO, answer)
+        await exchange(opened(a, b))
 
 
 async def test_many_streams_of_one_connection_do_not_mix() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.cluster import SimulatedCluster
-from bftcluster_sim.cluster.environment.network import NetworkFaults
+from bftcluster_sim.cluster.environment.links import LinkFaults
 from bftcluster_sim.cluster.hosts import MEMBERS, HostDisk
 
 SETTINGS = ReplicaSettings(
@@ -24,7 +24,7 @@ class Story:
 
     def __init__(self, seed: int, lost: int) -> None:
         self.random = Random(seed)
-        faults = NetworkFaults(loss_percent=5, latency_ms_max=20)
+        faults = LinkFaults(loss_percent=5, delay_ms_max=20)
         self.cluster = SimulatedCluster(4, spare=1, seed=seed, settings=SETTINGS, faults=faults)
         self.losers = self.random.sample(range(5), lost)
         self.cluster.start()

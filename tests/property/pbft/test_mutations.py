@@ -90,7 +90,7 @@ def test_f_replicas_that_change_what_they_say_harm_nobody(seed: int) -> None:
     n, liars = random.choice([(4, (0,)), (4, (2,)), (7, (0, 1)), (7, (0, 5)), (5, (0,))])
     cluster = SimulatedCluster(n, seed=seed, settings=SETTINGS)
     Liar(cluster, liars, random)
-    cluster.network.faults.latency_ms_max = random.choice([1, 5, 20])
+    cluster.network.faults.delay_ms_max = random.choice([1, 5, 20])
     cluster.network.faults.loss_percent = random.choice([0, 0, 5])
     cluster.start()
     cluster.run(100)

@@ -40,7 +40,7 @@ def play(seed: int, *, doubled: tuple[int, ...]) -> Outcome:
         add_twin(cluster, index)
     liars = {cluster.hosts[index].me for index in doubled}
     honest = [host for host in cluster.hosts if host.me not in liars]
-    cluster.network.faults.latency_ms_max = random.choice([1, 5, 20])
+    cluster.network.faults.delay_ms_max = random.choice([1, 5, 20])
     cluster.network.faults.loss_percent = random.choice([0, 0, 5])
     cluster.start()
     cluster.run(100)

@@ -19,6 +19,7 @@ from bftcluster.errors import (
     RefusedError,
 )
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, Seq, View
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
@@ -94,17 +95,20 @@ class MemoryService(MemoryContent):
     async def members(self) -> Sequence[MemberView]:
         return [
             MemberView(
-                peer=peer,
-                peername=f"peer-{peer[0]}",
-                addresses=(),
+                record=PeerRecord(
+                    peer=peer,
+                    name=f"peer-{peer[0]}",
+                    addresses=(),
+                    is_replica=peer is not PEERS[3],
+                    terms=TERMS,
+                    capacity_bytes=1 << 50,
+                    free_bytes=(1 << 50) - (1 << 39),
+                    joined_ms=1,
+                ),
                 votes=peer is not PEERS[3],
                 since_epoch=None if peer is PEERS[3] else Epoch(0),
                 is_barred=peer in PEERS[1:3],
-                has_joined=True,
                 is_connected=True,
-                terms=TERMS,
-                announced_bytes=1 << 50,
-                free_bytes=1 << 39,
                 used_bytes=1 << 39,
                 reputation=await self.reputation(peer),
                 under_way="",

@@ -55,6 +55,12 @@ class Shell:
         captured = self._capsys.readouterr()
         return Answer(code, captured.out, captured.err)
 
+    def misused(self, *words: object) -> str:
+        """Return what is said to somebody whose command makes no sense."""
+        answer = self(*words)
+        assert answer.code == 2, answer
+        return answer.err
+
     def ok(self, *words: object) -> Answer:
         answer = self(*words)
         assert answer.code == 0, answer.err

@@ -80,13 +80,12 @@ def test_what_is_allowed_and_unwise_is_said(shell: Shell, keys: Path) -> None:
 
 
 def test_a_secret_key_is_not_taken_for_a_public_one(shell: Shell, keys: Path) -> None:
-    answer = shell(
+    told = shell.misused(
         "cluster", "init", "--name", "x", "--threshold", 1, "--maintainer", "alice.key",
         "--peer", PEER_LINES[0],
     )  # fmt: skip
 
-    assert answer.code == 2
-    assert "hint: pass alice.pub" in answer.err
+    assert "hint: pass alice.pub" in told
 
 
 @pytest.mark.parametrize("line", ["peer1", "peer1=12D3", "=x@/ip4/1.2.3.4/tcp/1", "p=Qm@/ip4"])
@@ -102,10 +101,9 @@ def test_the_same_peer_twice_is_refused(shell: Shell, keys: Path) -> None:
 
 
 def test_a_file_that_is_no_genesis_is_said_to_be_none(shell: Shell, keys: Path) -> None:
-    answer = shell("cluster", "show", "alice.pub")
+    told = shell.misused("cluster", "show", "alice.pub")
 
-    assert answer.code == 2
-    assert "alice.pub is not a genesis" in answer.err
+    assert "alice.pub is not a genesis" in told
 
 
 def test_a_peer_is_made_once(shell: Shell, home: Path) -> None:
@@ -221,18 +219,16 @@ def test_a_period_outside_the_limits_is_refused(shell: Shell, keys: Path, period
 def test_a_peer_without_a_genesis_does_not_run(shell: Shell, home: Path) -> None:
     shell.ok("peer", "init", "p1")
 
-    answer = shell("peer", "run", "p1")
+    told = shell.misused("peer", "run", "p1")
 
-    assert answer.code == 2
-    assert "does not know its cluster yet" in answer.err
+    assert "does not know its cluster yet" in told
 
 
 @pytest.mark.parametrize("line", ["peer run nowhere", "config show nowhere"])
 def test_a_directory_without_a_peer_is_said_to_have_none(shell: Shell, line: str) -> None:
-    answer = shell(*line.split())
+    told = shell.misused(*line.split())
 
-    assert answer.code == 2
-    assert "bftcluster peer init nowhere" in answer.err
+    assert "bftcluster peer init nowhere" in told
 
 
 @pytest.mark.parametrize(

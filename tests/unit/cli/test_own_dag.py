@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bftcluster import cid as cids
+from bftcluster.api.views import ContentKind
 from bftcluster.blocks.dag.walk import held_cids, walk
 from bftcluster.blocks.formats.layout import Layout
 from bftcluster.blocks.importer.adder import Adder
@@ -13,7 +14,7 @@ from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.ledger.wire.block_tree import PinContents, is_at, path_of, root_of
 from bftcluster_cli.content import own_dag
 from bftcluster_cli.content.own_dag import OwnDag
-from bftcluster_cli.content.uploads import UploadKind, entries_of
+from bftcluster_cli.content.uploads import entries_of
 from bftcluster_cli.output import size_text
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.ledger_peer import LedgerPeer
@@ -41,9 +42,9 @@ def built_here(top: Path, layout: Layout) -> tuple[OwnDag, cids.Cid]:
     own = OwnDag(layout)
     for entry in entries_of([top], hidden=False):
         own.begin(entry)
-        if entry.kind is UploadKind.SYMLINK:
+        if entry.kind is ContentKind.SYMLINK:
             own.write(b"a/twice")
-        elif entry.kind is UploadKind.FILE:
+        elif entry.kind is ContentKind.FILE:
             own.write(FILES[entry.name])
     return own, own.root(is_wrapped=False)
 

@@ -21,6 +21,13 @@ def outbox(when_full: WhenFull, frames_max: int = 3, size_max_bytes: int = 1 << 
     )
 
 
+async def full_outbox() -> StreamOutbox:
+    """One that waits for room, with the one frame that it has room for."""
+    box = outbox(WhenFull.WAIT, frames_max=1)
+    await box.put(b"a")
+    return box
+
+
 async def test_frames_queued_together_leave_in_one_write_in_order() -> None:
     box = outbox(WhenFull.DROP_OLDEST)
     for frame in (b"a", b"b", b"c"):
@@ -72,8 +79,7 @@ async def test_a_full_queue_that_waits_takes_nothing_without_waiting() -> None:
 
 
 async def test_a_sender_waits_for_room() -> None:
-    box = outbox(WhenFull.WAIT, frames_max=1)
-    await box.put(b"a")
+    box = await full_outbox()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(box.put, b"b")
         await trio.testing.wait_all_tasks_blocked()
@@ -84,8 +90,7 @@ async def test_a_sender_waits_for_room() -> None:
 
 
 async def test_a_sender_that_waits_is_told_when_the_link_is_lost() -> None:
-    box = outbox(WhenFull.WAIT, frames_max=1)
-    await box.put(b"a")
+    box = await full_outbox()
     with pytest.RaisesGroup(PeerUnreachableError):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(box.put, b"b")
@@ -94,8 +99,7 @@ async def test_a_sender_that_waits_is_told_when_the_link_is_lost() -> None:
 
 
 async def test_a_cancelled_sender_leaves_nothing_behind() -> None:
-    box = outbox(WhenFull.WAIT, frames_max=1)
-    await box.put(b"a")
+    box = await full_outbox()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(box.put, b"never")
         await trio.testing.wait_all_tasks_blocked()

@@ -95,7 +95,7 @@ def test_as_many_as_may_be_liars_leave_no_view(aggrieved_hosts: tuple[int, ...],
 
 def test_one_whose_timers_are_ten_times_too_fast_doubts_and_leaves_no_view() -> None:
     cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.network.faults.latency_ms_min = cluster.network.faults.latency_ms_max = 100
+    cluster.network.faults.delay_ms_min = cluster.network.faults.delay_ms_max = 100
     cluster.hosts[3]._settings = replace(
         SETTINGS, request_timeout_ms=40, view_change_timeout_ms=100
     )

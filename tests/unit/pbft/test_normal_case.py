@@ -152,7 +152,7 @@ def test_a_batch_that_is_never_sent_along_is_fetched_by_digest() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_pipelined_slots_execute_in_order_under_any_delivery_order(seed: int) -> None:
     cluster = SimulatedCluster(4, seed=seed)
-    cluster.network.faults.latency_ms_max = 30
+    cluster.network.faults.delay_ms_max = 30
     cluster.network.faults.duplicate_percent = 20
     cluster.start()
 

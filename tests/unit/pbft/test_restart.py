@@ -1,5 +1,7 @@
 """Crashes at every effect boundary: no vote is ever contradicted, and the cluster goes on."""
 
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ from bftcluster import codec
 from bftcluster.pbft import ReplicaSettings
 from bftcluster.pbft.records import Stable, parse_record
 from bftcluster_sim.cluster.cluster import SMALL_WINDOW, SimulatedCluster
-from bftcluster_sim.cluster.hosts import Effect, HostCrashedError
+from bftcluster_sim.cluster.hosts import Effect, Host, HostCrashedError
 
 SETTINGS = ReplicaSettings(checkpoint_interval_seqs=4, window_size_seqs=16)
 DECISIONS = 6
@@ -17,18 +19,8 @@ DECISIONS = 6
 def run_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
     """Kill ``victim`` before its effect number ``boundary``; restart it; let all settle."""
     cluster = SimulatedCluster(4, settings=SETTINGS)
-    count = 0
-    crashed = False
-
-    def before_effect(_effect: Effect) -> None:
-        nonlocal count, crashed
-        count += 1
-        if count == boundary:
-            crashed = True
-            raise HostCrashedError
-
     host = cluster.hosts[victim]
-    host.before_effect = before_effect
+    has_crashed = crash_before(host, boundary)
     cluster.start()
     for number in range(DECISIONS):
         if host.is_up:
@@ -40,9 +32,47 @@ def run_with_crash(victim: int, boundary: int) -> tuple[SimulatedCluster, bool]:
         host.start()
     cluster.run(2_000)
     host.before_effect = lambda _effect: None
+    crashed = has_crashed()
     cluster.submit(b"one more", to=victim)
     cluster.run(2_500)
     return cluster, crashed
+
+
+def crash_before(host: Host, boundary: int) -> Callable[[], bool]:
+    """Have ``host`` crash before its effect of that number; return what tells whether it did."""
+    seen = 0
+
+    def before_effect(_effect: Effect) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == boundary:
+            raise HostCrashedError
+
+    host.before_effect = before_effect
+    return lambda: seen >= boundary
+
+
+def runs_that_agree(
+    run: Callable[[int, int], tuple[SimulatedCluster, bool]], victim: int
+) -> Iterator[SimulatedCluster]:
+    """Run until no boundary is left to crash at; whatever the run, no vote is contradicted."""
+    for boundary in itertools.count(1):
+        cluster, crashed = run(victim, boundary)
+        assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
+        cluster.check_agreement()
+        yield cluster
+        if not crashed:
+            return
+
+
+def cluster_with(decisions: int) -> SimulatedCluster:
+    """Return four replicas that have decided so many requests, one after the other."""
+    cluster = SimulatedCluster(4, settings=SETTINGS)
+    cluster.start()
+    for number in range(decisions):
+        cluster.submit(b"request %d" % number)
+        cluster.run(5)
+    return cluster
 
 
 def votes_signed(cluster: SimulatedCluster) -> dict[tuple[int, ...], set[bytes]]:
@@ -97,17 +127,12 @@ def test_a_request_decided_before_a_restart_is_not_proposed_again() -> None:
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_crash_at_any_effect_boundary_contradicts_no_vote(victim: int) -> None:
-    boundary, crashed = 1, True
-    while crashed:
-        cluster, crashed = run_with_crash(victim, boundary)
+    runs = list(runs_that_agree(run_with_crash, victim))
 
-        assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
-        cluster.check_agreement()
+    for boundary, cluster in enumerate(runs, start=1):
         logs = {len(host.log) for host in cluster.hosts}
         assert len(logs) == 1, f"boundary {boundary}: everybody caught up, {logs}"
-        boundary += 1
-
-    assert boundary > 40
+    assert len(runs) >= 40
 
 
 def test_all_replicas_restarted_at_once_decide_what_was_in_flight() -> None:
@@ -145,12 +170,7 @@ def test_a_checkpoint_that_was_voted_on_becomes_stable_after_a_restart_of_everyb
 
 
 def test_live_records_rebuild_the_same_state() -> None:
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    for number in range(7):
-        cluster.submit(b"request %d" % number)
-        cluster.run(5)
-
+    cluster = cluster_with(7)
     host = cluster.hosts[0]
     before = host.replica.live_records()
     host.disk.records = before
@@ -173,16 +193,8 @@ def run_view_change_with_crash(victim: int, boundary: int) -> tuple[SimulatedClu
     cluster.submit(b"in flight", to=3)
     cluster.run(3)
     cluster.hosts[0].stop()
-    count = 0
-
-    def before_effect(_effect: Effect) -> None:
-        nonlocal count
-        count += 1
-        if count == boundary:
-            raise HostCrashedError
-
     host = cluster.hosts[victim]
-    host.before_effect = before_effect
+    crash_before(host, boundary)
     cluster.submit(b"waiting", to=3)
     cluster.run(400)
     crashed = not host.is_up
@@ -198,27 +210,18 @@ def run_view_change_with_crash(victim: int, boundary: int) -> tuple[SimulatedClu
 
 @pytest.mark.parametrize("victim", [1, 2])
 def test_a_crash_at_any_effect_boundary_of_a_view_change_contradicts_no_vote(victim: int) -> None:
-    boundary, crashed = 1, True
-    while crashed:
-        cluster, crashed = run_view_change_with_crash(victim, boundary)
+    runs = list(runs_that_agree(run_view_change_with_crash, victim))
 
-        assert all(len(digests) == 1 for digests in votes_signed(cluster).values())
-        cluster.check_agreement()
+    for boundary, cluster in enumerate(runs, start=1):
         for host in cluster.hosts:
             assert {b"in flight", b"waiting", b"one more"} <= set(host.requests), boundary
             assert len(set(host.requests)) == len(host.requests)
-        boundary += 1
-
-    assert boundary > 20
+    assert len(runs) >= 20
 
 
 def test_votes_above_what_a_ledger_that_lost_its_last_flushes_knows_of_are_remembered() -> None:
     """Slots up to 12 are open once 4 is executed; the power goes before that was durable."""
-    cluster = SimulatedCluster(4, settings=SETTINGS)
-    cluster.start()
-    for number in range(10):
-        cluster.submit(b"request %d" % number)
-        cluster.run(5)
+    cluster = cluster_with(10)
     host = cluster.hosts[3]
     assert len(host.log) == 10
     host.disk.records = [

@@ -1,5 +1,7 @@
 """What happens when the primary does not do its work."""
 
+from random import Random
+
 import pytest
 
 from bftcluster import codec
@@ -294,8 +296,8 @@ def test_random_loss_and_crashes_never_split_the_log(seed: int) -> None:
     cluster = running(
         seed=seed, checkpoint_interval_seqs=8, window_size_seqs=32, view_change_timeout_max_ms=4_000
     )
-    random = cluster.network._random
-    cluster.network.faults.latency_ms_max = 40
+    random = Random(seed)
+    cluster.network.faults.delay_ms_max = 40
     cluster.network.faults.loss_percent = random.choice([0, 5, 20])
     for number in range(60):
         up = [host for host in cluster.hosts if host.is_up]

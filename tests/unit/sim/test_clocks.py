@@ -2,8 +2,7 @@
 
 import pytest
 
-from bftcluster_sim.cluster.environment.clocks import PeerClock
-from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.clocks import PeerClock, VirtualClock
 
 
 @pytest.mark.parametrize("rate_permille", [50, 900, 999, 1000, 1001, 1100, 10_000])

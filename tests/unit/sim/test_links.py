@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from random import Random
 
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
-from bftcluster_sim.cluster.environment.network import VirtualClock
 
 Pair = tuple[int, int]
 

@@ -13,6 +13,7 @@ from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.runs.shrinker import search
 from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 from bftcluster_sim.cluster.world import World
+from tests.unit.sim.worlds import settled
 
 CALM = RunPlan(
     seed=1, n=4, faults=frozenset({Fault.MEMBERS}), ruins=(), chaos_ms=4_000, requests=12
@@ -22,10 +23,7 @@ CALM = RunPlan(
 @pytest.fixture
 def world() -> World:
     """Four founders, and a fifth peer that follows."""
-    world = World(seed=0, keys=range(5), n=4, is_traced=True)
-    world.start()
-    world.run_until(20)
-    return world
+    return settled(peers=5)
 
 
 def hand_in(world: World, number: int, operation: AdmitPeer | RemovePeer) -> None:

@@ -10,16 +10,14 @@ from bftcluster.storage.wal import WAL_NAME
 from bftcluster_sim.cluster.peers.disks import Failure, Lie, WriteLoss
 from bftcluster_sim.cluster.peers.states import LedgerState, approvals_of, founding
 from bftcluster_sim.cluster.world import World
+from tests.unit.sim.worlds import settled
 
 PEER = 3
 
 
 @pytest.fixture
 def world() -> World:
-    world = World(seed=0, keys=range(4), n=4, is_traced=True)
-    world.start()
-    world.run_until(20)
-    return world
+    return settled()
 
 
 def decide(world: World, *numbers: int) -> None:

@@ -24,6 +24,7 @@ from bftcluster.signing.envelope import sign
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.schemes import scheme_of
 from bftcluster.sync.epoch_proofs import EpochLink, epoch_link, follow, links_after, recoveries_in
+from tests.unit.ledger.recoveries import recovery_of
 from tests.unit.ledger.world import PEERS, World, genesis_of, peer_id
 from tests.unit.signing.people import ALICE, BOB, CAROL, VERIFIER
 
@@ -35,10 +36,7 @@ VOTERS = (*PEERS[:2], *PEERS[4:6])
 def operation(**changes: object) -> RecoverCluster:
     """Return a recovery from the genesis: two founders stay, two peers come for the others."""
     fields = {
-        "seq": Seq(0),
         "state_root": stored_root(World(GENESIS).store.get),
-        "certificate": b"",
-        "epoch": Epoch(RECOVERY_EPOCHS),
         "executed": Seq(3),
         "staying": tuple(map(peer_id, PEERS[:2])),
         "coming": tuple(
@@ -46,7 +44,7 @@ def operation(**changes: object) -> RecoverCluster:
         ),
         "leaving": tuple(map(peer_id, PEERS[2:4])),
     }
-    return RecoverCluster(**(fields | changes))
+    return recovery_of(**(fields | changes))
 
 
 def signed(what: RecoverCluster, *signers: SigningKey) -> bytes:

@@ -1,10 +1,10 @@
-"""The network of a world: delay, loss, duplication, partitions, clogs, and loss of chosen kinds."""
+"""The network: delay, loss, duplication, partitions, clogs, and loss of chosen kinds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
 
 Filter = Callable[[int, int, bytes], bool]
 
@@ -82,3 +82,22 @@ class Links:
         if faults.late_percent and self._random.random() * 100 < faults.late_percent:
             delay_ms *= 10
         self._clock.call_at(self._clock.now_ms + delay_ms, deliver)
+
+
+class RecordedLinks:
+    """Links that remember every frame."""
+
+    def __init__(self, *, clock: VirtualClock, random: Random, faults: LinkFaults) -> None:
+        self.faults = faults
+        self.cut: Callable[[int, int, bytes], bool] = lambda _source, _target, _frame: False
+        """Whether a frame from one peer to another is lost for sure: partitions, targeted loss."""
+        self.sent: list[tuple[int, int, int, bytes]] = []
+        """Every frame handed over: time, source, target, frame. Emptied by whoever counts."""
+        self._clock = clock
+        self._links = Links(clock=clock, random=random, faults=faults)
+
+    def send(self, source: int, target: int, frame: bytes, deliver: Callable[[], None]) -> None:
+        """Plan the deliveries of ``frame``: none, one or two."""
+        self.sent.append((self._clock.now_ms, source, target, frame))
+        if not self.cut(source, target, frame):
+            self._links.send(source, target, frame, deliver)

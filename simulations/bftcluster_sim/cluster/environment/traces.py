@@ -5,7 +5,7 @@ import hashlib
 from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
 from bftcluster.pbft.votes import VoteKind
 from bftcluster.sync.frames import SYNC_FRAMES
-from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
 
 _NAMES = {
     **{kind: entry.name for kind, entry in PBFT_FRAMES.items()},

@@ -111,39 +111,10 @@ class Node:
         if self.is_up or self.broken is not None:
             return
         self.life += 1
-        world = self.world
         try:
-            self.state.open()
-            if self.state.installed not in (None, self._installed):
-                self._installed = self.state.installed
-                world.on_installed(self, self._installed)
-            self._wal, records = self._vote_logs.open(self.disk)
-            self.replica = Replica(
-                me=self.key,
-                cluster_id=world.founding.cluster_id,
-                membership=world.membership,
-                signer=self.signer,
-                verifier=world.verifier,
-                application=self.state.approvals,
-                settings=world.settings,
-                recovered=self.state.recovered(records, self.wall_ms),
-            )
-            self.tracking = Tracking(self) if world.tracks else None
-            self._executor = Executor(self, self.tracking)
-            self._transfers = Transfers(self, self.replica)
-            world.on_start(self)
-            self.state.keep_link(self.replica.stable_certificate)
-            self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
-            for piece in self.evidence:
-                self._accuse(piece)
-        except ProcessCrashedError:
-            self.kill()
-        except FatalStorageError as exc:
-            self.stop(str(exc))
+            self._guarded(self._begin, " at the start")
         except ClusterError as exc:
             self._break(f"refuses to start: {exc}")
-        except AssertionError as exc:
-            self._break(f"assertion at the start: {exc}")
 
     def stop(self, why: str) -> None:
         """End the process of itself; the machine stays on, and shows what it has not written."""
@@ -264,7 +235,33 @@ class Node:
 
         clock.call_at(clock.now_ms + delay_ms, act)
 
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _begin(self) -> None:
+        world = self.world
+        self.state.open()
+        if self.state.installed not in (None, self._installed):
+            self._installed = self.state.installed
+            world.on_installed(self, self._installed)
+        self._wal, records = self._vote_logs.open(self.disk)
+        self.replica = Replica(
+            me=self.key,
+            cluster_id=world.founding.cluster_id,
+            membership=world.membership,
+            signer=self.signer,
+            verifier=world.verifier,
+            application=self.state.approvals,
+            settings=world.settings,
+            recovered=self.state.recovered(records, self.wall_ms),
+        )
+        self.tracking = Tracking(self) if world.tracks else None
+        self._executor = Executor(self, self.tracking)
+        self._transfers = Transfers(self, self.replica)
+        world.on_start(self)
+        self.state.keep_link(self.replica.stable_certificate)
+        self._carry_out(self.replica.start(now_ms=self.now_ms, wall_ms=self.wall_ms))
+        for piece in self.evidence:
+            self._accuse(piece)
+
+    def _guarded(self, action: Callable[[], None], when: str = "") -> None:
         try:
             action()
         except ProcessCrashedError:
@@ -272,7 +269,7 @@ class Node:
         except FatalStorageError as exc:
             self.stop(str(exc))
         except AssertionError as exc:
-            self._break(f"assertion: {exc}")
+            self._break(f"assertion{when}: {exc}")
 
     def _break(self, why: str) -> None:
         self.kill()

@@ -11,7 +11,7 @@ from bftcluster.membership import Membership
 from bftcluster.pbft import Decided, EpochStart, Event, Halt, Notice, Outbound, ReplicaSettings
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster_sim.cluster.environment.checkers import Integrity
-from bftcluster_sim.cluster.environment.network import VirtualClock
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
 from bftcluster_sim.cluster.environment.traces import Trace
 from bftcluster_sim.cluster.peers.contents import SimBlocks

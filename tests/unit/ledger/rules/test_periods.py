@@ -161,7 +161,7 @@ def test_new_terms_weigh_at_once_and_their_domain_counts() -> None:
 
     record = record_of(world, PEERS[0])
     assert (outcome.detail, record.terms) == ("terms changed", terms)
-    assert (record.domain, record.operator) == ("attic", "Jane")
+    assert (record.terms.domain, record.terms.operator) == ("attic", "Jane")
     assert (record.name, record.addresses) == ("a peer", ("/ip4/127.0.0.1/tcp/1",))
     assert (record.usable_capacity_bytes, record.weighed_bytes) == (GIB, 0)
     assert len(world.ledger.epochs) == 1

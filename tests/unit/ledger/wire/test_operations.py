@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
-from bftcluster.ids import Digest, Epoch, Seq
+from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
@@ -16,8 +16,7 @@ from bftcluster.ledger.wire.operations import (
     parse_operation,
     sorted_metadata,
 )
-from bftcluster.ledger.wire.recovery_operation import RecoverCluster
-from bftcluster.limits import RECOVERY_EPOCHS
+from tests.unit.ledger.recoveries import recovery_of
 from tests.unit.ledger.world import PEERS, TERMS, cid_of, peer_id
 
 CID = cid_of(1)
@@ -41,16 +40,7 @@ ALL_PEERS = PinOperation(cid=CID, replication_min=EVERYWHERE, replication_max=EV
 PEER = peer_id(PEERS[0])
 ADMITTED = AdmitPeer(peer=PEER, name="barn", addresses=(), votes=True, terms=TERMS)
 CONTENTS = PinContents(size_bytes=100, blocks=2, root=Digest(b"r" * 32))
-RECOVERED = RecoverCluster(
-    seq=Seq(0),
-    state_root=Digest(bytes(32)),
-    certificate=b"",
-    epoch=Epoch(RECOVERY_EPOCHS),
-    executed=Seq(7),
-    staying=(),
-    coming=(ADMITTED,),
-    leaving=(),
-)
+RECOVERED = recovery_of(executed=Seq(7), coming=(ADMITTED,))
 OPERATIONS = [
     FULL,
     PinOperation(cid=CID),

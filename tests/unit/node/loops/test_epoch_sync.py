@@ -14,7 +14,6 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.rows.tree_proofs import prove
 from bftcluster.ledger.state.membership_rows import epoch_key, epoch_to_value
-from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import EPOCH_SOURCES_MAX, FRAME_SIZE_MAX_BYTES, RECOVERY_EPOCHS
 from bftcluster.membership import Membership
@@ -29,6 +28,7 @@ from bftcluster.signing.schemes import certify
 from bftcluster.sync.epoch_proofs import EpochLink, links_after, links_frame
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS, LIAR_PAUSE_MS, EpochLearning
 from bftcluster.sync.frames import EPOCHS, FetchEpochLinks
+from tests.unit.ledger.recoveries import recovery_of
 from tests.unit.signing.people import ALICE, BOB, POLICY, VERIFIER, intent_of, key
 from tests.unit.sync.transfer_world import Server, pins
 
@@ -76,16 +76,7 @@ def frame_of(links: Sequence[EpochLink]) -> bytes:
 
 def recovered() -> EpochLink:
     """Return the link to an epoch that maintainers began with the voters of the first."""
-    what = RecoverCluster(
-        seq=Seq(0),
-        state_root=Digest(bytes(32)),
-        certificate=b"",
-        epoch=Epoch(RECOVERY_EPOCHS),
-        executed=Seq(0),
-        staying=tuple(map(PeerId, members(0).replicas)),
-        coming=(),
-        leaving=(),
-    )
+    what = recovery_of(staying=tuple(map(PeerId, members(0).replicas)))
     intent = intent_of(what.to_bytes()).to_bytes()
     approvals = [approve(intent, signer) for signer in (ALICE, BOB)]
     request = Submit(certificate=certify(intent, approvals, POLICY, VERIFIER)).to_bytes()

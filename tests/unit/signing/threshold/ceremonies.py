@@ -64,14 +64,20 @@ def ordered(transcript: Transcript, *dealings: Dealing) -> Transcript:
     return transcript
 
 
+def dealings_of(ceremony: Ceremony, names: Iterable[int]) -> list[Dealing]:
+    """Return what the dealers of these names, in their order, deal."""
+    return [deal(CURVE, ceremony, place, entropy_of(name)) for place, name in enumerate(names, 1)]
+
+
+CEREMONY = ceremony_of(range(4), 2)
+DEALINGS = dealings_of(CEREMONY, range(4))
+
+
 def dealt(names: Iterable[int], threshold: int) -> tuple[Transcript, GroupKey, dict[int, int]]:
     """Return a ceremony in which everybody dealt, its key, and each holder's share."""
     names = tuple(names)
     ceremony = ceremony_of(names, threshold)
-    dealings = [
-        deal(CURVE, ceremony, place, entropy_of(name)) for place, name in enumerate(names, 1)
-    ]
-    return finished(ordered(opened(ceremony), *dealings), names)
+    return finished(ordered(opened(ceremony), *dealings_of(ceremony, names)), names)
 
 
 def finished(

@@ -10,15 +10,16 @@ from bftcluster.signing.threshold.dealings import deal, judge_dealing
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
 from bftcluster.signing.threshold.verdicts import ComplaintVerdict, DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
+    CEREMONY,
     CURVE,
+    DEALINGS,
     ceremony_of,
     complaint_of,
     entropy_of,
     key_of,
 )
 
-CEREMONY = ceremony_of(range(4), 2)
-GOOD = deal(CURVE, CEREMONY, 1, entropy_of(0))
+GOOD = DEALINGS[0]
 WRONG = encode_scalar((decode_scalar(GOOD.sealed[2]) + 1) % ORDER)
 BAD = replace(GOOD, sealed=(*GOOD.sealed[:2], WRONG, GOOD.sealed[3]))
 """Accepted, since what is wrong is sealed for holder 3 (peer 2)."""

@@ -10,15 +10,16 @@ from bftcluster.signing.threshold.dealings import Ceremony, Dealing, deal, judge
 from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.verdicts import DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
+    CEREMONY,
     CURVE,
+    DEALINGS,
     ceremony_of,
     dealt,
     entropy_of,
     registered,
 )
 
-CEREMONY = ceremony_of(range(4), 2)
-DEALING = deal(CURVE, CEREMONY, 1, entropy_of(0))
+DEALING = DEALINGS[0]
 
 
 def judged(dealing: Dealing, ceremony: Ceremony = CEREMONY) -> DealingVerdict:

@@ -18,7 +18,9 @@ from bftcluster.signing.threshold.transcript import (
 )
 from bftcluster.signing.threshold.verdicts import ComplaintVerdict, DealingVerdict
 from tests.unit.signing.threshold.ceremonies import (
+    CEREMONY,
     CURVE,
+    DEALINGS,
     DEALT,
     END,
     MESSAGE,
@@ -33,8 +35,6 @@ from tests.unit.signing.threshold.ceremonies import (
     partials_of,
 )
 
-CEREMONY = ceremony_of(range(4), 2)
-DEALINGS = [deal(CURVE, CEREMONY, n + 1, entropy_of(n)) for n in range(4)]
 TRANSCRIPT, GROUP, SHARES = dealt(range(4), 2)
 NEW = (2, 3, 4, 5, 6)
 """Who holds the key afterwards: peers 2 and 3 did before."""
