@@ -99,6 +99,8 @@ REPAIR_PIN_MIN_BYTES: Final = 1 << 20
 """What a pin counts at least: of many nobody knows the size."""
 REPAIR_CANDIDATES_SPARE: Final = 8
 """Drawn besides, in the place of those that had their part of the period."""
+REPAIRS_LISTED_MAX: Final = 1000
+"""Pins that wait for repair, in one answer: what is behind them changes while it is read."""
 REPAIR_ABSENT_KEPT_MAX: Final = 8
 """Absent holders that a repaired pin keeps, in case they come back."""
 COUNTER_AHEAD_MAX_MS: Final = 86_400_000

@@ -13,7 +13,7 @@ from bftcluster.ledger.rules.placement import place, take_away
 from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import holders
 from bftcluster.ledger.state.records import PinRecord, pin_record
-from bftcluster.ledger.state.replication import default_within
+from bftcluster.ledger.state.replication import reachable
 from bftcluster.ledger.wire.operations import (
     DEFAULT,
     EVERYWHERE,
@@ -128,16 +128,6 @@ def _replication(execution: Execution, options: PinOperation) -> tuple[int, int]
     )
 
 
-def _reachable(
-    execution: Execution, options: PinOperation, least: int, most: int
-) -> tuple[int, int]:
-    """Return both factors, of which those by default are at most the number of peers there are."""
-    peers = len(execution.state.peers)
-    least = default_within(least, peers) if options.replication_min == DEFAULT else least
-    most = default_within(most, peers) if options.replication_max == DEFAULT else most
-    return least, max(least, most)
-
-
 def _is_replication(least: int, most: int) -> bool:
     return least == most == EVERYWHERE or 1 <= least <= most
 
@@ -147,7 +137,7 @@ def _allocations(
 ) -> tuple[PeerId, ...] | NotEnoughPeers:
     if most == EVERYWHERE:
         return ()
-    least, most = _reachable(execution, options, least, most)
+    least, most = reachable(options, least, most, len(execution.state.peers))
     current: list[PeerId] = []
     preferred = options.user_allocations
     if source is not None:

@@ -11,9 +11,9 @@ from bftcluster.ledger.state import holder_reports
 from bftcluster.ledger.state.duties import Duty, assign, release, resize
 from bftcluster.ledger.state.records import HolderReport, PinRecord
 from bftcluster.ledger.state.repairs import repair_key
-from bftcluster.ledger.state.replication import default_within
+from bftcluster.ledger.state.replication import reachable
 from bftcluster.ledger.state.state import State
-from bftcluster.ledger.wire.operations import DEFAULT, PinOperation
+from bftcluster.ledger.wire.operations import PinOperation
 
 
 def place(
@@ -87,11 +87,8 @@ def factors(state: State, record: PinRecord) -> tuple[int, int]:
 
     Those by default are at most as many as there are peers.
     """
-    peers, options = len(state.peers), record.options
     least, most = record.replication_min, record.replication_max
-    least = default_within(least, peers) if options.replication_min == DEFAULT else least
-    most = default_within(most, peers) if options.replication_max == DEFAULT else most
-    return least, max(least, most)
+    return reachable(record.options, least, most, len(state.peers))
 
 
 def _queued(state: State, record: PinRecord, before: PinRecord | None) -> int:

@@ -53,6 +53,7 @@ class MemoryService(MemoryContent):
     statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
     kept: dict[Cid, PinRecord] = field(default_factory=dict)
     open_proposals: dict[Digest, views.ProposalView] = field(default_factory=dict)
+    waiting: list[views.RepairView] = field(default_factory=list)
     submitted: list[bytes] = field(default_factory=list)
     pages_submitted: list[int] = field(default_factory=list)
     last_add: views.UploadOptions | None = None
@@ -289,6 +290,9 @@ class MemoryService(MemoryContent):
             self.submitted.append(request)
             outcomes.append(self._outcome(request, wait, timeout_ms))
         return outcomes
+
+    async def repairs(self, limit: int) -> Sequence[views.RepairView]:
+        return self.waiting[:limit]
 
     async def proposals(self) -> views.Pages[views.ProposalView]:
         for proposal in self.open_proposals.values():
