@@ -5,6 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.allocation import pin_seed
+from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import (
     ABSENT_AFTER_MS,
     ABSENT_NOTED_MAX,
@@ -116,9 +117,16 @@ def test_who_comes_back_counts_again_and_what_is_beyond_the_most_is_trimmed() ->
 
 
 def test_who_has_a_pin_is_not_trimmed_for_one_that_was_to_fetch_it() -> None:
-    """The only copy comes back before anybody could fetch it."""
+    """The only copy comes back before anybody could fetch it; others have the better draws."""
     world = world_of(6)
-    pin(world, range(30), 1)
+    chosen = (peer_id(PEERS[5]),)
+    operations = [
+        PinOperation(
+            cid=cid_of(number), replication_min=1, replication_max=1, user_allocations=chosen
+        )
+        for number in range(30)
+    ]
+    world.run(*map(world.submit, operations))
     report_all(world, range(30))
     had = duties(world, PEERS[5])
     pass_time(world, ABSENT_AFTER_MS, heard=PEERS[:5])
