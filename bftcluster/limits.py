@@ -81,8 +81,7 @@ PERIOD_DEFAULT_MS: Final = 3_600_000
 PERIOD_MIN_MS: Final = 10_000
 PERIOD_MAX_MS: Final = 7 * 86_400_000
 MOVES_MAX: Final = 1000
-"""Peers whose pins are looked at, since they left, are absent or are back: they are one row. With
-so many, nobody is removed; who is absent or back comes besides, PEERS_MAX of them."""
+"""Peers whose pins are looked at: they are one row. With so many, nobody is removed."""
 ABSENT_AFTER_MS: Final = 86_400_000
 """Who was not heard for so long holds nothing that counts."""
 ABSENT_NOTED_MAX: Final = 16

@@ -285,11 +285,8 @@ class MemoryService(MemoryContent):
         if self.stalled is not None:
             await self.stalled.wait()
         self.pages_submitted.append(len(requests))
-        outcomes = []
-        for request in requests:
-            self.submitted.append(request)
-            outcomes.append(self._outcome(request, wait, timeout_ms))
-        return outcomes
+        self.submitted += requests
+        return [self._outcome(request, wait, timeout_ms) for request in requests]
 
     async def repairs(self, limit: int) -> Sequence[views.RepairView]:
         return self.waiting[:limit]

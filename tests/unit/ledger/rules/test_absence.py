@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.absence import absence_due_ms
 from bftcluster.ledger.rules.allocation import pin_seed
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import (
@@ -59,11 +60,11 @@ def test_an_idle_cluster_is_told_when_somebody_is_absent() -> None:
     pin(world, range(10), 2)
     heard_ms = world.ledger._state.peers[peer_id(PEERS[5])].reported_ms
     pass_time(world, ABSENT_AFTER_MS - HOUR_MS, heard=PEERS[:5])
-    assert world.ledger.due_ms == heard_ms + ABSENT_AFTER_MS
+    assert absence_due_ms(world.ledger._state) == heard_ms + ABSENT_AFTER_MS
     world.reopen()
-    assert world.ledger.due_ms == heard_ms + ABSENT_AFTER_MS
+    assert absence_due_ms(world.ledger._state) == heard_ms + ABSENT_AFTER_MS
 
-    world.run(after_ms=world.ledger.due_ms - world.now_ms)
+    world.run(after_ms=absence_due_ms(world.ledger._state) - world.now_ms)
 
     assert world.ledger._state.absence.peers == {peer_id(PEERS[5])}
     settle(world)
@@ -152,7 +153,7 @@ def test_many_that_fall_silent_at_once_are_noted_some_after_each_batch() -> None
     for _ in range(4):
         world.run(*(world.join(peer) for peer in PEERS[:4]), after_ms=5 * HOUR_MS)
 
-    tick = world.run(after_ms=world.ledger.due_ms - world.now_ms)
+    tick = world.run(after_ms=absence_due_ms(world.ledger._state) - world.now_ms)
 
     assert len(world.ledger._state.absence.peers) == ABSENT_NOTED_MAX
     assert tick.due_ms <= world.now_ms
@@ -175,7 +176,7 @@ def test_who_is_noted_absent_first_does_not_depend_on_a_restart() -> None:
         if reopens:
             world.reopen()
         pass_time(world, 20 * HOUR_MS, heard=PEERS[:4])
-        world.run(after_ms=world.ledger.due_ms - world.now_ms)
+        world.run(after_ms=absence_due_ms(world.ledger._state) - world.now_ms)
         noted.append(world.ledger._state.absence.peers)
 
     assert len(noted[0]) == ABSENT_NOTED_MAX

@@ -7,6 +7,7 @@ import pytest
 
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rules.effects import KeepPin
+from bftcluster.ledger.rules.repair import repair_due_ms
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.limits import (
@@ -158,7 +159,7 @@ def test_what_nobody_can_take_waits_for_another_candidate_without_batches() -> N
     settle(world)
 
     assert len(waiting(world)) == 40
-    assert world.ledger.due_ms > world.now_ms + 2 * world.genesis.period_ms
+    assert repair_due_ms(world.ledger._state, world.genesis) is None
     assert all(len(holders(world, number)) == 4 for number in range(40))
     world.reopen()
     assert not world.ledger.wants_batches
@@ -176,8 +177,8 @@ def test_a_pin_is_never_left_to_nobody_which_would_mean_to_everybody() -> None:
     )
     world.do(world.submit(operation))
     for peer in PEERS[:4]:
-        state = world.ledger._state
-        state.put_peer(replace(state.peers[peer_id(peer)], free_bytes=0).weighed())
+        record = world.ledger._state.peers[peer_id(peer)]
+        world.ledger._state.put_peer(replace(record, free_bytes=0, weighed_bytes=0, weight=0))
     world.store.flush(world.ledger._state.take_delta())
 
     remove(world, PEERS[4])
