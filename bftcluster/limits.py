@@ -81,7 +81,27 @@ PERIOD_DEFAULT_MS: Final = 3_600_000
 PERIOD_MIN_MS: Final = 10_000
 PERIOD_MAX_MS: Final = 7 * 86_400_000
 MOVES_MAX: Final = 1000
-"""Removed peers whose pins are being given to others: they are one row."""
+"""Peers whose pins are looked at: they are one row. With so many, nobody is removed."""
+ABSENT_AFTER_MS: Final = 86_400_000
+"""Who was not heard for so long holds nothing that counts."""
+ABSENT_NOTED_MAX: Final = 16
+"""Peers whose absence one batch notes."""
+SILENCE_MS: Final = 43_200_000
+"""Where nothing was ordered for so long, nobody could be heard: twice what peers may wait before
+they announce themselves again."""
+REPAIRED_ROWS_MAX: Final = 16
+"""Pins with too few live copies that are looked at after one batch."""
+REPAIR_RATE_BYTES_PER_S: Final = 4 << 20
+"""How much of what others lost one peer is given: as much in a period as this makes, and the rest
+of the pin that comes to it."""
+REPAIR_PIN_MIN_BYTES: Final = 1 << 20
+"""What a pin counts at least: of many nobody knows the size."""
+REPAIR_CANDIDATES_SPARE: Final = 8
+"""Drawn besides, in the place of those that had their part of the period."""
+REPAIRS_LISTED_MAX: Final = 1000
+"""Pins that wait for repair, in one answer: what is behind them changes while it is read."""
+REPAIR_ABSENT_KEPT_MAX: Final = 8
+"""Absent holders that a repaired pin keeps, in case they come back."""
 COUNTER_AHEAD_MAX_MS: Final = 86_400_000
 """How far a peer's counter, which is unix time, may be ahead of the batch that orders it: one that
 came to the end of the numbers could never announce anything again."""
@@ -113,7 +133,7 @@ SWEEP_ROWS_MAX: Final = 1000
 """Expired rows removed after one batch: more than a batch can add."""
 SWEEP_INTERVAL_MS: Final = 1000
 MOVED_ROWS_MAX: Final = 100
-"""Pins looked at after one batch for those that a removed peer held."""
+"""Pins looked at after one batch, of one peer that left, is absent or is back."""
 STATE_WANTS_MAX: Final = 256
 """Nodes of the state's tree, and as many rows, that one request of a state transfer asks for."""
 STATE_FETCH_SIZE_MAX_BYTES: Final = 160 << 10

@@ -105,6 +105,8 @@ class Roster:
         self._entries: dict[PeerId, RosterEntry] = {}
         self._views: dict[Measure, RosterView] = {BY_WEIGHT: RosterView(BY_WEIGHT, ())}
         """Made when they are first asked for."""
+        self._digest = b""
+        """Empty while it is not known."""
 
     def update(
         self,
@@ -135,7 +137,10 @@ class Roster:
             tags=tags,
             is_newcomer=is_newcomer,
         )
-        if self._entries.get(peer) != entry:
+        known = self._entries.get(peer)
+        if known != entry:
+            if (weight > 0) != (known is not None and known.weight > 0):
+                self._digest = b""
             self._entries[peer] = entry
             for view in self._views.values():
                 view.update(entry)
@@ -153,6 +158,13 @@ class Roster:
     def __contains__(self, peer: PeerId) -> bool:
         """Return whether pins may be allocated to ``peer``."""
         return peer in self._entries and self._entries[peer].weight > 0
+
+    def digest(self) -> bytes:
+        """Return SHA-256 over who the candidates are, whatever they weigh."""
+        if not self._digest:
+            names = sorted(peer for peer in self._entries if peer in self)
+            self._digest = hashlib.sha256(b"".join(names)).digest()
+        return self._digest
 
     def count(self, measure: Measure) -> int:
         """Return how many candidates there are by a measure."""

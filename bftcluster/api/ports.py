@@ -26,6 +26,7 @@ from bftcluster.api.views import (
     PinOutcome,
     PinStatusView,
     ProposalView,
+    RepairView,
     StatusView,
     SubmitOutcome,
     UploadEvent,
@@ -131,6 +132,10 @@ class PinsPort(Protocol):
 
     async def pin_status(self, cid: Cid, *, local: bool) -> PinStatusView:
         """Return the status of any CID, pinned or not (then each peer says ``unpinned``)."""
+        ...
+
+    async def repairs(self, limit: int) -> Sequence[RepairView]:
+        """Return the first pins that wait for other holders, the most endangered first."""
         ...
 
     async def propose_pin(self, operation: PinOperation) -> PinOutcome:

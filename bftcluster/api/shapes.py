@@ -12,6 +12,7 @@ from bftcluster.api.views import (
     MetricView,
     PeerPinView,
     PinStatusView,
+    RepairView,
     UploadEvent,
 )
 from bftcluster.cid import text as cid_text
@@ -105,6 +106,18 @@ def pin_status_shape(view: PinStatusView) -> Shape:
         "metadata": dict(options.metadata) or None if options else None,
         "peer_map": {peer_id: _peer_pin_shape(peer) for peer_id, peer in peers},
         **_contents_shape(options),
+    }
+
+
+def repair_shape(view: RepairView) -> Shape:
+    """Return a pin that waits for other holders; those that are absent are among its own."""
+    return {
+        "cid": cid_text(view.pin.cid),
+        "name": view.pin.name,
+        "live": view.live,
+        "needed": view.needed,
+        "allocations": [peer_text(peer) for peer in view.pin.allocations],
+        **_contents_shape(view.pin.options),
     }
 
 

@@ -111,6 +111,16 @@ class PinStatusView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepairView:
+    """A pin that has fewer live copies than it needs, and waits for others."""
+
+    pin: PinRecord
+    live: int
+    """Copies at peers that were heard lately, as they were last counted."""
+    needed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PinOutcome:
     """A pin or unpin that was proposed in the name of this peer's maintainer."""
 

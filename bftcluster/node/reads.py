@@ -11,6 +11,7 @@ from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import ClosedProposal, Head, PinRecord, ProposalRecord
+from bftcluster.ledger.state.repairs import WaitingPin
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.policies import Policy
 from bftcluster.storage.ledger_reader import LedgerReader
@@ -67,6 +68,10 @@ class LedgerReads:
         """Return those of ``cids`` that are pinned."""
         return await self._workers.run(queries.pins_of, self._reader, cids)
 
+    async def repairs(self, limit: int) -> list[tuple[WaitingPin, PinRecord]]:
+        """Return the first pins that wait for other holders, the most endangered first."""
+        return await self._lists.run(self._repairs, limit)
+
     async def proposal(self, digest: Digest) -> ProposalRecord | ClosedProposal | None:
         """Return one proposal."""
         return await self._workers.run(queries.proposal_of, self._reader, digest)
@@ -103,6 +108,11 @@ class LedgerReads:
     async def head(self) -> Head:
         """Return how far the log was executed, and how much there is of what."""
         return await self._workers.run(queries.head_of, self._reader)
+
+    def _repairs(self, limit: int) -> list[tuple[WaitingPin, PinRecord]]:
+        waiting = [each for _, each in queries.repairs_behind(self._reader, b"", limit)]
+        pins = queries.pins_of(self._reader, [each.cid for each in waiting])
+        return [(each, pins[each.cid]) for each in waiting if each.cid in pins]
 
     def _show_proposals(
         self, after: bytes, show: Callable[[ProposalRecord], T]

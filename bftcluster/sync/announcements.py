@@ -6,6 +6,7 @@ from typing import Final
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import join, report
+from bftcluster.limits import SILENCE_MS
 from bftcluster.pins.events import ReportLine
 from bftcluster.signing.envelope import Signer
 from bftcluster.sync.pin_events import entries_of
@@ -22,14 +23,14 @@ def announced_every_ms(wanted_ms: int, *, period_ms: int, peers: int) -> int:
 
     A third of a period at most: it is seen in each period, though one announcement fails. Of more
     than four peers each does so more rarely, within that: an idle cluster orders as little as four,
-    and its head moves as often.
+    and its head moves as often. And twice at least before it could be taken for absent.
 
     Args:
         wanted_ms: Of up to four peers.
         period_ms: The cluster's: what is said within one counts when it ends.
         peers: How many there are.
     """
-    return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3)
+    return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3, SILENCE_MS // 2)
 
 
 def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:

@@ -16,6 +16,7 @@ from bftcluster_cli.commands import offline as offline_commands
 from bftcluster_cli.commands import peers as peer_commands
 from bftcluster_cli.commands import pins as pin_commands
 from bftcluster_cli.commands import recovery as recovery_commands
+from bftcluster_cli.commands import repair as repair_commands
 from bftcluster_cli.commands import reputations as reputation_commands
 from bftcluster_cli.commands import sim as sim_commands
 from bftcluster_cli.framework import (
@@ -46,6 +47,7 @@ for group in (
     peer_commands,
     pin_commands,
     reputation_commands,
+    repair_commands,
     config_commands,
     sim_commands,
 ):

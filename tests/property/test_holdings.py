@@ -14,6 +14,7 @@ from bftcluster.ledger.state.holder_reports import (
     holders,
     note,
     reports_of,
+    row_key,
 )
 from bftcluster.ledger.state.records import HolderReport
 from bftcluster.ledger.state.state import State
@@ -63,7 +64,7 @@ class Holdings(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
-        get = partial(self.state.get, Space.HOLDING)
+        get = partial(self.state.get, Space.DUTY)
         for number in {number for _, number in self.model} | {0}:
             expected = [self.model[p, number] for p in sorted(IDS) if (p, number) in self.model]
             assert list(reports_of(number, IDS, get)) == expected
@@ -72,8 +73,8 @@ class Holdings(RuleBasedStateMachine):
 
     @invariant()
     def no_row_says_nothing(self) -> None:
-        keys = [key for key, _ in self.state.after(Space.HOLDING, b"", 100)]
-        assert keys == sorted({p + (n // PINS_PER_ROW).to_bytes(8, "big") for p, n in self.model})
+        keys = [key for key, _ in self.state.after(Space.DUTY, b"", 100)]
+        assert keys == sorted({row_key(peer, number) for peer, number in self.model})
 
 
 TestHoldings = Holdings.TestCase

@@ -15,16 +15,22 @@ from bftcluster.api.http.errors import PinNotFoundError
 from bftcluster.api.http.gates import Gate
 from bftcluster.api.http.json_text import json_response
 from bftcluster.api.http.list_stream import JsonLines
-from bftcluster.api.http.query import boolean
+from bftcluster.api.http.query import boolean, integer
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.ports import PathsPort, PinsPort
 from bftcluster.api.settings import ApiSettings
-from bftcluster.api.shapes import Shape, pin_shape, pin_status_shape, proposed_pin_shape
-from bftcluster.api.views import Pages, PinOutcome, PinStatusView
+from bftcluster.api.shapes import (
+    Shape,
+    pin_shape,
+    pin_status_shape,
+    proposed_pin_shape,
+    repair_shape,
+)
+from bftcluster.api.views import Pages, PinOutcome, PinStatusView, RepairView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.limits import CIDS_PER_QUERY_MAX
+from bftcluster.limits import CIDS_PER_QUERY_MAX, REPAIRS_LISTED_MAX
 
 T = TypeVar("T")
 
@@ -46,6 +52,7 @@ class PinRoutes:
         """Return the routes; of two that match, the first is taken."""
         return [
             Route("/pins", self.statuses, middleware=[Middleware(self._lists_gate)]),
+            Route("/repairs", self.repairs, middleware=[Middleware(self._lists_gate)]),
             Route("/pins/recover", self.recover_all, methods=["POST"]),
             Route("/pins/{cid}", self.status),
             Route("/pins/{cid}", self.pin, methods=["POST"]),
@@ -71,6 +78,12 @@ class PinRoutes:
             return None if kept is None else pin_status_shape(kept)
 
         return JsonLines(self._pins.pin_statuses(local=local), shape)
+
+    async def repairs(self, request: Request) -> Response:
+        """Stream the first pins that wait for other holders, the most endangered first."""
+        query, most = request.query_params, REPAIRS_LISTED_MAX
+        limit = integer(query, "limit", default=most, lowest=1, highest=most)
+        return JsonLines(self._repairs(limit), repair_shape)
 
     async def status(self, request: Request) -> Response:
         """Return one ``GlobalPinInfo``, also of a CID that nobody pins."""
@@ -124,6 +137,9 @@ class PinRoutes:
         if root == "ipld" and names:
             raise UsageError("paths of IPLD are not resolved here", hint="pin the CID they lead to")
         return await self._paths.resolve(cid, names) if names else cid
+
+    async def _repairs(self, limit: int) -> Pages[RepairView]:
+        yield await self._pins.repairs(limit)
 
     async def _statuses_of(self, wanted: Sequence[Cid], *, local: bool) -> Pages[PinStatusView]:
         for cid in wanted:

@@ -28,10 +28,15 @@ class Space(IntEnum):
     """By epoch (8 bytes, big-endian), from 1 on: from when on who votes."""
     EVIDENCE = 8
     """By peer id: proof that it contradicted itself, the first that was ordered."""
-    HOLDING = 9
-    """By peer id and number of the pin (8 bytes, big-endian, in 64ths): what peers reported."""
+    DUTY = 9
+    """By peer id: how much a peer is to hold. By peer id and slot (8 bytes, big-endian, in 64ths):
+    the pins allocated to it, and what it reported of them. By peer id, and 2^63 plus the number of
+    a pin (8 bytes, in 64ths): what it reported of pins that everybody keeps."""
     REPUTATION = 10
     """By peer id: how far to trust it; of some who left, too."""
+    REPAIR = 11
+    """By live copies (2 bytes, big-endian) and number of the pin (8 bytes): the CIDs of pins that
+    have too few, the most endangered first."""
 
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""

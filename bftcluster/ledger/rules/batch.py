@@ -13,6 +13,7 @@ from bftcluster.errors import (
 )
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rows.spaces import Key, Space
+from bftcluster.ledger.rules.absence import absence_due_ms, note_absent
 from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.evidence import accuse
@@ -23,6 +24,7 @@ from bftcluster.ledger.rules.peer_reports import join, report
 from bftcluster.ledger.rules.periods import begin_period, period_due_ms
 from bftcluster.ledger.rules.proposals import close_if_open, vote
 from bftcluster.ledger.rules.reallocation import move_on
+from bftcluster.ledger.rules.repair import repair_due_ms, repair_on
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
@@ -68,7 +70,7 @@ class Applied:
     due_ms: int | None = None
     """From which time of a batch on something happens by itself, if anything will."""
     wants_batches: bool = False
-    """Whether members wait for their epoch, pins of a removed peer for other holders, or an epoch
+    """Whether members wait for their epoch, pins to be looked at or for other holders, or an epoch
     that maintainers began for its first checkpoint."""
 
 
@@ -86,6 +88,7 @@ def apply(
     )
     if execution.period > head.period:
         begin_period(execution)
+    note_absent(execution)
     if batch.view > state.turns.view:
         state.set_turns(state.turns.after(batch.view, batch.seq, state.membership_at(batch.seq)))
     next_sweep_ms = head.next_sweep_ms
@@ -95,6 +98,7 @@ def apply(
         _execute(execution, verifier, verifier.inspect(request)) for request in batch.requests
     )
     move_on(execution)
+    repair_on(execution)
     named = turn(execution) if batch.seq % genesis.checkpoint_interval == 0 else None
     state.set_head(
         Head(
@@ -118,8 +122,17 @@ def apply(
 
 
 def due_ms(state: State, genesis: Genesis) -> int | None:
-    """Return from which time of a batch on something expires or a period has something to do."""
-    times = (expiry_due_ms(state), period_due_ms(state, genesis))
+    """Return from which time of a batch on something happens by itself, if anything will.
+
+    Something expires, a period has something to do, a peer was not heard for long, or one may be
+    given more of what others had lost.
+    """
+    times = (
+        expiry_due_ms(state),
+        period_due_ms(state, genesis),
+        absence_due_ms(state),
+        repair_due_ms(state, genesis),
+    )
     return min((each for each in times if each is not None), default=None)
 
 

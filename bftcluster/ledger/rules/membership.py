@@ -5,7 +5,13 @@ from dataclasses import replace
 from bftcluster.ids import PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import PeerChanged
-from bftcluster.ledger.rules.standings import drop, let_in, problem_with_return, put_weighed
+from bftcluster.ledger.rules.standings import (
+    drop,
+    keep_pins,
+    let_in,
+    problem_with_return,
+    put_weighed,
+)
 from bftcluster.ledger.state.membership_rows import (
     Change,
     next_membership,
@@ -64,15 +70,18 @@ def grant(execution: Execution, operation: AdmitPeer, intent: Intent) -> None:
     """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once."""
     state, peer = execution.state, operation.peer
     known = state.peers.get(peer)
-    if known is None or state.reputations.of(peer).is_evicted:
+    is_let_in = known is None or state.reputations.of(peer).is_evicted
+    if is_let_in:
         let_in(execution, peer, OrderedEvidence(digest=intent.digest, seq=execution.seq))
-    elif known.terms == operation.terms:
+    elif known is not None and known.terms == operation.terms:
         return
     if known is None:
         known = PeerRecord(
             peer=peer, name=operation.name, addresses=operation.addresses, is_replica=False
         )
     put_weighed(execution, replace(known, terms=operation.terms))
+    if is_let_in:
+        keep_pins(state, peer)
     execution.effects.append(PeerChanged(peer))
 
 

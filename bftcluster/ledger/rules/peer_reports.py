@@ -2,19 +2,19 @@
 
 from dataclasses import replace
 
-from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.absence import welcome_back
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
 from bftcluster.ledger.rules.standings import put_weighed
-from bftcluster.ledger.state.holder_reports import note
+from bftcluster.ledger.state import duties, holder_reports
 from bftcluster.ledger.state.peer_records import PeerRecord
-from bftcluster.ledger.state.records import number_and_allocations
+from bftcluster.ledger.state.records import number_and_holders, slot_of
 from bftcluster.ledger.state.shares import peer_is_over
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
-from bftcluster.limits import COUNTER_AHEAD_MAX_MS, PUBLIC_KEY_SIZE_BYTES
+from bftcluster.limits import COUNTER_AHEAD_MAX_MS
 
 
 def next_counter(last: int, recorded: int, wall_ms: int) -> int:
@@ -53,6 +53,7 @@ def join(
         execution.state.put_peer(joined)
     else:
         put_weighed(execution, joined)
+    welcome_back(execution, request.peer)
     execution.effects.append(PeerChanged(request.peer))
     return Outcome(OutcomeCode.RECORDED)
 
@@ -64,8 +65,10 @@ def report(
     record = _judge(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
-    lines = _lines_that_count(execution, request)
-    first_bytes = note(execution.state, request.peer, lines, execution.now_ms)
+    own, everybodys = _lines_that_count(execution, request)
+    state, now_ms = execution.state, execution.now_ms
+    first_bytes = duties.note(state, request.peer, own, now_ms)
+    first_bytes += holder_reports.note(state, request.peer, everybodys, now_ms)
     size_bytes = max(0, len(request.payload) - first_bytes)
     execution.state.put_peer(
         replace(
@@ -76,6 +79,8 @@ def report(
             spent=record.spent.plus(execution.now_ms, size_bytes),
         )
     )
+    welcome_back(execution, request.peer)
+    lines = (*own, *everybodys)
     pinned = tuple(entry.cid for _, entry in lines if entry.status is HolderStatus.PINNED)
     if pinned:
         execution.effects.append(Reported(request.peer, pinned))
@@ -127,21 +132,25 @@ def refusal_by(record: PeerRecord, request: Join | ReportPinned, now_ms: int) ->
     return None
 
 
-def _lines_that_count(execution: Execution, request: ReportPinned) -> list[tuple[int, ReportEntry]]:
-    """Return the entries on pins that the peer is to hold, each with the number of its pin."""
-    lines = []
+def _lines_that_count(
+    execution: Execution, request: ReportPinned
+) -> tuple[list[tuple[int, ReportEntry]], list[tuple[int, ReportEntry]]]:
+    """Return the entries on pins that the peer is to hold.
+
+    Returns:
+        Those on its duties, each with its slot; those on pins that everybody keeps, each with the
+        number of its pin.
+    """
+    own, everybodys = [], []
     for entry in request.entries:
         value = execution.state.get(Space.PIN, entry.cid)
         if value is None:
             continue
-        number, allocations = number_and_allocations(value)
-        if not allocations or _is_in(request.peer, allocations):
-            lines.append((number, entry))
-    return lines
-
-
-def _is_in(peer: PeerId, packed: bytes) -> bool:
-    """Return whether ``peer`` is one of the 32-byte ids in ``packed``."""
-    return any(
-        packed.startswith(peer, start) for start in range(0, len(packed), PUBLIC_KEY_SIZE_BYTES)
-    )
+        number, holders = number_and_holders(value)
+        if not holders:
+            everybodys.append((number, entry))
+            continue
+        slot = slot_of(request.peer, holders)
+        if slot is not None:
+            own.append((slot, entry))
+    return own, everybodys

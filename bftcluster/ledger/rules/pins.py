@@ -9,10 +9,11 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
+from bftcluster.ledger.rules.placement import place, take_away
 from bftcluster.ledger.state.deadlines import pin_deadline
-from bftcluster.ledger.state.holder_reports import forget, holders
+from bftcluster.ledger.state.holder_reports import holders
 from bftcluster.ledger.state.records import PinRecord, pin_record
-from bftcluster.ledger.state.replication import default_within
+from bftcluster.ledger.state.replication import reachable
 from bftcluster.ledger.wire.operations import (
     DEFAULT,
     EVERYWHERE,
@@ -73,8 +74,7 @@ def unpin(execution: Execution, approved: Approved, operation: UnpinOperation) -
 
 def drop_pin(execution: Execution, record: PinRecord) -> None:
     """Remove a pin and what refers to it."""
-    execution.state.put(Space.PIN, record.cid, None)
-    forget(execution.state, record.number, record.allocations or execution.state.peers)
+    take_away(execution.state, record)
     if record.options.expire_at_ms:
         execution.state.put(Space.DEADLINE, pin_deadline(record), None)
     execution.pins -= 1
@@ -128,16 +128,6 @@ def _replication(execution: Execution, options: PinOperation) -> tuple[int, int]
     )
 
 
-def _reachable(
-    execution: Execution, options: PinOperation, least: int, most: int
-) -> tuple[int, int]:
-    """Return both factors, of which those by default are at most the number of peers there are."""
-    peers = len(execution.state.peers)
-    least = default_within(least, peers) if options.replication_min == DEFAULT else least
-    most = default_within(most, peers) if options.replication_max == DEFAULT else most
-    return least, max(least, most)
-
-
 def _is_replication(least: int, most: int) -> bool:
     return least == most == EVERYWHERE or 1 <= least <= most
 
@@ -147,7 +137,7 @@ def _allocations(
 ) -> tuple[PeerId, ...] | NotEnoughPeers:
     if most == EVERYWHERE:
         return ()
-    least, most = _reachable(execution, options, least, most)
+    least, most = reachable(options, least, most, len(execution.state.peers))
     current: list[PeerId] = []
     preferred = options.user_allocations
     if source is not None:
@@ -170,16 +160,12 @@ def _store(
 ) -> None:
     state = execution.state
     operation = approved.intent.operation if record.options is approved.operation else b""
-    state.put(Space.PIN, record.cid, record.to_value(operation))
+    placed = place(state, record, existing, operation)
     if existing is None:
         execution.pins += 1
         execution.pins_ever += 1
-    else:
-        if record.allocations:
-            held = existing.allocations or state.peers
-            forget(state, record.number, [p for p in held if p not in record.allocations])
-        if existing.options.expire_at_ms:
-            state.put(Space.DEADLINE, pin_deadline(existing), None)
+    elif existing.options.expire_at_ms:
+        state.put(Space.DEADLINE, pin_deadline(existing), None)
     if record.options.expire_at_ms:
         state.put(Space.DEADLINE, pin_deadline(record), b"\x80")
-    execution.effects.append(KeepPin(record.cid, record))
+    execution.effects.append(KeepPin(record.cid, placed))

@@ -1,60 +1,98 @@
-"""Gives the pins of removed peers to others: a bounded number is looked at after each batch."""
+"""Looks at the pins of peers that left, were not heard for long, or are back.
 
+Each peer's duties say which these are: what it costs goes by them, and not by all pins there are. A
+bounded number is looked at after each batch. What has too few copies waits for `repair`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
+from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import KeepPin
-from bftcluster.ledger.state.holder_reports import forget, forget_all
+from bftcluster.ledger.rules.placement import factors, place
+from bftcluster.ledger.state.duties import duties_between, head_of, report_at
+from bftcluster.ledger.state.holder_reports import forget_all
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.state import State
+from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.limits import MOVED_ROWS_MAX
 
 
+def begin_move(state: State, peer: PeerId) -> None:
+    """Have the pins of a peer looked at: those of a move under way once more."""
+    others = [move for move in state.moves if move.peer != peer]
+    count = head_of(state, peer).count
+    if count or peer not in state.peers:
+        state.set_moves([*others, Move(peer=peer, slot=count)])
+    elif len(others) < len(state.moves):
+        state.set_moves(others)
+
+
 def move_on(execution: Execution) -> None:
-    """Look at the next pins for the peer that was removed first, if any."""
+    """Look at the next pins of the first peer whose pins are to be looked at, if any."""
     state = execution.state
     if not state.moves:
         return
     first, *others = state.moves
-    rows = state.after(Space.PIN, first.after, MOVED_ROWS_MAX)
-    for _, value in rows:
-        if value.find(first.peer) >= 0:
-            _move(execution, pin_record(value), first.peer)
-    stays = first.peer in state.peers
-    is_forgotten = stays or forget_all(state, first.peer, MOVED_ROWS_MAX)
-    if len(rows) < MOVED_ROWS_MAX and is_forgotten:
-        state.set_moves(others)
-    else:
-        after = rows[-1][0] if rows else first.after
-        state.set_moves([Move(peer=first.peer, after=after), *others])
+    end = min(first.slot, head_of(state, first.peer).count)
+    start = max(0, end - MOVED_ROWS_MAX)
+    duties = duties_between(first.peer, start, end, partial(state.get, Space.DUTY))
+    state.prefetch((Space.PIN, duty.cid) for duty in duties)
+    for duty in reversed(duties):
+        look_at(execution, duty.cid)
+    is_done = start == 0
+    if is_done and first.peer not in state.peers:
+        is_done = forget_all(state, first.peer, MOVED_ROWS_MAX)
+    state.set_moves(others if is_done else [replace(first, slot=start), *others])
 
 
-def _move(execution: Execution, record: PinRecord, peer: PeerId) -> None:
-    """Have another hold a pin if a removed peer was to, and forget what that reported."""
-    if peer not in record.allocations:
-        return
-    forget(execution.state, record.number, (peer,))
-    moved = replace(record, allocations=_without(execution, record, peer))
-    if moved != record:
-        execution.state.put(Space.PIN, record.cid, moved.to_value())
-        execution.effects.append(KeepPin(record.cid, moved))
+def look_at(execution: Execution, cid: Cid) -> None:
+    """Take a pin from peers that left, and from live ones if it has too many.
 
-
-def _without(execution: Execution, record: PinRecord, peer: PeerId) -> tuple[PeerId, ...]:
-    """Return who is to hold a pin now: fewer than its minimum, if there is nobody else.
-
-    Never nobody: an empty list would mean everybody.
+    If it is short of live ones it waits for repair, otherwise no longer.
     """
     state = execution.state
-    current = [each for each in record.allocations if each != peer and each in state.peers]
-    least, most = record.replication_min, record.replication_max
-    seed = pin_seed(execution.genesis.cluster_id, record.cid)
-    chosen = allocate(seed, state.roster, least=least, most=most, current=current)
-    if isinstance(chosen, NotEnoughPeers):
-        chosen = allocate(seed, state.roster, least=len(current) + 1, most=most, current=current)
-    if isinstance(chosen, NotEnoughPeers):
-        return tuple(current) or record.allocations
-    return chosen
+    value = state.get(Space.PIN, cid)
+    assert value is not None, "a duty goes with its pin"
+    record = pin_record(value)
+    put_at(execution, record, _still(execution, record))
+
+
+def put_at(execution: Execution, record: PinRecord, allocations: Sequence[PeerId]) -> None:
+    """Have these peers hold a pin, or if there are none, those that were to."""
+    kept = tuple(sorted(allocations)) or record.allocations
+    placed = place(execution.state, replace(record, allocations=kept), record)
+    if kept != record.allocations:
+        execution.effects.append(KeepPin(record.cid, placed))
+
+
+def _still(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
+    """Return who is to hold a pin of those that were: absent peers, who may come back, included.
+
+    Of more live ones than the most, those that have it stay, and the worst draws go.
+    """
+    state = execution.state
+    live = [peer for peer in record.allocations if state.is_live(peer)]
+    held = [peer for peer in record.allocations if state.may_hold(peer)]
+    absent = [peer for peer in held if peer in state.absence.peers]
+    _, most = factors(state, record)
+    if len(live) > most:
+        seed = pin_seed(execution.genesis.cluster_id, record.cid)
+        have = [peer for peer in live if _has(state, record, peer)]
+        chosen = allocate(seed, state.roster, least=1, most=most, current=live, preferred=have)
+        assert not isinstance(chosen, NotEnoughPeers), "there are more than enough"
+        live = list(chosen)
+    return (*live, *absent)
+
+
+def _has(state: State, record: PinRecord, peer: PeerId) -> bool:
+    """Return whether a holder reported that it has a pin."""
+    slot = record.slots[record.allocations.index(peer)]
+    report = report_at(peer, slot, partial(state.get, Space.DUTY))
+    return report is not None and report.status is HolderStatus.PINNED

@@ -3,7 +3,8 @@
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
-from bftcluster.ledger.state.membership_rows import Move
+from bftcluster.ledger.rules.reallocation import begin_move
+from bftcluster.ledger.state.duties import head_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import MOVES_MAX, REPUTATIONS_KEPT_MAX
@@ -22,13 +23,21 @@ def problem_with_return(state: State, peer: PeerId, period: int, period_ms: int)
 
 
 def let_in(execution: Execution, peer: PeerId, evidence: OrderedEvidence) -> None:
-    """Give a peer that is admitted its reputation, and leave its pins where they are."""
+    """Give a peer that is admitted its reputation."""
     state = execution.state
     before = state.reputations.get(peer)
     terms = state.reputations.terms
     state.put_reputation(peer, newcomer(execution.period, terms, evidence, before=before))
-    if any(move.peer == peer for move in state.moves):
-        state.set_moves([move for move in state.moves if move.peer != peer])
+
+
+def keep_pins(state: State, peer: PeerId) -> None:
+    """Leave the pins that a peer had before it was let in again, and nobody else took, with it.
+
+    They count once it is heard.
+    """
+    if head_of(state, peer).count:
+        state.set_absence(state.absence.plus((peer,)))
+    begin_move(state, peer)
 
 
 def put_weighed(execution: Execution, record: PeerRecord) -> None:
@@ -45,7 +54,7 @@ def drop(execution: Execution, peer: PeerId) -> None:
     """Let a peer go now; what it held goes to others, and its reputation stays."""
     state = execution.state
     state.remove_peer(peer)
-    _give_away(state, peer)
+    begin_move(state, peer)
     for each in state.reputations.forgettable(state.peers, REPUTATIONS_KEPT_MAX, execution.period):
         state.put_reputation(each, None)
     execution.effects.append(PeerRemoved(peer))
@@ -70,7 +79,7 @@ def expel(execution: Execution, peer: PeerId) -> None:
     Who votes goes on voting, since that is the maintainers' to say. It holds no pins any more.
     """
     if not _dismiss(execution, peer):
-        _give_away(execution.state, peer)
+        begin_move(execution.state, peer)
         execution.effects.append(PeerChanged(peer))
 
 
@@ -99,8 +108,3 @@ def _is_needed(execution: Execution, peer: PeerId) -> bool:
     recent = [start.membership for start in state.epochs if start.first > before]
     recent.append(state.membership_at(before))
     return any(ReplicaId(peer) in membership.replicas for membership in recent)
-
-
-def _give_away(state: State, peer: PeerId) -> None:
-    others = [move for move in state.moves if move.peer != peer]
-    state.set_moves([*others, Move(peer=peer, after=b"")])

@@ -1,7 +1,8 @@
-"""What each peer last reported about the pins, in rows of neighbours.
+"""What each peer last reported about the pins that everybody keeps, in rows of neighbours.
 
-Pins are numbered as they come, and a peer reports those that came together: so a report of a
-thousand pins rewrites some sixteen rows of its peer, and none of the pins' own.
+Such a pin is nobody's duty in particular. Pins are numbered as they come, and a peer reports those
+that came together: so a report of a thousand pins rewrites some sixteen rows of its peer, none of
+the pins' own, and a new pin none at all. Of pins that are allocated see `duties`.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +22,8 @@ _ENTRY_SIZE: Final = 9
 """Status byte, 0 if nothing was reported, and unix milliseconds in 8 bytes."""
 _ENTRIES_SIZE: Final = PINS_PER_ROW * _ENTRY_SIZE
 _NOTHING: Final = bytes(_ENTRY_SIZE)
+_REPORTS: Final = 1 << 63
+"""Added to the numbers of rows: behind those of the peer's duties."""
 
 
 class _Row:
@@ -66,8 +69,8 @@ class _Row:
 
 
 def row_key(peer: PeerId, number: int) -> bytes:
-    """Return the key in ``Space.HOLDING`` of what a peer says about the pin with this number."""
-    return peer + (number // PINS_PER_ROW).to_bytes(8, "big")
+    """Return the key in ``Space.DUTY`` of what a peer says about everybody's pin with a number."""
+    return peer + (_REPORTS | number // PINS_PER_ROW).to_bytes(8, "big")
 
 
 def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], now_ms: int) -> int:
@@ -82,43 +85,60 @@ def note(state: State, peer: PeerId, lines: Iterable[tuple[int, ReportEntry]], n
     for line in lines:
         by_row.setdefault(line[0] // PINS_PER_ROW, []).append(line)
     keys = {row_key(peer, part[0][0]): part for part in by_row.values()}
-    state.prefetch((Space.HOLDING, key) for key in keys)
+    state.prefetch((Space.DUTY, key) for key in keys)
     first_bytes = 0
     for key, part in keys.items():
-        row = _Row(state.get(Space.HOLDING, key))
+        row = _Row(state.get(Space.DUTY, key))
         for number, entry in part:
             if row.set(number, entries[entry.status], entry.error):
                 first_bytes += len(entry.cid) + len(entry.error)
-        state.put(Space.HOLDING, key, row.to_value())
+        state.put(Space.DUTY, key, row.to_value())
     return first_bytes
+
+
+def carry(state: State, number: int, report: HolderReport) -> None:
+    """Take down what a peer reported about a pin before everybody was to keep it."""
+    key = row_key(report.peer, number)
+    row = _Row(state.get(Space.DUTY, key))
+    entry = bytes((report.status,)) + report.reported_ms.to_bytes(8, "big")
+    row.set(number, entry, report.error)
+    state.put(Space.DUTY, key, row.to_value())
 
 
 def forget(state: State, number: int, peers: Collection[PeerId]) -> None:
     """Forget what these peers reported about a pin."""
     keys = [row_key(peer, number) for peer in peers]
-    state.prefetch((Space.HOLDING, key) for key in keys)
+    state.prefetch((Space.DUTY, key) for key in keys)
     for key in keys:
-        value = state.get(Space.HOLDING, key)
+        value = state.get(Space.DUTY, key)
         if value is not None:
             row = _Row(value)
             row.set(number, _NOTHING, "")
-            state.put(Space.HOLDING, key, row.to_value())
+            state.put(Space.DUTY, key, row.to_value())
 
 
 def forget_all(state: State, peer: PeerId, rows_max: int) -> bool:
     """Forget what a peer reported, up to a number of rows; return whether that was all."""
-    rows = state.after(Space.HOLDING, peer, rows_max)
+    start = peer + (_REPORTS - 1).to_bytes(8, "big")
+    if not any(key.startswith(peer) for key, _ in state.after(Space.DUTY, start, 1)):
+        return True
+    rows = state.after(Space.DUTY, start, rows_max)
     own = [key for key, _ in rows if key.startswith(peer)]
     for key in own:
-        state.put(Space.HOLDING, key, None)
+        state.put(Space.DUTY, key, None)
     return len(own) < rows_max
 
 
+def of_everybody(state: State, number: int, peers: Collection[PeerId]) -> tuple[HolderReport, ...]:
+    """Return what each of ``peers`` last reported about a pin of everybody's, sorted by peer."""
+    keys = [row_key(peer, number) for peer in peers]
+    state.prefetch((Space.DUTY, key) for key in keys)
+    return reports_of(number, peers, partial(state.get, Space.DUTY))
+
+
 def holders(state: State, number: int) -> tuple[PeerId, ...]:
-    """Return which of the peers there are reported to have a pin, sorted."""
-    keys = [row_key(peer, number) for peer in state.peers]
-    state.prefetch((Space.HOLDING, key) for key in keys)
-    reports = reports_of(number, state.peers, partial(state.get, Space.HOLDING))
+    """Return which of the peers there are reported to have a pin of everybody's, sorted."""
+    reports = of_everybody(state, number, state.peers)
     return tuple(report.peer for report in reports if report.status is HolderStatus.PINNED)
 
 
@@ -130,7 +150,7 @@ def reports_of(
     Args:
         number: The pin's.
         peers: Whose reports are wanted.
-        get: Reads a row of ``Space.HOLDING``.
+        get: Reads a row of ``Space.DUTY``.
     """
     rows = ((peer, get(row_key(peer, number))) for peer in sorted(peers))
     reports = (_Row(value).report(number, peer) for peer, value in rows if value is not None)

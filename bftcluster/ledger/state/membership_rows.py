@@ -164,20 +164,24 @@ def read_epoch(value: bytes) -> EpochStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A removed peer whose pins are being given to others, a few after each batch."""
+    """A peer that left, was not heard for long, or is back, while its pins are looked at.
+
+    From the last of its duties to the first, some after each batch. Whichever of its duties is
+    given up meanwhile, the last takes its slot, so none is missed.
+    """
 
     peer: PeerId
-    after: bytes
-    """The last pin that was looked at."""
+    slot: int
+    """Those in the slots below are yet to be looked at."""
 
 
 def moves_to_value(moves: Sequence[Move]) -> bytes | None:
     """Return the row of all moves under way; ``None`` if there are none."""
-    return codec.encode([[move.peer, move.after] for move in moves]) if moves else None
+    return codec.encode([[move.peer, move.slot] for move in moves]) if moves else None
 
 
 def read_moves(value: bytes | None) -> tuple[Move, ...]:
     """Return the moves in a row."""
     if value is None:
         return ()
-    return tuple(Move(peer=PeerId(peer), after=after) for peer, after in codec.decode(value))
+    return tuple(Move(peer=PeerId(peer), slot=slot) for peer, slot in codec.decode(value))

@@ -14,6 +14,14 @@ from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
 from bftcluster.ledger.rows.tree import StateTree
+from bftcluster.ledger.state.duties import (
+    Duty,
+    DutyHead,
+    duties_between,
+    duty_key,
+    read_head,
+    report_at,
+)
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
@@ -28,6 +36,7 @@ from bftcluster.ledger.state.records import (
     pin_record,
     proposal,
 )
+from bftcluster.ledger.state.repairs import WaitingPin, waiting_pin
 from bftcluster.ledger.state.reputations import WAITING_KEY, read_waiting
 from bftcluster.ledger.state.state import CHANGES_KEY, HEAD_KEY, POLICY_KEY
 from bftcluster.ledger.wire.genesis import Genesis
@@ -91,12 +100,27 @@ def _with_reports(
     store: ManyRowsPort, records: Sequence[PinRecord], of: Collection[PeerId]
 ) -> list[PinRecord]:
     is_about_all = not of and any(record.is_everywhere for record in records)
-    everybody = peer_ids(store) if is_about_all else ()
-    asked = [of or record.allocations or everybody for record in records]
-    pairs = list(zip(records, asked, strict=True))
-    keys = sorted({row_key(peer, pin.number) for pin, peers in pairs for peer in peers})
-    rows = _rows_of(store, Space.HOLDING, keys)
-    return [replace(pin, reports=reports_of(pin.number, peers, rows.get)) for pin, peers in pairs]
+    everybody = of or (peer_ids(store) if is_about_all else ())
+    keys = set[bytes]()
+    for pin in records:
+        keys |= {duty_key(peer, slot) for peer, slot in _holders_of(pin, of)}
+        if pin.is_everywhere:
+            keys |= {row_key(peer, pin.number) for peer in everybody}
+    get = _rows_of(store, Space.DUTY, sorted(keys)).get
+    reported = []
+    for pin in records:
+        own = [report_at(peer, slot, get) for peer, slot in _holders_of(pin, of)]
+        reports = tuple(report for report in own if report is not None)
+        if pin.is_everywhere:
+            reports = reports_of(pin.number, everybody, get)
+        reported.append(replace(pin, reports=reports))
+    return reported
+
+
+def _holders_of(pin: PinRecord, of: Collection[PeerId]) -> list[tuple[PeerId, int]]:
+    """Return the wanted ones of a pin's holders, with their slots."""
+    holders = zip(pin.allocations, pin.slots, strict=True)
+    return [(peer, slot) for peer, slot in holders if not of or peer in of]
 
 
 def _rows_of(store: ManyRowsPort, space: Space, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -104,6 +128,32 @@ def _rows_of(store: ManyRowsPort, space: Space, keys: Sequence[bytes]) -> dict[b
     for start in range(0, len(keys), _KEYS_MAX):
         rows |= store.get_many(space, keys[start : start + _KEYS_MAX])
     return rows
+
+
+# Duties, and repair
+
+
+def duty_head_of(store: RowPort, peer: PeerId) -> DutyHead:
+    """Return how much a peer is to hold."""
+    return read_head(store.get(Space.DUTY, peer))
+
+
+def duties_of(store: RowPort, peer: PeerId) -> list[Duty]:
+    """Return the pins allocated to a peer, by their slots, with what it reported of each."""
+    count = duty_head_of(store, peer).count
+    return duties_between(peer, 0, count, lambda key: store.get(Space.DUTY, key))
+
+
+def repairs_behind(store: RowPort, after: bytes, limit: int) -> list[tuple[bytes, WaitingPin]]:
+    """Return up to ``limit`` pins that have too few live copies, the most endangered first.
+
+    Args:
+        store: The rows.
+        after: The key of the last one of the page before; empty at first.
+        limit: At most so many.
+    """
+    rows = store.iterate(Space.REPAIR, after, limit)
+    return [(key, waiting_pin(key, value)) for key, value in rows]
 
 
 # Proposals

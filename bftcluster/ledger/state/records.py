@@ -1,7 +1,7 @@
 """The rows of the state, as values: read and written here only.
 
 A pin's row is packed, because a report looks at up to a thousand pins and must not decode the rest
-for their numbers and allocations.
+for their numbers and slots.
 """
 
 import hashlib
@@ -18,8 +18,12 @@ from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
 from bftcluster.signing.approvals import Approval, Intent
 
-_PIN_HEADER: Final = struct.Struct(">QI")
-"""The pin's number, and the size of what follows; the rest are the allocations."""
+_PIN_HEADER: Final = struct.Struct(">QHI")
+"""The pin's number, its place in the queue of repairs, and the size of what follows; the rest are
+the allocations."""
+_SLOT_SIZE: Final = 4
+HOLDER_SIZE: Final = PUBLIC_KEY_SIZE_BYTES + _SLOT_SIZE
+"""Of one allocation in a pin's row: the peer's id, and the pin's slot among its duties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class PinRecord:
     replication_max: Final[int]
     allocations: Final[tuple[PeerId, ...]]
     """Who holds it, sorted; empty is everywhere."""
+    slots: Final[tuple[int, ...]]
+    """Where it is among the duties of each of ``allocations``, in their order."""
+    queued_as: Final[int]
+    """One more than the live copies with which it waits for repair; 0 if it does not."""
     timestamp_ms: Final[int]
     """Timestamp of the batch that ordered it."""
     seq: Final[Seq]
@@ -69,6 +77,8 @@ class PinRecord:
         seq: Seq,
         intent_digest: Digest,
         approvers: tuple[MaintainerId, ...],
+        slots: tuple[int, ...] = (),
+        queued_as: int = 0,
         reports: tuple[HolderReport, ...] = (),
     ) -> None:
         self.number = number
@@ -80,6 +90,8 @@ class PinRecord:
         self.seq = seq
         self.intent_digest = intent_digest
         self.approvers = approvers
+        self.slots = slots
+        self.queued_as = queued_as
         self.reports = reports
 
     @property
@@ -124,40 +136,70 @@ class PinRecord:
                 b"".join(self.approvers),
             ]
         )
-        return b"".join((_PIN_HEADER.pack(self.number, len(core)), core, *self.allocations))
+        holders = [
+            peer + slot.to_bytes(_SLOT_SIZE, "big")
+            for peer, slot in zip(self.allocations, self.slots, strict=True)
+        ]
+        return b"".join((_PIN_HEADER.pack(self.number, self.queued_as, len(core)), core, *holders))
 
 
 def pin_record(value: bytes) -> PinRecord:
-    """Return the pin in a row of ``Space.PIN``; for its reports see ``holdings.reports_of``."""
-    number, allocations = number_and_allocations(value)
+    """Return the pin in a row of ``Space.PIN``; for its reports see `queries`."""
+    number, queued_as, core_size = _PIN_HEADER.unpack_from(value)
+    holders = value[_PIN_HEADER.size + core_size :]
     operation, least, most, timestamp_ms, seq, digest, approvers = codec.decode(
-        value[_PIN_HEADER.size : len(value) - len(allocations)]
+        value[_PIN_HEADER.size : _PIN_HEADER.size + core_size]
     )
     options = parse_operation(operation)
     assert isinstance(options, PinOperation), "a pin's row holds a pin operation"
+    starts = range(0, len(holders), HOLDER_SIZE)
     return PinRecord(
         number=number,
         options=options,
         replication_min=least,
         replication_max=most,
-        allocations=tuple(PeerId(key) for key in _split_keys(allocations)),
+        allocations=tuple(PeerId(holders[at : at + PUBLIC_KEY_SIZE_BYTES]) for at in starts),
         timestamp_ms=timestamp_ms,
         seq=Seq(seq),
         intent_digest=Digest(digest),
-        approvers=tuple(MaintainerId(key) for key in _split_keys(approvers)),
+        approvers=tuple(
+            MaintainerId(approvers[at : at + PUBLIC_KEY_SIZE_BYTES])
+            for at in range(0, len(approvers), PUBLIC_KEY_SIZE_BYTES)
+        ),
+        slots=tuple(_slot_at(holders, at) for at in starts),
+        queued_as=queued_as,
     )
 
 
-def number_and_allocations(value: bytes) -> tuple[int, bytes]:
-    """Return what a report needs of a pin's row; the allocations are ids of 32 bytes, packed."""
-    number, core_size = _PIN_HEADER.unpack_from(value)
+def number_and_holders(value: bytes) -> tuple[int, bytes]:
+    """Return what a report needs of a pin's row; of the holders, `slot_of` finds one."""
+    number, _, core_size = _PIN_HEADER.unpack_from(value)
     return number, value[_PIN_HEADER.size + core_size :]
 
 
-def _split_keys(data: bytes) -> list[bytes]:
-    return [
-        data[at : at + PUBLIC_KEY_SIZE_BYTES] for at in range(0, len(data), PUBLIC_KEY_SIZE_BYTES)
-    ]
+def slot_of(peer: PeerId, holders: bytes) -> int | None:
+    """Return a pin's slot among the duties of one of its holders; None if it is not one."""
+    at = _find(peer, holders)
+    return None if at is None else _slot_at(holders, at)
+
+
+def with_slot(value: bytes, peer: PeerId, slot: int) -> bytes:
+    """Return a pin's row with another slot at one of its holders."""
+    _, holders = number_and_holders(value)
+    at = _find(peer, holders)
+    assert at is not None, "the pin is one of the peer's duties"
+    start = len(value) - len(holders) + at + PUBLIC_KEY_SIZE_BYTES
+    return value[:start] + slot.to_bytes(_SLOT_SIZE, "big") + value[start + _SLOT_SIZE :]
+
+
+def _find(peer: PeerId, holders: bytes) -> int | None:
+    starts = range(0, len(holders), HOLDER_SIZE)
+    return next((at for at in starts if holders.startswith(peer, at)), None)
+
+
+def _slot_at(holders: bytes, at: int) -> int:
+    start = at + PUBLIC_KEY_SIZE_BYTES
+    return int.from_bytes(holders[start : start + _SLOT_SIZE], "big")
 
 
 class ProposalState(IntEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import HolderReport, PinRecord
-from bftcluster.ledger.wire.operations import DEFAULT
+from bftcluster.ledger.wire.operations import DEFAULT, PinOperation
 from bftcluster.ledger.wire.requests import HolderStatus
 
 
@@ -41,13 +41,20 @@ def default_within(factor: int, peers: int) -> int:
     return max(1, min(factor, peers))
 
 
+def reachable(pin: PinOperation, least: int, most: int, peers: int) -> tuple[int, int]:
+    """Return both factors of a pin, of which those by default are at most the number of peers."""
+    least = default_within(least, peers) if pin.replication_min == DEFAULT else least
+    most = default_within(most, peers) if pin.replication_max == DEFAULT else most
+    return least, max(least, most)
+
+
 def status_of(pin: PinRecord, peers: Iterable[PeerRecord]) -> Replication:
     """Return where ``pin`` stands, given all peers of the state."""
     everybody = tuple(peers)
     holders = wanted(pin, everybody)
-    needed = len(holders) if pin.is_everywhere else pin.replication_min
-    if not pin.is_everywhere and pin.options.replication_min == DEFAULT:
-        needed = default_within(needed, len(everybody))
+    factors = pin.replication_min, pin.replication_max
+    least, _ = reachable(pin.options, *factors, len(everybody))
+    needed = len(holders) if pin.is_everywhere else least
     reports = [report for report in pin.reports if report.peer in set(holders)]
     return Replication(
         wanted=holders,

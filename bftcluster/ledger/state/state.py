@@ -27,6 +27,17 @@ from bftcluster.ledger.state.membership_rows import (
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
+from bftcluster.ledger.state.repairs import (
+    ABSENCE_KEY,
+    REPAIR_KEY,
+    Absence,
+    Heard,
+    RepairTurn,
+    absence_to_value,
+    read_absence,
+    read_repair_turn,
+    repair_turn_to_value,
+)
 from bftcluster.ledger.state.reputations import (
     WAITING_KEY,
     Reputations,
@@ -82,7 +93,10 @@ class State:
         self.accused = {PeerId(key) for key, _ in self.scan(Space.EVIDENCE)}
         """Whom proof is recorded against."""
         self.moves = read_moves(self.get(Space.META, MOVES_KEY))
-        """Removed peers whose pins are being given to others."""
+        """Peers whose pins are looked at, since they left, are absent or are back."""
+        self.absence = read_absence(self.get(Space.META, ABSENCE_KEY))
+        self.heard = Heard()
+        self.repair = read_repair_turn(self.get(Space.META, REPAIR_KEY))
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
         self._earliest: bytes | None = None
@@ -94,8 +108,9 @@ class State:
         """Whose eviction waits, the worst first."""
         self.reported_ms = 0
         """Timestamp of the last report or join of all peers."""
-        for _, value in self.scan(Space.PEER):
-            self._remember_peer(peer_record(value))
+        records = [peer_record(value) for _, value in self.scan(Space.PEER)]
+        for record in sorted(records, key=lambda each: each.reported_ms):
+            self._remember_peer(record)
         version = self.get(Space.META, POLICY_KEY)
         assert version is not None, "the genesis sets a policy"
         policy = self.get(Space.POLICY, version)
@@ -140,7 +155,7 @@ class State:
         """Return up to ``limit`` rows with ``key < before``, ascending."""
         changed = {key: value for key, value in self._rows[space].items() if key < before}
         found = [(key, value) for key, value in changed.items() if value is not None]
-        stored = takewhile(lambda row: row[0] < before, self.scan(space))
+        stored = takewhile(lambda row: row[0] < before, scan(self._store, space, page_rows=limit))
         found += islice((row for row in stored if row[0] not in changed), limit)
         return sorted(found)[:limit]
 
@@ -169,7 +184,7 @@ class State:
         """Return up to ``limit`` rows behind ``key``, ascending."""
         changed = {k: value for k, value in self._rows[space].items() if k > key}
         found = [(k, value) for k, value in changed.items() if value is not None]
-        stored = self.scan(space, key)
+        stored = scan(self._store, space, key, page_rows=limit)
         found += islice((row for row in stored if row[0] not in changed), limit)
         return sorted(found)[:limit]
 
@@ -215,7 +230,10 @@ class State:
         self.put(Space.PEER, peer, None)
         self.peers_joined -= self.peers.pop(peer).joined_ms > 0
         self.reported_ms = max((each.reported_ms for each in self.peers.values()), default=0)
+        self.heard.forget(peer)
         self.roster.remove(peer)
+        if peer in self.absence.peers:
+            self.set_absence(self.absence.without(peer))
 
     def put_reputation(self, peer: PeerId, reputation: PeerReputation | None) -> None:
         """Set the row of a peer's reputation, which bears on its weight at once."""
@@ -239,7 +257,13 @@ class State:
     @property
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
-        return bool(self.changes or self.moves) or self._is_recovering
+        return bool(self.changes or self.moves) or self.is_repairing or self._is_recovering
+
+    @property
+    def is_repairing(self) -> bool:
+        """Whether repair has pins to look at, now that candidates are who they are."""
+        turn = self.repair
+        return turn.waiting > 0 and (not turn.is_over or turn.candidates != self.roster.digest())
 
     @property
     def _is_recovering(self) -> bool:
@@ -270,9 +294,31 @@ class State:
         self.add_epoch(start)
 
     def set_moves(self, moves: Sequence[Move]) -> None:
-        """Set which removed peers' pins are being given to others."""
+        """Set which peers' pins are looked at."""
         self.moves = tuple(moves)
         self.put(Space.META, MOVES_KEY, moves_to_value(moves))
+
+    def set_absence(self, absence: Absence) -> None:
+        """Set whose copies do not count: these are given no pins meanwhile."""
+        changed = absence.peers ^ self.absence.peers
+        self.absence = absence
+        self.put(Space.META, ABSENCE_KEY, absence_to_value(absence))
+        for peer in sorted(changed & self.peers.keys()):
+            self._hear(self.peers[peer])
+            self._weigh(self.peers[peer])
+
+    def set_repair(self, turn: RepairTurn) -> None:
+        """Set how far repair has come."""
+        self.repair = turn
+        self.put(Space.META, REPAIR_KEY, repair_turn_to_value(turn))
+
+    def may_hold(self, peer: PeerId) -> bool:
+        """Return whether ``peer`` is a member whose copies count whenever it is heard."""
+        return peer in self.peers and not self.reputations.of(peer).is_evicted
+
+    def is_live(self, peer: PeerId) -> bool:
+        """Return whether what ``peer`` holds counts."""
+        return self.may_hold(peer) and peer not in self.absence.peers
 
     def set_turns(self, turns: Turns) -> None:
         """Set who lost a view lately."""
@@ -330,14 +376,20 @@ class State:
         self.peers_joined += (record.joined_ms > 0) - (known is not None and known.joined_ms > 0)
         self.peers[record.peer] = record
         self.reported_ms = max(self.reported_ms, record.reported_ms)
+        self._hear(record)
         self._weigh(record)
+
+    def _hear(self, record: PeerRecord) -> None:
+        is_absent = record.peer in self.absence.peers
+        self.heard.note(record.peer, 0 if is_absent or not record.joined_ms else record.reported_ms)
 
     def _weigh(self, record: PeerRecord) -> None:
         leaves = any(change.leaves and change.peer == record.peer for change in self.changes)
         reputation = self.reputations.of(record.peer)
+        gets_data = reputation.gets_data and record.peer not in self.absence.peers
         self.roster.update(
             record.peer,
-            record.weight if reputation.gets_data and not leaves else 0,
+            record.weight if gets_data and not leaves else 0,
             space=units_of(record.weighed_bytes),
             domain=record.terms.domain,
             operator=record.terms.operator,

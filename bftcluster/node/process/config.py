@@ -249,7 +249,7 @@ class Config:
             ("tracker.fetches_max", self.tracker.fetches_max, 1, 1000),
             ("tracker.report_delay_ms", self.tracker.report_delay_ms, 0, 60_000),
             ("tracker.report_interval_ms", self.tracker.report_interval_ms, 0, 60_000),
-            ("tracker.announce_interval_s", self.tracker.announce_interval_s, 1, 86_400),
+            ("tracker.announce_interval_s", self.tracker.announce_interval_s, 1, 21_600),
         ]
 
     def addresses(self) -> dict[PeerId, tuple[str, ...]]:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bftcluster.api.http.errors import PinNotFoundError
-from bftcluster.api.views import Pages, PinOutcome, PinStatusView
+from bftcluster.api.views import Pages, PinOutcome, PinStatusView, RepairView
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.state.replication import status_of
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.loops.tracker import TrackerLoop
@@ -39,6 +40,14 @@ class PinService:
             return unpinned_view(cid, self._shown_peers(local=local))
         [view] = await self._status_views([record], local=local)
         return view
+
+    async def repairs(self, limit: int) -> Sequence[RepairView]:
+        """Return the first pins that wait for other holders."""
+        peers = self.reads.peers().values()
+        return [
+            RepairView(pin=pin, live=waiting.live, needed=status_of(pin, peers).needed)
+            for waiting, pin in await self.reads.repairs(limit)
+        ]
 
     async def propose_pin(self, operation: PinOperation) -> PinOutcome:
         """Propose a pin in the name of this peer's maintainer key."""

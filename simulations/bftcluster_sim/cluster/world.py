@@ -36,6 +36,7 @@ from bftcluster_sim.cluster.environment.checkers import (
     Transfer,
 )
 from bftcluster_sim.cluster.environment.clocks import PeerClock, VirtualClock
+from bftcluster_sim.cluster.environment.duty_index import DutyIndex
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.environment.traces import Trace
@@ -103,16 +104,15 @@ class World:
         """Indices of correct peers whose disks are replaced. They cast no vote against one that is
         gone; a VIEW-CHANGE that nobody ever got, they may contradict."""
         self.auditor = Auditor(self.founding.cluster_id)
-        self.agreement = Agreement()
-        self.order = Order()
-        self.integrity = Integrity()
-        self.determinism = Determinism()
+        self.agreement, self.determinism = Agreement(), Determinism()
+        self.order, self.integrity = Order(), Integrity()
         signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=self.verifier)
         self.discipline = Discipline(self.membership, signatures)
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.silence = Silence()
         self.replication, self.standings = ReplicationChecker(), StandingChecker()
+        self.duty_index = DutyIndex()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -194,6 +194,7 @@ class World:
             *self.transfer.breaches,
             *self.replication.breaches,
             *self.standings.breaches,
+            *self.duty_index.breaches,
             *self.bugs,
         ]
 
@@ -221,6 +222,7 @@ class World:
         accused, evicted = state.standings()
         honest = set(map(PeerId, self.honest))
         self.standings.on_end(node.index, accused=accused, evicted=evicted, honest=honest)
+        self.duty_index.on_end(node.index, state.database)
         if self.tracks:
             owed, reported = state.duties(PeerId(node.key))
             kept = node.blocks.kept

@@ -53,6 +53,7 @@ class MemoryService(MemoryContent):
     statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
     kept: dict[Cid, PinRecord] = field(default_factory=dict)
     open_proposals: dict[Digest, views.ProposalView] = field(default_factory=dict)
+    waiting: list[views.RepairView] = field(default_factory=list)
     submitted: list[bytes] = field(default_factory=list)
     pages_submitted: list[int] = field(default_factory=list)
     last_add: views.UploadOptions | None = None
@@ -284,11 +285,11 @@ class MemoryService(MemoryContent):
         if self.stalled is not None:
             await self.stalled.wait()
         self.pages_submitted.append(len(requests))
-        outcomes = []
-        for request in requests:
-            self.submitted.append(request)
-            outcomes.append(self._outcome(request, wait, timeout_ms))
-        return outcomes
+        self.submitted += requests
+        return [self._outcome(request, wait, timeout_ms) for request in requests]
+
+    async def repairs(self, limit: int) -> Sequence[views.RepairView]:
+        return self.waiting[:limit]
 
     async def proposals(self) -> views.Pages[views.ProposalView]:
         for proposal in self.open_proposals.values():

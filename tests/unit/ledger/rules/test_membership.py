@@ -232,7 +232,7 @@ def test_no_more_peers_are_admitted_than_can_keep_links_to_each_other(world: Wor
 def test_a_removal_waits_while_the_pins_of_many_removed_peers_are_on_the_move(
     world: World,
 ) -> None:
-    moves = [Move(peer=PeerId(n.to_bytes(32, "big")), after=b"") for n in range(MOVES_MAX)]
+    moves = [Move(peer=PeerId(n.to_bytes(32, "big")), slot=0) for n in range(MOVES_MAX)]
     assert admit(world, PEERS[5], votes=False) is OutcomeCode.COMMITTED
     world.store.flush({(Space.META, MOVES_KEY): moves_to_value(moves)})
     world.reopen()

@@ -2,6 +2,7 @@
 
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.tree_proofs import prove, proves
+from bftcluster.ledger.state.duties import duty_key
 from bftcluster.ledger.state.holder_reports import PINS_PER_ROW, row_key
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -20,7 +21,7 @@ def world_of(pins: int) -> World:
 
 
 def holding_rows(world: World) -> list[bytes]:
-    return [key for key, _ in world.store.iterate(Space.HOLDING, b"", 1000)]
+    return [key for key, _ in world.store.iterate(Space.DUTY, b"", 1000)]
 
 
 def test_a_report_of_neighbours_changes_a_row_for_all_of_them_and_no_pin() -> None:
@@ -29,7 +30,7 @@ def test_a_report_of_neighbours_changes_a_row_for_all_of_them_and_no_pin() -> No
     world.run(world.report(A, *(cid_of(number) for number in range(2 * PINS_PER_ROW))))
 
     changed = [space for space, _ in world.last.delta]
-    assert changed.count(Space.HOLDING) == 2
+    assert changed.count(Space.DUTY) == 2
     assert Space.PIN not in changed
     assert all(
         world.record(cid_of(number)).holders == (peer_id(A),)
@@ -46,9 +47,9 @@ def test_the_state_root_covers_what_was_reported() -> None:
         world.run()
 
     [root], key = world.last.roots.values(), row_key(peer_id(A), 0)
-    value = world.store.get(Space.HOLDING, key)
+    value = world.store.get(Space.DUTY, key)
     assert value is not None
-    assert proves(root, Space.HOLDING, key, value, prove(world.store, Space.HOLDING, key))
+    assert proves(root, Space.DUTY, key, value, prove(world.store, Space.DUTY, key))
 
 
 def test_each_neighbour_has_its_own_status_and_error() -> None:
@@ -91,7 +92,8 @@ def test_a_pin_that_changes_keeps_its_number_and_the_reports_of_those_that_are_t
     record = world.record(cid_of(0))
     assert record.number == number
     assert record.holders == record.allocations
-    assert len(holding_rows(world)) == 2
+    rows = [key for peer in record.allocations for key in (peer, duty_key(peer, 0))]
+    assert holding_rows(world) == rows
 
 
 def test_numbers_are_not_given_twice() -> None:

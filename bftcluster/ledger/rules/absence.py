@@ -1,0 +1,50 @@
+"""Notes who was not heard for long: what such a peer holds does not count until it is heard again.
+
+To be heard is to have a join or a report ordered: all replicas know the same. Where nothing was
+ordered for long, nobody could be heard, and all have as long again.
+"""
+
+from dataclasses import replace
+from itertools import takewhile
+
+from bftcluster.ids import PeerId
+from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.reallocation import begin_move
+from bftcluster.ledger.state.state import State
+from bftcluster.limits import ABSENT_AFTER_MS, ABSENT_NOTED_MAX, SILENCE_MS, TIME_MAX_MS
+
+
+def note_absent(execution: Execution) -> None:
+    """Note who was not heard for long, a bounded number in one batch, before anything else in it.
+
+    Of a batch that came after a long silence of all nobody is.
+    """
+    state, now_ms = execution.state, execution.now_ms
+    if now_ms - state.head.timestamp_ms >= SILENCE_MS:
+        state.set_absence(replace(state.absence, since_ms=now_ms))
+    latest_ms = now_ms - ABSENT_AFTER_MS
+    if state.absence.since_ms > latest_ms:
+        return
+    silent = sorted(takewhile(lambda each: each[0] <= latest_ms, state.heard))
+    gone = [peer for _, peer in silent[:ABSENT_NOTED_MAX]]
+    if gone:
+        state.set_absence(state.absence.plus(gone))
+        for peer in gone:
+            begin_move(state, peer)
+
+
+def welcome_back(execution: Execution, peer: PeerId) -> None:
+    """Count what a peer holds again, now that it was heard."""
+    state = execution.state
+    if peer in state.absence.peers:
+        state.set_absence(state.absence.without(peer))
+        begin_move(state, peer)
+
+
+def absence_due_ms(state: State) -> int | None:
+    """Return from which time of a batch on somebody is absent, if nobody is heard until then."""
+    first = next(iter(state.heard), None)
+    if first is None:
+        return None
+    due_ms = max(first[0], state.absence.since_ms) + ABSENT_AFTER_MS
+    return due_ms if due_ms <= TIME_MAX_MS else None

@@ -1,0 +1,153 @@
+"""The rows of repair: who is absent, which pins have too few live copies, how far repair has come.
+
+A pin that waits has one row in ``Space.REPAIR`` and its place in its own row. Repair goes through
+the queue in turns: what it could do nothing for waits until there is another candidate, or until
+those that had their part of this period may be given more.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bftcluster import codec
+from bftcluster.cid import Cid
+from bftcluster.ids import PeerId
+
+REPAIR_KEY: Final = b"repair"
+ABSENCE_KEY: Final = b"absence"
+_LIVE_SIZE: Final = 2
+_NUMBER_SIZE: Final = 8
+_KEY_SIZE: Final = _LIVE_SIZE + _NUMBER_SIZE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingPin:
+    """A pin with too few live copies."""
+
+    number: int
+    live: int
+    """How many of its holders were heard lately, as it was last looked at."""
+    cid: Cid
+
+
+def repair_key(live: int, number: int) -> bytes:
+    """Return the key in ``Space.REPAIR`` of a pin: the most endangered sort first.
+
+    A pin lives as long as one copy does, so what it has to spare is a copy less than its live ones.
+    """
+    return live.to_bytes(_LIVE_SIZE, "big") + number.to_bytes(_NUMBER_SIZE, "big")
+
+
+def waiting_pin(key: bytes, value: bytes) -> WaitingPin:
+    """Return the pin in a row of ``Space.REPAIR``."""
+    return WaitingPin(
+        number=int.from_bytes(key[_LIVE_SIZE:], "big"),
+        live=int.from_bytes(key[:_LIVE_SIZE], "big"),
+        cid=Cid(value),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairTurn:
+    """How far repair has come through the queue."""
+
+    waiting: int = 0
+    """How many pins are in the queue."""
+    is_over: bool = False
+    """Whether all of them were looked at."""
+    after: bytes = b""
+    """The last one that was."""
+    is_short: bool = False
+    """Whether some candidate had had its part already: there is more to do next period."""
+    period: int = 0
+    """When the turn began."""
+    candidates: bytes = b""
+    """Who could be given pins when it began: the roster's digest."""
+
+    def with_more(self, key: bytes) -> "RepairTurn":
+        """Return this with one more pin in the queue; the turn goes back to it if it must."""
+        before = (int.from_bytes(key, "big") - 1).to_bytes(_KEY_SIZE, "big") if any(key) else b""
+        after = before if self.is_over else min(self.after, before)
+        return replace(self, waiting=self.waiting + 1, is_over=False, after=after)
+
+    def with_less(self) -> "RepairTurn":
+        """Return this with one pin less in the queue."""
+        return replace(self, waiting=self.waiting - 1) if self.waiting > 1 else RepairTurn()
+
+
+def repair_turn_to_value(turn: RepairTurn) -> bytes | None:
+    """Return the row; ``None`` if nothing waits."""
+    if not turn.waiting:
+        return None
+    return codec.encode(
+        [turn.waiting, turn.is_over, turn.after, turn.is_short, turn.period, turn.candidates]
+    )
+
+
+def read_repair_turn(value: bytes | None) -> RepairTurn:
+    """Return what a row holds."""
+    if value is None:
+        return RepairTurn()
+    waiting, is_over, after, is_short, period, candidates = codec.decode(value)
+    return RepairTurn(
+        waiting=waiting,
+        is_over=is_over,
+        after=after,
+        is_short=is_short,
+        period=period,
+        candidates=candidates,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """Whose copies do not count, as nothing was heard of them for long."""
+
+    since_ms: int = 0
+    """Before this nobody was heard, as nothing was ordered: no one is held to account for that."""
+    peers: frozenset[PeerId] = frozenset()
+
+    def without(self, peer: PeerId) -> "Absence":
+        """Return this without a peer."""
+        return replace(self, peers=self.peers - {peer})
+
+    def plus(self, peers: Collection[PeerId]) -> "Absence":
+        """Return this with some peers more."""
+        return replace(self, peers=self.peers | set(peers))
+
+
+class Heard:
+    """When each peer was heard last that has joined and is not absent: the longest ago first."""
+
+    def __init__(self) -> None:
+        self._times: dict[PeerId, int] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, PeerId]]:
+        """Yield times and peers."""
+        return ((heard_ms, peer) for peer, heard_ms in self._times.items())
+
+    def note(self, peer: PeerId, heard_ms: int) -> None:
+        """Note when a peer was heard, 0 if it does not matter: no earlier than any other before."""
+        if heard_ms != self._times.get(peer, 0):
+            self._times.pop(peer, None)
+            if heard_ms:
+                self._times[peer] = heard_ms
+
+    def forget(self, peer: PeerId) -> None:
+        """Forget a peer."""
+        self._times.pop(peer, None)
+
+
+def absence_to_value(absence: Absence) -> bytes | None:
+    """Return the row; ``None`` if nobody ever was absent."""
+    if absence == Absence():
+        return None
+    return codec.encode([absence.since_ms, sorted(absence.peers)])
+
+
+def read_absence(value: bytes | None) -> Absence:
+    """Return what a row holds."""
+    if value is None:
+        return Absence()
+    since_ms, peers = codec.decode(value)
+    return Absence(since_ms=since_ms, peers=frozenset(map(PeerId, peers)))

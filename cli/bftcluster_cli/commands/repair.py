@@ -1,0 +1,36 @@
+"""``bftcluster repair``: which pins lost holders and wait for others."""
+
+from typing import Annotated
+
+import typer
+
+from bftcluster_cli.client import Client, Record
+from bftcluster_cli.framework import noun, settings_of, verb
+from bftcluster_cli.output import emit, say
+from bftcluster_cli.untrusted_text import label, message
+
+app = noun("repair", "Show which pins lost holders and wait for others.")
+
+
+@verb(app, "ls", "bftcluster repair ls", "bftcluster repair ls --limit 20 --json")
+def ls(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(help="At most so many, up to 1000.")] = 1000,
+) -> None:
+    """List the pins that have too few live copies, the most endangered first."""
+    settings = settings_of(ctx)
+    count = 0
+    with Client(settings) as client:
+        for record in client.lines(f"/repairs?limit={limit}"):
+            emit(settings, record, repair_line(record))
+            count += 1
+    if not count:
+        say("nothing waits for repair")
+
+
+def repair_line(record: Record) -> str:
+    """Return a pin in one line, by the peer's word: how many copies live of those it needs."""
+    name = f"  {label(str(record['name']))}" if record.get("name") else ""
+    shown = {key: message(str(record.get(key, ""))) for key in ("cid", "live", "needed")}
+    return f"{shown['cid']}{name}  {shown['live']} of {shown['needed']} copies live"
