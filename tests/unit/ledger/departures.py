@@ -1,6 +1,6 @@
 """A cluster whose peers leave, fall silent and come back, and what it has its peers hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bftcluster.ids import Digest, PeerId
@@ -120,3 +120,15 @@ def report_all(world: World, numbers: Sequence[int], *, but: SigningKey | None =
         mine = [cid_of(number) for number in numbers if peer_id(peer) in holders(world, number)]
         if mine and peer is not but:
             assert world.do(world.report(peer, *mine)).is_accepted
+
+
+def crowd_of(world: World, numbers: Iterable[int]) -> list[PeerId]:
+    """Let in peers as if they had all joined in the last batch, in the order of their numbers."""
+    state = world.ledger._state
+    template = state.peers[peer_id(PEERS[0])]
+    crowd = [PeerId(number.to_bytes(2, "big") * 16) for number in numbers]
+    for peer in crowd:
+        state.put_reputation(peer, state.reputations.of(peer_id(PEERS[0])))
+        state.put_peer(replace(template, peer=peer, is_replica=False))
+    world.store.flush(state.take_delta())
+    return crowd

@@ -1,9 +1,5 @@
 """Who was not heard for a day holds nothing that counts, until it is heard again."""
 
-from dataclasses import replace
-
-from bftcluster.ids import PeerId
-from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.absence import absence_due_ms
 from bftcluster.ledger.rules.allocation import pin_seed
 from bftcluster.ledger.wire.operations import PinOperation
@@ -14,6 +10,7 @@ from bftcluster.limits import (
 )
 from tests.unit.ledger.departures import (
     HOUR_MS,
+    crowd_of,
     duties,
     holders,
     live,
@@ -144,12 +141,7 @@ def test_who_has_a_pin_is_not_trimmed_for_one_that_was_to_fetch_it() -> None:
 def test_many_that_fall_silent_at_once_are_noted_some_after_each_batch() -> None:
     world = World(genesis_of(peers=PEERS[:4]))
     world.join_all(free_bytes=100 * GIB)
-    template = world.ledger._state.peers[peer_id(PEERS[0])]
-    crowd = [PeerId(bytes([number]) * 32) for number in range(1, 41)]
-    for peer in crowd:
-        record = replace(template, peer=peer, is_replica=False)
-        world.store.flush({(Space.PEER, peer): record.to_value()})
-    world.reopen()
+    crowd = crowd_of(world, range(40))
     for _ in range(4):
         world.run(*(world.join(peer) for peer in PEERS[:4]), after_ms=5 * HOUR_MS)
 
@@ -168,11 +160,7 @@ def test_who_is_noted_absent_first_does_not_depend_on_a_restart() -> None:
     for reopens in (False, True):
         world = World(genesis_of(peers=PEERS[:4]))
         world.join_all()
-        state = world.ledger._state
-        template = state.peers[peer_id(PEERS[0])]
-        for number in reversed(range(1, 41)):
-            state.put_peer(replace(template, peer=PeerId(bytes([number]) * 32), is_replica=False))
-        world.store.flush(state.take_delta())
+        crowd_of(world, reversed(range(40)))
         if reopens:
             world.reopen()
         pass_time(world, 20 * HOUR_MS, heard=PEERS[:4])
