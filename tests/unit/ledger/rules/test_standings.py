@@ -170,6 +170,8 @@ def test_what_an_evicted_voter_reported_about_pins_kept_everywhere_is_kept() -> 
     world = World()
     world.join_all()
     world.pin(cid_of(1))
+    chosen = (peer_id(PEERS[1]),)
+    world.pin(cid_of(2), replication_min=1, replication_max=1, user_allocations=chosen)
     world.do(world.report(PEERS[1], cid_of(1)))
 
     world.do(evidence(world, culprit=PEERS[1]))
