@@ -87,7 +87,7 @@ class Ledger:
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
-        verifier.follow(Wanting(self._state, read or store.get).refusal)
+        verifier.follow(Wanting(self._state, read or store.get, verifier).refusal)
 
     @property
     def head(self) -> Head:

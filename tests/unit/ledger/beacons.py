@@ -1,0 +1,116 @@
+"""A cluster whose members deal keys and make beacons, batch by batch."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from bftcluster.ledger.rules.batch import Applied
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.beacon_state import BeaconState
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.requests import parse_request
+from bftcluster.limits import BEACON_WINDOW_MS
+from bftcluster.signing.keys import SigningKey
+from bftcluster.signing.threshold.library import best_curve
+from bftcluster.sync.beacon_duties import BeaconDuties
+from tests.unit.ledger.world import PEERS, World, genesis_of
+
+CURVE = best_curve()
+INTERVAL = 2
+STEP_MS = 10_000
+Lie = Callable[["BeaconWorld", bytes], bytes | None]
+"""Makes of what a member owes what it says instead; nothing: it is silent."""
+
+
+class BeaconWorld(World):
+    """Members that do what they owe after every batch, but for those who lie."""
+
+    def __init__(
+        self, genesis: Genesis | None = None, members: Sequence[SigningKey] = PEERS[:4]
+    ) -> None:
+        super().__init__(genesis or genesis_of(checkpoint_interval=INTERVAL))
+        self.members = list(members)
+        self.lies: dict[SigningKey, Lie] = {}
+        self.outcomes: list[Outcome] = []
+        """Of everything that members said."""
+        self.applied: list[Applied] = []
+        self._duties: dict[SigningKey, BeaconDuties] = {}
+
+    @property
+    def beacon(self) -> BeaconState:
+        return queries.beacon_of(self.store)
+
+    @property
+    def period(self) -> int:
+        return self.ledger.head.period
+
+    def duties(self, member: SigningKey) -> BeaconDuties:
+        if member not in self._duties:
+            self._duties[member] = BeaconDuties(
+                signer=member,
+                seed=member.seed,
+                cluster_id=self.genesis.cluster_id,
+                curve=CURVE,
+            )
+        return self._duties[member]
+
+    def forget(self) -> None:
+        """As if all members had restarted: nothing is left but their seeds, and the store."""
+        self._duties = {}
+        self.reopen()
+
+    def register(self, *members: SigningKey) -> None:
+        for member in members or self.members:
+            request = self.join(member, registration=self.duties(member).registration())
+            assert self.do(request).is_accepted
+
+    def owed(self, member: SigningKey) -> list[bytes]:
+        return self.duties(member).owed(self.beacon, self.period)
+
+    def said(self) -> list[bytes]:
+        """What members say now, of whom some lie."""
+        found: list[bytes] = []
+        for member in self.members:
+            lie = self.lies.get(member)
+            said = (each if lie is None else lie(self, each) for each in self.owed(member))
+            found += [each for each in said if each is not None]
+        return found
+
+    def step(self, after_ms: int = STEP_MS) -> Applied:
+        """One batch, with whatever members owed before it and is wanted."""
+        said = [each for each in self.said() if self.verifier.is_wanted(each)]
+        assert all(self.verifier.admissible(each) for each in said)
+        applied = self.run(*said, after_ms=after_ms)
+        self.outcomes += applied.outcomes
+        self.applied.append(applied)
+        return applied
+
+    def go_on(self, until: Callable[[], bool], *, steps_max: int = 80) -> None:
+        for _ in range(steps_max):
+            if until():
+                return
+            self.step()
+        raise AssertionError("it did not happen")
+
+    def deal(self) -> None:
+        """Have a key dealt, from the registrations on."""
+        self.register()
+        self.go_on(lambda: self.beacon.groups != () and self.beacon.open is None)
+
+    def next_period(self, count: int = 1) -> None:
+        """Begin the next period, and have its beacon made if enough contribute."""
+        for _ in range(count):
+            self.step(after_ms=self.genesis.period_ms - self.now_ms % self.genesis.period_ms)
+            self.step(after_ms=1)
+            self.step(after_ms=1)
+
+
+def silent(_world: BeaconWorld, _said: bytes) -> None:
+    return None
+
+
+def kinds_of(requests: Iterable[bytes]) -> list[str]:
+    return [type(parse_request(each)).__name__ for each in requests]
+
+
+def window_steps() -> int:
+    return BEACON_WINDOW_MS // STEP_MS
