@@ -2,23 +2,23 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.batch import Applied
+from bftcluster.ledger.rules.effects import FraudProven
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.requests import parse_request
-from bftcluster.limits import BEACON_WINDOW_MS
 from bftcluster.signing.keys import SigningKey
 from bftcluster.signing.threshold.library import best_curve
 from bftcluster.sync.beacon_duties import BeaconDuties
+from bftcluster_sim.cluster.peers.beacon_speech import BeaconLiar, BeaconLie
 from tests.unit.ledger.world import PEERS, World, genesis_of
 
 CURVE = best_curve()
 INTERVAL = 2
 STEP_MS = 10_000
-Lie = Callable[["BeaconWorld", bytes], bytes | None]
-"""Makes of what a member owes what it says instead; nothing: it is silent."""
 
 
 class BeaconWorld(World):
@@ -29,7 +29,7 @@ class BeaconWorld(World):
     ) -> None:
         super().__init__(genesis or genesis_of(checkpoint_interval=INTERVAL))
         self.members = list(members)
-        self.lies: dict[SigningKey, Lie] = {}
+        self.lies: dict[SigningKey, BeaconLie] = {}
         self.outcomes: list[Outcome] = []
         """Of everything that members said."""
         self.applied: list[Applied] = []
@@ -70,10 +70,17 @@ class BeaconWorld(World):
         """What members say now, of whom some lie."""
         found: list[bytes] = []
         for member in self.members:
-            lie = self.lies.get(member)
-            said = (each if lie is None else lie(self, each) for each in self.owed(member))
-            found += [each for each in said if each is not None]
+            lie, owed = self.lies.get(member), self.owed(member)
+            found += owed if lie is None else lie(self.liar(member), self.beacon, owed)
         return found
+
+    def liar(self, member: SigningKey) -> BeaconLiar:
+        cluster_id = self.genesis.cluster_id
+        return BeaconLiar(signer=member, seed=member.seed, cluster_id=cluster_id, curve=CURVE)
+
+    def exposed(self) -> set[PeerId]:
+        effects = (effect for applied in self.applied for effect in applied.effects)
+        return {effect.peer for effect in effects if isinstance(effect, FraudProven)}
 
     def step(self, after_ms: int = STEP_MS) -> Applied:
         """One batch, with whatever members owed before it and is wanted."""
@@ -104,13 +111,5 @@ class BeaconWorld(World):
             self.step(after_ms=1)
 
 
-def silent(_world: BeaconWorld, _said: bytes) -> None:
-    return None
-
-
 def kinds_of(requests: Iterable[bytes]) -> list[str]:
     return [type(parse_request(each)).__name__ for each in requests]
-
-
-def window_steps() -> int:
-    return BEACON_WINDOW_MS // STEP_MS
