@@ -91,11 +91,11 @@ class BeaconWorld(World):
         self.applied.append(applied)
         return applied
 
-    def go_on(self, until: Callable[[], bool], *, steps_max: int = 80) -> None:
-        for _ in range(steps_max):
+    def go_on(self, until: Callable[[], bool], *, after_ms: int = STEP_MS) -> None:
+        for _ in range(80):
             if until():
                 return
-            self.step()
+            self.step(after_ms)
         raise AssertionError("it did not happen")
 
     def deal(self) -> None:

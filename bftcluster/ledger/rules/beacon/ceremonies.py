@@ -105,9 +105,7 @@ def _open_if_due(execution: Execution) -> None:
         owners = {holder.owner for holder in beacon.groups[-1].ceremony.holders}
         if owners == {holder.owner for holder in holders}:
             return
-    source = beacon.groups[0] if beacon.groups else None
-    if source is not None and _is_old(source, execution.now_ms):
-        source = None
+    source = _source(state, execution.now_ms)
     number = beacon.ceremonies + 1
     ceremony = Ceremony(
         cluster_id=execution.genesis.cluster_id,
@@ -129,6 +127,18 @@ def _open_if_due(execution: Execution) -> None:
     )
     state.set_beacon(replace(beacon, ceremonies=number, open=opened))
     execution.effects.append(BeaconMoved())
+
+
+def _source(state: State, now_ms: int) -> HolderGroup | None:
+    """Return who passes the key on; ``None``: too few are left of them, or it served long enough.
+
+    Many changes of members one after the other may come to an end before a key is passed on.
+    """
+    if not state.beacon.groups or _is_old(state.beacon.groups[0], now_ms):
+        return None
+    source = state.beacon.groups[0]
+    left = sum(1 for holder in source.ceremony.holders if holder.owner in state.peers)
+    return source if left >= source.key.threshold else None
 
 
 def _is_old(group: HolderGroup, now_ms: int) -> bool:

@@ -7,7 +7,7 @@ from bftcluster.ledger.rules.effects import BeaconMoved
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.beacon_state import UNKNOWN_END
 from bftcluster.ledger.wire.beacon_requests import make_deal
-from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import parse_request
 from bftcluster.limits import BEACON_HANDOVER_PERIODS, BEACON_WINDOW_MS
@@ -310,3 +310,27 @@ def test_shares_and_duties_follow_from_the_rows_after_every_restart() -> None:
     assert len(world.beacon.drawn) == 2
     assert restarted.store.rows() == world.store.rows()
     assert world.ledger._state.beacon == world.beacon
+
+
+def test_a_key_whose_holders_left_without_passing_it_on_is_dealt_anew() -> None:
+    world = BeaconWorld(members=PEERS[:7])
+    world.register(*PEERS[:4])
+    world.go_on(lambda: world.beacon.groups != ())
+    [old] = world.beacon.groups
+    world.lies = dict.fromkeys(PEERS[:3], is_silent)
+    for coming, going in zip(PEERS[4:7], PEERS[:3], strict=True):
+        operation = AdmitPeer(
+            peer=peer_id(coming), name="new", addresses=(), votes=True, terms=TERMS
+        )
+        world.do(world.submit(operation))
+        world.register(coming)
+        world.do(world.submit(RemovePeer(peer=peer_id(going))))
+        is_gone = lambda going=going: peer_id(going) not in queries.peer_ids(world.store)  # noqa: E731
+        world.go_on(is_gone, after_ms=1)
+
+    world.go_on(lambda: len(world.beacon.groups) == 2 and world.beacon.open is None)
+    world.next_period()
+
+    [group] = world.beacon.groups
+    assert group.key.key != old.key.key
+    assert world.beacon.has(world.period)
