@@ -83,7 +83,7 @@ class BeaconDuties:
         is_made = beacon.has(period) and group is beacon.groups[0]
         if place is None or is_made or period < group.since_period:
             return
-        if any((number, holder) == (group.number, place) for number, holder, _ in beacon.partials):
+        if beacon.has_heard(group, place):
             return
         share = self._share(group)
         if share is not None:

@@ -42,6 +42,7 @@ def accuse(
     return Outcome(OutcomeCode.RECORDED, f"evidence {record.digest.hex()[:16]}")
 
 
-def expose(execution: Execution, peer: PeerId) -> None:
-    """Name a peer of which a signed request, which is on the log, is proof that it lied."""
+def expose(execution: Execution, peer: PeerId, proof: OrderedEvidence) -> None:
+    """Name and condemn a peer that the order itself shows to have lied in what it signed."""
     execution.effects.append(FraudProven(peer))
+    condemn(execution, peer, proof)

@@ -7,8 +7,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from bftcluster import codec
-from bftcluster.ids import ClusterId, Epoch, Seq
-from bftcluster.ledger.state.beacon_state import BeaconState, HolderGroup, OpenCeremony
+from bftcluster.ids import ClusterId, Digest, Epoch, Seq
+from bftcluster.ledger.state.beacon_state import (
+    BeaconState,
+    HeardPartial,
+    HolderGroup,
+    OpenCeremony,
+)
 from bftcluster.signing.threshold.dealings import Ceremony, Dealing
 from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.share_key import Registration
@@ -61,7 +66,8 @@ def read_beacon(rows: Iterable[Row], cluster_id: ClusterId) -> BeaconState:
             _read_group(value, cluster_id, dealings) for value in found.get(_GROUP, {}).values()
         ),
         partials=tuple(
-            (number, holder, value) for (number, holder), value in found.get(_PARTIAL, {}).items()
+            _read_partial(number, holder, value)
+            for (number, holder), value in found.get(_PARTIAL, {}).items()
         ),
         drawn=tuple((period, value) for (period,), value in found.get(_DRAWN, {}).items()),
     )
@@ -116,8 +122,9 @@ def _groups(beacon: BeaconState) -> Iterator[Row]:
 
 
 def _partials(beacon: BeaconState) -> Iterator[Row]:
-    for number, holder, signature in beacon.partials:
-        yield _PARTIAL + _key(number, holder), signature
+    for each in beacon.partials:
+        value = codec.encode([each.signature, each.seq, each.digest])
+        yield _PARTIAL + _key(each.group, each.holder), value
 
 
 def _drawn(beacon: BeaconState) -> Iterator[Row]:
@@ -178,6 +185,13 @@ def _read_open(
         begun_ms=begun_ms,
         is_dealt=is_dealt,
         source=source,
+    )
+
+
+def _read_partial(group: int, holder: int, value: bytes) -> HeardPartial:
+    signature, seq, digest = codec.decode(value)
+    return HeardPartial(
+        group=group, holder=holder, signature=signature, seq=Seq(seq), digest=Digest(digest)
     )
 
 

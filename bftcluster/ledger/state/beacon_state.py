@@ -87,6 +87,21 @@ class OpenCeremony:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeardPartial:
+    """What a holder contributed in this period, not looked at until there are enough."""
+
+    group: int
+    """Number of the group."""
+    holder: int
+    signature: bytes
+    """96 bytes; empty: it was wrong, and there is no second try."""
+    seq: Seq
+    """The batch that ordered it."""
+    digest: Digest
+    """Of the request in that batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconState:
     """All of it."""
 
@@ -95,8 +110,8 @@ class BeaconState:
     open: OpenCeremony | None = None
     groups: tuple[HolderGroup, ...] = ()
     """Who makes beacons, and behind them whoever is to do so next."""
-    partials: tuple[tuple[int, int, bytes], ...] = ()
-    """Of this period: a group's number, its holder, 96 bytes or none if they were wrong; sorted."""
+    partials: tuple[HeardPartial, ...] = ()
+    """Of this period, by group and holder."""
     drawn: tuple[tuple[int, bytes], ...] = ()
     """Periods and their beacons, the last ones, in order."""
 
@@ -112,6 +127,10 @@ class BeaconState:
     def with_beacon(self, period: int, value: bytes) -> "BeaconState":
         """Return this with one beacon more, and one less if there are enough."""
         return replace(self, drawn=(*self.drawn, (period, value))[-BEACONS_KEPT:])
+
+    def has_heard(self, group: HolderGroup, holder: int) -> bool:
+        """Return whether a holder has contributed to this period's beacon."""
+        return any((each.group, each.holder) == (group.number, holder) for each in self.partials)
 
     def group(self, number: int) -> HolderGroup | None:
         """Return the group of a ceremony, if it is still one."""

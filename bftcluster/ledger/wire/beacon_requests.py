@@ -87,6 +87,11 @@ class Contribute:
 BeaconRequest: TypeAlias = Deal | Complain | Contribute
 
 
+def digest_of(request: BeaconRequest) -> Digest:
+    """Return what people find a request in the log by."""
+    return Digest(hashlib.sha256(request.to_bytes()).digest())
+
+
 def dealing_digest(dealing: Dealing) -> Digest:
     """Return what a complaint names its dealing by."""
     return Digest(hashlib.sha256(_DEALING_TAG + dealing.to_bytes()).digest())

@@ -5,12 +5,13 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.ledger.rules.effects import BeaconMoved, Effect
+from bftcluster.ledger.rules.effects import BeaconMoved, Effect, FraudProven
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
+from bftcluster.signing.keys import peer_id_text
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.sync.beacon_duties import BeaconDuties
 
@@ -49,6 +50,9 @@ class BeaconLoop:
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""
+        for effect in effects:
+            if isinstance(effect, FraudProven):
+                _log.error("a peer is proved to have lied", peer=peer_id_text(effect.peer))
         if any(isinstance(effect, BeaconMoved) for effect in effects):
             self._moved.set()
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import BeaconMoved
-from bftcluster.ledger.rules.periods import period_at
 from bftcluster.ledger.state.beacon_state import (
     UNKNOWN_END,
     HolderGroup,
@@ -86,11 +85,11 @@ def _settle(execution: Execution, opened: OpenCeremony, curve: Curve) -> None:
         ceremony=transcript.ceremony,
         key=key,
         dealings=qualified(transcript),
-        since_period=period_at(execution.now_ms, execution.genesis) + 1,
+        since_period=execution.period + 1,
         dealt_ms=execution.now_ms if source is None else source.dealt_ms,
     )
     groups = (*beacon.groups[:1], group)
-    partials = tuple(each for each in beacon.partials if each[0] in {g.number for g in groups})
+    partials = tuple(each for each in beacon.partials if each.group in {g.number for g in groups})
     execution.state.set_beacon(replace(beacon, open=None, groups=groups, partials=partials))
 
 

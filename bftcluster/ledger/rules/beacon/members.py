@@ -7,11 +7,11 @@ from bftcluster.ledger.rules.beacon.partials import contribute
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal, refused_as
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.evidence import expose
-from bftcluster.ledger.rules.periods import period_at
 from bftcluster.ledger.state.beacon_state import OpenCeremony
-from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Deal
+from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Deal, digest_of
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
+from bftcluster.reputation import OrderedEvidence
 from bftcluster.signing.threshold.transcript import with_complaint, with_dealing
 from bftcluster.signing.threshold.verdicts import ComplaintVerdict
 
@@ -38,13 +38,13 @@ def take_part(
 def _heard(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: BeaconRequest
 ) -> Outcome:
-    period = period_at(execution.now_ms, execution.genesis)
-    refusal = foreseen_refusal(execution.state.beacon, request, execution.seq, period)
+    beacon = execution.state.beacon
+    refusal = foreseen_refusal(beacon, request, execution.seq, execution.period)
     if refusal is not None:
         return refusal
     if not verifier.is_proven(inspected):
         return unproven()
-    opened = execution.state.beacon.open
+    opened = beacon.open
     if isinstance(request, Deal):
         assert opened is not None, "a dealing that counts is for a ceremony"
         return _deal(execution, opened, request)
@@ -71,11 +71,12 @@ def _complain(
     execution: Execution, opened: OpenCeremony, request: Complain, verdict: ComplaintVerdict
 ) -> Outcome:
     """Note a complaint. It is proof, either against the dealer or against who complains."""
+    proof = OrderedEvidence(digest=digest_of(request), seq=execution.seq)
     transcript = with_complaint(opened.transcript, request.complaint, verdict)
     beacon = execution.state.beacon
     execution.state.set_beacon(replace(beacon, open=replace(opened, transcript=transcript)))
     if verdict is not ComplaintVerdict.UPHELD:
-        expose(execution, request.peer)
+        expose(execution, request.peer, proof)
         return refused_as(verdict)
-    expose(execution, PeerId(beacon.dealers(opened)[request.complaint.dealer - 1]))
+    expose(execution, PeerId(beacon.dealers(opened)[request.complaint.dealer - 1]), proof)
     return Outcome(OutcomeCode.RECORDED, f"dealing {request.complaint.dealer} is wrong")

@@ -5,15 +5,22 @@ one verification, and only if that fails are those named who sent a wrong one.
 """
 
 from dataclasses import replace
+from operator import attrgetter
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import BeaconMoved
 from bftcluster.ledger.rules.evidence import expose
-from bftcluster.ledger.state.beacon_state import BeaconState, HolderGroup
-from bftcluster.ledger.wire.beacon_requests import Contribute, beacon_message, beacon_value
+from bftcluster.ledger.state.beacon_state import BeaconState, HeardPartial, HolderGroup
+from bftcluster.ledger.wire.beacon_requests import (
+    Contribute,
+    beacon_message,
+    beacon_value,
+    digest_of,
+)
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import BEACON_HANDOVER_PERIODS, BEACON_LOST_PERIODS
+from bftcluster.reputation import OrderedEvidence
 from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.partials import Partial, combine
 
@@ -51,20 +58,29 @@ def contribute(execution: Execution, curve: Curve, request: Contribute) -> Outco
     beacon, partial = state.beacon, request.partial
     group = beacon.group_named(request.group_digest)
     assert group is not None, "a part that counts is of a group"
-    mine = (group.number, partial.holder, partial.signature)
-    beacon = replace(beacon, partials=tuple(sorted((*beacon.partials, mine))))
+    mine = HeardPartial(
+        group=group.number,
+        holder=partial.holder,
+        signature=partial.signature,
+        seq=execution.seq,
+        digest=digest_of(request),
+    )
+    heard = sorted((*beacon.partials, mine), key=attrgetter("group", "holder"))
+    beacon = replace(beacon, partials=tuple(heard))
     parts = {
-        holder: Partial(holder=holder, signature=signature)
-        for number, holder, signature in beacon.partials
-        if number == group.number and signature != _WRONG
+        each.holder: Partial(holder=each.holder, signature=each.signature)
+        for each in heard
+        if each.group == group.number and each.signature != _WRONG
     }
     if len(parts) < group.key.threshold:
         state.set_beacon(beacon)
         return Outcome(OutcomeCode.RECORDED, f"part {len(parts)} of {group.key.threshold}")
     message = beacon_message(execution.genesis.cluster_id, request.period)
     combination = combine(curve, group.key, message, parts)
-    for holder in combination.wrong:
-        expose(execution, PeerId(group.ceremony.holders[holder - 1].owner))
+    for each in heard:
+        if each.group == group.number and each.holder in combination.wrong:
+            proof = OrderedEvidence(digest=each.digest, seq=each.seq)
+            expose(execution, PeerId(group.ceremony.holders[each.holder - 1].owner), proof)
     if combination.signature is None:
         state.set_beacon(_without(beacon, group, combination.wrong))
     else:
@@ -87,7 +103,7 @@ def _made(beacon: BeaconState, group: HolderGroup, period: int, value: bytes) ->
         groups = (heard,)
         if opened is not None and opened.source not in {0, heard.number}:
             opened = None  # Whoever was to deal in it is done; the next checkpoint opens another.
-    kept = tuple(each for each in beacon.partials if each[0] != group.number and len(groups) > 1)
+    kept = tuple(each for each in beacon.partials if each.group != group.number and len(groups) > 1)
     return replace(beacon, open=opened, groups=groups, partials=kept)
 
 
@@ -102,8 +118,10 @@ def _counted(group: HolderGroup, beacon: BeaconState, last: int) -> HolderGroup:
 def _without(beacon: BeaconState, group: HolderGroup, wrong: tuple[int, ...]) -> BeaconState:
     """Return the state with the parts that were wrong marked: their holders have no second try."""
     partials = tuple(
-        (number, holder, _WRONG if number == group.number and holder in wrong else signature)
-        for number, holder, signature in beacon.partials
+        replace(each, signature=_WRONG)
+        if each.group == group.number and each.holder in wrong
+        else each
+        for each in beacon.partials
     )
     return replace(beacon, partials=partials)
 

@@ -84,8 +84,7 @@ def _of_contribute(beacon: BeaconState, request: Contribute, period: int) -> Out
     if period < group.since_period:
         detail = f"these holders begin in period {group.since_period}"
         return Outcome(OutcomeCode.NOT_YET_VALID, detail)
-    is_heard = any((number, by) == (group.number, holder) for number, by, _ in beacon.partials)
-    if is_heard or (beacon.has(period) and group is beacon.groups[0]):
+    if beacon.has_heard(group, holder) or (beacon.has(period) and group is beacon.groups[0]):
         return Outcome(OutcomeCode.REPLAYED, "this part is there, or not needed any more")
     return None
 
