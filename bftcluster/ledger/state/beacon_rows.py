@@ -4,7 +4,8 @@ Keys are a word, a slash, and numbers of 8 bytes: of the ceremony, then of deale
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, assert_never
 
 from bftcluster import codec
 from bftcluster.ids import ClusterId, Digest, Epoch, Seq
@@ -20,6 +21,7 @@ from bftcluster.signing.threshold.share_key import Registration
 from bftcluster.signing.threshold.transcript import Transcript
 
 Row = tuple[bytes, bytes]
+Unencoded = int | bytes | Dealing | HeardPartial | HolderGroup | OpenCeremony
 
 _CEREMONIES: Final = b"ceremonies"
 _OPEN: Final = b"open"
@@ -34,13 +36,54 @@ _HEARD: Final = b"\x01"
 
 def changes(before: BeaconState, after: BeaconState) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield the rows that differ, with what they are to be; ``None``: there is to be none."""
-    for part in (_counter, _open, _groups, _partials, _drawn):
-        was, becomes = dict(part(before)), dict(part(after))
-        for key in sorted(was.keys() - becomes.keys()):
-            yield key, None
-        for key in sorted(becomes):
-            if was.get(key) != becomes[key]:
-                yield key, becomes[key]
+    was, becomes = dict(_unencoded(before)), dict(_unencoded(after))
+    for key in sorted(was.keys() - becomes.keys()):
+        yield key, None
+    for key in sorted(becomes):
+        if was.get(key) != becomes[key]:
+            yield key, _encoded(becomes[key])
+
+
+def _unencoded(beacon: BeaconState) -> Iterator[tuple[bytes, Unencoded]]:
+    """Yield every row, with what is to be encoded only where it is another one than before."""
+    if beacon.ceremonies:
+        yield _CEREMONIES, beacon.ceremonies
+    if beacon.open is not None:
+        yield from _open(beacon.open)
+    for group in beacon.groups:
+        yield _GROUP + _key(group.number), replace(group, dealings=())
+        yield from _dealings(group.number, group.dealings)
+    for each in beacon.partials:
+        yield _PARTIAL + _key(each.group, each.holder), each
+    for period, value in beacon.drawn:
+        yield _DRAWN + _key(period), value
+
+
+def _open(opened: OpenCeremony) -> Iterator[tuple[bytes, Unencoded]]:
+    transcript = opened.transcript
+    bare = replace(transcript, dealings=(), complained=())
+    yield _OPEN, replace(opened, transcript=bare)
+    yield from _dealings(opened.number, transcript.dealings)
+    for dealer, holder in transcript.complained:
+        yield _COMPLAINT + _key(opened.number, dealer, holder), _HEARD
+
+
+def _encoded(row: Unencoded) -> bytes:
+    match row:
+        case bytes():
+            return row
+        case int():
+            return codec.encode(row)
+        case Dealing():
+            return row.to_bytes()
+        case HeardPartial():
+            return codec.encode([row.signature, row.seq, row.digest])
+        case HolderGroup():
+            return _group_to_value(row)
+        case OpenCeremony():
+            return _open_to_value(row)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def read_beacon(rows: Iterable[Row], cluster_id: ClusterId) -> BeaconState:
@@ -73,68 +116,38 @@ def read_beacon(rows: Iterable[Row], cluster_id: ClusterId) -> BeaconState:
     )
 
 
-def _counter(beacon: BeaconState) -> Iterator[Row]:
-    if beacon.ceremonies:
-        yield _CEREMONIES, codec.encode(beacon.ceremonies)
-
-
-def _open(beacon: BeaconState) -> Iterator[Row]:
-    opened = beacon.open
-    if opened is None:
-        return
-    transcript, number = opened.transcript, opened.number
-    yield (
-        _OPEN,
-        codec.encode(
-            [
-                _ceremony_to_wire(transcript.ceremony),
-                opened.epoch,
-                opened.begun_seq,
-                opened.begun_ms,
-                opened.is_dealt,
-                opened.source,
-                transcript.dealings_until,
-                transcript.complaints_until,
-                transcript.left_out,
-            ]
-        ),
+def _open_to_value(opened: OpenCeremony) -> bytes:
+    transcript = opened.transcript
+    return codec.encode(
+        [
+            _ceremony_to_wire(transcript.ceremony),
+            opened.epoch,
+            opened.begun_seq,
+            opened.begun_ms,
+            opened.is_dealt,
+            opened.source,
+            transcript.dealings_until,
+            transcript.complaints_until,
+            transcript.left_out,
+        ]
     )
-    yield from _dealings(number, transcript.dealings)
-    for dealer, holder in transcript.complained:
-        yield _COMPLAINT + _key(number, dealer, holder), _HEARD
 
 
-def _groups(beacon: BeaconState) -> Iterator[Row]:
-    for group in beacon.groups:
-        yield (
-            _GROUP + _key(group.number),
-            codec.encode(
-                [
-                    _ceremony_to_wire(group.ceremony),
-                    group.key.to_bytes(),
-                    group.since_period,
-                    group.dealt_ms,
-                    group.silent,
-                ]
-            ),
-        )
-        yield from _dealings(group.number, group.dealings)
+def _group_to_value(group: HolderGroup) -> bytes:
+    return codec.encode(
+        [
+            _ceremony_to_wire(group.ceremony),
+            group.key.to_bytes(),
+            group.since_period,
+            group.dealt_ms,
+            group.silent,
+        ]
+    )
 
 
-def _partials(beacon: BeaconState) -> Iterator[Row]:
-    for each in beacon.partials:
-        value = codec.encode([each.signature, each.seq, each.digest])
-        yield _PARTIAL + _key(each.group, each.holder), value
-
-
-def _drawn(beacon: BeaconState) -> Iterator[Row]:
-    for period, value in beacon.drawn:
-        yield _DRAWN + _key(period), value
-
-
-def _dealings(number: int, dealings: Iterable[Dealing]) -> Iterator[Row]:
+def _dealings(number: int, dealings: Iterable[Dealing]) -> Iterator[tuple[bytes, Unencoded]]:
     for dealing in dealings:
-        yield _DEALING + _key(number, dealing.dealer), dealing.to_bytes()
+        yield _DEALING + _key(number, dealing.dealer), dealing
 
 
 def _key(*numbers: int) -> bytes:
