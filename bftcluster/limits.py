@@ -52,20 +52,6 @@ DEALING_SIZE_MAX_BYTES: Final = 12 << 10
 COMPLAINT_SIZE_MAX_BYTES: Final = 128
 PARTIAL_SIZE_MAX_BYTES: Final = 128
 GROUP_KEY_SIZE_MAX_BYTES: Final = 8 << 10
-BEACON_PAYLOAD_SIZE_MAX_BYTES: Final = DEALING_SIZE_MAX_BYTES + 128
-"""Of what a member signs for a beacon; a dealing is the longest."""
-BEACON_WINDOW_MS: Final = 60_000
-"""For dealings, and then for complaints, at least, in batch time."""
-BEACON_WINDOW_CHECKPOINTS: Final = 2
-"""And in checkpoint intervals."""
-BEACON_HANDOVER_PERIODS: Final = 3
-"""In which new holders make a beacon, or the key is passed on again."""
-BEACON_LOST_PERIODS: Final = 24
-"""Without a beacon, and with batches, after which a key counts as lost."""
-BEACON_KEY_LIFETIME_MS: Final = 365 * 86_400_000
-"""After which a key is given up for a new one."""
-BEACONS_KEPT: Final = 48
-"""Periods whose beacon is in the state, the last ones."""
 
 # ledger
 PIN_NAME_MAX_CHARS: Final = 255

@@ -14,7 +14,12 @@ from bftcluster.errors import (
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.rules.absence import absence_due_ms, note_absent
-from bftcluster.ledger.rules.beacon.ceremonies import fix_window, proceed, window_due_ms
+from bftcluster.ledger.rules.beacon.ceremonies import (
+    deals_soon,
+    fix_window,
+    proceed,
+    window_due_ms,
+)
 from bftcluster.ledger.rules.beacon.members import take_part
 from bftcluster.ledger.rules.beacon.partials import begin_partials
 from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
@@ -126,7 +131,7 @@ def apply(
         effects=tuple(execution.effects),
         next_membership=named,
         due_ms=due_ms(state, genesis),
-        wants_batches=state.wants_batches,
+        wants_batches=wants_batches(state),
     )
 
 
@@ -144,6 +149,11 @@ def due_ms(state: State, genesis: Genesis) -> int | None:
         window_due_ms(state),
     )
     return min((each for each in times if each is not None), default=None)
+
+
+def wants_batches(state: State) -> bool:
+    """Return whether something is under way that every batch, or a checkpoint, brings further."""
+    return state.wants_batches or deals_soon(state)
 
 
 def keys_of(

@@ -4,15 +4,17 @@ One value, which is replaced as a whole, so that any thread may look at it.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bftcluster.ids import Digest, Epoch, PeerId, Seq
 from bftcluster.ledger.wire.beacon_requests import group_digest
-from bftcluster.limits import BEACONS_KEPT
 from bftcluster.signing.threshold.dealings import Ceremony, Dealing
 from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.transcript import Transcript
 
-UNKNOWN_END = Seq((1 << 63) - 2)
+BEACONS_KEPT: Final = 48
+"""The last ones."""
+UNKNOWN_END: Final = Seq((1 << 63) - 2)
 """Of a window whose minute is not over: beyond every seq."""
 
 

@@ -12,8 +12,7 @@ from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
-from bftcluster.ledger.state.beacon_rows import changes, read_beacon
-from bftcluster.ledger.state.beacon_state import UNKNOWN_END, BeaconState
+from bftcluster.ledger.state.beacon_rows import read_beacon
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
@@ -101,8 +100,7 @@ class State:
         self.repair = read_repair_turn(self.get(Space.META, REPAIR_KEY))
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
-        self.beacon: BeaconState = read_beacon(self.scan(Space.BEACON), founding.cluster_id)
-        self._cluster_id = founding.cluster_id
+        self.beacon = read_beacon(self.scan(Space.BEACON), founding.cluster_id)
         self._earliest: bytes | None = None
         self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
@@ -261,8 +259,7 @@ class State:
     @property
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
-        is_under_way = bool(self.changes or self.moves) or self.is_repairing
-        return is_under_way or self._is_recovering or self._deals_soon
+        return bool(self.changes or self.moves) or self.is_repairing or self._is_recovering
 
     @property
     def is_repairing(self) -> bool:
@@ -275,32 +272,6 @@ class State:
         """Whether an epoch that maintainers began has no checkpoint of its own yet."""
         latest = self.epochs[-1]
         return latest.is_recovery and self.head.seq < latest.first - 1 + self._interval
-
-    @property
-    def _deals_soon(self) -> bool:
-        """Whether a ceremony waits for a batch: the first to open, or for a window to end."""
-        beacon = self.beacon
-        if beacon.open is not None:
-            return self.head.seq < beacon.open.window_until < UNKNOWN_END
-        return not beacon.ceremonies and self.has_holders
-
-    @property
-    def has_holders(self) -> bool:
-        """Whether a quorum of those who vote in the latest epoch can hold shares of a key."""
-        voters = self.epochs[-1].membership
-        records = [self.peers.get(PeerId(voter)) for voter in voters.replicas]
-        return sum(1 for each in records if each and each.registration) >= voters.quorum
-
-    @property
-    def draws_from(self) -> bytes:
-        """What lots are drawn from now, 32 bytes: the last beacon, or the cluster's id."""
-        return self.beacon.last or self._cluster_id
-
-    def set_beacon(self, beacon: BeaconState) -> None:
-        """Set what is known of the beacon, and of who makes it."""
-        for key, value in changes(self.beacon, beacon):
-            self.put(Space.BEACON, key, value)
-        self.beacon = beacon
 
     def set_changes(self, changes: Sequence[Change]) -> None:
         """Set the changes of members under way; one that is to go is given no pins meanwhile."""

@@ -15,7 +15,7 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
 from bftcluster.ledger.wire.peer_fields import check_signed
 from bftcluster.ledger.wire.request_kinds import RequestKind
-from bftcluster.limits import BEACON_PAYLOAD_SIZE_MAX_BYTES, DIGEST_SIZE_BYTES
+from bftcluster.limits import DEALING_SIZE_MAX_BYTES, DIGEST_SIZE_BYTES
 from bftcluster.signing.envelope import Domain, Signer, sign
 from bftcluster.signing.threshold.complaints import Complaint
 from bftcluster.signing.threshold.dealings import Dealing
@@ -27,6 +27,7 @@ _SIGNED_SHAPE: Final[list[type]] = [int, bytes, bytes]
 _DEAL_SHAPE: Final[list[type]] = [bytes, bytes, bytes]
 _COMPLAIN_SHAPE: Final[list[type]] = [bytes, bytes, bytes, bytes]
 _CONTRIBUTE_SHAPE: Final[list[type]] = [bytes, bytes, bytes, int, bytes]
+_PAYLOAD_SIZE_MAX_BYTES: Final = DEALING_SIZE_MAX_BYTES + 128
 _PERIOD_MAX: Final = 1 << 63
 _GROUP_TAG: Final = b"bftcluster/holder-group/v1\x00"
 _DEALING_TAG: Final = b"bftcluster/ordered-dealing/v1\x00"
@@ -203,7 +204,7 @@ def _read_contribute(payload: bytes, signature: bytes) -> Contribute:
 
 
 def _read(payload: bytes, signature: bytes, shape: list[type]) -> list[Any]:
-    limit = BEACON_PAYLOAD_SIZE_MAX_BYTES
+    limit = _PAYLOAD_SIZE_MAX_BYTES
     items = read_array(payload, shape, "part of a beacon", size_max_bytes=limit)
     check_signed(items[0], items[1], signature)
     return items

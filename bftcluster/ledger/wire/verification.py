@@ -15,10 +15,11 @@ from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
 from bftcluster.ledger.wire.beacon_proofs import domain_of, proves_itself
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.operations import Operation, items_of, parse_operation
+from bftcluster.ledger.wire.operations import Operation, parse_operation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.request_kinds import RequestKind
+from bftcluster.ledger.wire.request_weights import weight_bytes
 from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
@@ -44,20 +45,12 @@ from bftcluster.signing.threshold.library import best_curve
 from bftcluster.signing.threshold.transcript import Transcript
 from bftcluster.signing.threshold.verdicts import ComplaintVerdict
 
-_ENTRY_OVERHEAD_BYTES: Final = 2500
-"""What any parsed request takes beside its bytes, at most."""
-_REFUSED_OVERHEAD_BYTES: Final = 600
-"""What remembering takes, beside its bytes, that something is no request."""
-_ITEM_OVERHEAD_BYTES: Final = 220
-"""What an entry, a pair or a key in it takes beside its bytes, at most."""
 _LARGE_BYTES: Final = 8 << 10
 """A request that is longer is remembered apart, so that many of them crowd out no ordinary one."""
 _SUBMIT: Final = int(RequestKind.SUBMIT)
 _SUBMIT_STRINGS: Final = 4
 """Intent, scheme, signers, signatures."""
 _EVIDENCE: Final = int(RequestKind.EVIDENCE)
-_COPIES: Final = 5
-"""How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
 
 class Inspected:
@@ -166,7 +159,9 @@ class ApprovalVerifier:
         inspected = memory.get(request)
         if inspected is None:
             inspected = _parse(request)
-            memory.put(request, inspected, _size_bytes(request, inspected))
+            memory.put(
+                request, inspected, weight_bytes(request, inspected.request, inspected.operation)
+            )
         return inspected
 
     def _memory_of(self, request: bytes) -> Recent[Inspected]:
@@ -327,31 +322,6 @@ class ApprovalVerifier:
     def _is_ours(self, inspected: Inspected) -> bool:
         assert inspected.intent is not None, "a parsed submit or proposal has an intent"
         return inspected.intent.cluster_id == self.cluster_id
-
-
-def _size_bytes(data: bytes, inspected: Inspected) -> int:
-    """Return what remembering a request takes: a small report has a thousand entries."""
-    request, operation = inspected.request, inspected.operation
-    if request is None:
-        return _REFUSED_OVERHEAD_BYTES + len(data)
-    items = _items_of_request(request) + (0 if operation is None else items_of(operation))
-    return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
-
-
-def _items_of_request(request: Request) -> int:
-    match request:
-        case ReportPinned(entries=entries):
-            return len(entries)
-        case Join(tags=tags, addresses=addresses):
-            return len(tags) + len(addresses)
-        case Deal(dealing=dealing):
-            return len(dealing.commitments) + len(dealing.sealed)
-        case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
-            return 0
-        case Complain() | Contribute():
-            return 0
-        case _ as unreachable:
-            assert_never(unreachable)
 
 
 def _subject(inspected: Inspected) -> Digest:

@@ -98,7 +98,7 @@ class World:
         self.log_kept_seqs = log_kept_seqs
         self.tracks = tracks
         self.deals, self.beacon_lies = deals, dict[int, BeaconLie]()
-        self.contents = ContentFaults()
+        self.contents, self.duty_index = ContentFaults(), DutyIndex()
         self.founding = founding(n, settings.checkpoint_interval_seqs, _period_ms(deals=deals))
         self.approvals = approvals_of(self.founding)
         self.verifier = SimVerifier()
@@ -116,7 +116,6 @@ class World:
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.replication, self.standings = ReplicationChecker(), StandingChecker()
-        self.duty_index = DutyIndex()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}

@@ -7,6 +7,11 @@ earliest: null batches must not outrun those who are honest and slow.
 from dataclasses import replace
 
 from bftcluster.ids import PeerId, Seq
+from bftcluster.ledger.rules.beacon.terms import (
+    KEY_LIFETIME_MS,
+    WINDOW_CHECKPOINTS,
+    WINDOW_MS,
+)
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import BeaconMoved
 from bftcluster.ledger.state.beacon_state import (
@@ -15,12 +20,7 @@ from bftcluster.ledger.state.beacon_state import (
     OpenCeremony,
 )
 from bftcluster.ledger.state.state import State
-from bftcluster.limits import (
-    BEACON_KEY_LIFETIME_MS,
-    BEACON_WINDOW_CHECKPOINTS,
-    BEACON_WINDOW_MS,
-    TIME_MAX_MS,
-)
+from bftcluster.limits import TIME_MAX_MS
 from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.dealings import Ceremony
 from bftcluster.signing.threshold.share_key import Registration
@@ -32,8 +32,16 @@ def window_due_ms(state: State) -> int | None:
     opened = state.beacon.open
     if opened is None or opened.window_until < UNKNOWN_END:
         return None
-    due_ms = opened.begun_ms + BEACON_WINDOW_MS
+    due_ms = opened.begun_ms + WINDOW_MS
     return due_ms if due_ms <= TIME_MAX_MS else None
+
+
+def deals_soon(state: State) -> bool:
+    """Return whether a ceremony waits for batches: the first to open, or for a window to end."""
+    opened = state.beacon.open
+    if opened is not None:
+        return state.head.seq < opened.window_until < UNKNOWN_END
+    return not state.beacon.ceremonies and _has_holders(state)
 
 
 def fix_window(execution: Execution) -> None:
@@ -42,7 +50,7 @@ def fix_window(execution: Execution) -> None:
     if opened is None or due_ms is None or execution.now_ms < due_ms:
         return
     interval = execution.genesis.checkpoint_interval
-    until = opened.begun_seq + BEACON_WINDOW_CHECKPOINTS * interval
+    until = opened.begun_seq + WINDOW_CHECKPOINTS * interval
     until = max(until, -(-execution.seq // interval) * interval)
     _set_open(execution, opened.until(Seq(until)))
 
@@ -90,7 +98,7 @@ def _settle(execution: Execution, opened: OpenCeremony, curve: Curve) -> None:
     )
     groups = (*beacon.groups[:1], group)
     partials = tuple(each for each in beacon.partials if each.group in {g.number for g in groups})
-    execution.state.set_beacon(replace(beacon, open=None, groups=groups, partials=partials))
+    execution.set_beacon(replace(beacon, open=None, groups=groups, partials=partials))
 
 
 def _open_if_due(execution: Execution) -> None:
@@ -98,7 +106,7 @@ def _open_if_due(execution: Execution) -> None:
     state = execution.state
     beacon, start = state.beacon, state.epochs[-1]
     holders = _registered(state)
-    if not state.has_holders:
+    if not _has_holders(state):
         return
     if beacon.groups and not _is_old(beacon.groups[-1], execution.now_ms):
         owners = {holder.owner for holder in beacon.groups[-1].ceremony.holders}
@@ -124,7 +132,7 @@ def _open_if_due(execution: Execution) -> None:
         begun_ms=execution.now_ms,
         source=0 if source is None else source.number,
     )
-    state.set_beacon(replace(beacon, ceremonies=number, open=opened))
+    execution.set_beacon(replace(beacon, ceremonies=number, open=opened))
     execution.effects.append(BeaconMoved())
 
 
@@ -142,7 +150,14 @@ def _source(state: State, now_ms: int) -> HolderGroup | None:
 
 def _is_old(group: HolderGroup, now_ms: int) -> bool:
     """Return whether a key has served long enough."""
-    return now_ms >= group.dealt_ms + BEACON_KEY_LIFETIME_MS
+    return now_ms >= group.dealt_ms + KEY_LIFETIME_MS
+
+
+def _has_holders(state: State) -> bool:
+    """Return whether a quorum of those who vote in the latest epoch can hold shares of a key."""
+    voters = state.epochs[-1].membership
+    records = [state.peers.get(PeerId(voter)) for voter in voters.replicas]
+    return sum(1 for each in records if each and each.registration) >= voters.quorum
 
 
 def _registered(state: State) -> tuple[Registration, ...]:
@@ -161,4 +176,4 @@ def _is_of_latest(execution: Execution, opened: OpenCeremony) -> bool:
 
 
 def _set_open(execution: Execution, opened: OpenCeremony | None) -> None:
-    execution.state.set_beacon(replace(execution.state.beacon, open=opened))
+    execution.set_beacon(replace(execution.state.beacon, open=opened))

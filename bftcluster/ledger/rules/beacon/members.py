@@ -63,7 +63,7 @@ def unproven() -> Outcome:
 def _deal(execution: Execution, opened: OpenCeremony, request: Deal) -> Outcome:
     transcript = with_dealing(opened.transcript, request.dealing)
     beacon = replace(execution.state.beacon, open=replace(opened, transcript=transcript))
-    execution.state.set_beacon(beacon)
+    execution.set_beacon(beacon)
     return Outcome(OutcomeCode.RECORDED, f"dealing {request.dealing.dealer}")
 
 
@@ -74,7 +74,7 @@ def _complain(
     proof = OrderedEvidence(digest=digest_of(request), seq=execution.seq)
     transcript = with_complaint(opened.transcript, request.complaint, verdict)
     beacon = execution.state.beacon
-    execution.state.set_beacon(replace(beacon, open=replace(opened, transcript=transcript)))
+    execution.set_beacon(replace(beacon, open=replace(opened, transcript=transcript)))
     if verdict is not ComplaintVerdict.UPHELD:
         expose(execution, request.peer, proof)
         return refused_as(verdict)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rules.beacon.terms import HANDOVER_PERIODS, LOST_PERIODS
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import BeaconMoved
 from bftcluster.ledger.rules.evidence import expose
@@ -19,7 +20,6 @@ from bftcluster.ledger.wire.beacon_requests import (
     digest_of,
 )
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.limits import BEACON_HANDOVER_PERIODS, BEACON_LOST_PERIODS
 from bftcluster.reputation import OrderedEvidence
 from bftcluster.signing.threshold.curve import Curve
 from bftcluster.signing.threshold.partials import Partial, combine
@@ -38,16 +38,16 @@ def begin_partials(execution: Execution) -> None:
     if not beacon.groups:
         return
     groups = [_counted(each, beacon, last) for each in beacon.groups]
-    if len(groups) > 1 and groups[1].silent >= BEACON_HANDOVER_PERIODS:
+    if len(groups) > 1 and groups[1].silent >= HANDOVER_PERIODS:
         groups = groups[:1]
-    if groups[0].silent >= BEACON_LOST_PERIODS:
+    if groups[0].silent >= LOST_PERIODS:
         groups = []
     if len(groups) > 1 and groups[1].key.key != groups[0].key.key:
         groups = groups[1:]  # A new key takes the old one's place when its first period begins.
     opened = beacon.open
     if opened and opened.source and opened.source not in {each.number for each in groups}:
         opened = None
-    state.set_beacon(replace(beacon, open=opened, groups=tuple(groups), partials=()))
+    execution.set_beacon(replace(beacon, open=opened, groups=tuple(groups), partials=()))
     if groups:
         execution.effects.append(BeaconMoved())
 
@@ -73,7 +73,7 @@ def contribute(execution: Execution, curve: Curve, request: Contribute) -> Outco
         if each.group == group.number and each.signature != _WRONG
     }
     if len(parts) < group.key.threshold:
-        state.set_beacon(beacon)
+        execution.set_beacon(beacon)
         return Outcome(OutcomeCode.RECORDED, f"part {len(parts)} of {group.key.threshold}")
     message = beacon_message(execution.genesis.cluster_id, request.period)
     combination = combine(curve, group.key, message, parts)
@@ -82,10 +82,10 @@ def contribute(execution: Execution, curve: Curve, request: Contribute) -> Outco
             proof = OrderedEvidence(digest=each.digest, seq=each.seq)
             expose(execution, PeerId(group.ceremony.holders[each.holder - 1].owner), proof)
     if combination.signature is None:
-        state.set_beacon(_without(beacon, group, combination.wrong))
+        execution.set_beacon(_without(beacon, group, combination.wrong))
     else:
         made = _made(beacon, group, request.period, beacon_value(combination.signature))
-        state.set_beacon(made)
+        execution.set_beacon(made)
     wrong = f"; wrong parts of holders {_named(combination.wrong)}" if combination.wrong else ""
     if request.partial.holder in combination.wrong:
         return Outcome(OutcomeCode.BAD_SIGNATURE, f"this part is wrong{wrong}")

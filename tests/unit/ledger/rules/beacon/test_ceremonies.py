@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.beacon.ceremonies import window_due_ms
+from bftcluster.ledger.rules.beacon.terms import HANDOVER_PERIODS, WINDOW_MS
 from bftcluster.ledger.rules.effects import BeaconMoved
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.beacon_state import UNKNOWN_END
@@ -11,7 +12,6 @@ from bftcluster.ledger.wire.beacon_requests import make_deal
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import parse_request
-from bftcluster.limits import BEACON_HANDOVER_PERIODS, BEACON_WINDOW_MS
 from bftcluster_sim.cluster.adversary.beacon_lies import (
     complains_falsely,
     deals_wrong_shares,
@@ -107,7 +107,7 @@ def test_null_batches_do_not_outrun_the_minute_of_a_window() -> None:
         applied = world.run()
 
     assert world.beacon.open.window_until == UNKNOWN_END
-    assert applied.due_ms == world.beacon.open.begun_ms + BEACON_WINDOW_MS
+    assert applied.due_ms == world.beacon.open.begun_ms + WINDOW_MS
     assert not applied.wants_batches
 
 
@@ -115,7 +115,7 @@ def test_the_minute_alone_ends_no_window_before_two_intervals_and_a_checkpoint()
     world = opened()
     begun = world.beacon.open.begun_seq
 
-    applied = world.run(*world.said(), after_ms=10 * BEACON_WINDOW_MS)
+    applied = world.run(*world.said(), after_ms=10 * WINDOW_MS)
 
     assert world.beacon.open.window_until == begun + 2 * INTERVAL
     assert applied.wants_batches
@@ -130,7 +130,7 @@ def test_the_minute_alone_ends_no_window_before_two_intervals_and_a_checkpoint()
 def test_a_dealing_counts_in_the_last_batch_of_its_window_and_not_after_it() -> None:
     world = opened()
     requests = [world.owed(member)[0] for member in PEERS[:4]]
-    world.run(*requests[:2], after_ms=BEACON_WINDOW_MS)
+    world.run(*requests[:2], after_ms=WINDOW_MS)
     while world.ledger.head.seq + 1 < world.beacon.open.window_until:
         world.run()
 
@@ -272,7 +272,7 @@ def test_if_new_holders_make_no_beacon_the_old_ones_pass_the_key_on_again() -> N
     number = world.beacon.ceremonies
     world.lies = dict.fromkeys(PEERS[:5], lambda liar, beacon, owed: of_group(old.digest, owed))
 
-    world.next_period(BEACON_HANDOVER_PERIODS + 1)
+    world.next_period(HANDOVER_PERIODS + 1)
     for _ in range(INTERVAL):
         world.step()
 

@@ -5,17 +5,14 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ids import Digest
+from bftcluster.ledger.rules.beacon.ceremonies import window_due_ms
+from bftcluster.ledger.rules.beacon.terms import KEY_LIFETIME_MS, LOST_PERIODS
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.beacon_state import BeaconState
+from bftcluster.ledger.state.beacon_state import BEACONS_KEPT, BeaconState
 from bftcluster.ledger.wire.beacon_requests import make_contribute
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import parse_request
-from bftcluster.limits import (
-    BEACON_KEY_LIFETIME_MS,
-    BEACON_LOST_PERIODS,
-    BEACONS_KEPT,
-    SIGNATURE_SIZE_BYTES,
-)
+from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.signing.keys import SigningKey
 from bftcluster_sim.cluster.adversary.beacon_lies import (
     is_silent,
@@ -235,7 +232,8 @@ def test_an_idle_cluster_with_a_key_owes_nothing(world: BeaconWorld) -> None:
 
     applied = world.step()
 
-    assert (applied.wants_batches, applied.due_ms) == (False, None)
+    assert not applied.wants_batches
+    assert window_due_ms(world.ledger._state) is None
     assert [world.owed(member) for member in PEERS[:4]] == [[], [], [], []]
 
 
@@ -243,8 +241,8 @@ def test_a_key_that_made_no_beacon_for_long_is_lost_and_a_new_one_is_dealt() -> 
     world = without()
     key = world.beacon.groups[0].key.key
     world.lies = dict.fromkeys(PEERS[:3], withholds_partials)
-    world.next_period(BEACON_LOST_PERIODS)
-    assert world.beacon.groups[0].silent == BEACON_LOST_PERIODS - 1
+    world.next_period(LOST_PERIODS)
+    assert world.beacon.groups[0].silent == LOST_PERIODS - 1
 
     world.next_period()
     assert world.beacon.groups == ()
@@ -260,7 +258,7 @@ def test_a_key_that_made_no_beacon_for_long_is_lost_and_a_new_one_is_dealt() -> 
 def test_periods_in_which_nothing_is_ordered_lose_no_key(world: BeaconWorld) -> None:
     world.next_period()
 
-    world.run(after_ms=BEACON_LOST_PERIODS * 10 * world.genesis.period_ms)
+    world.run(after_ms=LOST_PERIODS * 10 * world.genesis.period_ms)
     world.step(after_ms=1)
 
     assert world.beacon.groups[0].silent == 0
@@ -270,7 +268,7 @@ def test_periods_in_which_nothing_is_ordered_lose_no_key(world: BeaconWorld) -> 
 def test_a_key_is_given_up_for_a_new_one_after_a_year(world: BeaconWorld) -> None:
     world.next_period()
     old = world.beacon.groups[0].key.key
-    world.run(after_ms=BEACON_KEY_LIFETIME_MS)
+    world.run(after_ms=KEY_LIFETIME_MS)
 
     world.go_on(lambda: len(world.beacon.groups) == 2)
     world.step()
