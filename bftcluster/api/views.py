@@ -294,6 +294,22 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeaconView:
+    """What lots are drawn from, and who makes it."""
+
+    period: int | None = None
+    """The last one that has a beacon."""
+    value: bytes = b""
+    """That beacon, 32 bytes; empty: there is none."""
+    holders: int = 0
+    """How many hold shares of the key that makes the next; 0: no key was dealt."""
+    threshold: int = 0
+    """How many of them make it."""
+    ceremony: str = ""
+    """What is under way to deal a key or to pass it on; empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """How this peer is doing, for its operator."""
 
@@ -327,6 +343,7 @@ class StatusView:
     tracker: tuple[tuple[TrackerStatus, int], ...]
     """How many of this peer's items are in which status."""
     uptime_ms: int
+    beacon: BeaconView = field(default_factory=BeaconView)
     problem: str = ""
     """Why this peer cannot serve now; empty: it can."""
     silence: str = ""

@@ -12,7 +12,14 @@ from bftcluster.ledger.rows.spaces import Rows, Space
 from bftcluster.ledger.rows.store import Delta, StatePort
 from bftcluster.ledger.rows.tree import StateTree, stored_root
 from bftcluster.ledger.rows.tree_history import Read
-from bftcluster.ledger.rules.batch import Applied, OrderedBatch, apply, due_ms, keys_of
+from bftcluster.ledger.rules.batch import (
+    Applied,
+    OrderedBatch,
+    apply,
+    due_ms,
+    keys_of,
+    wants_batches,
+)
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.recovery import VerifiedRecovery, carry_out, problem_with
 from bftcluster.ledger.rules.relevance import Wanting
@@ -87,7 +94,7 @@ class Ledger:
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
-        verifier.follow(Wanting(self._state, read or store.get).refusal)
+        verifier.follow(Wanting(self._state, read or store.get, verifier).refusal)
 
     @property
     def head(self) -> Head:
@@ -142,7 +149,7 @@ class Ledger:
     @property
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
-        return self._state.wants_batches
+        return wants_batches(self._state)
 
     @property
     def due_ms(self) -> int | None:
@@ -199,7 +206,7 @@ class Ledger:
             applied,
             effects=(*applied.effects, *effects),
             due_ms=self.due_ms,
-            wants_batches=self._state.wants_batches,
+            wants_batches=wants_batches(self._state),
         )
 
 

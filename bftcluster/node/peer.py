@@ -28,6 +28,7 @@ from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.ingress.resubmission import Resubmission
+from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
 from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
@@ -57,6 +58,7 @@ from bftcluster.pbft import (
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer, announced_every_ms, hurry_ms
+from bftcluster.sync.beacon_duties import BeaconDuties
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
@@ -100,7 +102,19 @@ class Peer:
         )
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._temporary_roots = TemporaryRoots(parts.config.directory)
-        self._reporter = self._make_reporter()
+        duties = BeaconDuties(
+            signer=parts.key,
+            seed=parts.key.seed,
+            cluster_id=parts.genesis.cluster_id,
+            curve=parts.verifier.curve,
+        )
+        self._beacon_loop = BeaconLoop(
+            duties=duties,
+            reader=reader,
+            gateway=self._gateway,
+            workers=threads.upkeep,
+        )
+        self._reporter = self._make_reporter(duties.registration())
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
         self.opens_again = False
@@ -132,6 +146,7 @@ class Peer:
             nursery.start_soon(self._announce)
             nursery.start_soon(self._peer_directory.run, self._network.allow)
             nursery.start_soon(self._evidence_submission.run)
+            nursery.start_soon(self._beacon_loop.run)
             nursery.start_soon(self._state_server.run)
             nursery.start_soon(self._state_transfer.run)
             nursery.start_soon(self._epoch_sync.run)
@@ -193,10 +208,11 @@ class Peer:
             workers=self._threads.consensus,
         )
 
-    def _make_reporter(self) -> PeerReporter:
+    def _make_reporter(self, registration: bytes) -> PeerReporter:
         parts = self._parts
+        cluster_id = parts.genesis.cluster_id
         return PeerReporter(
-            announcer=Announcer(parts.key, parts.genesis.cluster_id, parts.name),
+            announcer=Announcer(parts.key, cluster_id, parts.name, registration),
             record=lambda: self._peer_directory.records.get(parts.me),
             hurry_ms=self._hurry_ms,
             clock=self._clock,
@@ -299,6 +315,7 @@ class Peer:
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         self._peer_directory.note(effects)
+        self._beacon_loop.note(effects)
         self._tracker.carry_out(effects)
 
     def _recorded_counter(self) -> int:

@@ -9,6 +9,7 @@ import trio
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import ClosedProposal, Head, PinRecord, ProposalRecord
 from bftcluster.ledger.state.repairs import WaitingPin
@@ -113,6 +114,14 @@ class LedgerReads:
         waiting = [each for _, each in queries.repairs_behind(self._reader, b"", limit)]
         pins = queries.pins_of(self._reader, [each.cid for each in waiting])
         return [(each, pins[each.cid]) for each in waiting if each.cid in pins]
+
+    async def beacon(self) -> BeaconState:
+        """Return who makes beacons, what is being dealt, and the last beacons."""
+        return await self._workers.run(self._beacon)
+
+    def _beacon(self) -> BeaconState:
+        with self._reader.snapshot() as rows:
+            return queries.beacon_of(rows)
 
     def _show_proposals(
         self, after: bytes, show: Callable[[ProposalRecord], T]

@@ -21,6 +21,9 @@ class Domain(Enum):
     REJECTION = b"bftcluster/rejection/v2\x00"
     REPORT = b"bftcluster/report/v1\x00"
     JOIN = b"bftcluster/join/v1\x00"
+    DEAL = b"bftcluster/deal/v1\x00"
+    COMPLAIN = b"bftcluster/complain/v1\x00"
+    CONTRIBUTE = b"bftcluster/contribute/v1\x00"
 
 
 class Signer(Protocol):

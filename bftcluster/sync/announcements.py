@@ -94,17 +94,21 @@ class AnnouncementPace:
 class Announcer:
     """Signs joins and reports with one rising counter, so that none can be replayed."""
 
-    def __init__(self, signer: Signer, cluster_id: ClusterId, name: str) -> None:
+    def __init__(
+        self, signer: Signer, cluster_id: ClusterId, name: str, registration: bytes = b""
+    ) -> None:
         """Begin; the last life's counter is in the state, or behind the time.
 
         Args:
             signer: The peer's own key.
             cluster_id: Bound into every signature.
             name: Shown to people.
+            registration: The key that shares for this peer are sealed for; empty: it holds none.
         """
         self._signer = signer
         self._cluster_id = cluster_id
         self._name = name
+        self._registration = registration
         self._counter = 0
 
     def join(
@@ -115,6 +119,7 @@ class Announcer:
         free_bytes: int,
         recorded: int,
         wall_ms: int,
+        is_registered: bool = True,
     ) -> bytes:
         """Return an announcement.
 
@@ -124,6 +129,7 @@ class Announcer:
             free_bytes: What of that is free.
             recorded: The counter that the cluster has heard last, 0 if none.
             wall_ms: Unix time.
+            is_registered: Whether the cluster knows the key that shares are sealed for.
         """
         return join(
             self._signer,
@@ -134,6 +140,7 @@ class Announcer:
             capacity_bytes=capacity_bytes,
             free_bytes=free_bytes,
             tags={},
+            registration=b"" if is_registered else self._registration,
         ).to_bytes()
 
     def report(

@@ -73,7 +73,7 @@ TABLES = (
     Table(f"{WIRE}/operations.py", "Operation"),
     Table(f"{WIRE}/operations.py", "_PARSERS", ("tests/unit/ledger/wire/test_operations.py",)),
     Table(f"{WIRE}/requests.py", "Request"),
-    Table(f"{WIRE}/requests.py", "RequestKind"),
+    Table(f"{WIRE}/request_kinds.py", "RequestKind"),
     Table(f"{WIRE}/requests.py", "_PARSERS", ("tests/unit/ledger/wire/test_requests.py",)),
     Table("bftcluster/ledger/rules/effects.py", "Effect"),
     Table("bftcluster/pbft/votes.py", "VoteKind"),

@@ -35,8 +35,8 @@ FIELD = {
         space stage stash store writer
     """,
     "what any program has": """
-        adaptive bounded care clock config content context daemon delegated error event expiry
-        healer id interpreter item limit lock offload order pace page part plan port quantity
+        adaptive bounded care clock config content context daemon delegated duty error event expiry
+        healer id interpreter item kind limit lock offload order pace page part plan port quantity
         queue read
         reader retry scan sender service setting signal text thread visible waiter
         wire work

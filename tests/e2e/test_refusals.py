@@ -16,7 +16,8 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster import codec
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
-from bftcluster.ledger.wire.requests import RequestKind, Submit, parse_request, report
+from bftcluster.ledger.wire.request_kinds import RequestKind
+from bftcluster.ledger.wire.requests import Submit, parse_request, report
 from bftcluster.node.process.identity import load_identity
 from bftcluster.signing.envelope import Domain, sign
 from bftcluster.signing.keys import SigningKey
@@ -355,7 +356,7 @@ def upload(cluster: Cluster, source: Path) -> cids.Cid:
 def test_an_announcement_that_no_peer_could_bear_ends_none(running: Cluster) -> None:
     key = load_identity(running.peers[3].directory / "identity.key")
     cluster_id, counter = running.genesis.cluster_id, time.time_ns() // 1_000_000 + 60_000
-    items = [cluster_id, key.public_key, counter, "peer4", ["/unix/etc/passwd"], 1, 1, []]
+    items = [cluster_id, key.public_key, counter, "peer4", ["/unix/etc/passwd"], 1, 1, [], b""]
     payload = codec.encode(items)
     request = codec.encode([int(RequestKind.JOIN), payload, sign(key, Domain.JOIN, payload)])
 

@@ -127,6 +127,13 @@ def _status_shape(status: StatusView) -> Shape:
         },
         "tracker": {each.word: count for each, count in status.tracker},
         "links": [_link_shape(link) for link in status.links],
+        "beacon": {
+            "period": status.beacon.period,
+            "value": status.beacon.value.hex(),
+            "holders": status.beacon.holders,
+            "threshold": status.beacon.threshold,
+            "ceremony": status.beacon.ceremony,
+        },
         "uptime_ms": status.uptime_ms,
         "problem": status.problem,
         "silence": status.silence,

@@ -37,6 +37,8 @@ class Space(IntEnum):
     REPAIR = 11
     """By live copies (2 bytes, big-endian) and number of the pin (8 bytes): the CIDs of pins that
     have too few, the most endangered first."""
+    BEACON = 12
+    """By kind and numbers: who holds which group key, what is being dealt, what was drawn."""
 
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""

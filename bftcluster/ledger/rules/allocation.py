@@ -90,7 +90,7 @@ def pin_seed(source: bytes, name: bytes) -> bytes:
     """Return what a pin's draws come from.
 
     Args:
-        source: The beacon of a period, or the cluster's id while there is none: 32 bytes.
+        source: The last beacon, or the cluster's id while there is none: 32 bytes.
         name: What it names, such as its CID.
     """
     return source + name

@@ -14,6 +14,14 @@ from bftcluster.errors import (
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.rules.absence import absence_due_ms, note_absent
+from bftcluster.ledger.rules.beacon.ceremonies import (
+    deals_soon,
+    fix_window,
+    proceed,
+    window_due_ms,
+)
+from bftcluster.ledger.rules.beacon.members import take_part
+from bftcluster.ledger.rules.beacon.partials import begin_partials
 from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, nonce_key
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.evidence import accuse
@@ -27,6 +35,7 @@ from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.rules.repair import repair_due_ms, repair_on
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.state import State
+from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import pins_read_by
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -88,6 +97,8 @@ def apply(
     )
     if execution.period > head.period:
         begin_period(execution)
+        begin_partials(execution)
+    fix_window(execution)
     note_absent(execution)
     if batch.view > state.turns.view:
         state.set_turns(state.turns.after(batch.view, batch.seq, state.membership_at(batch.seq)))
@@ -99,7 +110,10 @@ def apply(
     )
     move_on(execution)
     repair_on(execution)
-    named = turn(execution) if batch.seq % genesis.checkpoint_interval == 0 else None
+    named = None
+    if batch.seq % genesis.checkpoint_interval == 0:
+        named = turn(execution)
+        proceed(execution, verifier.curve)
     state.set_head(
         Head(
             seq=batch.seq,
@@ -117,23 +131,29 @@ def apply(
         effects=tuple(execution.effects),
         next_membership=named,
         due_ms=due_ms(state, genesis),
-        wants_batches=state.wants_batches,
+        wants_batches=wants_batches(state),
     )
 
 
 def due_ms(state: State, genesis: Genesis) -> int | None:
     """Return from which time of a batch on something happens by itself, if anything will.
 
-    Something expires, a period has something to do, a peer was not heard for long, or one may be
-    given more of what others had lost.
+    Something expires, a period has something to do, a peer was not heard for long, one may be given
+    more of what others had lost, or a window of a ceremony has lasted long enough.
     """
     times = (
         expiry_due_ms(state),
         period_due_ms(state, genesis),
         absence_due_ms(state),
         repair_due_ms(state, genesis),
+        window_due_ms(state),
     )
     return min((each for each in times if each is not None), default=None)
+
+
+def wants_batches(state: State) -> bool:
+    """Return whether something is under way that every batch, or a checkpoint, brings further."""
+    return state.wants_batches or deals_soon(state)
 
 
 def keys_of(
@@ -158,7 +178,7 @@ def keys_of(
                 keys.append((Space.PROPOSAL, vote.intent_digest))
             case ReportPinned(entries=entries):
                 keys.extend((Space.PIN, entry.cid) for entry in entries)
-            case Join() | ReportEvidence() | None:
+            case Join() | ReportEvidence() | Deal() | Complain() | Contribute() | None:
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
@@ -190,6 +210,8 @@ def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspec
             return join(execution, verifier, inspected, request)
         case ReportEvidence() as request:
             return accuse(execution, verifier, inspected, request)
+        case Deal() | Complain() | Contribute() as request:
+            return take_part(execution, verifier, inspected, request)
         case _ as unreachable:
             assert_never(unreachable)
 

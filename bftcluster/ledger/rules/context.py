@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.state.beacon_rows import changes
+from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import Operation
@@ -39,6 +41,17 @@ class Execution:
     def period(self) -> int:
         """The number of the batch's period."""
         return period_of(self.now_ms, self.genesis.period_ms)
+
+    @property
+    def draws_from(self) -> bytes:
+        """What lots are drawn from now, 32 bytes: the last beacon, or the cluster's id."""
+        return self.state.beacon.last or self.genesis.cluster_id
+
+    def set_beacon(self, beacon: BeaconState) -> None:
+        """Set what is known of the beacon, and of who makes it."""
+        for key, value in changes(self.state.beacon, beacon):
+            self.state.put(Space.BEACON, key, value)
+        self.state.beacon = beacon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

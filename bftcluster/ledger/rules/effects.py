@@ -51,4 +51,25 @@ class PeerAccused:
     peer: PeerId
 
 
-Effect = KeepPin | DropPin | Reported | PeerChanged | PeerRemoved | PeerAccused
+@dataclass(frozen=True, slots=True)
+class FraudProven:
+    """What a peer signed is on the log, and proves that it lied."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class BeaconMoved:
+    """A ceremony opened or came further, or a period began: members may owe something to it."""
+
+
+Effect = (
+    KeepPin
+    | DropPin
+    | Reported
+    | PeerChanged
+    | PeerRemoved
+    | PeerAccused
+    | FraudProven
+    | BeaconMoved
+)

@@ -1,9 +1,12 @@
-"""Records proof that a replica contradicted itself. What follows is the maintainers' decision."""
+"""Proof against peers: votes that contradict each other, and words that the order shows to be lies.
+
+What follows from contradictions is the maintainers' decision.
+"""
 
 from bftcluster.errors import BadSignatureError, ClusterError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.effects import PeerAccused
+from bftcluster.ledger.rules.effects import FraudProven, PeerAccused
 from bftcluster.ledger.rules.standings import condemn
 from bftcluster.ledger.state.records import EvidenceRecord
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -37,3 +40,9 @@ def accuse(
     execution.effects.append(PeerAccused(culprit))
     condemn(execution, culprit, OrderedEvidence(digest=record.digest, seq=execution.seq))
     return Outcome(OutcomeCode.RECORDED, f"evidence {record.digest.hex()[:16]}")
+
+
+def expose(execution: Execution, peer: PeerId, proof: OrderedEvidence) -> None:
+    """Name and condemn a peer that the order itself shows to have lied in what it signed."""
+    execution.effects.append(FraudProven(peer))
+    condemn(execution, peer, proof)

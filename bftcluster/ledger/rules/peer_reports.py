@@ -37,6 +37,7 @@ def join(
     record = _judge(execution, verifier, inspected, request)
     if isinstance(record, Outcome):
         return record
+    registration = request.registration
     joined = replace(
         record,
         name=request.name,
@@ -48,6 +49,7 @@ def join(
         reported_ms=execution.now_ms,
         counter=request.counter,
         spent=record.spent.plus(execution.now_ms, len(request.payload)),
+        registration=registration.to_bytes() if registration else record.registration,
     )
     if record.joined_ms:
         execution.state.put_peer(joined)
@@ -109,9 +111,16 @@ def _judge(
     if refusal is None and request.counter > now_ms + COUNTER_AHEAD_MAX_MS:
         detail = f"announcement {request.counter} is far ahead of the time, {now_ms} ms"
         refusal = Outcome(OutcomeCode.NOT_YET_VALID, detail)
+    if refusal is None and not verifier.is_proven(inspected):
+        refusal = unproven_registration()
     if refusal is not None and refusal.code is not OutcomeCode.TOO_MUCH:
         execution.state.put_peer(replace(record, spent=record.spent.refused(now_ms, size_bytes)))
     return refusal or record
+
+
+def unproven_registration() -> Outcome:
+    """Return what becomes of a join whose peer has not shown that its share key is its own."""
+    return Outcome(OutcomeCode.BAD_SIGNATURE, "the registered share key does not verify")
 
 
 def refusal_by(record: PeerRecord, request: Join | ReportPinned, now_ms: int) -> Outcome | None:

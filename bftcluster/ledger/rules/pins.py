@@ -146,7 +146,7 @@ def _allocations(
         if source.is_everywhere:
             preferred += holders(execution.state, source.number)
     return allocate(
-        pin_seed(execution.genesis.cluster_id, options.cid),
+        pin_seed(execution.draws_from, options.cid),
         execution.state.roster,
         least=least,
         most=most,

@@ -83,7 +83,7 @@ def _still(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
     absent = [peer for peer in held if peer in state.absence.peers]
     _, most = factors(state, record)
     if len(live) > most:
-        seed = pin_seed(execution.genesis.cluster_id, record.cid)
+        seed = pin_seed(execution.draws_from, record.cid)
         have = [peer for peer in live if _has(state, record, peer)]
         chosen = allocate(seed, state.roster, least=1, most=most, current=live, preferred=have)
         assert not isinstance(chosen, NotEnoughPeers), "there are more than enough"

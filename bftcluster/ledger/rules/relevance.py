@@ -10,14 +10,17 @@ from typing import Final, assert_never
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.tree_history import Read
+from bftcluster.ledger.rules.beacon.members import unproven
+from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal
 from bftcluster.ledger.rules.context import nonce_key, replayed
-from bftcluster.ledger.rules.peer_reports import refusal_by
+from bftcluster.ledger.rules.peer_reports import refusal_by, unproven_registration
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire import requests
+from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.ledger.wire.verification import Inspected
+from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
 from bftcluster.signing.approvals import Intent
 
@@ -27,13 +30,15 @@ _COMING_SIZE_BYTES: Final = 200
 class Wanting:
     """Judges requests by the state as it is. May be asked in any thread."""
 
-    def __init__(self, state: State, read: Read) -> None:
+    def __init__(self, state: State, read: Read, verifier: ApprovalVerifier) -> None:
         """Prepare.
 
         Args:
             state: Of the ledger, which goes on changing it.
             read: Reads rows as of the last flush, or a little later; in any thread.
+            verifier: Checks points, and remembers what it found.
         """
+        self._verifier = verifier
         self._state = state
         self._read = read
         self._coming: Recent[Seq] = Recent(COMING_MEMORY_MAX_BYTES)
@@ -58,7 +63,9 @@ class Wanting:
             case requests.Approve() | requests.Reject() as request:
                 return self._of_vote(request, by_state_alone)
             case requests.Join() | requests.ReportPinned() as request:
-                return self._of_announcement(request)
+                return self._of_announcement(inspected, request)
+            case Deal() | Complain() | Contribute() as request:
+                return self._of_beacon(inspected, request)
             case requests.ReportEvidence():
                 return self._of_evidence(inspected)
             case _ as unreachable:
@@ -211,12 +218,32 @@ class Wanting:
         detail = f"{count} of {threshold} approvals"
         return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
 
-    def _of_announcement(self, request: requests.Join | requests.ReportPinned) -> Outcome | None:
+    def _of_announcement(
+        self, inspected: Inspected, request: requests.Join | requests.ReportPinned
+    ) -> Outcome | None:
         record = self._state.peers.get(request.peer)
         if record is None:
             detail = "the peer is not one of this cluster's"
             return Outcome(OutcomeCode.NOT_ADMITTED, detail)
-        return refusal_by(record, request, self._now_ms)
+        refusal = refusal_by(record, request, self._now_ms)
+        if refusal is None and not self._verifier.is_proven(inspected):
+            refusal = unproven_registration()
+        return refusal
+
+    def _of_beacon(self, inspected: Inspected, request: BeaconRequest) -> Outcome | None:
+        """Judge what a member says to have a beacon; only what may count costs a pairing."""
+        state = self._state
+        if request.peer not in state.peers:
+            return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
+        head, beacon = state.head, state.beacon
+        refusal = foreseen_refusal(beacon, request, Seq(head.seq + 1), head.period)
+        if refusal is not None:
+            return refusal
+        if not self._verifier.is_proven(inspected):
+            return unproven()
+        if isinstance(request, Complain) and beacon.open is not None:
+            self._verifier.judged_complaint(inspected, beacon.open.transcript)
+        return None
 
     def _of_evidence(self, inspected: Inspected) -> Outcome | None:
         assert inspected.evidence is not None, "a parsed report of evidence has evidence"

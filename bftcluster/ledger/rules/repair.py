@@ -90,7 +90,7 @@ def _repair(execution: Execution, record: PinRecord) -> bool:
 def _targets(execution: Execution, record: PinRecord, count: int) -> tuple[list[PeerId], bool]:
     """Return who is to hold a pin besides, and whether more could have if asked another period."""
     state, genesis = execution.state, execution.genesis
-    seed = pin_seed(genesis.cluster_id, record.cid)
+    seed = pin_seed(execution.draws_from, record.cid)
     ranked = state.roster.pick(seed, count + REPAIR_CANDIDATES_SPARE, held=record.allocations)
     period = execution.period
     part_bytes = REPAIR_RATE_BYTES_PER_S * genesis.period_ms // 1000

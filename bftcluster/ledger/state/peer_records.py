@@ -39,7 +39,9 @@ class PeerRecord:
     counter: int = 0
     """Of the last report or join: the next must be higher."""
     spent: Spent = field(default_factory=Spent)
-    """On joins and reports."""
+    """On joins, reports, and its part of beacons."""
+    registration: bytes = b""
+    """The key that shares are sealed for, which it has shown to be its own; empty: none."""
 
     @property
     def usable_capacity_bytes(self) -> int:
@@ -75,6 +77,7 @@ class PeerRecord:
                 self.reported_ms,
                 self.counter,
                 self.spent.to_wire(),
+                self.registration,
             ]
         )
 
@@ -82,7 +85,7 @@ class PeerRecord:
 def peer_record(value: bytes) -> PeerRecord:
     """Return the peer in a row of ``Space.PEER``."""
     peer, name, addresses, is_replica, terms, capacity, free, *rest = codec.decode(value)
-    weighed, weight, tags, joined, reported, counter, spent = rest
+    weighed, weight, tags, joined, reported, counter, spent, registration = rest
     return PeerRecord(
         peer=PeerId(peer),
         name=name,
@@ -98,4 +101,5 @@ def peer_record(value: bytes) -> PeerRecord:
         reported_ms=reported,
         counter=counter,
         spent=spent_from_wire(spent),
+        registration=registration,
     )

@@ -14,6 +14,8 @@ from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
 from bftcluster.ledger.rows.tree import StateTree
+from bftcluster.ledger.state.beacon_rows import read_beacon
+from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.state.duties import (
     Duty,
     DutyHead,
@@ -38,7 +40,7 @@ from bftcluster.ledger.state.records import (
 )
 from bftcluster.ledger.state.repairs import WaitingPin, waiting_pin
 from bftcluster.ledger.state.reputations import WAITING_KEY, read_waiting
-from bftcluster.ledger.state.state import CHANGES_KEY, HEAD_KEY, POLICY_KEY
+from bftcluster.ledger.state.state import CHANGES_KEY, GENESIS_KEY, HEAD_KEY, POLICY_KEY
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.pbft.epochs import EpochStart, with_start
 from bftcluster.reputation import PeerReputation, peer_reputation
@@ -217,6 +219,16 @@ def reputations(store: RowPort) -> dict[PeerId, PeerReputation]:
 def waiting_for_eviction(store: RowPort) -> tuple[PeerId, ...]:
     """Return who is to be evicted and was not, the worst first: an alarm, if there is anybody."""
     return read_waiting(store.get(Space.META, WAITING_KEY))
+
+
+# The beacon
+
+
+def beacon_of(store: RowPort) -> BeaconState:
+    """Return who makes beacons, what is being dealt for that, and the last beacons."""
+    genesis = store.get(Space.META, GENESIS_KEY)
+    assert genesis is not None, "an open ledger has a genesis"
+    return read_beacon(scan(store, Space.BEACON), Genesis.from_bytes(genesis).cluster_id)
 
 
 # Who votes

@@ -12,6 +12,7 @@ from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
+from bftcluster.ledger.state.beacon_rows import read_beacon
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
@@ -99,6 +100,7 @@ class State:
         self.repair = read_repair_turn(self.get(Space.META, REPAIR_KEY))
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
+        self.beacon = read_beacon(self.scan(Space.BEACON), founding.cluster_id)
         self._earliest: bytes | None = None
         self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)

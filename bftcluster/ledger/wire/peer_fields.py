@@ -8,7 +8,15 @@ library may change between two replicas.
 from typing import Final
 
 from bftcluster.errors import MalformedMessageError
-from bftcluster.limits import MULTIADDR_MAX_CHARS, PEER_ADDRESSES_MAX, PEER_NAME_MAX_CHARS
+from bftcluster.limits import (
+    DIGEST_SIZE_BYTES,
+    MULTIADDR_MAX_CHARS,
+    PEER_ADDRESSES_MAX,
+    PEER_NAME_MAX_CHARS,
+    PUBLIC_KEY_SIZE_BYTES,
+    SIGNATURE_SIZE_BYTES,
+)
+from bftcluster.signing.wire import check_size
 
 _DIGITS: Final = frozenset("0123456789")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
@@ -41,6 +49,17 @@ def check_peer_texts(name: str, addresses: tuple[object, ...]) -> None:
             raise MalformedMessageError(
                 "a peer's address is /ip4/…/tcp/…, /ip6/…/tcp/… or /dns…/…/tcp/…"
             )
+
+
+def check_signed(cluster_id: bytes, peer: bytes, signature: bytes) -> None:
+    """Return if these are as long as what a peer signs for a cluster has to name.
+
+    Raises:
+        MalformedMessageError: They are not.
+    """
+    check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
+    check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+    check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
 
 
 def check_readable(text: str, what: str) -> None:

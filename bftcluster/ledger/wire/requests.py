@@ -9,7 +9,14 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
-from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
+from bftcluster.ledger.wire.beacon_requests import (
+    BeaconRequest,
+    parse_complain,
+    parse_contribute,
+    parse_deal,
+)
+from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable, check_signed
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
     DIGEST_SIZE_BYTES,
@@ -17,22 +24,21 @@ from bftcluster.limits import (
     INTENT_SIZE_MAX_BYTES,
     PEER_TAG_MAX_CHARS,
     PEER_TAGS_MAX,
-    PUBLIC_KEY_SIZE_BYTES,
     REPORT_ENTRIES_MAX,
     REPORT_ERROR_MAX_BYTES,
     REQUEST_SIZE_MAX_BYTES,
-    SIGNATURE_SIZE_BYTES,
 )
 from bftcluster.signing.approvals import Approval, ApprovalCertificate, check_scheme
 from bftcluster.signing.envelope import Domain, Signer, sign
 from bftcluster.signing.policies import ED25519_MULTISIG
+from bftcluster.signing.threshold.share_key import Registration
 from bftcluster.signing.wire import check_array, check_items, check_size, read_array, read_kind
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
 _VOTE_SHAPE: Final[list[type]] = [int, str, bytes, bytes, bytes]
 _PEER_SHAPE: Final[list[type]] = [int, bytes, bytes]
 _REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
-_JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list]
+_JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list, bytes]
 _EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
 _UINT_MAX: Final = 1 << 63
 
@@ -43,18 +49,6 @@ class HolderStatus(IntEnum):
     PINNED = 1
     PIN_ERROR = 2
     UNPINNED = 3
-
-
-class RequestKind(IntEnum):
-    """The first item of a request. The numbers are part of the wire format."""
-
-    SUBMIT = 1
-    PROPOSE = 2
-    APPROVE = 3
-    REJECT = 4
-    REPORT = 5
-    JOIN = 6
-    EVIDENCE = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +146,8 @@ class Join:
     free_bytes: int
     tags: tuple[tuple[str, str], ...]
     """Sorted by key."""
+    registration: Registration | None
+    """The key that shares of a beacon's key are sealed for, its proof unchecked."""
     payload: bytes
     """The signed bytes."""
     signature: bytes
@@ -177,7 +173,9 @@ def _vote_bytes(kind: RequestKind, scheme: str, subject: bytes, vote: Approval) 
     return codec.encode([int(kind), scheme, subject, vote.maintainer, vote.signature])
 
 
-Request: TypeAlias = Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence
+Request: TypeAlias = (
+    Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence | BeaconRequest
+)
 """A closed set: who forgets a kind somewhere is told by the type checker."""
 
 
@@ -212,6 +210,7 @@ def join(
     capacity_bytes: int,
     free_bytes: int,
     tags: dict[str, str],
+    registration: bytes = b"",
 ) -> Join:
     """Return the signer's announcement.
 
@@ -220,7 +219,7 @@ def join(
     """
     pairs = [[key, tags[key]] for key in sorted(tags)]
     items = [cluster_id, signer.public_key, counter, name, addresses]
-    payload = codec.encode([*items, capacity_bytes, free_bytes, pairs])
+    payload = codec.encode([*items, capacity_bytes, free_bytes, pairs, registration])
     return _read_join(payload, sign(signer, Domain.JOIN, payload))
 
 
@@ -292,7 +291,7 @@ def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
     cluster_id, peer, counter, free_bytes, pinned, unpinned, errors = read_array(
         payload, _REPORT_SHAPE, "report", size_max_bytes=REQUEST_SIZE_MAX_BYTES
     )
-    _check_peer(cluster_id, peer, signature)
+    check_signed(cluster_id, peer, signature)
     _check_unsigned(counter, free_bytes)
     pairs = [check_array(item, [bytes, str], "report entry") for item in errors]
     for _, text in pairs:
@@ -323,10 +322,10 @@ def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
 
 
 def _read_join(payload: bytes, signature: bytes) -> Join:
-    cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags = read_array(
+    cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags, key = read_array(
         payload, _JOIN_SHAPE, "join", size_max_bytes=REQUEST_SIZE_MAX_BYTES
     )
-    _check_peer(cluster_id, peer, signature)
+    check_signed(cluster_id, peer, signature)
     _check_unsigned(counter, capacity, free_bytes)
     check_peer_texts(name, tuple(addresses))
     return Join(
@@ -338,9 +337,19 @@ def _read_join(payload: bytes, signature: bytes) -> Join:
         capacity_bytes=capacity,
         free_bytes=free_bytes,
         tags=_parse_tags(tags),
+        registration=_parse_registration(key, peer),
         payload=payload,
         signature=signature,
     )
+
+
+def _parse_registration(data: bytes, peer: bytes) -> Registration | None:
+    if not data:
+        return None
+    registration = Registration.from_bytes(data)
+    if registration.owner != peer:
+        raise MalformedMessageError("the registration is another peer's")
+    return registration
 
 
 def _parse_tags(items: list[Any]) -> tuple[tuple[str, str], ...]:
@@ -358,12 +367,6 @@ def _parse_tags(items: list[Any]) -> tuple[tuple[str, str], ...]:
     return tags
 
 
-def _check_peer(cluster_id: bytes, peer: bytes, signature: bytes) -> None:
-    check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
-    check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
-    check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
-
-
 def _check_unsigned(*numbers: int) -> None:
     if not all(0 <= number < _UINT_MAX for number in numbers):
         raise MalformedMessageError("a number outside 63 bits")
@@ -377,5 +380,8 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
     RequestKind.REPORT.value: _parse_report,
     RequestKind.JOIN.value: _parse_join,
     RequestKind.EVIDENCE.value: _parse_evidence,
+    RequestKind.DEAL.value: parse_deal,
+    RequestKind.COMPLAIN.value: parse_complain,
+    RequestKind.CONTRIBUTE.value: parse_contribute,
 }
 """By the first item of a request."""

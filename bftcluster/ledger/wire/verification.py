@@ -12,10 +12,14 @@ from typing import Final, TypeAlias, assert_never
 from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
+from bftcluster.ledger.wire.beacon_proofs import domain_of, proves_itself
+from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
-from bftcluster.ledger.wire.operations import Operation, items_of, parse_operation
+from bftcluster.ledger.wire.operations import Operation, parse_operation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
+from bftcluster.ledger.wire.request_kinds import RequestKind
+from bftcluster.ledger.wire.request_weights import weight_bytes
 from bftcluster.ledger.wire.requests import (
     Approve,
     Join,
@@ -24,7 +28,6 @@ from bftcluster.ledger.wire.requests import (
     ReportEvidence,
     ReportPinned,
     Request,
-    RequestKind,
     Submit,
     parse_request,
 )
@@ -36,21 +39,18 @@ from bftcluster.signing.approvals import Intent, is_valid_vote
 from bftcluster.signing.envelope import Domain, Verifier, is_valid
 from bftcluster.signing.policies import Policy
 from bftcluster.signing.schemes import SCHEMES, verify_signatures
+from bftcluster.signing.threshold.complaints import judge_complaint
+from bftcluster.signing.threshold.curve import Curve
+from bftcluster.signing.threshold.library import best_curve
+from bftcluster.signing.threshold.transcript import Transcript
+from bftcluster.signing.threshold.verdicts import ComplaintVerdict
 
-_ENTRY_OVERHEAD_BYTES: Final = 2500
-"""What any parsed request takes beside its bytes, at most."""
-_REFUSED_OVERHEAD_BYTES: Final = 600
-"""What remembering takes, beside its bytes, that something is no request."""
-_ITEM_OVERHEAD_BYTES: Final = 220
-"""What an entry, a pair or a key in it takes beside its bytes, at most."""
 _LARGE_BYTES: Final = 8 << 10
 """A request that is longer is remembered apart, so that many of them crowd out no ordinary one."""
 _SUBMIT: Final = int(RequestKind.SUBMIT)
 _SUBMIT_STRINGS: Final = 4
 """Intent, scheme, signers, signatures."""
 _EVIDENCE: Final = int(RequestKind.EVIDENCE)
-_COPIES: Final = 5
-"""How often its bytes are in memory: as they came, signed, decoded; texts may need four a char."""
 
 
 class Inspected:
@@ -58,9 +58,11 @@ class Inspected:
 
     __slots__ = (
         "approvers",
+        "complaint",
         "culprit",
         "evidence",
         "intent",
+        "is_proven",
         "is_valid",
         "name",
         "operation",
@@ -89,6 +91,10 @@ class Inspected:
         """Of a ``Submit``: who approved or what is wrong; ``None`` until verified."""
         self.is_valid: bool | None = None
         """Of the others: whether the one signature verifies; ``None`` until verified."""
+        self.is_proven: bool | None = None
+        """Of what peers say: whether the points in it are right; ``None`` until it was looked."""
+        self.complaint: ComplaintVerdict | None = None
+        """Of a ``Complain``: what it shows; ``None`` until judged."""
         self.evidence = evidence
         """Of a ``ReportEvidence``."""
         self.name: Digest | None = None
@@ -116,10 +122,13 @@ class ApprovalVerifier:
         cluster_id: ClusterId,
         verifier: Verifier,
         *,
+        curve: Curve | None = None,
         memory_max_bytes: int = VERIFIED_MEMORY_MAX_BYTES,
         large_memory_max_bytes: int = VERIFIED_LARGE_MEMORY_MAX_BYTES,
     ) -> None:
         self.cluster_id = cluster_id
+        self.curve = curve or best_curve()
+        """What points of holders and dealers are checked with."""
         self._verifier = verifier
         self._policies: dict[tuple[int, Digest], Policy] = {}
         self._inspected: Recent[Inspected] = Recent(memory_max_bytes)
@@ -131,7 +140,7 @@ class ApprovalVerifier:
 
         It shares what is known of requests and policies, and asks its own ledger what is wanted.
         """
-        other = ApprovalVerifier(self.cluster_id, self._verifier)
+        other = ApprovalVerifier(self.cluster_id, self._verifier, curve=self.curve)
         other._policies = self._policies
         other._inspected, other._large = self._inspected, self._large
         return other
@@ -150,7 +159,9 @@ class ApprovalVerifier:
         inspected = memory.get(request)
         if inspected is None:
             inspected = _parse(request)
-            memory.put(request, inspected, _size_bytes(request, inspected))
+            memory.put(
+                request, inspected, weight_bytes(request, inspected.request, inspected.operation)
+            )
         return inspected
 
     def _memory_of(self, request: bytes) -> Recent[Inspected]:
@@ -181,9 +192,12 @@ class ApprovalVerifier:
                 return approval.maintainer in policy.positions
             case Approve() | Reject():
                 return self.is_valid_vote(inspected)
-            case ReportPinned() | Join() as announcement:
-                ours = announcement.cluster_id == self.cluster_id
-                return ours and self.is_valid_announcement(inspected)
+            case ReportPinned() | Join() | Deal() | Complain() | Contribute() as said:
+                ours = said.cluster_id == self.cluster_id
+                is_valid = ours and self.is_valid_announcement(inspected)
+                if is_valid and not isinstance(said, ReportPinned):
+                    self.refusal(request)  # Pairings, if it is wanted; execution finds them done.
+                return is_valid
             case ReportEvidence():
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
@@ -249,12 +263,38 @@ class ApprovalVerifier:
         """Return whether a report or join was signed by the peer that it names."""
         if inspected.is_valid is None:
             request = inspected.request
-            assert isinstance(request, ReportPinned | Join), "only peers announce"
-            domain = Domain.JOIN if isinstance(request, Join) else Domain.REPORT
+            assert isinstance(request, ReportPinned | Join | BeaconRequest), "only peers announce"
             inspected.is_valid = is_valid(
-                self._verifier, domain, request.peer, request.payload, request.signature
+                self._verifier,
+                domain_of(request),
+                request.peer,
+                request.payload,
+                request.signature,
             )
         return inspected.is_valid
+
+    def is_proven(self, inspected: Inspected) -> bool:
+        """Return whether the points that a peer sent are points, and it has the secrets to them.
+
+        Takes pairings: whoever asks has seen that the rest of the request counts.
+        """
+        if inspected.is_proven is None:
+            request = inspected.request
+            assert isinstance(request, ReportPinned | Join | BeaconRequest), "of what peers say"
+            inspected.is_proven = proves_itself(self.curve, request)
+        return inspected.is_proven
+
+    def judged_complaint(self, inspected: Inspected, transcript: Transcript) -> ComplaintVerdict:
+        """Return what a complaint shows that ``foreseen_complaint`` has nothing against."""
+        request = inspected.request
+        assert isinstance(request, Complain), "only a complaint is judged as one"
+        dealing = transcript.dealing_of(request.complaint.dealer)
+        assert dealing is not None, "a complaint that is heard is about a dealing"
+        if inspected.complaint is None:
+            inspected.complaint = judge_complaint(
+                self.curve, transcript.ceremony, dealing, request.complaint
+            )
+        return inspected.complaint
 
     def culprit(self, inspected: Inspected) -> ReplicaId | ClusterError:
         """Return whom evidence convicts, if it was a member of the epoch, or what is wrong."""
@@ -282,27 +322,6 @@ class ApprovalVerifier:
     def _is_ours(self, inspected: Inspected) -> bool:
         assert inspected.intent is not None, "a parsed submit or proposal has an intent"
         return inspected.intent.cluster_id == self.cluster_id
-
-
-def _size_bytes(data: bytes, inspected: Inspected) -> int:
-    """Return what remembering a request takes: a small report has a thousand entries."""
-    request, operation = inspected.request, inspected.operation
-    if request is None:
-        return _REFUSED_OVERHEAD_BYTES + len(data)
-    items = _items_of_request(request) + (0 if operation is None else items_of(operation))
-    return _ENTRY_OVERHEAD_BYTES + _COPIES * len(data) + _ITEM_OVERHEAD_BYTES * items
-
-
-def _items_of_request(request: Request) -> int:
-    match request:
-        case ReportPinned(entries=entries):
-            return len(entries)
-        case Join(tags=tags, addresses=addresses):
-            return len(tags) + len(addresses)
-        case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
-            return 0
-        case _ as unreachable:
-            assert_never(unreachable)
 
 
 def _subject(inspected: Inspected) -> Digest:
@@ -340,7 +359,9 @@ def _parse(data: bytes) -> Inspected:
                 return _inspect_intent(request, encoded)
             case ReportEvidence(evidence=data):
                 return Inspected(request, evidence=Evidence.from_bytes(data))
-            case Approve() | Reject() | ReportPinned() | Join():
+            case (
+                Approve() | Reject() | ReportPinned() | Join() | Deal() | Complain() | Contribute()
+            ):
                 return Inspected(request)
             case _ as unreachable:
                 assert_never(unreachable)

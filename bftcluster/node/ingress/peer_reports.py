@@ -66,7 +66,7 @@ class PeerReporter:
                 await trio.sleep(pause_ms / 1000)
                 continue
             pace.begin(self._clock.now_ms())
-            ordered = await self._join(record.addresses)
+            ordered = await self._join(record)
             if ordered is None:
                 _log.info("announcement not ordered yet; trying again")
                 continue
@@ -74,14 +74,15 @@ class PeerReporter:
             if not ordered.outcome.is_accepted:
                 _log.warning("announcement refused", detail=ordered.outcome.detail)
 
-    async def _join(self, addresses: Sequence[str]) -> Ordered | None:
+    async def _join(self, record: PeerRecord) -> Ordered | None:
         space = await self._space()
         request = self._announcer.join(
-            addresses,
+            record.addresses,
             capacity_bytes=space.quota_bytes,
             free_bytes=space.free_bytes,
             recorded=self._recorded(),
             wall_ms=self._clock.wall_ms(),
+            is_registered=bool(record.registration),
         )
         return await self._order(request)
 

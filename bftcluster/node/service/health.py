@@ -11,6 +11,7 @@ from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.service.beacon_view import beacon_view
 from bftcluster.node.service.metric_views import metric_views
 from bftcluster.node.service.peers import EVICTED, NOT_ADMITTED, REMOVED, PeerService
 
@@ -73,6 +74,7 @@ class HealthService:
             proposals=head.proposals_open,
             tracker=self.tracker.counts(),
             uptime_ms=self.clock.now_ms() - self.started_ms,
+            beacon=beacon_view(await self.reads.beacon()),
             problem=self.problem(),
             silence=replica.silence,
         )

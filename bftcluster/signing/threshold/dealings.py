@@ -176,6 +176,12 @@ def deal(
 
 def judge_dealing(curve: Curve, ceremony: Ceremony, dealing: Dealing) -> DealingVerdict:
     """Return whether the public part of ``dealing`` is right; what is sealed only holders see."""
+    verdict = judge_form(ceremony, dealing)
+    return judge_points(curve, dealing) if verdict is DealingVerdict.ACCEPTED else verdict
+
+
+def judge_form(ceremony: Ceremony, dealing: Dealing) -> DealingVerdict:
+    """Return what is wrong with ``dealing`` as far as comparing tells: it costs next to nothing."""
     if dealing.ceremony != ceremony.digest:
         return DealingVerdict.WRONG_CEREMONY
     if dealing.dealer > ceremony.dealers:
@@ -186,6 +192,11 @@ def judge_dealing(curve: Curve, ceremony: Ceremony, dealing: Dealing) -> Dealing
     source = ceremony.source
     if source and dealing.commitments[0] != source.public_shares[dealing.dealer - 1]:
         return DealingVerdict.WRONG_CONSTANT
+    return DealingVerdict.ACCEPTED
+
+
+def judge_points(curve: Curve, dealing: Dealing) -> DealingVerdict:
+    """Return what is wrong with the points of ``dealing``, which says itself what it is for."""
     try:
         for commitment in dealing.commitments:
             curve.decode_g1(commitment)

@@ -70,6 +70,15 @@ def make_partial(curve: Curve, share: int, holder: int, message: bytes) -> Parti
     return Partial(holder=holder, signature=sign_message(curve, share, message))
 
 
+def is_point(curve: Curve, partial: Partial) -> bool:
+    """Return whether ``partial`` is anybody's part of anything."""
+    try:
+        curve.decode_g2(partial.signature)
+    except MalformedMessageError:
+        return False
+    return True
+
+
 def is_partial(curve: Curve, group: GroupKey, message: bytes, partial: Partial) -> bool:
     """Return whether ``partial`` is its holder's part of the signature of ``message``."""
     if partial.holder > len(group.public_shares):

@@ -10,7 +10,7 @@ from operator import attrgetter
 from bftcluster.ids import Seq
 from bftcluster.signing.threshold.complaints import Complaint, judge_complaint, open_share
 from bftcluster.signing.threshold.curve import ORDER, Curve, G1Point, sum_of_products
-from bftcluster.signing.threshold.dealings import Ceremony, Dealing, judge_dealing
+from bftcluster.signing.threshold.dealings import Ceremony, Dealing, judge_form, judge_points
 from bftcluster.signing.threshold.group_key import GroupKey, committed_group
 from bftcluster.signing.threshold.polynomial import lagrange_at_zero
 from bftcluster.signing.threshold.share_key import ShareKey
@@ -48,15 +48,27 @@ def order_dealing(
 
     The first that is right counts: whoever sends another has no second try.
     """
-    if seq > transcript.dealings_until:
-        return transcript, DealingVerdict.OUT_OF_TIME
-    if transcript.dealing_of(dealing.dealer):
-        return transcript, DealingVerdict.ALREADY
-    verdict = judge_dealing(curve, transcript.ceremony, dealing)
+    verdict = foreseen_dealing(transcript, seq, dealing)
+    if verdict is DealingVerdict.ACCEPTED:
+        verdict = judge_points(curve, dealing)
     if verdict is not DealingVerdict.ACCEPTED:
         return transcript, verdict
+    return with_dealing(transcript, dealing), verdict
+
+
+def foreseen_dealing(transcript: Transcript, seq: Seq, dealing: Dealing) -> DealingVerdict:
+    """Return what becomes of ``dealing`` in ``seq`` if its points are right."""
+    if seq > transcript.dealings_until:
+        return DealingVerdict.OUT_OF_TIME
+    if transcript.dealing_of(dealing.dealer):
+        return DealingVerdict.ALREADY
+    return judge_form(transcript.ceremony, dealing)
+
+
+def with_dealing(transcript: Transcript, dealing: Dealing) -> Transcript:
+    """Return the transcript with a dealing that was accepted."""
     dealings = sorted((*transcript.dealings, dealing), key=attrgetter("dealer"))
-    return replace(transcript, dealings=tuple(dealings)), verdict
+    return replace(transcript, dealings=tuple(dealings))
 
 
 def order_complaint(
@@ -66,22 +78,43 @@ def order_complaint(
 
     A holder is heard once about each dealing, whatever it says: to hear it costs two pairings.
     """
+    refusal = foreseen_complaint(transcript, seq, complaint)
+    if refusal is not None:
+        return transcript, refusal
+    dealing = transcript.dealing_of(complaint.dealer)
+    assert dealing is not None, "a complaint that is heard is about a dealing"
+    verdict = judge_complaint(curve, transcript.ceremony, dealing, complaint)
+    return with_complaint(transcript, complaint, verdict), verdict
+
+
+def foreseen_complaint(
+    transcript: Transcript, seq: Seq, complaint: Complaint
+) -> ComplaintVerdict | None:
+    """Return why ``complaint`` is not heard in ``seq``; ``None`` if it takes pairings to judge."""
     if seq > transcript.complaints_until:
-        return transcript, ComplaintVerdict.OUT_OF_TIME
+        return ComplaintVerdict.OUT_OF_TIME
     dealing = transcript.dealing_of(complaint.dealer)
     if dealing is None:
-        return transcript, ComplaintVerdict.NO_DEALING
+        return ComplaintVerdict.NO_DEALING
     pair = complaint.dealer, complaint.holder
     if complaint.dealer in transcript.left_out or pair in transcript.complained:
-        return transcript, ComplaintVerdict.ALREADY
-    verdict = judge_complaint(curve, transcript.ceremony, dealing, complaint)
-    if verdict in (ComplaintVerdict.WRONG_CEREMONY, ComplaintVerdict.NOT_A_HOLDER):
-        return transcript, verdict
+        return ComplaintVerdict.ALREADY
+    if complaint.ceremony != transcript.ceremony.digest:
+        return ComplaintVerdict.WRONG_CEREMONY
+    if complaint.holder > len(transcript.ceremony.holders):
+        return ComplaintVerdict.NOT_A_HOLDER
+    return None
+
+
+def with_complaint(
+    transcript: Transcript, complaint: Complaint, verdict: ComplaintVerdict
+) -> Transcript:
+    """Return the transcript with a complaint that was heard."""
     left_out = transcript.left_out
     if verdict is ComplaintVerdict.UPHELD:
         left_out = tuple(sorted((*left_out, complaint.dealer)))
-    complained = tuple(sorted((*transcript.complained, pair)))
-    return replace(transcript, complained=complained, left_out=left_out), verdict
+    complained = tuple(sorted((*transcript.complained, (complaint.dealer, complaint.holder))))
+    return replace(transcript, complained=complained, left_out=left_out)
 
 
 def qualified(transcript: Transcript) -> tuple[Dealing, ...]:

@@ -179,10 +179,20 @@ def status_text(record: Record) -> str:
         f"{_damage_text(storage)}",
         f"log        {_log_text(storage)}",
         f"work       {work or 'none'}",
+        f"beacon     {_beacon_text(record.get('beacon') or {})}",
         f"links      {connected} of {len(links)} connected",
         *(f"  {_link_text(link)}" for link in links),
     ]
     return "\n".join(lines)
+
+
+def _beacon_text(beacon: Record) -> str:
+    """Return which period has the last beacon, and who makes them."""
+    period, holders = beacon.get("period"), int(beacon.get("holders", 0))
+    made = "none yet" if period is None else f"of period {_words(beacon, 'period')}"
+    key = f"{_words(beacon, 'threshold')} of {holders} holders make it" if holders else "no key"
+    ceremony = _words(beacon, "ceremony") if beacon.get("ceremony") else ""
+    return ", ".join([made, key, *([ceremony] if ceremony else [])])
 
 
 def _log_text(storage: Record) -> str:

@@ -7,6 +7,7 @@ from random import Random
 from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.rules.recovery import VerifiedRecovery
+from bftcluster.limits import PERIOD_DEFAULT_MS, PERIOD_MIN_MS
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
@@ -40,6 +41,7 @@ from bftcluster_sim.cluster.environment.duty_index import DutyIndex
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.peers.beacon_speech import BeaconLie
 from bftcluster_sim.cluster.peers.contents import ContentFaults
 from bftcluster_sim.cluster.peers.databases import Checkpoint
 from bftcluster_sim.cluster.peers.nodes import Node
@@ -71,6 +73,7 @@ class World:
         settings: ReplicaSettings = SETTINGS,
         log_kept_seqs: int | None = None,
         tracks: bool = False,
+        deals: bool = False,
         membership: Membership | None = None,
         is_traced: bool = False,
     ) -> None:
@@ -83,6 +86,7 @@ class World:
             settings: Of every replica.
             log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
             tracks: Have every peer hold what the ledger wants it to.
+            deals: Have members make beacons of short periods; they join, and so ``tracks``.
             membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
@@ -93,8 +97,9 @@ class World:
         self.settings = settings
         self.log_kept_seqs = log_kept_seqs
         self.tracks = tracks
-        self.contents = ContentFaults()
-        self.founding = founding(n, settings.checkpoint_interval_seqs)
+        self.deals, self.beacon_lies = deals, dict[int, BeaconLie]()
+        self.contents, self.duty_index = ContentFaults(), DutyIndex()
+        self.founding = founding(n, settings.checkpoint_interval_seqs, _period_ms(deals=deals))
         self.approvals = approvals_of(self.founding)
         self.verifier = SimVerifier()
         self.membership = membership or self.founding.genesis.membership()
@@ -104,15 +109,13 @@ class World:
         """Indices of correct peers whose disks are replaced. They cast no vote against one that is
         gone; a VIEW-CHANGE that nobody ever got, they may contradict."""
         self.auditor = Auditor(self.founding.cluster_id)
-        self.agreement, self.determinism = Agreement(), Determinism()
-        self.order, self.integrity = Order(), Integrity()
+        self.agreement, self.order, self.integrity = Agreement(), Order(), Integrity()
+        self.determinism, self.silence = Determinism(), Silence()
         signatures = Signatures(cluster_id=self.founding.cluster_id, verifier=self.verifier)
         self.discipline = Discipline(self.membership, signatures)
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
-        self.silence = Silence()
         self.replication, self.standings = ReplicationChecker(), StandingChecker()
-        self.duty_index = DutyIndex()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -369,3 +372,7 @@ class World:
         self.trace.line(f"{node.index} halts: {halt.reason.value}")
         if node.is_correct:
             self.bugs.append(f"halt: correct {node.index}: {halt.reason.value}")
+
+
+def _period_ms(*, deals: bool) -> int:
+    return PERIOD_MIN_MS if deals else PERIOD_DEFAULT_MS

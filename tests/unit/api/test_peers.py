@@ -146,6 +146,7 @@ async def test_the_status_says_where_this_peer_is(client: httpx.AsyncClient) -> 
         "uptime_ms": 60_000,
         "problem": "",
         "silence": "",
+        "beacon": {"period": None, "value": "", "holders": 0, "threshold": 0, "ceremony": ""},
     }
     assert links[0] == {
         "peer": TEXTS[1],

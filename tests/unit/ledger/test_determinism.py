@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +13,12 @@ from bftcluster.ledger.rows.spaces import STATE_SPACES
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.requests import Approve, HolderStatus, Reject, ReportEntry
 from bftcluster.signing.approvals import approve, reject
+from bftcluster_sim.cluster.adversary.beacon_lies import (
+    complains_falsely,
+    deals_wrong_shares,
+    sends_wrong_partials,
+)
+from tests.unit.ledger.beacons import BeaconWorld
 from tests.unit.ledger.world import GIB, MIB, PEERS, World, cid_of, genesis_of
 from tests.unit.signing.people import BOB, CAROL, DAY_MS
 
@@ -60,9 +67,25 @@ def fingerprint() -> str:
     return " ".join(hashlib.sha256(codec.encode(part)).hexdigest()[:16] for part in parts)
 
 
+def beacon_fingerprint() -> str:
+    """Have a key dealt and beacons made among members of whom some lie; return a digest of it."""
+    world = BeaconWorld(members=PEERS[:7], genesis=genesis_of(checkpoint_interval=2, peers=PEERS))
+    liars = (sends_wrong_partials, complains_falsely, deals_wrong_shares)
+    world.lies = dict(zip(PEERS, liars, strict=False))
+    world.deal()
+    world.next_period(2)
+    rows = [[int(space), key, value] for (space, key), value in sorted(world.store.rows().items())]
+    results = [
+        [repr(each.outcomes).encode(), repr(each.effects).encode()] for each in world.applied
+    ]
+    return hashlib.sha256(codec.encode([rows, results])).hexdigest()[:16]
+
+
 @pytest.mark.parametrize("seed", ["0", "1"])
-def test_the_seed_of_hash_tables_does_not_matter(seed: str) -> None:
-    code = "from tests.unit.ledger.test_determinism import fingerprint; print(fingerprint())"
+@pytest.mark.parametrize("of", [fingerprint, beacon_fingerprint])
+def test_the_seed_of_hash_tables_does_not_matter(of: Callable[[], str], seed: str) -> None:
+    name = of.__name__
+    code = f"from tests.unit.ledger.test_determinism import {name}; print({name}())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -71,12 +94,13 @@ def test_the_seed_of_hash_tables_does_not_matter(seed: str) -> None:
         check=True,
     )
 
-    assert done.stdout.strip() == fingerprint()
+    assert done.stdout.strip() == of()
 
 
 def test_the_state_after_the_same_batches_is_the_same_for_ever() -> None:
     """Pinned: peers of different versions must not part. A change here is a change of protocol."""
-    assert fingerprint().split()[0] == "c468d10701bb2545"
+    assert fingerprint().split()[0] == "02180fee2f3570b3"
+    assert beacon_fingerprint() == "6413ad98f60a5686"
 
 
 def test_the_bytes_that_people_sign_are_the_same_for_ever() -> None:
@@ -95,6 +119,6 @@ def test_the_bytes_that_people_sign_are_the_same_for_ever() -> None:
         "af8631e007ab6b6b",
         "ce07fdc32d7242f1",
         "ce07fdc32d7242f1",
-        "0541ad954a2feaf3",
+        "5128ad971c55ecc6",
         "c4f27f6f61f87573",
     ]

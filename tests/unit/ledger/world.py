@@ -175,6 +175,7 @@ class World:
             capacity_bytes=options.get("capacity_bytes", 10 * GIB),
             free_bytes=free_bytes,
             tags=options.get("tags", {}),
+            registration=options.get("registration", b""),
         )
 
     def join_all(self, free_bytes: int = GIB) -> None:

@@ -3,6 +3,7 @@
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.pbft import Decided
 from bftcluster.pbft.log import batch_digest
+from bftcluster_sim.cluster.peers.beacons import BeaconMember
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.trackers import Tracking
 
@@ -13,8 +14,11 @@ _EFFECTIVE = (OutcomeCode.COMMITTED, OutcomeCode.RECORDED)
 class Executor:
     """Executes a little later, and tells replica, tracker and clients."""
 
-    def __init__(self, node: Process, tracking: Tracking | None) -> None:
+    def __init__(
+        self, node: Process, tracking: Tracking | None, member: BeaconMember | None
+    ) -> None:
         self._node = node
+        self._member = member
         self._tracking = tracking
         self._queue: list[Decided] = []
 
@@ -48,3 +52,5 @@ class Executor:
             for request, outcome in done.pairs:
                 self._tracking.resolve(request, outcome)
             self._tracking.carry_out(done.applied.effects)
+        if self._member is not None:
+            self._member.carry_out(done.applied.effects)

@@ -28,6 +28,7 @@ from bftcluster.storage.wal import Wal
 from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.environment.clocks import PeerClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner
+from bftcluster_sim.cluster.peers.beacons import BeaconMember
 from bftcluster_sim.cluster.peers.contents import SimBlocks
 from bftcluster_sim.cluster.peers.databases import Checkpoint
 from bftcluster_sim.cluster.peers.disks import Lie, SimDisk, WriteLoss
@@ -77,6 +78,7 @@ class Node:
         self._vote_logs = VoteLogs(world.founding.cluster_id, key)
         self.tracking: Tracking | None = None
         """What looks after contents, while the process runs; None if contents play no part."""
+        self.member: BeaconMember | None = None
         self._executor: Executor | None = None
         self._transfers: Transfers | None = None
         self.evidence: list[bytes] = []
@@ -177,7 +179,7 @@ class Node:
 
     def _end(self) -> None:
         self.fuse = self._wal = None
-        self.replica = self.tracking = self._executor = self._transfers = None
+        self.replica = self.tracking = self.member = self._executor = self._transfers = None
         self._is_on = False
         self.life += 1
         self._inbox, self._turn_planned = [], False
@@ -252,8 +254,9 @@ class Node:
             settings=world.settings,
             recovered=self.state.recovered(records, self.wall_ms),
         )
-        self.tracking = Tracking(self) if world.tracks else None
-        self._executor = Executor(self, self.tracking)
+        self.member = BeaconMember(self) if world.deals else None
+        self.tracking = Tracking(self, self.member) if world.tracks else None
+        self._executor = Executor(self, self.tracking, self.member)
         self._transfers = Transfers(self, self.replica)
         world.on_start(self)
         self.state.keep_link(self.replica.stable_certificate)
@@ -391,5 +394,4 @@ class Node:
 
     def _new_state(self) -> LedgerState:
         world, call = self.world, self.disk.call
-        kept = world.log_kept_seqs
-        return LedgerState(world.founding, world.approvals, call, log_kept_seqs=kept)
+        return LedgerState(world.founding, world.approvals, call, log_kept_seqs=world.log_kept_seqs)

@@ -1,6 +1,6 @@
 """What the parts of a simulated process ask of it, and it of the world around it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from bftcluster_sim.cluster.environment.checkers import Integrity
 from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
 from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.peers.beacon_speech import BeaconLie
 from bftcluster_sim.cluster.peers.contents import SimBlocks
 from bftcluster_sim.cluster.peers.databases import Checkpoint
 from bftcluster_sim.cluster.peers.states import Founding, LedgerState
@@ -145,6 +146,16 @@ class Surroundings(Protocol):
     @property
     def tracks(self) -> bool:
         """Whether peers hold what the ledger wants them to."""
+        ...
+
+    @property
+    def deals(self) -> bool:
+        """Whether members deal keys and make beacons."""
+        ...
+
+    @property
+    def beacon_lies(self) -> Mapping[int, BeaconLie]:
+        """Of some faulty members, by index: what they say instead of what they owe a beacon."""
         ...
 
     @property

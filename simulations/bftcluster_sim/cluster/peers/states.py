@@ -21,7 +21,7 @@ from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
+from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PERIOD_DEFAULT_MS
 from bftcluster.pbft import CheckpointCertificate, Decided, EpochStart, Recovered
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
@@ -75,7 +75,7 @@ class Founding:
 
 
 @lru_cache(maxsize=32)
-def founding(n: int, checkpoint_interval_seqs: int) -> Founding:
+def founding(n: int, checkpoint_interval_seqs: int, period_ms: int = PERIOD_DEFAULT_MS) -> Founding:
     """Return the founding of a cluster of ``n`` simulated peers."""
     founders = [
         Maintainer(name=name, key=MaintainerId(signer.public_key))
@@ -90,6 +90,7 @@ def founding(n: int, checkpoint_interval_seqs: int) -> Founding:
         ),
         policy=Policy.of(*founders, threshold=_THRESHOLD),
         checkpoint_interval=checkpoint_interval_seqs,
+        period_ms=period_ms,
         nonce=bytes(32),
     )
     return Founding(genesis, genesis.cluster_id, genesis_delta(genesis))

@@ -20,6 +20,7 @@ from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import LOOK_AGAIN_MS, AnnouncementPace, Announcer
 from bftcluster.sync.pin_events import events_of, expect_new
+from bftcluster_sim.cluster.peers.beacons import BeaconMember
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES
 
@@ -44,7 +45,7 @@ _JOIN_INTERVAL_MS = 300_000
 class Tracking:
     """Ends with its process; what is kept stays in the store."""
 
-    def __init__(self, node: Process) -> None:
+    def __init__(self, node: Process, member: BeaconMember | None) -> None:
         self._node = node
         self._me = PeerId(node.key)
         self._tracker = Tracker(me=self._me, settings=SETTINGS, entropy=b"%d" % node.life)
@@ -52,7 +53,10 @@ class Tracking:
         self._awaited: dict[bytes, tuple[events.ReportLine, ...]] = {}
         """Reports that are on their way, and their lines."""
         self._announcer = Announcer(
-            node.signer, node.world.founding.cluster_id, f"peer{node.index}"
+            node.signer,
+            node.world.founding.cluster_id,
+            f"peer{node.index}",
+            b"" if member is None else member.registration,
         )
         self._pace = AnnouncementPace(attempt_ms=_JOIN_AGAIN_MS)
         self._joining = b""
@@ -175,6 +179,7 @@ class Tracking:
                 free_bytes=self._free_bytes,
                 recorded=self._recorded,
                 wall_ms=node.wall_ms,
+                is_registered=record is not None and bool(record.registration),
             )
             self._submit(self._joining)
         node.call_later(pause_ms or LOOK_AGAIN_MS, self._join)

@@ -4,19 +4,35 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import Digest
 from bftcluster.ledger.wire import requests
+from bftcluster.ledger.wire.beacon_requests import make_complain, make_contribute, make_deal
 from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.ledger.wire.requests import parse_request
 from bftcluster.signing.approvals import approve
-from tests.unit.ledger.world import PEERS, World, cid_of
+from bftcluster.signing.threshold.dealings import deal
+from bftcluster.signing.threshold.partials import Partial
+from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 from tests.unit.signing.people import ALICE
+from tests.unit.signing.threshold.ceremonies import (
+    CURVE,
+    ceremony_of,
+    complaint_of,
+    entropy_of,
+    key_of,
+)
 
 WORLD = World()
 INTENT = WORLD.intent(PinOperation(cid=cid_of(1)))
 APPROVAL = approve(INTENT.to_bytes(), ALICE)
 SUBMIT = requests.Submit(certificate=WORLD.certificate(INTENT))
 REPORT = WORLD.report(PEERS[0], cid_of(1), cid_of(2), free_bytes=1)
-JOIN = WORLD.join(PEERS[0], tags={"group": "barn"})
+CLUSTER_ID = WORLD.genesis.cluster_id
+SHARE_KEY = key_of(1).registration(CURVE, peer_id(PEERS[0])).to_bytes()
+JOIN = WORLD.join(PEERS[0], tags={"group": "barn"}, registration=SHARE_KEY)
+DEALING = deal(CURVE, ceremony_of((1, 2, 3, 4), 2), 1, entropy_of(1))
+PARTIAL = Partial(holder=1, signature=bytes(96))
 REQUESTS: list[requests.Request] = [
     SUBMIT,
     requests.Propose(intent=INTENT.to_bytes(), approval=APPROVAL),
@@ -25,6 +41,9 @@ REQUESTS: list[requests.Request] = [
     REPORT,
     JOIN,
     requests.ReportEvidence(evidence=b"two votes"),
+    make_deal(PEERS[0], CLUSTER_ID, DEALING),
+    make_complain(PEERS[0], CLUSTER_ID, DEALING, complaint_of(DEALING, 1, 1)),
+    make_contribute(PEERS[0], CLUSTER_ID, Digest(bytes(32)), 5, PARTIAL),
 ]
 
 
@@ -35,9 +54,7 @@ def test_a_request_survives_its_encoding(request_: requests.Request) -> None:
 
 def test_every_kind_of_request_is_among_them() -> None:
     assert {type(request) for request in REQUESTS} == set(get_args(requests.Request))
-    assert {codec.decode(request.to_bytes())[0] for request in REQUESTS} == set(
-        requests.RequestKind
-    )
+    assert {codec.decode(request.to_bytes())[0] for request in REQUESTS} == set(RequestKind)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
