@@ -285,7 +285,6 @@ class MemoryService(MemoryContent):
         if self.stalled is not None:
             await self.stalled.wait()
         self.pages_submitted.append(len(requests))
-        self.submitted += requests
         return [self._outcome(request, wait, timeout_ms) for request in requests]
 
     async def repairs(self, limit: int) -> Sequence[views.RepairView]:
@@ -335,6 +334,7 @@ class MemoryService(MemoryContent):
             self.closed_listings += 1
 
     def _outcome(self, request: bytes, wait: Wait, timeout_ms: int) -> views.SubmitOutcome:
+        self.submitted.append(request)
         digest = Digest(hashlib.sha256(request).digest())
         if request == b"\xff":
             return views.SubmitOutcome(digest=None, code="malformed", detail="not CBOR", seq=Seq(0))
