@@ -305,7 +305,7 @@ class State:
         changed = absence.peers ^ self.absence.peers
         self.absence = absence
         self.put(Space.META, ABSENCE_KEY, absence_to_value(absence))
-        for peer in sorted(changed & self.peers.keys()):
+        for peer in sorted(peer for peer in changed if peer in self.peers):
             self._hear(self.peers[peer])
             self._weigh(self.peers[peer])
 

@@ -1,11 +1,12 @@
 """Pins that lost holders get others: in the order of danger, a bounded part after each batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
+from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.rules.repair import repair_due_ms
 from bftcluster.ledger.wire.member_operations import AdmitPeer
@@ -36,25 +37,24 @@ from tests.unit.ledger.world import GIB, PEERS, TERMS, World, cid_of, peer_id
 
 
 class Reads:
-    """Counts the rows of the state that are read of a world's store."""
+    """Counts the rows of the state that a world's ledger reads from now on."""
 
     def __init__(self, world: World) -> None:
+        self._store = world.store
+        world.ledger = Ledger(world.genesis, self, world.verifier)
         self.rows = 0
-        store = world.store
-        get, iterate = store.get, store.iterate
 
-        def counted_get(space: Space, key: bytes) -> bytes | None:
-            self.rows += space in STATE_SPACES
-            return get(space, key)
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        self.rows += space in STATE_SPACES
+        return self._store.get(space, key)
 
-        def counted_iterate(
-            space: Space, after: bytes, limit: int
-        ) -> Sequence[tuple[bytes, bytes]]:
-            rows = iterate(space, after, limit)
-            self.rows += len(rows) if space in STATE_SPACES else 0
-            return rows
+    def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        rows = self._store.iterate(space, after, limit)
+        self.rows += len(rows) if space in STATE_SPACES else 0
+        return rows
 
-        store.get, store.iterate = counted_get, counted_iterate
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        self._store.prefetch(keys)
 
 
 def test_the_pins_of_a_removed_peer_are_found_by_its_duties_and_given_to_others() -> None:
