@@ -40,7 +40,7 @@ class Reads:
     """Counts the rows of the state that a world's ledger reads from now on."""
 
     def __init__(self, world: World) -> None:
-        self._store = world.store
+        self._store, self.rows = world.store, 0
         world.ledger = Ledger(world.genesis, self, world.verifier)
         self.rows = 0
 
