@@ -158,7 +158,7 @@ class State:
         changed = {key: value for key, value in self._rows[space].items() if key < before}
         found = [(key, value) for key, value in changed.items() if value is not None]
         stored = takewhile(lambda row: row[0] < before, scan(self._store, space, page_rows=limit))
-        found += islice((row for row in stored if row[0] not in changed), limit)
+        found += islice(filter(lambda row: row[0] not in changed, stored), limit)
         return sorted(found)[:limit]
 
     @property
@@ -179,7 +179,7 @@ class State:
         changed = self._rows[Space.DEADLINE]
         found = [key for key, value in changed.items() if value is not None]
         stored = scan(self._store, Space.DEADLINE, page_rows=_DEADLINES_PAGE)
-        found += islice((key for key, _ in stored if key not in changed), 1)
+        found += [key for key, _ in islice(filter(lambda row: row[0] not in changed, stored), 1)]
         return min(found, default=None)
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -187,7 +187,7 @@ class State:
         changed = {k: value for k, value in self._rows[space].items() if k > key}
         found = [(k, value) for k, value in changed.items() if value is not None]
         stored = scan(self._store, space, key, page_rows=limit)
-        found += islice((row for row in stored if row[0] not in changed), limit)
+        found += islice(filter(lambda row: row[0] not in changed, stored), limit)
         return sorted(found)[:limit]
 
     def scan(self, space: Space, after: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
