@@ -4,7 +4,7 @@ python -m tests.mutants.run              all of them
 python -m tests.mutants.run quorum wal   those whose name contains one of these words
 python -m tests.mutants.run --json       the result as one JSON object on the last line
 python -m tests.mutants.run --tests-pass do not run the tests without a mutant first: they passed
-python -m tests.mutants.run --some       a third of them, another with each commit
+python -m tests.mutants.run --some       a fifth of them, others with each commit
 
 Mutants are run in copies, so the working tree is never touched. Exit code: 0 if every
 mutant was killed, 1 if one survived or could not be judged, 2 for a name or option there is not.
@@ -40,7 +40,7 @@ NOT_A_KILL = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundEr
 TESTS_FAILED = 1
 """Pytest's exit code; errors while collecting have another."""
 CI = {"CI": "true", "PYTHONHASHSEED": "0"}
-PARTS = 3
+PARTS = 5
 """Of the catalogue, for `--some`."""
 OPTIONS = (
     "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", f"timeout={TEST_TIMEOUT_S}",
@@ -229,7 +229,7 @@ def say(text: str) -> None:
 
 
 def some_of(mutants: Sequence[Mutant]) -> list[Mutant]:
-    """Return every third, beginning where the commit's name says: each is seen in one of three."""
+    """Return every fifth, beginning where the commit's name says: each is seen in one of five."""
     asked = ("git", "rev-parse", "HEAD")
     said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     return list(mutants[int(said, 16) % PARTS :: PARTS]) if said.strip() else list(mutants)
