@@ -94,7 +94,7 @@ determinism: setup ## run the deterministic scenarios twice: one trace whatever 
 	@$(BIN)/pytest -q tests/determinism
 
 .PHONY: mutants
-mutants: setup ## seed one bug at a time and see which test notices it (two to nine minutes)
+mutants: setup ## seed one bug at a time and see which test notices it (about ten minutes)
 	@$(BIN)/python -m tests.mutants.run $(OPTIONS)
 
 .PHONY: bench
