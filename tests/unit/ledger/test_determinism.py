@@ -1,9 +1,6 @@
 """The same batches lead to the same bytes in any process, and in any version to come."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +16,7 @@ from bftcluster_sim.cluster.adversary.beacon_lies import (
     sends_wrong_partials,
 )
 from tests.unit.ledger.beacons import BeaconWorld
+from tests.unit.ledger.hash_seeds import printed_with
 from tests.unit.ledger.world import GIB, MIB, PEERS, World, cid_of, genesis_of
 from tests.unit.signing.people import BOB, CAROL, DAY_MS
 
@@ -84,17 +82,7 @@ def beacon_fingerprint() -> str:
 @pytest.mark.parametrize("seed", ["0", "1"])
 @pytest.mark.parametrize("of", [fingerprint, beacon_fingerprint])
 def test_the_seed_of_hash_tables_does_not_matter(of: Callable[[], str], seed: str) -> None:
-    name = of.__name__
-    code = f"from tests.unit.ledger.test_determinism import {name}; print({name}())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert done.stdout.strip() == of()
+    assert printed_with(seed, of) == of()
 
 
 def test_the_state_after_the_same_batches_is_the_same_for_ever() -> None:

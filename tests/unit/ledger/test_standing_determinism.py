@@ -1,9 +1,6 @@
 """One log leads to one history of standings: in any process, and whenever it is started again."""
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -12,6 +9,7 @@ from bftcluster.ledger.rows.tree import stored_root
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.reputation import Standing
+from tests.unit.ledger.hash_seeds import printed_with
 from tests.unit.ledger.rules.test_evidence import evidence
 from tests.unit.ledger.world import GIB, PEERS, TERMS, World, cid_of, genesis_of, peer_id
 
@@ -62,16 +60,7 @@ def test_restarts_after_each_batch_change_no_row() -> None:
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_the_seed_of_hash_tables_changes_no_standing(seed: str) -> None:
-    code = "from tests.unit.ledger.test_standing_determinism import fingerprint as f; print(f())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert done.stdout.strip() == fingerprint()
+    assert printed_with(seed, fingerprint) == fingerprint()
 
 
 def test_in_that_history_each_stands_where_its_life_led_it() -> None:
