@@ -8,7 +8,7 @@ from bftcluster.api.http.query import Query, boolean, integer
 from bftcluster.api.pin_options import parse_pin_options
 from bftcluster.api.views import CHUNK_SIZE_DEFAULT_BYTES, UploadFormat, UploadOptions
 from bftcluster.errors import UsageError
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 _CHUNK_SIZE_MAX_BYTES: Final = BLOCK_SIZE_MAX_BYTES - 256
 """Leaves room for a dag-pb leaf's own bytes, as Kubo does."""

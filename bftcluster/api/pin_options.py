@@ -13,12 +13,8 @@ from bftcluster.api.views import PinOptions
 from bftcluster.errors import UsageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinMode
-from bftcluster.limits import (
-    METADATA_ENTRIES_MAX,
-    ORIGINS_MAX,
-    PIN_TEXT_SIZE_MAX_CHARS,
-    REPLICAS_MAX,
-)
+from bftcluster.limits import REPLICAS_MAX
+from bftcluster.shell_limits import METADATA_ENTRIES_MAX, ORIGINS_MAX, PIN_TEXT_SIZE_MAX_CHARS
 from bftcluster.signing.keys import parse_peer_id
 
 _METADATA_PREFIX: Final = "meta-"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bftcluster.limits import CONNECTIONS_PER_ADDRESS_MAX
+from bftcluster.shell_limits import CONNECTIONS_PER_ADDRESS_MAX
 
 LISTEN_DEFAULT: Final = "127.0.0.1:9094"
 """ipfs-cluster's port, on loopback: there is no authentication on it."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bftcluster.ids import Seq
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.limits import LOG_PAGE_SIZE_MAX_BYTES, STATE_PAGE_ROWS_MAX
+from bftcluster.shell_limits import LOG_PAGE_SIZE_MAX_BYTES, STATE_PAGE_ROWS_MAX
 from bftcluster.storage.engine import fatal_errors
 from bftcluster.storage.schema import (
     CHECKPOINTS,

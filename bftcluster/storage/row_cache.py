@@ -9,7 +9,7 @@ from typing import Final
 
 from bftcluster.ledger.rows.spaces import Key
 from bftcluster.ledger.rows.store import Delta
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     STATE_CACHE_ROW_MAX_BYTES,
     STATE_CACHE_ROWS_MAX,
     STATE_CACHE_SIZE_MAX_BYTES,

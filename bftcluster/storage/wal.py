@@ -20,7 +20,7 @@ from typing import Final
 
 from bftcluster.errors import ConfigError, CorruptRecordError, FatalStorageError
 from bftcluster.ids import ClusterId, PeerId
-from bftcluster.limits import WAL_FRAME_SIZE_MAX_BYTES
+from bftcluster.shell_limits import WAL_FRAME_SIZE_MAX_BYTES
 from bftcluster.storage.ports import Disk, LogFile
 from bftcluster.storage.wal_records import (
     HEAD_SIZE_BYTES,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from bftcluster.errors import CorruptRecordError, SchemaVersionError
-from bftcluster.limits import WAL_FRAME_SIZE_MAX_BYTES, WAL_RECORD_SIZE_MAX_BYTES
+from bftcluster.shell_limits import WAL_FRAME_SIZE_MAX_BYTES, WAL_RECORD_SIZE_MAX_BYTES
 
 VERSION: Final = 1
 NONCE_SIZE_BYTES: Final = 16

@@ -12,7 +12,7 @@ import pytest
 from bftcluster import cid as cids
 from bftcluster.blocks.formats.block import Block
 from bftcluster.cid import RAW
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 from tests.e2e.cluster import PEERS, Cluster, made
 from tests.e2e.processes import Peer
 

@@ -7,7 +7,7 @@ import trio
 from starlette.types import Message, Receive
 
 from bftcluster.errors import MessageTooLargeError, UsageError
-from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
+from bftcluster.shell_limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bftcluster.api.http.errors import BusyError
-from bftcluster.limits import LISTS_MAX, LISTS_PER_ADDRESS_MAX
+from bftcluster.shell_limits import LISTS_MAX, LISTS_PER_ADDRESS_MAX
 
 
 class Gate:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bftcluster.api.http.asgi import BrokenOffError
 from bftcluster.api.http.errors import error_response
-from bftcluster.limits import UNREAD_BODY_MAX_BYTES
+from bftcluster.shell_limits import UNREAD_BODY_MAX_BYTES
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNREAD_BODY_SECONDS: Final = 5.0

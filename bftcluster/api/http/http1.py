@@ -33,7 +33,7 @@ from hypercorn.typing import (
 from hypercorn.utils import parse_socket_addr
 
 from bftcluster.api.http.list_stream import TRAILERS_EXTENSION
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     ANSWER_PACE_BYTES,
     ANSWER_PACE_TIME_MAX_S,
     BODY_PACE_BYTES,

@@ -23,7 +23,7 @@ from bftcluster.api.http.errors import error_object
 from bftcluster.api.http.json_text import ndjson_bytes
 from bftcluster.api.views import Pages
 from bftcluster.errors import ClusterError
-from bftcluster.limits import LINES_PENDING_MAX
+from bftcluster.shell_limits import LINES_PENDING_MAX
 
 T = TypeVar("T")
 

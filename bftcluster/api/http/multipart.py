@@ -19,7 +19,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from bftcluster.api.views import ContentKind, UploadPart
 from bftcluster.errors import UsageError
-from bftcluster.limits import PART_HEADERS_SIZE_MAX_BYTES
+from bftcluster.shell_limits import PART_HEADERS_SIZE_MAX_BYTES
 
 _KINDS: Final = {kind.value.encode(): kind for kind in ContentKind}
 _BAD_ESCAPE: Final = re.compile("%(?![0-9A-Fa-f]{2})")

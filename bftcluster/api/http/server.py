@@ -21,7 +21,7 @@ from bftcluster.api.http.http1 import HttpConnection
 from bftcluster.api.http.list_stream import TRAILERS_EXTENSION
 from bftcluster.api.http.listen_address import open_sockets
 from bftcluster.api.settings import ApiSettings
-from bftcluster.limits import CONNECTIONS_MAX, HEADERS_SIZE_MAX_BYTES
+from bftcluster.shell_limits import CONNECTIONS_MAX, HEADERS_SIZE_MAX_BYTES
 
 GRACE_SECONDS: Final = 1.0
 """How long requests in flight may take to finish once a shutdown has begun."""

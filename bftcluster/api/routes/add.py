@@ -22,7 +22,7 @@ from bftcluster.api.settings import ApiSettings
 from bftcluster.api.shapes import add_event_shape
 from bftcluster.api.views import UploadEvent, UploadOptions
 from bftcluster.errors import RefusedError
-from bftcluster.limits import ADD_EVENTS_BUFFERED_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX
+from bftcluster.shell_limits import ADD_EVENTS_BUFFERED_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX
 
 _STREAM_HEADERS: Final = (
     (b"cache-control", b"no-cache"),

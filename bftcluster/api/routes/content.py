@@ -24,7 +24,7 @@ from bftcluster.api.ports import ContentPort
 from bftcluster.api.views import ContentKind
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
-from bftcluster.limits import READS_MAX, READS_PER_ADDRESS_MAX
+from bftcluster.shell_limits import READS_MAX, READS_PER_ADDRESS_MAX
 
 _MEDIA_TYPES: Final = {
     "": "application/octet-stream",

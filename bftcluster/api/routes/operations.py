@@ -20,10 +20,10 @@ from bftcluster.api.ports import OperationsPort, Wait
 from bftcluster.api.shapes import Shape
 from bftcluster.api.views import SubmitOutcome
 from bftcluster.errors import UsageError
-from bftcluster.limits import (
+from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
+from bftcluster.shell_limits import (
     BULKS_MAX,
     BULKS_PER_ADDRESS_MAX,
-    REQUEST_SIZE_MAX_BYTES,
     SUBMIT_PAGE_REQUESTS,
     SUBMIT_TIMEOUT_DEFAULT_MS,
     SUBMIT_TIMEOUT_MAX_MS,

@@ -30,7 +30,8 @@ from bftcluster.api.views import Pages, PinOutcome, PinStatusView, RepairView
 from bftcluster.cid import Cid
 from bftcluster.errors import NotFoundError, UsageError
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.limits import CIDS_PER_QUERY_MAX, REPAIRS_LISTED_MAX
+from bftcluster.limits import REPAIRS_LISTED_MAX
+from bftcluster.shell_limits import CIDS_PER_QUERY_MAX
 
 T = TypeVar("T")
 

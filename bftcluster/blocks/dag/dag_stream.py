@@ -10,7 +10,7 @@ from bftcluster.blocks.formats.unixfs import UnixFsKind, decode_message
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import DAG_PB, Cid, codec_of
 from bftcluster.errors import BlockStoreError, MalformedContentError
-from bftcluster.limits import END_ABSENT_MAX, WALK_PENDING_MAX
+from bftcluster.shell_limits import END_ABSENT_MAX, WALK_PENDING_MAX
 
 _READS_PER_BATCH_MAX: Final = 512
 

@@ -22,7 +22,7 @@ from bftcluster.blocks.formats.unixfs import (
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import DAG_PB, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, NotFoundError, UsageError
-from bftcluster.limits import DIRECTORY_DEPTH_MAX
+from bftcluster.shell_limits import DIRECTORY_DEPTH_MAX
 
 _HASH_BITS = 64
 

@@ -9,7 +9,7 @@ from bftcluster.blocks.formats.unixfs import UnixFs, UnixFsKind, decode_message
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import DAG_PB, RAW, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError, UsageError
-from bftcluster.limits import FILE_DEPTH_MAX
+from bftcluster.shell_limits import FILE_DEPTH_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

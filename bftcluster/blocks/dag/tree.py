@@ -19,7 +19,7 @@ from bftcluster.blocks.formats.unixfs import UnixFsKind, decode_message
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import DAG_PB, RAW, Cid, codec_of, text
 from bftcluster.errors import MalformedContentError
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     DIRECTORY_DEPTH_MAX,
     TREE_DIRECTORIES_MAX,
     TREE_ENTRIES_BASE,

@@ -10,7 +10,7 @@ from bftcluster.blocks.formats.links import links_of, may_link, stored
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, MalformedContentError
-from bftcluster.limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
+from bftcluster.shell_limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
 
 _T = TypeVar("_T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bftcluster.errors import MalformedContentError
-from bftcluster.limits import WALK_CREDIT_BYTES, WALK_PENDING_MAX
+from bftcluster.shell_limits import WALK_CREDIT_BYTES, WALK_PENDING_MAX
 
 _BLOCK_COST_BYTES: Final = 64
 """For a block of no bytes."""

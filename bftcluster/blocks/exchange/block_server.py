@@ -14,12 +14,12 @@ from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid
 from bftcluster.errors import ClusterError, TransportError
 from bftcluster.ids import PeerId
-from bftcluster.limits import (
+from bftcluster.log_pace import LogPace, also
+from bftcluster.shell_limits import (
     BLOCKS_FRAME_SIZE_BYTES,
     SERVED_REQUESTS_PER_PEER_MAX,
     WINDOW_SIZE_MAX_BYTES,
 )
-from bftcluster.log_pace import LogPace, also
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ from bftcluster.blocks.port import BlockStore, Hold
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockStoreError, ClusterError, StorageError, TransportError
 from bftcluster.ids import PeerId
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES, STORE_GROUP_SIZE_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES, STORE_GROUP_SIZE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from bftcluster.errors import (
     TransportError,
 )
 from bftcluster.ids import PeerId
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 _INLINE_SIZE_MAX_BYTES = 16 << 10
 """Smaller frames are decoded on the event loop: a thread would cost more."""

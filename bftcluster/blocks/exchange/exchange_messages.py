@@ -15,11 +15,11 @@ from typing import Any, Final, assert_never
 from bftcluster import codec
 from bftcluster.cid import Cid, from_bytes
 from bftcluster.errors import InvalidCidError, MalformedMessageError
-from bftcluster.limits import (
+from bftcluster.limits import FRAME_SIZE_MAX_BYTES
+from bftcluster.shell_limits import (
     BLOCK_SIZE_MAX_BYTES,
     END_ABSENT_MAX,
     FRAME_BLOCKS_MAX,
-    FRAME_SIZE_MAX_BYTES,
     WANT_CIDS_MAX,
 )
 

@@ -9,7 +9,7 @@ from bftcluster.blocks.formats.dag_pb import DagLink
 from bftcluster.blocks.formats.links import may_link
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
-from bftcluster.limits import WANT_CIDS_MAX
+from bftcluster.shell_limits import WANT_CIDS_MAX
 
 _HINT_MIN_BYTES = 4 << 10
 _HINT_MAX_BYTES = 1 << 20

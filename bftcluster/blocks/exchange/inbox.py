@@ -10,7 +10,7 @@ from bftcluster.blocks.exchange.exchange_messages import End
 from bftcluster.blocks.exchange.fetch_plan import ProviderFault
 from bftcluster.blocks.formats.block import Block
 from bftcluster.ids import PeerId
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 Event = Sequence[Block] | End | ProviderFault
 """Blocks that were verified, the end of the request, or what the provider did wrong."""

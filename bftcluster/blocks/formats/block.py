@@ -14,7 +14,7 @@ from bftcluster.cid import (
     version_of,
 )
 from bftcluster.errors import MalformedContentError
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ We pin such DAGs, we do not build them; so this finds links and checks the frami
 
 from bftcluster.cid import Cid, from_bytes
 from bftcluster.errors import InvalidCidError, MalformedContentError
-from bftcluster.limits import DAG_CBOR_DEPTH_MAX
+from bftcluster.shell_limits import DAG_CBOR_DEPTH_MAX
 
 _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = 2, 3, 4, 5, 6, 7
 _LINK_TAG = 42

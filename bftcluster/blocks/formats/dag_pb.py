@@ -16,7 +16,7 @@ from bftcluster.blocks.formats.protobuf import (
 )
 from bftcluster.cid import Cid, from_bytes, read_varint
 from bftcluster.errors import InvalidCidError, MalformedContentError
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 _NODE_DATA = bytes_tag(1)
 _NODE_LINK = bytes_tag(2)

@@ -9,7 +9,7 @@ from typing import Final
 
 from bftcluster.cid import Cid, text
 from bftcluster.errors import MalformedContentError, UsageError
-from bftcluster.limits import ENTRY_NAME_SIZE_MAX_BYTES, SYMLINK_TARGET_SIZE_MAX_BYTES
+from bftcluster.shell_limits import ENTRY_NAME_SIZE_MAX_BYTES, SYMLINK_TARGET_SIZE_MAX_BYTES
 
 _SHOWN_MAX_CHARS: Final = 64
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bftcluster.cid import Cid
 from bftcluster.errors import UsageError
-from bftcluster.limits import CHUNK_SIZE_MAX_BYTES, DAG_WIDTH_MAX
+from bftcluster.shell_limits import CHUNK_SIZE_MAX_BYTES, DAG_WIDTH_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from bftcluster.blocks.importer.file_builder import FileBuilder, build_symlink
 from bftcluster.blocks.importer.ingest import Ingest
 from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.errors import UsageError
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     ADD_MEMORY_MAX_BYTES,
     DIRECTORY_DEPTH_MAX,
     SYMLINK_TARGET_SIZE_MAX_BYTES,

@@ -10,12 +10,8 @@ from bftcluster.blocks.importer.ingest import Ingest
 from bftcluster.blocks.port import BlockSource, BlockStore
 from bftcluster.cid import Cid, from_bytes, read_varint, write_varint
 from bftcluster.errors import CidMismatchError, InvalidCidError, MalformedContentError
-from bftcluster.limits import (
-    BLOCK_SIZE_MAX_BYTES,
-    CAR_HEADER_SIZE_MAX_BYTES,
-    CAR_ROOTS_MAX,
-    CID_SIZE_MAX_BYTES,
-)
+from bftcluster.limits import CID_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES, CAR_HEADER_SIZE_MAX_BYTES, CAR_ROOTS_MAX
 
 _VARINT_SIZE_MAX_BYTES = 9
 _VERSION_2 = b"\xa1gversion\x02"

@@ -11,7 +11,7 @@ from typing import Self
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.port import BlockStore, no_pause
 from bftcluster.cid import Cid
-from bftcluster.limits import INGEST_GROUP_BLOCKS_MAX, INGEST_GROUP_SIZE_BYTES
+from bftcluster.shell_limits import INGEST_GROUP_BLOCKS_MAX, INGEST_GROUP_SIZE_BYTES
 
 
 class Ingest:

@@ -26,7 +26,7 @@ from bftcluster.errors import (
     InvalidCidError,
     StorageError,
 )
-from bftcluster.limits import STORE_GROUP_BLOCKS_MAX, STORE_QUOTA_MIN_BYTES
+from bftcluster.shell_limits import STORE_GROUP_BLOCKS_MAX, STORE_QUOTA_MIN_BYTES
 
 _ALL_BYTES: Final = 1 << 62
 _ROTTEN: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bftcluster.errors import StorageError, StoreFullError
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 _T = TypeVar("_T")
 

@@ -16,7 +16,7 @@ from bftcluster.blocks.port import Hold, StoreStat
 from bftcluster.blocks.store.flatfs import FlatFs, disk_errors
 from bftcluster.blocks.store.index import Index
 from bftcluster.errors import StorageError, StoreFullError
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     STORE_BLOCK_OVERHEAD_BYTES,
     STORE_GROUP_BLOCKS_MAX,
     STORE_GROUP_SIZE_BYTES,

@@ -15,7 +15,8 @@ from typing import Final
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES, DIGEST_SIZE_BYTES, PIN_BLOCKS_MAX
+from bftcluster.limits import DIGEST_SIZE_BYTES, PIN_BLOCKS_MAX
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 from bftcluster.signing.wire import check_array, check_size
 
 PATH_MAX: Final = (PIN_BLOCKS_MAX - 1).bit_length()

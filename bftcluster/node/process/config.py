@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster.ids import PeerId
-from bftcluster.limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.node.process.quantities import parse_address, parse_multiaddr, parse_size
+from bftcluster.shell_limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.signing.keys import parse_peer_id
 
 CONFIG_FILE: Final = "config.toml"

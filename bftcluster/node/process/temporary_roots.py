@@ -15,7 +15,7 @@ from typing import Final
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
 from bftcluster.errors import ClusterError, StorageError, StoreFullError
-from bftcluster.limits import ROOTS_KEPT_MAX
+from bftcluster.shell_limits import ROOTS_KEPT_MAX
 
 ADDED_KEEP_MS: Final = 8 * 86_400_000
 """A day more than a proposal lives by default."""

@@ -18,8 +18,8 @@ from bftcluster.blocks.importer.car import write_car
 from bftcluster.blocks.port import BlockSource, BlockStore
 from bftcluster.cid import Cid, text, write_varint
 from bftcluster.errors import BlockNotFoundError, RequestTimeoutError
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES
 from bftcluster.node.process.threads import Workers
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from bftcluster.blocks.importer.ingest import Ingest
 from bftcluster.blocks.port import BlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
-from bftcluster.limits import SYMLINK_TARGET_SIZE_MAX_BYTES
 from bftcluster.node.process.threads import Workers
+from bftcluster.shell_limits import SYMLINK_TARGET_SIZE_MAX_BYTES
 
 _PIECE_SIZE_BYTES = 2 << 20
 """Hashed and handed on per visit to a thread: large enough that the visit costs nothing."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from bftcluster.errors import BlockNotFoundError, ClusterError, MalformedContentError
-from bftcluster.limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
+from bftcluster.shell_limits import DAG_BLOCKS_MAX, WALK_PENDING_MAX
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bftcluster.errors import UsageError
-from bftcluster.limits import PRINTED_BASE_BYTES, PRINTED_REPEATS_MAX
+from bftcluster.shell_limits import PRINTED_BASE_BYTES, PRINTED_REPEATS_MAX
 from bftcluster_cli.client import Client
 from bftcluster_cli.content.car_files import CarFile
 from bftcluster_cli.display.progress import bytes_bar

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bftcluster.errors import NotReachedError
-from bftcluster.limits import POLL_PACE_MAX_S, POLL_PACE_MIN_S
+from bftcluster.shell_limits import POLL_PACE_MAX_S, POLL_PACE_MIN_S
 from bftcluster_cli.client import Client, NotThereError, Record
 from bftcluster_cli.output import plural, size_text
 from bftcluster_cli.untrusted_text import label, message

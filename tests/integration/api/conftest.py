@@ -13,7 +13,7 @@ from bftcluster.api.app import create_app
 from bftcluster.api.http.server import serve
 from bftcluster.api.settings import ApiSettings
 from bftcluster.ledger.wire.operations import PinOperation
-from bftcluster.limits import CONNECTIONS_PER_ADDRESS_MAX
+from bftcluster.shell_limits import CONNECTIONS_PER_ADDRESS_MAX
 from tests.unit.api.memory_service import NOW_MS, MemoryService
 from tests.unit.api.ordered import pin_record
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     ANSWER_PACE_TIME_MAX_S,
     BODY_PACE_TIME_MAX_S,
     HEAD_TIME_MAX_S,

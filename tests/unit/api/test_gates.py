@@ -15,7 +15,7 @@ from bftcluster.api.http.errors import BusyError
 from bftcluster.api.http.gates import Gate, network_of
 from bftcluster.api.routes.operations import FRAMES_MEDIA_TYPE
 from bftcluster.api.settings import ApiSettings
-from bftcluster.limits import (
+from bftcluster.shell_limits import (
     BULKS_PER_ADDRESS_MAX,
     LISTS_PER_ADDRESS_MAX,
     READS_PER_ADDRESS_MAX,

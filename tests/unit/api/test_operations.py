@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from bftcluster.api.frames import write_frame
-from bftcluster.limits import REQUEST_SIZE_MAX_BYTES, SUBMIT_PAGE_REQUESTS
+from bftcluster.limits import REQUEST_SIZE_MAX_BYTES
+from bftcluster.shell_limits import SUBMIT_PAGE_REQUESTS
 from tests.unit.api.memory_service import MemoryService
 
 FRAMES = {"Content-Type": "application/vnd.bftcluster.frames"}

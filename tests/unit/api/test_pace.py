@@ -8,7 +8,7 @@ from starlette.types import Message
 from trio.testing import MockClock
 
 from bftcluster.api.http.asgi import RequestBody, SlowClientError
-from bftcluster.limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
+from bftcluster.shell_limits import BODY_PACE_BYTES, BODY_PACE_TIME_MAX_S, BODY_TIME_MAX_S
 
 
 def client(size_bytes: int, every_s: float) -> Callable[[], Awaitable[Message]]:

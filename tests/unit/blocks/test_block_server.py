@@ -25,7 +25,7 @@ from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid, of_block
 from bftcluster.errors import BlockStoreError, MalformedContentError, StorageError
-from bftcluster.limits import SERVED_REQUESTS_PER_PEER_MAX
+from bftcluster.shell_limits import SERVED_REQUESTS_PER_PEER_MAX
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.exchanging import (
     ALICE,

@@ -16,7 +16,7 @@ from bftcluster.blocks.port import Damage
 from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import DAG_PB, Cid, of_block
 from bftcluster.errors import CidMismatchError, StorageError, StoreFullError
-from bftcluster.limits import STORE_QUOTA_MIN_BYTES
+from bftcluster.shell_limits import STORE_QUOTA_MIN_BYTES
 from tests.unit.blocks.conftest import QUOTA
 from tests.unit.blocks.content import add_file, pattern
 

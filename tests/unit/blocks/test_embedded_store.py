@@ -24,7 +24,7 @@ from bftcluster.errors import (
     StorageError,
     StoreFullError,
 )
-from bftcluster.limits import STORE_QUOTA_MIN_BYTES
+from bftcluster.shell_limits import STORE_QUOTA_MIN_BYTES
 from tests.unit.blocks.conftest import QUOTA
 from tests.unit.blocks.content import add_file, pattern
 

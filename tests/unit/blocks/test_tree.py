@@ -17,7 +17,7 @@ from bftcluster.blocks.importer.car import export_car
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedContentError, UsageError
-from bftcluster.limits import DIRECTORY_DEPTH_MAX, WALK_PENDING_MAX
+from bftcluster.shell_limits import DIRECTORY_DEPTH_MAX, WALK_PENDING_MAX
 from tests.unit.blocks.bombs import (
     CountingStore,
     copies,

@@ -1,7 +1,7 @@
 """The row cache: bounded, newest kept, absence remembered."""
 
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.limits import STATE_CACHE_ROW_MAX_BYTES
+from bftcluster.shell_limits import STATE_CACHE_ROW_MAX_BYTES
 from bftcluster.storage.row_cache import UNKNOWN, RowCache
 
 

@@ -17,7 +17,8 @@ from bftcluster.ledger.wire.block_tree import (
     path_of,
     root_of,
 )
-from bftcluster.limits import BLOCK_SIZE_MAX_BYTES, PIN_BLOCKS_MAX
+from bftcluster.limits import PIN_BLOCKS_MAX
+from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES
 from tests.unit.ledger.world import cid_of
 
 SIZES = [*range(1, 18), 31, 32, 33, 100]

@@ -11,11 +11,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Space
 from bftcluster.ledger.rows.tree import StateTree
-from bftcluster.limits import STATE_PAGE_ROWS_MAX
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import StartStateTransfer
+from bftcluster.shell_limits import STATE_PAGE_ROWS_MAX
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 

@@ -27,9 +27,9 @@ from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import RAW, Cid
 from bftcluster.errors import ClusterError, MalformedContentError
-from bftcluster.limits import STORE_QUOTA_MIN_BYTES
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.service.uploads import Upload, import_car_part
+from bftcluster.shell_limits import STORE_QUOTA_MIN_BYTES
 from tests.property.running_peer import Loner
 
 BLOCKS = [Block.make(bytes((n,)) * n * 99, codec=RAW, version=1) for n in range(1, 9)]
