@@ -50,10 +50,10 @@ class Damage:
 class Scrubbed:
     """What one step of a scrub read."""
 
-    blocks: int
-    read_bytes: int
     after: bytes
     """Where to go on; empty at the end."""
+    blocks: int
+    read_bytes: int
 
 
 class BlockSource(Protocol):

@@ -53,9 +53,9 @@ class Cause(IntEnum):
 class OrderedEvidence:
     """Where on the log it is written: what a change of standing goes back to."""
 
+    seq: Seq
     digest: Digest
     """Of the ordered request, or of the batch where none was sent and that is the point."""
-    seq: Seq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

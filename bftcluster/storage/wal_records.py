@@ -38,12 +38,12 @@ _CHAIN_SIZE_BYTES: Final = 16
 class Header:
     """What a log file says about itself before its first frame."""
 
+    nonce: bytes
+    """Salts every checksum of this file, 16 bytes, random."""
     generation: int
     """How often the log was rewritten before this file."""
     sealed_size_bytes: int
     """Size when the file took its name: all of it was durable, so damage in it is never a tear."""
-    nonce: bytes
-    """Salts every checksum of this file, 16 bytes, random."""
     owner: bytes
     """Whose log it is: a digest of cluster and peer, 32 bytes."""
 

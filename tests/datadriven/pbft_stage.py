@@ -101,7 +101,7 @@ class Stage:
         opened = next(f for f in reversed(said) if codec.decode(f)[0] == KINDS["new-view"])
         new_view = parse_frame(host.me, opened)
         assert isinstance(new_view, NewView)
-        usurper = Usurper(SimSigner(host.me), CLUSTER_ID)
+        usurper = Usurper(signer=SimSigner(host.me), cluster_id=CLUSTER_ID)
         lies = usurper.usurp(new_view, Pretext[pretext.upper()], OTHER)
         for lie in lies:
             for target in sorted(targets):

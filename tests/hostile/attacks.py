@@ -23,7 +23,7 @@ class Actor(Enum):
     """One of the four peers: a replica with its key."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
     """One thing that somebody does; while ``play`` is entered, it goes on."""
 
@@ -42,7 +42,7 @@ def attack(
 
     def register(play: Callable[[Arena], Iterator[None]]) -> Callable[[Arena], Iterator[None]]:
         assert all(name != other.name for other in ATTACKS), f"two attacks are called {name!r}"
-        ATTACKS.append(Attack(actor, name, contextmanager(play)))
+        ATTACKS.append(Attack(actor=actor, name=name, play=contextmanager(play)))
         return play
 
     return register

@@ -47,12 +47,12 @@ class EndStatus(IntEnum):
 class Want:
     """Requester: send these blocks, and what is below them as far as the leaf budget goes."""
 
+    cids: tuple[Cid, ...]
+    leaf_budget_bytes: int
+    """Blocks without links that are not in ``cids`` are sent while those sent before are less."""
     request: int
     window_bytes: int
     """How much may be under way before credit comes."""
-    leaf_budget_bytes: int
-    """Blocks without links that are not in ``cids`` are sent while those sent before are less."""
-    cids: tuple[Cid, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,10 +59,10 @@ _CHAIN_TAG: Final = b"bftcluster/chain/v1\x00"
 class OrderedBatch:
     """What PBFT decided for one sequence number."""
 
-    seq: Seq
-    timestamp_ms: int
     view: View
     """In which it was proposed first."""
+    seq: Seq
+    timestamp_ms: int
     requests: tuple[bytes, ...]
 
 

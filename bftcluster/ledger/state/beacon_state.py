@@ -22,9 +22,9 @@ UNKNOWN_END: Final = Seq((1 << 63) - 2)
 class HolderGroup:
     """Those who hold shares of a key, and what their shares follow from."""
 
+    key: GroupKey
     ceremony: Ceremony
     """That gave them their shares."""
-    key: GroupKey
     dealings: tuple[Dealing, ...]
     """Out of which the key was made."""
     since_period: int

@@ -214,11 +214,11 @@ class ProposalState(IntEnum):
 class ProposalRecord:
     """An intent that collects approvals on the log."""
 
+    proposer: MaintainerId
+    proposed_ms: int
     intent: Intent
     operation: Operation
     """The intent's, parsed."""
-    proposer: MaintainerId
-    proposed_ms: int
     approvals: tuple[Approval, ...] = ()
     """Verified, sorted by maintainer."""
     rejections: tuple[Approval, ...] = ()

@@ -55,9 +55,9 @@ class GenesisPeer:
 class Genesis:
     """Everything that all peers of a cluster must agree on before its first batch."""
 
-    name: str
     created_ms: int
     """Unix milliseconds; no batch is older."""
+    name: str
     peers: tuple[GenesisPeer, ...]
     """In primary-rotation order."""
     policy: Policy

@@ -86,9 +86,9 @@ class Ceremony:
 class Dealing:
     """Commitments to a polynomial, and its values, each sealed for its holder."""
 
-    ceremony: Digest
     dealer: int
     """From 1: which holder of a new key, or of the source, deals."""
+    ceremony: Digest
     commitments: tuple[bytes, ...]
     """To each coefficient, that of degree 0 first, 48 bytes each."""
     ephemeral: bytes

@@ -26,7 +26,7 @@ OTHER = batch_digest(Batch(1_000, (b"other",)).to_bytes())
 
 
 def usurped(pretext: Pretext) -> tuple[NewView, list[Vote]]:
-    usurper = Usurper(SimSigner(RIGHT.replica), CLUSTER_ID)
+    usurper = Usurper(signer=SimSigner(RIGHT.replica), cluster_id=CLUSTER_ID)
     lie, *votes = (
         parse_frame(RIGHT.replica, frame) for frame in usurper.usurp(RIGHT, pretext, OTHER)
     )

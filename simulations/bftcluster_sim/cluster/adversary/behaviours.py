@@ -232,7 +232,7 @@ class Byzantine:
             world = node.world
             requests = (world.founding.request(0),)
             other = Batch(WALL_EPOCH_MS + world.clock.now_ms, requests).to_bytes()
-            usurper = Usurper(node.signer, node.world.founding.cluster_id)
+            usurper = Usurper(signer=node.signer, cluster_id=node.world.founding.cluster_id)
             self._usurped[frame] = [
                 Body(other).frame(),
                 *usurper.usurp(new_view, pretext, batch_digest(other)),

@@ -27,7 +27,7 @@ class Pretext(Enum):
     OUTVOTE = "view changes of one who claims nothing, as often as it takes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usurper:
     """Whoever opens the view."""
 

@@ -19,9 +19,9 @@ class MessageCountRow:
     """The cost of one decision of ``n`` replicas, on a network where each message takes 1 ms."""
 
     n: int
+    messages_expected: int
     messages: int
     """PRE-PREPARE, PREPARE and COMMIT, each counted per receiver."""
-    messages_expected: int
     delays: int
     """From PRE-PREPARE to the last replica's decision, in message delays."""
     verifies: int

@@ -41,10 +41,10 @@ class RunVerdict(Enum):
 class RunOutcome:
     """What a run showed."""
 
-    name: str
-    """What ``bftcluster sim cluster replay --...`` is to be told, to see it again."""
     verdict: RunVerdict
     breaches: tuple[str, ...]
+    name: str
+    """What ``bftcluster sim cluster replay --...`` is to be told, to see it again."""
     culprits: int
     """Members that the auditor proves guilty."""
     weak_quorum: int
