@@ -163,6 +163,41 @@ VERIFIED_MEMORY_MAX_BYTES: Final = 48 << 20
 VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 12 << 20
 """Of them, those of more than some kilobytes."""
 
+# audits
+AUDIT_DAY_DEFAULT_MS: Final = 86_400_000
+AUDIT_DAY_MIN_MS: Final = 10_000
+"""Demonstrations audit as often in such a time as others in a day."""
+AUDITS_PER_DAY: Final = 1
+"""How often an active peer is drawn; other holders of the same pin are audited with it."""
+AUDITS_PER_DAY_CANDIDATE: Final = 10
+AUDITS_DRAWN_MAX: Final = 16
+"""Of one peer in a period: a period of 7 days draws a candidate no more often."""
+AUDITS_DRAWN_PEERS_MAX: Final = 64
+"""Peers for whom one batch draws lots, and audits that are over that it looks at again."""
+AUDITS_OPEN_MAX: Final = 4096
+"""At once, of all peers."""
+AUDITS_PER_PEER_MAX: Final = 16
+"""At once that one peer takes part in: who never answers has no more rows than that."""
+AUDIT_PEERS_MAX: Final = 5
+"""Holders of a pin that are asked for the same blocks."""
+AUDIT_LINES_MAX: Final = 64
+"""What one request says of audits."""
+AUDITS_ASKED_MAX: Final = 3
+"""How often suspects of one audit are asked, over an audit day."""
+AUDIT_WINDOW_MIN_MS: Final = 5_000
+AUDIT_WINDOW_MAX_MS: Final = 450_000
+"""For pledges, and then for answers: an eighth of a period, within these."""
+AUDIT_SIGHT_MIN_MS: Final = 20_000
+AUDIT_SIGHT_MAX_MS: Final = 1_800_000
+"""For voters to read from suspects: half a period, within these."""
+AUDIT_VERDICTS_KEPT_MAX: Final = 8
+"""Of each peer, the last; and as many of those that did not pass."""
+AUDIT_SEARCH_ROWS_MAX: Final = 16
+"""Pins that are looked through for one that everybody keeps."""
+AUDITED_AGAIN_PERMILLE: Final = 50
+"""Of audits in which all agreed, those in which voters look for themselves all the same."""
+AUDITS_LISTED_MAX: Final = 1000
+
 # reputation
 REPUTATIONS_KEPT_MAX: Final = 1000
 """Of peers that left: each was admitted by enough maintainers."""

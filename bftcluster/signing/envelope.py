@@ -24,6 +24,9 @@ class Domain(Enum):
     DEAL = b"bftcluster/deal/v1\x00"
     COMPLAIN = b"bftcluster/complain/v1\x00"
     CONTRIBUTE = b"bftcluster/contribute/v1\x00"
+    PLEDGE = b"bftcluster/pledge/v1\x00"
+    ANSWER = b"bftcluster/answer/v1\x00"
+    ATTEST = b"bftcluster/attest/v1\x00"
 
 
 class Signer(Protocol):

@@ -40,6 +40,10 @@ class Space(IntEnum):
     BEACON = 12
     """By kind and numbers: who holds which group key, what is being dealt, what was drawn."""
 
+    AUDIT = 13
+    """By word and number (8 bytes, big-endian): ``challenge/``, the audits that are open. By word
+    and peer id: ``verdicts/``, what came of its last ones. Under ``turn``, how far drawing is."""
+
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""
     TREE_PENDING = 65

@@ -14,6 +14,8 @@ from bftcluster.errors import (
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.rules.absence import absence_due_ms, note_absent
+from bftcluster.ledger.rules.audits.lines import hear
+from bftcluster.ledger.rules.audits.lots import draw_on, draws_soon
 from bftcluster.ledger.rules.beacon.ceremonies import (
     deals_soon,
     fix_window,
@@ -35,6 +37,7 @@ from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.rules.repair import repair_due_ms, repair_on
 from bftcluster.ledger.state.records import Head
 from bftcluster.ledger.state.state import State
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import pins_read_by
@@ -110,6 +113,7 @@ def apply(
     )
     move_on(execution)
     repair_on(execution)
+    draw_on(execution)
     named = None
     if batch.seq % genesis.checkpoint_interval == 0:
         named = turn(execution)
@@ -153,7 +157,7 @@ def due_ms(state: State, genesis: Genesis) -> int | None:
 
 def wants_batches(state: State) -> bool:
     """Return whether something is under way that every batch, or a checkpoint, brings further."""
-    return state.wants_batches or deals_soon(state)
+    return state.wants_batches or deals_soon(state) or draws_soon(state)
 
 
 def keys_of(
@@ -179,6 +183,8 @@ def keys_of(
             case ReportPinned(entries=entries):
                 keys.extend((Space.PIN, entry.cid) for entry in entries)
             case Join() | ReportEvidence() | Deal() | Complain() | Contribute() | None:
+                pass
+            case Pledge() | Answer() | Attest():
                 pass
             case _ as unreachable:
                 assert_never(unreachable)
@@ -212,6 +218,8 @@ def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspec
             return accuse(execution, verifier, inspected, request)
         case Deal() | Complain() | Contribute() as request:
             return take_part(execution, verifier, inspected, request)
+        case Pledge() | Answer() | Attest() as request:
+            return hear(execution, verifier, inspected, request)
         case _ as unreachable:
             assert_never(unreachable)
 

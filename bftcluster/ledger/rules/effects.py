@@ -63,6 +63,13 @@ class BeaconMoved:
     """A ceremony opened or came further, or a period began: members may owe something to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditMoved:
+    """A phase of an audit began: those who are asked, or voters, may owe something to it."""
+
+    number: int
+
+
 Effect = (
     KeepPin
     | DropPin
@@ -72,4 +79,5 @@ Effect = (
     | PeerAccused
     | FraudProven
     | BeaconMoved
+    | AuditMoved
 )

@@ -1,11 +1,15 @@
-"""Removes what has expired: used intents, proposals, pins. The same rows on all replicas."""
+"""Removes what has expired: used intents, proposals, pins; ends phases of audits.
+
+The same rows on all replicas.
+"""
 
 from bftcluster.ids import Digest
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.audits.phases import end_phase
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.pins import drop_pin
 from bftcluster.ledger.rules.proposals import forget
-from bftcluster.ledger.state.deadlines import PIN_KIND, end_of, parse_deadline, time_of
+from bftcluster.ledger.state.deadlines import AUDIT_KIND, PIN_KIND, end_of, parse_deadline, time_of
 from bftcluster.ledger.state.records import pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
@@ -41,6 +45,10 @@ def _expire(execution: Execution, deadline: bytes) -> None:
         value = state.get(Space.PIN, key)
         assert value is not None, "a deadline goes with its pin"
         drop_pin(execution, pin_record(value))
+    elif kind == AUDIT_KIND:
+        challenge = state.audits.get(int.from_bytes(key, "big"))
+        assert challenge is not None, "a deadline goes with its audit"
+        end_phase(execution, challenge)
     else:
         forget(execution, Digest(key))
         state.put(Space.DEADLINE, deadline, None)

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from bftcluster.ids import Digest, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.tree_history import Read
+from bftcluster.ledger.rules.audits.lines import foreseen_refusal_of_lines
 from bftcluster.ledger.rules.beacon.members import unproven
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal
 from bftcluster.ledger.rules.context import nonce_key, replayed
@@ -17,6 +18,7 @@ from bftcluster.ledger.rules.peer_reports import refusal_by, unproven_registrati
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire import requests
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, AuditRequest, Pledge
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -66,6 +68,8 @@ class Wanting:
                 return self._of_announcement(inspected, request)
             case Deal() | Complain() | Contribute() as request:
                 return self._of_beacon(inspected, request)
+            case Pledge() | Answer() | Attest() as request:
+                return self._of_audits(request)
             case requests.ReportEvidence():
                 return self._of_evidence(inspected)
             case _ as unreachable:
@@ -244,6 +248,14 @@ class Wanting:
         if isinstance(request, Complain) and beacon.open is not None:
             self._verifier.judged_complaint(inspected, beacon.open.transcript)
         return None
+
+    def _of_audits(self, request: AuditRequest) -> Outcome | None:
+        """Judge what a peer says about audits: something of it must count."""
+        state = self._state
+        if request.peer not in state.peers:
+            return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
+        voters = state.membership_at(Seq(state.head.seq + 1))
+        return foreseen_refusal_of_lines(state.audits, voters, request)
 
     def _of_evidence(self, inspected: Inspected) -> Outcome | None:
         assert inspected.evidence is not None, "a parsed report of evidence has evidence"

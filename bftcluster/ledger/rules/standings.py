@@ -4,6 +4,7 @@ from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.rules.reallocation import begin_move
+from bftcluster.ledger.state.audit_changes import forget_verdicts
 from bftcluster.ledger.state.duties import head_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
@@ -57,6 +58,7 @@ def drop(execution: Execution, peer: PeerId) -> None:
     begin_move(state, peer)
     for each in state.reputations.forgettable(state.peers, REPUTATIONS_KEPT_MAX, execution.period):
         state.put_reputation(each, None)
+        forget_verdicts(state, each)
     execution.effects.append(PeerRemoved(peer))
 
 

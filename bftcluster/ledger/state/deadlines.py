@@ -1,4 +1,4 @@
-"""Keys of what happens at a time: pins and proposals that expire, the earliest first."""
+"""Keys of what happens at a time: pins, proposals and phases of audits that end."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from bftcluster.ledger.state.records import PinRecord
 TIME_SIZE_BYTES: Final = 8
 PIN_KIND: Final = 1
 PROPOSAL_KIND: Final = 2
+AUDIT_KIND: Final = 3
 
 
 def pin_deadline(record: PinRecord) -> bytes:
@@ -19,6 +20,11 @@ def pin_deadline(record: PinRecord) -> bytes:
 def proposal_deadline(intent_digest: Digest, expires_ms: int) -> bytes:
     """Return the deadline of an intent on the log."""
     return _key(expires_ms, PROPOSAL_KIND, intent_digest)
+
+
+def audit_deadline(number: int, until_ms: int) -> bytes:
+    """Return the deadline of an audit's phase."""
+    return _key(until_ms, AUDIT_KIND, number.to_bytes(8, "big"))
 
 
 def parse_deadline(key: bytes) -> tuple[int, bytes]:

@@ -6,6 +6,7 @@ Each call reads rows as they are while it does: nothing is remembered, nothing i
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 from bftcluster.cid import Cid
@@ -14,6 +15,15 @@ from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
 from bftcluster.ledger.rows.tree import StateTree
+from bftcluster.ledger.state.audit_rows import (
+    CHALLENGE_PREFIX,
+    AuditVerdict,
+    Challenge,
+    challenge_key,
+    read_challenge,
+    read_verdicts,
+    verdicts_key,
+)
 from bftcluster.ledger.state.beacon_rows import read_beacon
 from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.state.duties import (
@@ -229,6 +239,28 @@ def beacon_of(store: RowPort) -> BeaconState:
     genesis = store.get(Space.META, GENESIS_KEY)
     assert genesis is not None, "an open ledger has a genesis"
     return read_beacon(scan(store, Space.BEACON), Genesis.from_bytes(genesis).cluster_id)
+
+
+# Audits
+
+
+def open_audits(store: RowPort) -> list[Challenge]:
+    """Return the audits that are open, in the order of their numbers."""
+    before = challenge_key(0)[:-1]
+    rows = scan(store, Space.AUDIT, before)
+    own = takewhile(lambda row: row[0].startswith(CHALLENGE_PREFIX), rows)
+    return [read_challenge(value) for _, value in own]
+
+
+def challenge_of(store: RowPort, number: int) -> Challenge | None:
+    """Return an audit, if it is open."""
+    value = store.get(Space.AUDIT, challenge_key(number))
+    return None if value is None else read_challenge(value)
+
+
+def audit_verdicts_of(store: RowPort, peer: PeerId) -> list[AuditVerdict]:
+    """Return what came of a peer's last audits, in order."""
+    return read_verdicts(store.get(Space.AUDIT, verdicts_key(peer)))
 
 
 # Who votes

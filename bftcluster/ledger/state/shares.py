@@ -6,10 +6,12 @@ ordered and refused is charged to whoever signed it: it is on the log all the sa
 can have it ordered again and again; so whoever has used up its share is slowed, and never silenced.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bftcluster import codec
+from bftcluster.ids import MaintainerId
 from bftcluster.limits import (
     PEER_REQUESTS_PER_HOUR_MAX,
     PEER_SIZE_PER_HOUR_MAX_BYTES,
@@ -22,6 +24,8 @@ from bftcluster.limits import (
 )
 
 HOUR_MS: Final = 3_600_000
+SHARE_PREFIX: Final = b"share/"
+"""Before the key of a maintainer, in ``Space.META``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,3 +162,13 @@ def read_share(value: bytes | None) -> Share:
     return Share(
         opened=opened, size_bytes=size_bytes, rejected=rejected, spent=spent_from_wire(spent)
     )
+
+
+def read_shares(rows: Iterable[tuple[bytes, bytes]]) -> dict[MaintainerId, Share]:
+    """Return the shares in rows of ``Space.META`` from ``SHARE_PREFIX`` on, up to other rows."""
+    shares: dict[MaintainerId, Share] = {}
+    for key, value in rows:
+        if not key.startswith(SHARE_PREFIX):
+            break
+        shares[MaintainerId(key[len(SHARE_PREFIX) :])] = read_share(value)
+    return shares

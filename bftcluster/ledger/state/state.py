@@ -25,6 +25,7 @@ from bftcluster.ledger.state.membership_rows import (
     read_epoch,
     read_moves,
 )
+from bftcluster.ledger.state.open_audits import OpenAudits
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
@@ -45,7 +46,7 @@ from bftcluster.ledger.state.reputations import (
     read_waiting,
     waiting_to_value,
 )
-from bftcluster.ledger.state.shares import Share, read_share
+from bftcluster.ledger.state.shares import SHARE_PREFIX, Share, read_shares
 from bftcluster.ledger.state.weights import units_of
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.genesis import Genesis
@@ -62,7 +63,6 @@ POLICY_KEY: Final = b"policy"
 CHANGES_KEY: Final = b"members/changes"
 MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
-_SHARE_PREFIX: Final = b"share/"
 _DEADLINES_PAGE: Final = 16
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
 """What a decoded proposal takes beside its intent's bytes, roughly."""
@@ -100,6 +100,7 @@ class State:
         self.repair = read_repair_turn(self.get(Space.META, REPAIR_KEY))
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
+        self.audits = OpenAudits(self.scan(Space.AUDIT))
         self.beacon = read_beacon(self.scan(Space.BEACON), founding.cluster_id)
         self._earliest: bytes | None = None
         self._is_earliest_known = False
@@ -121,7 +122,7 @@ class State:
         row = self.get(Space.META, HEAD_KEY)
         assert row is not None, "the genesis sets the head"
         self.head: Head = head(row)
-        self.shares: dict[MaintainerId, Share] = dict(self._read_shares())
+        self.shares = read_shares(self.scan(Space.META, SHARE_PREFIX))
         """What each maintainer has on the log that others did not approve."""
         self.seen = SeenIntents(self.head.timestamp_ms)
         self.tried = TriedIntents(self.head.timestamp_ms)
@@ -349,13 +350,7 @@ class State:
     def set_share(self, maintainer: MaintainerId, share: Share) -> None:
         """Set what a maintainer has on the log that others did not approve."""
         self.shares[maintainer] = share
-        self.put(Space.META, _SHARE_PREFIX + maintainer, share.to_value())
-
-    def _read_shares(self) -> Iterable[tuple[MaintainerId, Share]]:
-        for key, value in self.scan(Space.META, _SHARE_PREFIX):
-            if not key.startswith(_SHARE_PREFIX):
-                break
-            yield MaintainerId(key[len(_SHARE_PREFIX) :]), read_share(value)
+        self.put(Space.META, SHARE_PREFIX + maintainer, share.to_value())
 
     def take_delta(self) -> dict[Key, bytes | None]:
         """Return what changed since the last call; the caller flushes it before reading again."""

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from bftcluster.ledger.wire.audit_requests import AUDIT_DOMAINS, AuditRequest
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.requests import Join, ReportPinned
 from bftcluster.signing.envelope import Domain
@@ -30,7 +31,7 @@ def proves_itself(curve: Curve, request: ReportPinned | Join | BeaconRequest) ->
             assert_never(unreachable)
 
 
-def domain_of(request: ReportPinned | Join | BeaconRequest) -> Domain:
+def domain_of(request: ReportPinned | Join | BeaconRequest | AuditRequest) -> Domain:
     """Return what a peer's signature is for."""
     match request:
         case ReportPinned():
@@ -43,5 +44,5 @@ def domain_of(request: ReportPinned | Join | BeaconRequest) -> Domain:
             return Domain.COMPLAIN
         case Contribute():
             return Domain.CONTRIBUTE
-        case _ as unreachable:
-            assert_never(unreachable)
+        case _:
+            return AUDIT_DOMAINS[type(request)]

@@ -11,6 +11,8 @@ from bftcluster.ledger.wire.operations import EVERYWHERE
 from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
 from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
 from bftcluster.limits import (
+    AUDIT_DAY_DEFAULT_MS,
+    AUDIT_DAY_MIN_MS,
     CBOR_SIZE_MAX_BYTES,
     CHECKPOINT_INTERVAL_SEQS,
     DIGEST_SIZE_BYTES,
@@ -32,7 +34,7 @@ from bftcluster.signing.wire import check_array, check_size, read_array
 
 _VERSION: Final = 1
 _ID_TAG: Final = b"bftcluster/genesis/v1\x00"
-_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, bytes]
+_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,9 @@ class Genesis:
     """A state root is made every so many sequence numbers."""
     period_ms: int = PERIOD_DEFAULT_MS
     """Of consensus time: what allocation goes by stays as it is for so long."""
+    audit_day_ms: int = AUDIT_DAY_DEFAULT_MS
+    """Of consensus time: an active peer is drawn once in it for an audit; demonstrations have a
+    shorter one."""
     nonce: bytes
     """32 random bytes."""
     version: int = _VERSION
@@ -96,6 +101,10 @@ class Genesis:
             raise MalformedMessageError(f"a checkpoint every 1 to {WINDOW_SIZE_SEQS} batches")
         if not PERIOD_MIN_MS <= self.period_ms <= PERIOD_MAX_MS:
             raise MalformedMessageError(f"a period of {PERIOD_MIN_MS} to {PERIOD_MAX_MS} ms")
+        if not AUDIT_DAY_MIN_MS <= self.audit_day_ms <= AUDIT_DAY_DEFAULT_MS:
+            raise MalformedMessageError(
+                f"an audit day of {AUDIT_DAY_MIN_MS} to {AUDIT_DAY_DEFAULT_MS} ms"
+            )
         check_size(self.nonce, DIGEST_SIZE_BYTES, "a genesis nonce")
         digest = hashlib.sha256(_ID_TAG + self.to_bytes()).digest()
         object.__setattr__(self, "cluster_id", ClusterId(digest))
@@ -120,6 +129,7 @@ class Genesis:
                 self.replication_max,
                 self.checkpoint_interval,
                 self.period_ms,
+                self.audit_day_ms,
                 self.nonce,
             ]
         )
@@ -134,7 +144,7 @@ class Genesis:
         version, name, created_ms, peers, policy, least, most, *rest = read_array(
             data, _SHAPE, "genesis", size_max_bytes=CBOR_SIZE_MAX_BYTES
         )
-        interval, period_ms, nonce = rest
+        interval, period_ms, audit_day_ms, nonce = rest
         shape: list[type] = [bytes, str, list, list]
         items = [check_array(item, shape, "genesis peer") for item in peers]
         return cls(
@@ -155,5 +165,6 @@ class Genesis:
             replication_max=most,
             checkpoint_interval=interval,
             period_ms=period_ms,
+            audit_day_ms=audit_day_ms,
             nonce=nonce,
         )

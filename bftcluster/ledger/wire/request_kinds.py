@@ -16,3 +16,6 @@ class RequestKind(IntEnum):
     DEAL = 8
     COMPLAIN = 9
     CONTRIBUTE = 10
+    PLEDGE = 11
+    ANSWER = 12
+    ATTEST = 13

@@ -2,6 +2,7 @@
 
 from typing import Final, assert_never
 
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.operations import Operation, items_of
 from bftcluster.ledger.wire.requests import (
@@ -47,6 +48,8 @@ def _items_of_request(request: Request) -> int:
             return len(tags) + len(addresses)
         case Deal(dealing=dealing):
             return len(dealing.commitments) + len(dealing.sealed)
+        case Pledge() | Answer() | Attest():
+            return len(request.lines)
         case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
             return 0
         case Complain() | Contribute():

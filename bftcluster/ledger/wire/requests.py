@@ -9,6 +9,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
+from bftcluster.ledger.wire.audit_requests import AUDIT_PARSERS, AuditRequest
 from bftcluster.ledger.wire.beacon_requests import (
     BeaconRequest,
     parse_complain,
@@ -174,7 +175,15 @@ def _vote_bytes(kind: RequestKind, scheme: str, subject: bytes, vote: Approval) 
 
 
 Request: TypeAlias = (
-    Submit | Propose | Approve | Reject | ReportPinned | Join | ReportEvidence | BeaconRequest
+    Submit
+    | Propose
+    | Approve
+    | Reject
+    | ReportPinned
+    | Join
+    | ReportEvidence
+    | BeaconRequest
+    | AuditRequest
 )
 """A closed set: who forgets a kind somewhere is told by the type checker."""
 
@@ -383,5 +392,6 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
     RequestKind.DEAL.value: parse_deal,
     RequestKind.COMPLAIN.value: parse_complain,
     RequestKind.CONTRIBUTE.value: parse_contribute,
+    **AUDIT_PARSERS,
 }
 """By the first item of a request."""

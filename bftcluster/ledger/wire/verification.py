@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, assert_never
 from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, AuditRequest, Pledge
 from bftcluster.ledger.wire.beacon_proofs import domain_of, proves_itself
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
@@ -198,6 +199,8 @@ class ApprovalVerifier:
                 if is_valid and not isinstance(said, ReportPinned):
                     self.refusal(request)  # Pairings, if it is wanted; execution finds them done.
                 return is_valid
+            case Pledge() | Answer() | Attest() as said:
+                return said.cluster_id == self.cluster_id and self.is_valid_announcement(inspected)
             case ReportEvidence():
                 return not isinstance(self.culprit(inspected), ClusterError)
             case _ as unreachable:
@@ -263,7 +266,9 @@ class ApprovalVerifier:
         """Return whether a report or join was signed by the peer that it names."""
         if inspected.is_valid is None:
             request = inspected.request
-            assert isinstance(request, ReportPinned | Join | BeaconRequest), "only peers announce"
+            assert isinstance(request, ReportPinned | Join | BeaconRequest | AuditRequest), (
+                "only peers announce"
+            )
             inspected.is_valid = is_valid(
                 self._verifier,
                 domain_of(request),
@@ -362,6 +367,8 @@ def _parse(data: bytes) -> Inspected:
             case (
                 Approve() | Reject() | ReportPinned() | Join() | Deal() | Complain() | Contribute()
             ):
+                return Inspected(request)
+            case Pledge() | Answer() | Attest():
                 return Inspected(request)
             case _ as unreachable:
                 assert_never(unreachable)

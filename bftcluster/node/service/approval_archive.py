@@ -8,6 +8,7 @@ from bftcluster.errors import MalformedMessageError, NotFoundError
 from bftcluster.ids import Digest, MaintainerId, Seq
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire import requests
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.node.reads import LedgerReads
@@ -62,6 +63,9 @@ async def approval_certificate(
                     | Deal()
                     | Complain()
                     | Contribute()
+                    | Pledge()
+                    | Answer()
+                    | Attest()
                 ):
                     pass
                 case _ as unreachable:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.beacon.partials import contribute
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal, refused_as
+from bftcluster.ledger.rules.charges import charge, refusal_of_stranger
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.evidence import expose
 from bftcluster.ledger.state.beacon_state import OpenCeremony
@@ -20,18 +21,11 @@ def take_part(
     execution: Execution, verifier: ApprovalVerifier, inspected: Inspected, request: BeaconRequest
 ) -> Outcome:
     """Hear a dealing, a complaint or a partial; its peer pays for it, whatever becomes of it."""
-    if request.cluster_id != execution.genesis.cluster_id:
-        return Outcome(OutcomeCode.WRONG_CLUSTER, "made for another cluster")
-    if request.peer not in execution.state.peers:
-        return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
-    if not verifier.is_valid_announcement(inspected):
-        return Outcome(OutcomeCode.BAD_SIGNATURE, "the peer's signature does not verify")
+    refusal = refusal_of_stranger(execution, verifier, inspected, request)
+    if refusal is not None:
+        return refusal
     outcome = _heard(execution, verifier, inspected, request)
-    record = execution.state.peers.get(request.peer)
-    if record is not None:
-        spend = record.spent.plus if outcome.is_accepted else record.spent.refused
-        spent = spend(execution.now_ms, len(request.payload))
-        execution.state.put_peer(replace(record, spent=spent))
+    charge(execution, request, outcome)
     return outcome
 
 

@@ -1,0 +1,28 @@
+"""How long the phases of an audit last, in batch time."""
+
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.limits import (
+    AUDIT_SIGHT_MAX_MS,
+    AUDIT_SIGHT_MIN_MS,
+    AUDIT_WINDOW_MAX_MS,
+    AUDIT_WINDOW_MIN_MS,
+    AUDITS_ASKED_MAX,
+)
+
+
+def answer_window_ms(genesis: Genesis) -> int:
+    """Return how long holders have to pledge, and as long again to answer."""
+    return min(max(genesis.period_ms // 8, AUDIT_WINDOW_MIN_MS), AUDIT_WINDOW_MAX_MS)
+
+
+def sight_window_ms(genesis: Genesis) -> int:
+    """Return how long voters have to read from suspects."""
+    return min(max(genesis.period_ms // 2, AUDIT_SIGHT_MIN_MS), AUDIT_SIGHT_MAX_MS)
+
+
+def rest_ms(genesis: Genesis) -> int:
+    """Return how long suspects that showed nothing are left alone before they are asked again.
+
+    From the first time to the last takes at least an audit day.
+    """
+    return genesis.audit_day_ms // (AUDITS_ASKED_MAX - 1)

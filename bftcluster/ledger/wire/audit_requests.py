@@ -1,0 +1,266 @@
+"""What peers say about audits: pledges and answers of who is asked, and what voters saw of them.
+
+Each line names its audit by number and by a mark, the beginning of the seed. So nothing that a peer
+signed counts on another branch of a log that was given up.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import ClusterId, Digest, PeerId
+from bftcluster.ledger.wire.peer_fields import check_signed
+from bftcluster.ledger.wire.request_kinds import RequestKind
+from bftcluster.limits import AUDIT_LINES_MAX, AUDIT_PEERS_MAX, AUDITS_ASKED_MAX, DIGEST_SIZE_BYTES
+from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster.signing.wire import check_array, read_array
+
+MARK_SIZE_BYTES: Final = 8
+SALT_SIZE_BYTES: Final = 16
+_SIGNED_SHAPE: Final[list[type]] = [int, bytes, bytes]
+_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, list]
+_PLEDGE_SHAPE: Final[list[type]] = [int, bytes, bytes]
+_ANSWER_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
+_SIGHT_SHAPE: Final[list[type]] = [int, bytes, int, int, bytes]
+_NUMBER_MAX: Final = 1 << 63
+_LINE_SIZE_MAX_BYTES: Final = 96
+_PAYLOAD_SIZE_MAX_BYTES: Final = 128 + AUDIT_LINES_MAX * _LINE_SIZE_MAX_BYTES
+_COMMITMENT_TAG: Final = b"bftcluster/audit-commitment/v1\x00"
+_DIGEST_TAG: Final = b"bftcluster/audit-digest/v1\x00"
+_LINK_TAG: Final = b"bftcluster/audit-link/v1\x00"
+
+
+class PledgeLine(NamedTuple):
+    """That a peer has worked out its answer, which nobody can read yet."""
+
+    number: int
+    mark: bytes
+    commitment: bytes
+
+
+class AnswerLine(NamedTuple):
+    """What it had pledged; or, with neither digest nor salt, that it does not have the blocks."""
+
+    number: int
+    mark: bytes
+    digest: bytes
+    salt: bytes
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it says that the blocks are not there."""
+        return not self.digest
+
+
+class SightLine(NamedTuple):
+    """What a voter saw when it read the blocks from a suspect."""
+
+    number: int
+    mark: bytes
+    asked: int
+    """How often the suspects of this audit had been asked by then, from 1."""
+    place: int
+    """The suspect's, among those that are asked."""
+    digest: bytes
+    """Over the blocks that it sent, each checked; empty: it did not send them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pledge:
+    """A peer's commitments. Made by ``make_pledge``."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    lines: tuple[PledgeLine, ...]
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.PLEDGE), self.payload, self.signature])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a peer had committed to. Made by ``make_answer``."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    lines: tuple[AnswerLine, ...]
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.ANSWER), self.payload, self.signature])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attest:
+    """What a voter read from suspects. Made by ``make_attest``."""
+
+    cluster_id: ClusterId
+    peer: PeerId
+    lines: tuple[SightLine, ...]
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding."""
+        return codec.encode([int(RequestKind.ATTEST), self.payload, self.signature])
+
+
+AuditRequest: TypeAlias = Pledge | Answer | Attest
+AUDIT_DOMAINS: Final = {
+    Pledge: Domain.PLEDGE,
+    Answer: Domain.ANSWER,
+    Attest: Domain.ATTEST,
+}
+
+
+def word_of(request: AuditRequest) -> Digest:
+    """Return what people find a request in the log by."""
+    return Digest(hashlib.sha256(request.to_bytes()).digest())
+
+
+def answer_digest(seed: bytes, blocks: Iterable[bytes]) -> Digest:
+    """Return the digest over the blocks that an audit is about, from the root down."""
+    digest = hashlib.sha256(_DIGEST_TAG + seed)
+    for block in blocks:
+        digest.update(len(block).to_bytes(8, "big"))
+        digest.update(block)
+    return Digest(digest.digest())
+
+
+def link_at(seed: bytes, depth: int, count: int) -> int:
+    """Return which of ``count`` links an audit follows from the block at ``depth``."""
+    assert count > 0, "there is a link"
+    drawn = hashlib.sha256(_LINK_TAG + seed + depth.to_bytes(8, "big")).digest()
+    return int.from_bytes(drawn[:16], "big") % count
+
+
+def commitment_of(seed: bytes, peer: PeerId, digest: bytes, salt: bytes) -> Digest:
+    """Return what binds a peer to its answer: of another peer the same bytes are worth nothing."""
+    return Digest(hashlib.sha256(_COMMITMENT_TAG + seed + peer + digest + salt).digest())
+
+
+def make_pledge(signer: Signer, cluster_id: ClusterId, lines: Sequence[PledgeLine]) -> Pledge:
+    """Return the signer's commitments, to be ordered: at most ``AUDIT_LINES_MAX``."""
+    return _read_pledge(*_signed(signer, Domain.PLEDGE, cluster_id, lines))
+
+
+def make_answer(signer: Signer, cluster_id: ClusterId, lines: Sequence[AnswerLine]) -> Answer:
+    """Return the signer's answers, to be ordered: at most ``AUDIT_LINES_MAX``."""
+    return _read_answer(*_signed(signer, Domain.ANSWER, cluster_id, lines))
+
+
+def make_attest(signer: Signer, cluster_id: ClusterId, lines: Sequence[SightLine]) -> Attest:
+    """Return what the signer saw, to be ordered: at most ``AUDIT_LINES_MAX``."""
+    return _read_attest(*_signed(signer, Domain.ATTEST, cluster_id, lines))
+
+
+def parse_pledge(items: list[Any]) -> Pledge:
+    """Return the request that the decoded ``items`` are.
+
+    Raises:
+        MalformedMessageError: They are none.
+    """
+    _, payload, signature = check_array(items, _SIGNED_SHAPE, "pledge")
+    return _read_pledge(payload, signature)
+
+
+def parse_answer(items: list[Any]) -> Answer:
+    """Return the request that the decoded ``items`` are, or raise as ``parse_pledge``."""
+    _, payload, signature = check_array(items, _SIGNED_SHAPE, "answer")
+    return _read_answer(payload, signature)
+
+
+def parse_attest(items: list[Any]) -> Attest:
+    """Return the request that the decoded ``items`` are, or raise as ``parse_pledge``."""
+    _, payload, signature = check_array(items, _SIGNED_SHAPE, "attestation")
+    return _read_attest(payload, signature)
+
+
+def _signed(
+    signer: Signer, domain: Domain, cluster_id: ClusterId, lines: Sequence[tuple[int | bytes, ...]]
+) -> tuple[bytes, bytes]:
+    payload = codec.encode([cluster_id, signer.public_key, [list(line) for line in lines]])
+    return payload, sign(signer, domain, payload)
+
+
+def _read_pledge(payload: bytes, signature: bytes) -> Pledge:
+    def line(item: object) -> PledgeLine:
+        number, mark, commitment = check_array(item, _PLEDGE_SHAPE, "a pledge")
+        _check(number, mark, commitment, is_empty_allowed=False)
+        return PledgeLine(number, mark, commitment)
+
+    cluster_id, peer, lines = _read(payload, signature, line)
+    return Pledge(
+        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
+    )
+
+
+def _read_answer(payload: bytes, signature: bytes) -> Answer:
+    def line(item: object) -> AnswerLine:
+        number, mark, digest, salt = check_array(item, _ANSWER_SHAPE, "an answer")
+        _check(number, mark, digest, is_empty_allowed=True)
+        if len(salt) != (SALT_SIZE_BYTES if digest else 0):
+            raise MalformedMessageError("an answer has a salt, unless the blocks are missing")
+        return AnswerLine(number, mark, digest, salt)
+
+    cluster_id, peer, lines = _read(payload, signature, line)
+    return Answer(
+        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
+    )
+
+
+def _read_attest(payload: bytes, signature: bytes) -> Attest:
+    def line(item: object) -> SightLine:
+        number, mark, asked, place, digest = check_array(item, _SIGHT_SHAPE, "a sight")
+        _check(number, mark, digest, is_empty_allowed=True)
+        if not (1 <= asked <= AUDITS_ASKED_MAX and 0 <= place < AUDIT_PEERS_MAX):
+            raise MalformedMessageError("an audit has no such suspect")
+        return SightLine(number, mark, asked, place, digest)
+
+    cluster_id, peer, lines = _read(payload, signature, line)
+    return Attest(
+        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
+    )
+
+
+def _read(
+    payload: bytes, signature: bytes, read_line: Callable[[object], Any]
+) -> tuple[ClusterId, PeerId, Any]:
+    limit = _PAYLOAD_SIZE_MAX_BYTES
+    cluster_id, peer, items = read_array(
+        payload, _PAYLOAD_SHAPE, "part of an audit", size_max_bytes=limit
+    )
+    check_signed(cluster_id, peer, signature)
+    if not 1 <= len(items) <= AUDIT_LINES_MAX:
+        raise MalformedMessageError(f"{len(items)} lines about audits")
+    lines = tuple([read_line(item) for item in items])
+    keys = [line[:-1] if isinstance(line, SightLine) else line[:1] for line in lines]
+    if sorted(set(keys)) != keys:
+        raise MalformedMessageError("lines about audits must be distinct, and sorted")
+    return ClusterId(cluster_id), PeerId(peer), lines
+
+
+def _check(number: int, mark: bytes, digest: bytes, *, is_empty_allowed: bool) -> None:
+    if not 0 <= number < _NUMBER_MAX or len(mark) != MARK_SIZE_BYTES:
+        raise MalformedMessageError("no audit has such a name")
+    if len(digest) != DIGEST_SIZE_BYTES and not (is_empty_allowed and not digest):
+        raise MalformedMessageError("what is said of an audit is a digest")
+
+
+AUDIT_PARSERS: Final[Mapping[int, Callable[[list[Any]], AuditRequest]]] = {
+    RequestKind.PLEDGE.value: parse_pledge,
+    RequestKind.ANSWER.value: parse_answer,
+    RequestKind.ATTEST.value: parse_attest,
+}
+"""By the first item of a request."""
