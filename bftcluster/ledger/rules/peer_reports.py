@@ -11,6 +11,8 @@ from bftcluster.ledger.state import duties, holder_reports
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import number_and_holders, slot_of
 from bftcluster.ledger.state.shares import peer_is_over
+from bftcluster.ledger.wire.audit_requests import AuditRequest
+from bftcluster.ledger.wire.beacon_requests import BeaconRequest
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, Join, ReportEntry, ReportPinned
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
@@ -89,6 +91,31 @@ def report(
     return Outcome(OutcomeCode.RECORDED, f"{len(lines)} of {len(request.entries)} entries count")
 
 
+def refusal_of_stranger(
+    execution: Execution,
+    verifier: ApprovalVerifier,
+    inspected: Inspected,
+    request: Join | ReportPinned | BeaconRequest | AuditRequest,
+) -> Outcome | None:
+    """Return why a request is nobody's whom this cluster hears, if that is so."""
+    if request.cluster_id != execution.genesis.cluster_id:
+        return Outcome(OutcomeCode.WRONG_CLUSTER, "made for another cluster")
+    if request.peer not in execution.state.peers:
+        return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
+    if not verifier.is_valid_announcement(inspected):
+        return Outcome(OutcomeCode.BAD_SIGNATURE, "the peer's signature does not verify")
+    return None
+
+
+def charge(execution: Execution, request: BeaconRequest | AuditRequest, outcome: Outcome) -> None:
+    """Charge a request to its peer's share of the hour, unless the peer left over it."""
+    record = execution.state.peers.get(request.peer)
+    if record is not None:
+        spend = record.spent.plus if outcome.is_accepted else record.spent.refused
+        spent = spend(execution.now_ms, len(request.payload))
+        execution.state.put_peer(replace(record, spent=spent))
+
+
 def _judge(
     execution: Execution,
     verifier: ApprovalVerifier,
@@ -99,13 +126,10 @@ def _judge(
 
     What is refused is charged to the peer, once it is certain that the peer signed it.
     """
-    if request.cluster_id != execution.genesis.cluster_id:
-        return Outcome(OutcomeCode.WRONG_CLUSTER, "made for another cluster")
-    record = execution.state.peers.get(request.peer)
-    if record is None:
-        return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
-    if not verifier.is_valid_announcement(inspected):
-        return Outcome(OutcomeCode.BAD_SIGNATURE, "the peer's signature does not verify")
+    stranger = refusal_of_stranger(execution, verifier, inspected, request)
+    if stranger is not None:
+        return stranger
+    record = execution.state.peers[request.peer]
     now_ms, size_bytes = execution.now_ms, len(request.payload)
     refusal = refusal_by(record, request, now_ms)
     if refusal is None and request.counter > now_ms + COUNTER_AHEAD_MAX_MS:

@@ -5,7 +5,7 @@ signed counts on another branch of a log that was given up.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -256,11 +256,3 @@ def _check(number: int, mark: bytes, digest: bytes, *, is_empty_allowed: bool) -
         raise MalformedMessageError("no audit has such a name")
     if len(digest) != DIGEST_SIZE_BYTES and not (is_empty_allowed and not digest):
         raise MalformedMessageError("what is said of an audit is a digest")
-
-
-AUDIT_PARSERS: Final[Mapping[int, Callable[[list[Any]], AuditRequest]]] = {
-    RequestKind.PLEDGE.value: parse_pledge,
-    RequestKind.ANSWER.value: parse_answer,
-    RequestKind.ATTEST.value: parse_attest,
-}
-"""By the first item of a request."""

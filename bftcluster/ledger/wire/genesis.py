@@ -30,11 +30,13 @@ from bftcluster.limits import (
 )
 from bftcluster.membership import Membership
 from bftcluster.signing.policies import Policy
-from bftcluster.signing.wire import check_array, check_size, read_array
+from bftcluster.signing.wire import check_array, check_size
 
 _VERSION: Final = 1
 _ID_TAG: Final = b"bftcluster/genesis/v1\x00"
-_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, int, bytes]
+_SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, bytes]
+_PEER_SHAPE: Final[list[type]] = [bytes, str, list, list]
+_SHAPE_WITH_AUDIT_DAY: Final[list[type]] = [*_SHAPE, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Genesis:
     """Of consensus time: what allocation goes by stays as it is for so long."""
     audit_day_ms: int = AUDIT_DAY_DEFAULT_MS
     """Of consensus time: an active peer is drawn once in it for an audit; demonstrations have a
-    shorter one."""
+    shorter one. Encoded only where it is not the default, so that a genesis without it stays."""
     nonce: bytes
     """32 random bytes."""
     version: int = _VERSION
@@ -115,6 +117,7 @@ class Genesis:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
+        more = [] if self.audit_day_ms == AUDIT_DAY_DEFAULT_MS else [self.audit_day_ms]
         return codec.encode(
             [
                 self.version,
@@ -129,8 +132,8 @@ class Genesis:
                 self.replication_max,
                 self.checkpoint_interval,
                 self.period_ms,
-                self.audit_day_ms,
                 self.nonce,
+                *more,
             ]
         )
 
@@ -141,12 +144,17 @@ class Genesis:
         Raises:
             MalformedMessageError: It encodes none.
         """
-        version, name, created_ms, peers, policy, least, most, *rest = read_array(
-            data, _SHAPE, "genesis", size_max_bytes=CBOR_SIZE_MAX_BYTES
-        )
-        interval, period_ms, audit_day_ms, nonce = rest
-        shape: list[type] = [bytes, str, list, list]
-        items = [check_array(item, shape, "genesis peer") for item in peers]
+        decoded = codec.decode(data, size_max_bytes=CBOR_SIZE_MAX_BYTES)
+        is_longer = type(decoded) is list and len(decoded) > len(_SHAPE)
+        shape = _SHAPE_WITH_AUDIT_DAY if is_longer else _SHAPE
+        items = check_array(decoded, shape, "genesis")
+        version, name, created_ms, peers, policy, least, most, interval, period_ms, nonce = items[
+            : len(_SHAPE)
+        ]
+        audit_day_ms = items[-1] if is_longer else AUDIT_DAY_DEFAULT_MS
+        if is_longer and audit_day_ms == AUDIT_DAY_DEFAULT_MS:
+            raise MalformedMessageError("the default of an audit day is not written")
+        founders = [check_array(item, _PEER_SHAPE, "genesis peer") for item in peers]
         return cls(
             version=version,
             name=name,
@@ -158,7 +166,7 @@ class Genesis:
                     addresses=tuple(addresses),
                     terms=terms_from_wire(terms),
                 )
-                for peer, text, addresses, terms in items
+                for peer, text, addresses, terms in founders
             ),
             policy=Policy.from_wire(policy),
             replication_min=least,

@@ -9,7 +9,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
-from bftcluster.ledger.wire.audit_requests import AUDIT_PARSERS, AuditRequest
+from bftcluster.ledger.wire import audit_requests
 from bftcluster.ledger.wire.beacon_requests import (
     BeaconRequest,
     parse_complain,
@@ -183,7 +183,7 @@ Request: TypeAlias = (
     | Join
     | ReportEvidence
     | BeaconRequest
-    | AuditRequest
+    | audit_requests.AuditRequest
 )
 """A closed set: who forgets a kind somewhere is told by the type checker."""
 
@@ -392,6 +392,8 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
     RequestKind.DEAL.value: parse_deal,
     RequestKind.COMPLAIN.value: parse_complain,
     RequestKind.CONTRIBUTE.value: parse_contribute,
-    **AUDIT_PARSERS,
+    RequestKind.PLEDGE.value: audit_requests.parse_pledge,
+    RequestKind.ANSWER.value: audit_requests.parse_answer,
+    RequestKind.ATTEST.value: audit_requests.parse_attest,
 }
 """By the first item of a request."""

@@ -5,8 +5,8 @@ from dataclasses import replace
 from bftcluster.ids import Digest, PeerId, ReplicaId
 from bftcluster.ledger.rules.audits.phases import count_sights, go_on
 from bftcluster.ledger.rules.audits.verdicts import judge
-from bftcluster.ledger.rules.charges import charge, refusal_of_stranger
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.peer_reports import charge, refusal_of_stranger
 from bftcluster.ledger.state.audit_rows import AuditPhase, Challenge, Grounds
 from bftcluster.ledger.state.open_audits import OpenAudits
 from bftcluster.ledger.wire.audit_requests import (

@@ -5,9 +5,9 @@ from dataclasses import replace
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.beacon.partials import contribute
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal, refused_as
-from bftcluster.ledger.rules.charges import charge, refusal_of_stranger
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.evidence import expose
+from bftcluster.ledger.rules.peer_reports import charge, refusal_of_stranger
 from bftcluster.ledger.state.beacon_state import OpenCeremony
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Deal, digest_of
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode

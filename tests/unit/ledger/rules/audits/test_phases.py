@@ -1,4 +1,4 @@
-"""Holders answer what only those can answer who have the blocks; voters look where it is doubtful."""
+"""Holders answer what needs the blocks; voters look where it is doubtful."""
 
 from bftcluster.ledger.state.audit_rows import AuditPhase, Grounds
 from bftcluster.reputation import AuditOutcome
