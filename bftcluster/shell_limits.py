@@ -115,6 +115,8 @@ FRAME_BLOCKS_MAX: Final = 4096
 SERVED_REQUESTS_PER_PEER_MAX: Final = 64
 WINDOW_SIZE_MAX_BYTES: Final = 64 << 20
 """What a provider sends ahead of credit, at most, whatever the requester grants."""
+AUDIT_READS_MAX: Final = 4
+"""Suspects that a voter reads from at once, a block of each at a time."""
 
 # cli
 POLL_PACE_MIN_S: Final = 0.05

@@ -28,6 +28,7 @@ from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.ingress.resubmission import Resubmission
+from bftcluster.node.loops.audits import AuditLoop
 from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
 from bftcluster.node.loops.epoch_sync import EpochSync
@@ -114,6 +115,7 @@ class Peer:
             gateway=self._gateway,
             workers=threads.upkeep,
         )
+        self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
         self._reporter = self._make_reporter(duties.registration())
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
@@ -147,6 +149,7 @@ class Peer:
             nursery.start_soon(self._peer_directory.run, self._network.allow)
             nursery.start_soon(self._evidence_submission.run)
             nursery.start_soon(self._beacon_loop.run)
+            nursery.start_soon(self._audit_loop.run)
             nursery.start_soon(self._state_server.run)
             nursery.start_soon(self._state_transfer.run)
             nursery.start_soon(self._epoch_sync.run)
@@ -316,6 +319,7 @@ class Peer:
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         self._peer_directory.note(effects)
         self._beacon_loop.note(effects)
+        self._audit_loop.note(effects)
         self._tracker.carry_out(effects)
 
     def _recorded_counter(self) -> int:

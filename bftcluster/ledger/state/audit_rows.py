@@ -17,7 +17,7 @@ from bftcluster.reputation import AuditOutcome
 
 TURN_KEY: Final = b"turn"
 CHALLENGE_PREFIX: Final = b"challenge/"
-_VERDICTS_PREFIX: Final = b"verdicts/"
+VERDICTS_PREFIX: Final = b"verdicts/"
 _NUMBER_SIZE_BYTES: Final = 8
 _NOTHING: Final = Seq(0)
 
@@ -285,7 +285,7 @@ class AuditVerdict:
 
 def verdicts_key(peer: PeerId) -> bytes:
     """Return the key of what came of a peer's last audits."""
-    return _VERDICTS_PREFIX + peer
+    return VERDICTS_PREFIX + peer
 
 
 def read_verdicts(value: bytes | None) -> list[AuditVerdict]:

@@ -17,6 +17,7 @@ from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
 from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.ledger.state.audit_rows import (
     CHALLENGE_PREFIX,
+    VERDICTS_PREFIX,
     AuditVerdict,
     Challenge,
     challenge_key,
@@ -246,8 +247,7 @@ def beacon_of(store: RowPort) -> BeaconState:
 
 def open_audits(store: RowPort) -> list[Challenge]:
     """Return the audits that are open, in the order of their numbers."""
-    before = challenge_key(0)[:-1]
-    rows = scan(store, Space.AUDIT, before)
+    rows = scan(store, Space.AUDIT, CHALLENGE_PREFIX)
     own = takewhile(lambda row: row[0].startswith(CHALLENGE_PREFIX), rows)
     return [read_challenge(value) for _, value in own]
 
@@ -261,6 +261,13 @@ def challenge_of(store: RowPort, number: int) -> Challenge | None:
 def audit_verdicts_of(store: RowPort, peer: PeerId) -> list[AuditVerdict]:
     """Return what came of a peer's last audits, in order."""
     return read_verdicts(store.get(Space.AUDIT, verdicts_key(peer)))
+
+
+def audit_verdicts(store: RowPort) -> dict[PeerId, list[AuditVerdict]]:
+    """Return what came of everybody's last audits, also of those that left."""
+    rows = scan(store, Space.AUDIT, VERDICTS_PREFIX)
+    own = takewhile(lambda row: row[0].startswith(VERDICTS_PREFIX), rows)
+    return {PeerId(key[len(VERDICTS_PREFIX) :]): read_verdicts(value) for key, value in own}
 
 
 # Who votes

@@ -129,13 +129,28 @@ def word_of(request: AuditRequest) -> Digest:
     return Digest(hashlib.sha256(request.to_bytes()).digest())
 
 
+class AnswerHash:
+    """Takes the blocks that an audit is about, one by one, from the root down."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._hash = hashlib.sha256(_DIGEST_TAG + seed)
+
+    def update(self, block: bytes) -> None:
+        """Take the next block."""
+        self._hash.update(len(block).to_bytes(8, "big"))
+        self._hash.update(block)
+
+    def digest(self) -> Digest:
+        """Return the digest over all of them: what there is to answer."""
+        return Digest(self._hash.digest())
+
+
 def answer_digest(seed: bytes, blocks: Iterable[bytes]) -> Digest:
-    """Return the digest over the blocks that an audit is about, from the root down."""
-    digest = hashlib.sha256(_DIGEST_TAG + seed)
+    """Return the digest over the blocks that an audit is about."""
+    answer = AnswerHash(seed)
     for block in blocks:
-        digest.update(len(block).to_bytes(8, "big"))
-        digest.update(block)
-    return Digest(digest.digest())
+        answer.update(block)
+    return answer.digest()
 
 
 def link_at(seed: bytes, depth: int, count: int) -> int:

@@ -86,6 +86,12 @@ def init(
             metavar="TIME", help="For so long a peer's share of new pins stays the same: 10s to 7d."
         ),
     ] = "1h",
+    audit_day: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Each peer is audited about once in it: 10s to 1d, for trials."
+        ),
+    ] = "1d",
 ) -> None:
     """Write the genesis: the maintainers, how many must agree, and the peers. All peers need it."""
     from bftcluster.ledger.wire.genesis import Genesis
@@ -110,6 +116,7 @@ def init(
             replication_max=most or PIN_REPLICATION_MAX_DEFAULT,
             checkpoint_interval=checkpoint_interval,
             period_ms=duration_ms(period),
+            audit_day_ms=duration_ms(audit_day),
             nonce=os.urandom(DIGEST_SIZE_BYTES),
         )
     except ClusterError as exc:
@@ -199,6 +206,7 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         "replication_max": genesis.replication_max,
         "checkpoint_interval": genesis.checkpoint_interval,
         "period_ms": genesis.period_ms,
+        "audit_day_ms": genesis.audit_day_ms,
         "bytes": b64encode(genesis.to_bytes()).decode(),
     }
 
@@ -234,5 +242,6 @@ def _text(genesis: "Genesis") -> str:
         *(line for each in genesis.peers for line in _founder_lines(each)),
         f"copies       {copies}, unless a pin says otherwise",
         f"period       {duration_text(genesis.period_ms)}",
+        f"audits       of each peer, about one in {duration_text(genesis.audit_day_ms)}",
     ]
     return "\n".join(lines)

@@ -7,7 +7,8 @@ from random import Random
 from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.rules.recovery import VerifiedRecovery
-from bftcluster.limits import PERIOD_DEFAULT_MS, PERIOD_MIN_MS
+from bftcluster.ledger.state.audit_rows import Challenge
+from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, PERIOD_DEFAULT_MS, PERIOD_MIN_MS
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
@@ -25,6 +26,7 @@ from bftcluster_sim.cluster.cluster import SMALL_WINDOW
 from bftcluster_sim.cluster.environment.auditor import Auditor
 from bftcluster_sim.cluster.environment.checkers import (
     Agreement,
+    AuditChecker,
     Determinism,
     Discipline,
     Durability,
@@ -41,12 +43,13 @@ from bftcluster_sim.cluster.environment.duty_index import DutyIndex
 from bftcluster_sim.cluster.environment.links import LinkFaults, Links
 from bftcluster_sim.cluster.environment.signatures import SimVerifier, sim_key
 from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.peers.audit_speech import AuditLie
 from bftcluster_sim.cluster.peers.beacon_speech import BeaconLie
 from bftcluster_sim.cluster.peers.contents import ContentFaults
 from bftcluster_sim.cluster.peers.databases import Checkpoint
 from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.processes import Process
-from bftcluster_sim.cluster.peers.states import approvals_of, founding
+from bftcluster_sim.cluster.peers.states import Founding, approvals_of, founding
 
 SETTINGS = replace(
     SMALL_WINDOW,
@@ -74,6 +77,7 @@ class World:
         log_kept_seqs: int | None = None,
         tracks: bool = False,
         deals: bool = False,
+        audit_day_ms: int = 0,
         membership: Membership | None = None,
         is_traced: bool = False,
     ) -> None:
@@ -87,6 +91,7 @@ class World:
             log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
             tracks: Have every peer hold what the ledger wants it to.
             deals: Have members make beacons of short periods; they join, and so ``tracks``.
+            audit_day_ms: Have peers audited once in so long; they need beacons, and so ``deals``.
             membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
@@ -94,12 +99,11 @@ class World:
         self.clock = VirtualClock()
         self.trace = Trace(self.clock, is_kept=is_traced)
         self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
-        self.settings = settings
-        self.log_kept_seqs = log_kept_seqs
-        self.tracks = tracks
-        self.deals, self.beacon_lies = deals, dict[int, BeaconLie]()
+        self.settings, self.log_kept_seqs, self.tracks = settings, log_kept_seqs, tracks
+        self.deals, self.audits = deals, audit_day_ms > 0
+        self.beacon_lies, self.audit_lies = dict[int, BeaconLie](), dict[int, AuditLie]()
         self.contents, self.duty_index = ContentFaults(), DutyIndex()
-        self.founding = founding(n, settings.checkpoint_interval_seqs, _period_ms(deals=deals))
+        self.founding = _founding(n, settings, deals=deals, audit_day_ms=audit_day_ms)
         self.approvals = approvals_of(self.founding)
         self.verifier = SimVerifier()
         self.membership = membership or self.founding.genesis.membership()
@@ -115,7 +119,8 @@ class World:
         self.discipline = Discipline(self.membership, signatures)
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
-        self.replication, self.standings = ReplicationChecker(), StandingChecker()
+        self.replication, self.audit_checker = ReplicationChecker(), AuditChecker()
+        self.standings = StandingChecker()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
@@ -198,6 +203,7 @@ class World:
             *self.replication.breaches,
             *self.standings.breaches,
             *self.duty_index.breaches,
+            *self.audit_checker.breaches,
             *self.bugs,
         ]
 
@@ -225,6 +231,7 @@ class World:
         accused, evicted = state.standings()
         honest = set(map(PeerId, self.honest))
         self.standings.on_end(node.index, accused=accused, evicted=evicted, honest=honest)
+        self.audit_checker.on_end(node.index, failed=state.failed(), honest=honest)
         self.duty_index.on_end(node.index, state.database)
         if self.tracks:
             owed, reported = state.duties(PeerId(node.key))
@@ -248,6 +255,15 @@ class World:
         """Return why the next content does not arrive; nothing if it does."""
         is_lost = self.random.random() * 100 < self.contents.failure_percent
         return "no provider" if is_lost else ""
+
+    def shows(self, reader: Process, suspect: ReplicaId, challenge: Challenge) -> bool:
+        """Return whether a suspect sends the blocks of an audit to one who reads them."""
+        index = self.instances[suspect][0]
+        node, lie = self.nodes[index], self.audit_lies.get(index)
+        is_cut = {(reader.index, index), (index, reader.index)} & self.links.cut
+        if not node.is_up or is_cut or self.fetch_problem():
+            return False
+        return node.blocks.has(challenge.cid) if lie is None else lie.shows(challenge)
 
     def give_up(self, recovery: VerifiedRecovery) -> None:
         """Have the cluster go on from a recovery's checkpoint.
@@ -374,5 +390,7 @@ class World:
             self.bugs.append(f"halt: correct {node.index}: {halt.reason.value}")
 
 
-def _period_ms(*, deals: bool) -> int:
-    return PERIOD_MIN_MS if deals else PERIOD_DEFAULT_MS
+def _founding(n: int, settings: ReplicaSettings, *, deals: bool, audit_day_ms: int) -> Founding:
+    period_ms = PERIOD_MIN_MS if deals else PERIOD_DEFAULT_MS
+    day_ms = audit_day_ms or AUDIT_DAY_DEFAULT_MS
+    return founding(n, settings.checkpoint_interval_seqs, period_ms, day_ms)

@@ -20,6 +20,11 @@ def sight_window_ms(genesis: Genesis) -> int:
     return min(max(genesis.period_ms // 2, AUDIT_SIGHT_MIN_MS), AUDIT_SIGHT_MAX_MS)
 
 
+def patience_ms(genesis: Genesis) -> int:
+    """Return how long a voter tries before it says that a suspect sent nothing."""
+    return sight_window_ms(genesis) // 2
+
+
 def rest_ms(genesis: Genesis) -> int:
     """Return how long suspects that showed nothing are left alone before they are asked again.
 

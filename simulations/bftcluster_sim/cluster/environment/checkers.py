@@ -271,3 +271,15 @@ class StandingChecker:
             )
         for who in sorted(evicted & honest):
             self.breaches.append(f"S11 standing: {peer} has evicted the honest {who.hex()[:8]}")
+
+
+@dataclass(slots=True)
+class AuditChecker:
+    """S13: nobody fails an audit who holds what it should, whatever f voters say."""
+
+    breaches: list[str] = field(default_factory=list)
+
+    def on_end(self, peer: int, *, failed: Set[PeerId], honest: Set[PeerId]) -> None:
+        """Judge by what the ledger of ``peer`` has in the end."""
+        for who in sorted(failed & honest):
+            self.breaches.append(f"S13 audits: {peer} has failed the honest {who.hex()[:8]}")

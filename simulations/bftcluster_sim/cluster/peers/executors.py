@@ -3,6 +3,7 @@
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.pbft import Decided
 from bftcluster.pbft.log import batch_digest
+from bftcluster_sim.cluster.peers.audits import AuditedPeer
 from bftcluster_sim.cluster.peers.beacons import BeaconMember
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.trackers import Tracking
@@ -15,9 +16,14 @@ class Executor:
     """Executes a little later, and tells replica, tracker and clients."""
 
     def __init__(
-        self, node: Process, tracking: Tracking | None, member: BeaconMember | None
+        self,
+        node: Process,
+        tracking: Tracking | None,
+        member: BeaconMember | None,
+        audited: AuditedPeer | None,
     ) -> None:
         self._node = node
+        self._audited = audited
         self._member = member
         self._tracking = tracking
         self._queue: list[Decided] = []
@@ -54,3 +60,5 @@ class Executor:
             self._tracking.carry_out(done.applied.effects)
         if self._member is not None:
             self._member.carry_out(done.applied.effects)
+        if self._audited is not None:
+            self._audited.carry_out(done.applied.effects)

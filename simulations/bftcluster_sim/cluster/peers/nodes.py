@@ -28,6 +28,7 @@ from bftcluster.storage.wal import Wal
 from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.environment.clocks import PeerClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner
+from bftcluster_sim.cluster.peers.audits import AuditedPeer
 from bftcluster_sim.cluster.peers.beacons import BeaconMember
 from bftcluster_sim.cluster.peers.contents import SimBlocks
 from bftcluster_sim.cluster.peers.databases import Checkpoint
@@ -256,7 +257,8 @@ class Node:
         )
         self.member = BeaconMember(self) if world.deals else None
         self.tracking = Tracking(self, self.member) if world.tracks else None
-        self._executor = Executor(self, self.tracking, self.member)
+        audited = AuditedPeer(self) if world.audits else None
+        self._executor = Executor(self, self.tracking, self.member, audited)
         self._transfers = Transfers(self, self.replica)
         world.on_start(self)
         self.state.keep_link(self.replica.stable_certificate)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, ReplicaId, Seq
+from bftcluster.ledger.state.audit_rows import Challenge
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft import Decided, EpochStart, Event, Halt, Notice, Outbound, ReplicaSettings
@@ -14,6 +15,7 @@ from bftcluster_sim.cluster.environment.checkers import Integrity
 from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
 from bftcluster_sim.cluster.environment.traces import Trace
+from bftcluster_sim.cluster.peers.audit_speech import AuditLie
 from bftcluster_sim.cluster.peers.beacon_speech import BeaconLie
 from bftcluster_sim.cluster.peers.contents import SimBlocks
 from bftcluster_sim.cluster.peers.databases import Checkpoint
@@ -156,6 +158,20 @@ class Surroundings(Protocol):
     @property
     def beacon_lies(self) -> Mapping[int, BeaconLie]:
         """Of some faulty members, by index: what they say instead of what they owe a beacon."""
+        ...
+
+    @property
+    def audits(self) -> bool:
+        """Whether peers answer audits, drawn from those beacons."""
+        ...
+
+    @property
+    def audit_lies(self) -> Mapping[int, AuditLie]:
+        """Of some faulty peers, by index: what they make of audits."""
+        ...
+
+    def shows(self, reader: Process, suspect: ReplicaId, challenge: Challenge) -> bool:
+        """Return whether a suspect sends the blocks of an audit to one who reads them."""
         ...
 
     @property

@@ -21,8 +21,9 @@ from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES, PERIOD_DEFAULT_MS
+from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, INTENT_NONCE_SIZE_BYTES, PERIOD_DEFAULT_MS
 from bftcluster.pbft import CheckpointCertificate, Decided, EpochStart, Recovered
+from bftcluster.reputation import AuditOutcome
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -75,7 +76,12 @@ class Founding:
 
 
 @lru_cache(maxsize=32)
-def founding(n: int, checkpoint_interval_seqs: int, period_ms: int = PERIOD_DEFAULT_MS) -> Founding:
+def founding(
+    n: int,
+    checkpoint_interval_seqs: int,
+    period_ms: int = PERIOD_DEFAULT_MS,
+    audit_day_ms: int = AUDIT_DAY_DEFAULT_MS,
+) -> Founding:
     """Return the founding of a cluster of ``n`` simulated peers."""
     founders = [
         Maintainer(name=name, key=MaintainerId(signer.public_key))
@@ -91,6 +97,7 @@ def founding(n: int, checkpoint_interval_seqs: int, period_ms: int = PERIOD_DEFA
         policy=Policy.of(*founders, threshold=_THRESHOLD),
         checkpoint_interval=checkpoint_interval_seqs,
         period_ms=period_ms,
+        audit_day_ms=audit_day_ms,
         nonce=bytes(32),
     )
     return Founding(genesis, genesis.cluster_id, genesis_delta(genesis))
@@ -207,6 +214,14 @@ class LedgerState:
         reputations = queries.reputations(self.database).items()
         evicted = {peer for peer, reputation in reputations if reputation.is_evicted}
         return set(queries.evidence_by_peer(self.database)), evicted
+
+    def failed(self) -> set[PeerId]:
+        """Return who failed one of its last audits."""
+        return {
+            peer
+            for peer, verdicts in queries.audit_verdicts(self.database).items()
+            if any(each.outcome is AuditOutcome.FAILED for each in verdicts)
+        }
 
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""
