@@ -95,17 +95,16 @@ class World:
             membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
-        self.random = Random(seed)  # noqa: S311 - a simulation, not a secret
-        self.clock = VirtualClock()
+        self.random, self.clock = Random(seed), VirtualClock()  # noqa: S311 - a simulation
         self.trace = Trace(self.clock, is_kept=is_traced)
         self.links = Links(clock=self.clock, random=self.random, faults=LinkFaults())
         self.settings, self.log_kept_seqs, self.tracks = settings, log_kept_seqs, tracks
         self.deals, self.audits = deals, audit_day_ms > 0
         self.beacon_lies, self.audit_lies = dict[int, BeaconLie](), dict[int, AuditLie]()
         self.contents, self.duty_index = ContentFaults(), DutyIndex()
+        self.standings, self.verifier = StandingChecker(), SimVerifier()
         self.founding = _founding(n, settings, deals=deals, audit_day_ms=audit_day_ms)
         self.approvals = approvals_of(self.founding)
-        self.verifier = SimVerifier()
         self.membership = membership or self.founding.genesis.membership()
         self.faulty: set[int] = set()
         """Indices of peers of which nothing is expected."""
@@ -120,7 +119,6 @@ class World:
         self.transfer = Transfer(self.discipline.of, signatures)
         self.durability = Durability(lambda seq: self.discipline.of(seq).weak_quorum)
         self.replication, self.audit_checker = ReplicationChecker(), AuditChecker()
-        self.standings = StandingChecker()
         self.bugs: list[str] = []
         """Assertions that failed in correct peers, and correct peers that stopped for good."""
         self._digests: dict[bytes, tuple[Seq, Digest]] = {}
