@@ -11,6 +11,7 @@ from bftcluster.api.http.guard import Guard
 from bftcluster.api.ports import ClusterService
 from bftcluster.api.routes.add import AddRoutes
 from bftcluster.api.routes.allocations import AllocationRoutes
+from bftcluster.api.routes.audits import AuditRoutes
 from bftcluster.api.routes.content import ContentRoutes
 from bftcluster.api.routes.garbage import GarbageRoutes
 from bftcluster.api.routes.health import HealthRoutes
@@ -33,6 +34,7 @@ def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
         *PeerRoutes(service.peers).routes(),
         *MemberRoutes(service.members).routes(),
         *ReputationRoutes(service.members).routes(),
+        *AuditRoutes(service.audits, pinset_gate).routes(),
         *ProposalRoutes(service.proposals).routes(),
         *PolicyRoutes(service.policy, service.genesis).routes(),
         *AllocationRoutes(service.pinset, pinset_gate).routes(),

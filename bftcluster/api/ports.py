@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from bftcluster.api.audit_views import AuditView
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.reputation_views import ReputationView
 from bftcluster.api.views import (
@@ -91,6 +92,22 @@ class MembersPort(Protocol):
 
         Raises:
             NotFoundError: It never was one of the cluster's, or was forgotten.
+        """
+        ...
+
+
+class AuditsPort(Protocol):
+    """Shows audits."""
+
+    async def audits(self, limit: int) -> Sequence[AuditView]:
+        """Return the last audits that something is kept of, the newest first."""
+        ...
+
+    async def audit(self, number: int) -> AuditView:
+        """Return one audit.
+
+        Raises:
+            NotFoundError: There was none, or nothing is kept of it.
         """
         ...
 
@@ -259,6 +276,7 @@ class ClusterService:
     operations: OperationsPort
     peers: PeersPort
     members: MembersPort
+    audits: AuditsPort
     health: HealthPort
     pinset: PinsetPort
     pins: PinsPort

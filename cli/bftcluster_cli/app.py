@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bftcluster import __version__, core_form
+from bftcluster_cli.commands import audits as audit_commands
 from bftcluster_cli.commands import cluster as cluster_commands
 from bftcluster_cli.commands import config as config_commands
 from bftcluster_cli.commands import content as content_commands
@@ -48,6 +49,7 @@ for group in (
     pin_commands,
     reputation_commands,
     repair_commands,
+    audit_commands,
     config_commands,
     sim_commands,
 ):

@@ -19,6 +19,7 @@ from bftcluster.node.ports import Clock
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.service.audits import AuditService
 from bftcluster.node.service.content import Content
 from bftcluster.node.service.content_fetch import ContentFetch
 from bftcluster.node.service.content_reader import ContentReader
@@ -80,6 +81,7 @@ def make_service(
         operations=Submissions(gateway, threads.judging),
         peers=peers,
         members=peers,
+        audits=AuditService(reader=parts.store.reader, workers=threads.lists),
         health=health,
         pinset=reads,
         pins=pins,

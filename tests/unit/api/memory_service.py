@@ -13,11 +13,7 @@ from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import ClusterService, Wait
 from bftcluster.api.reputation_views import ReputationView
 from bftcluster.cid import Cid
-from bftcluster.errors import (
-    NotFoundError,
-    NotReachedError,
-    RefusedError,
-)
+from bftcluster.errors import NotFoundError, NotReachedError, RefusedError
 from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, Seq, View
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
@@ -27,6 +23,7 @@ from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.view import PinInfo
 from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.policies import Policy
+from tests.unit.api.memory_audits import MemoryAudits
 from tests.unit.api.memory_content import MemoryContent, Tree
 from tests.unit.api.ordered import (
     GENESIS,
@@ -42,7 +39,7 @@ from tests.unit.api.ordered import (
 
 
 @dataclass
-class MemoryService(MemoryContent):
+class MemoryService(MemoryContent, MemoryAudits):
     """One peer of four. ``approvals_needed`` 1: what its maintainer proposes is committed."""
 
     has_key: bool = True
@@ -68,6 +65,7 @@ class MemoryService(MemoryContent):
             operations=self,
             peers=self,
             members=self,
+            audits=self,
             health=self,
             pinset=self,
             pins=self,
