@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from bftcluster.cid import Cid
-from bftcluster.ids import PeerId
+from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.batch import Applied
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.audit_rows import AuditVerdict, Challenge
 from bftcluster.ledger.wire.audit_requests import answer_digest
+from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.limits import AUDIT_DAY_MIN_MS, PERIOD_MIN_MS
@@ -72,11 +73,16 @@ class AuditWorld(World):
         for number in range(pins):
             self.keep(number, copies)
 
-    def keep(self, number: int, copies: int) -> None:
+    def keep(self, number: int, copies: int, *, size_bytes: int = 0) -> None:
         """Have a pin kept and reported."""
         cid = cid_of(number)
         self.blocks[cid] = f"block {number}".encode()
-        assert self.pin(cid, replication_min=copies, replication_max=copies).is_accepted
+        contents = None
+        if size_bytes:
+            root = Digest(bytes(32))
+            contents = PinContents(size_bytes=size_bytes, blocks=size_bytes >> 18, root=root)
+        options = {"replication_min": copies, "replication_max": copies, "contents": contents}
+        assert self.pin(cid, **options).is_accepted
         for peer in self.holders(cid):
             assert self.do(self.report(peer, cid)).is_accepted
 
@@ -95,14 +101,17 @@ class AuditWorld(World):
     def draw(self, value: bytes = b"beacon") -> Applied:
         """Have this period's beacon made, as if by those who hold shares; draw all lots."""
         self.begin_period()
-        period = self.ledger.head.period.to_bytes(8, "big")
-        digest = hashlib.sha256(value + period).digest()
-        self.store.flush({(Space.BEACON, b"drawn/" + period): digest})
-        self.reopen()
+        self.put_beacon(value)
         applied = self.run()
         while self.ledger.wants_batches:
             self.run()
         return applied
+
+    def put_beacon(self, value: bytes = b"beacon") -> None:
+        period = self.ledger.head.period.to_bytes(8, "big")
+        digest = hashlib.sha256(value + period).digest()
+        self.store.flush({(Space.BEACON, b"drawn/" + period): digest})
+        self.reopen()
 
     def begin_period(self) -> None:
         period_ms = self.genesis.period_ms

@@ -40,7 +40,7 @@ _TAG: Final = b"bftcluster/audit-lot/v1\x00"
 _SLOTS_DRAWN: Final = 4
 """Of a peer's duties; one of these is audited, by size."""
 _HOLDERS_DRAWN: Final = 12
-"""Of a pin, for the places beside the one that was drawn."""
+"""Of a pin, where it has more, for the places beside the one that was drawn."""
 _SIZE_UNKNOWN_BYTES: Final = 1 << 20
 _FRACTION_BITS: Final = 32
 _CID_HEADS: Final = (
@@ -212,10 +212,13 @@ def _everybodys_pin(state: State, target: _Target) -> PinRecord | None:
 def _others(state: State, target: _Target, record: PinRecord) -> list[PeerId]:
     """Return other holders to be asked for the same blocks, as drawn."""
     holders = target.everybody if record.is_everywhere else record.allocations
+    if len(holders) <= _HOLDERS_DRAWN:
+        drawn = sorted(holders, key=lambda peer: _hash(target.seed, b"other", peer))
+    else:
+        places = [_number(target.seed, b"other", bytes((i,))) for i in range(_HOLDERS_DRAWN)]
+        drawn = [holders[place % len(holders)] for place in places]
     found: list[PeerId] = []
-    for index in range(_HOLDERS_DRAWN):
-        drawn = _number(target.seed, b"other", bytes((index,))) % len(holders)
-        peer = holders[drawn]
+    for peer in drawn:
         if peer == target.peer or peer in found:
             continue
         if _may_be_asked(state, peer) and _holds(state, record, peer):
