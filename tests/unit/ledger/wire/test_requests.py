@@ -6,6 +6,14 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import Digest
 from bftcluster.ledger.wire import requests
+from bftcluster.ledger.wire.audit_requests import (
+    AnswerLine,
+    PledgeLine,
+    SightLine,
+    make_answer,
+    make_attest,
+    make_pledge,
+)
 from bftcluster.ledger.wire.beacon_requests import make_complain, make_contribute, make_deal
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.request_kinds import RequestKind
@@ -44,6 +52,13 @@ REQUESTS: list[requests.Request] = [
     make_deal(PEERS[0], CLUSTER_ID, DEALING),
     make_complain(PEERS[0], CLUSTER_ID, DEALING, complaint_of(DEALING, 1, 1)),
     make_contribute(PEERS[0], CLUSTER_ID, Digest(bytes(32)), 5, PARTIAL),
+    make_pledge(PEERS[0], CLUSTER_ID, [PledgeLine(1, bytes(8), bytes(32))]),
+    make_answer(
+        PEERS[0],
+        CLUSTER_ID,
+        [AnswerLine(1, bytes(8), bytes(32), bytes(16)), AnswerLine(2, bytes(8), b"", b"")],
+    ),
+    make_attest(PEERS[0], CLUSTER_ID, [SightLine(1, bytes(8), 1, 0, b"")]),
 ]
 
 
