@@ -11,6 +11,7 @@ from bftcluster.ledger.state.audit_rows import AuditPhase, AuditVerdict, Grounds
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.reputation import AuditOutcome
 from bftcluster.signing.keys import SigningKey
+from bftcluster.sync.audit_duties import Sight
 from tests.unit.ledger.audits import (
     AuditWorld,
     Lie,
@@ -77,9 +78,25 @@ def test_who_answers_otherwise_is_convicted_by_what_voters_saw() -> None:
 def test_who_answered_wrongly_is_not_cleared_by_showing_the_blocks_later() -> None:
     world = world_of(wrong, lost=False)
 
+    def of_the_liar_alone(world: AuditWorld, peer: SigningKey, sight: Sight) -> bytes | None:
+        is_liar = sight.suspect.peer == peer_id(LIAR)
+        return right(world, peer, sight.challenge) if is_liar else None
+
+    world.false_sights = dict.fromkeys(PEERS[:4], of_the_liar_alone)
+
     world.settle()
 
     assert found(world, LIAR) == {(AuditOutcome.FAILED, Grounds.CONTRADICTION)}
+
+
+def test_who_answers_alone_is_compared_with_nobody() -> None:
+    world = world_of(wrong)
+    world.lies |= dict.fromkeys(HONEST, silent)
+
+    ended(world)
+
+    assert found(world, LIAR) == {(AuditOutcome.FAILED, Grounds.CONTRADICTION)}
+    assert passed(world, *HONEST)
 
 
 def test_a_peer_that_says_it_lacks_the_blocks_fails_at_once_and_is_not_looked_at() -> None:
