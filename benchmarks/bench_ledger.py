@@ -4,23 +4,32 @@ CPU time of one process: parsing, execution, hashing into the tree; no disk. The
 that leave the machine to the signatures: 40 us for a submitted pin and 25 us for a changed row.
 """
 
+import hashlib
 import time
 from collections.abc import Sequence
 
 from benchmarks.result import Result
 from benchmarks.workload import blocks, genesis, key, pin_requests
 from bftcluster.cid import Cid
-from bftcluster.ids import Seq, View
+from bftcluster.ids import PeerId, Seq, View
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rows.tree import StateTree
 from bftcluster.ledger.rules.batch import OrderedBatch
+from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, Challenge, challenge_key
+from bftcluster.ledger.state.queries import open_audits
+from bftcluster.ledger.wire.audit_requests import answer_digest
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.wire.verification import ApprovalVerifier
+from bftcluster.sync.audit_duties import AuditDuties
 
 PINS = 4000
+AUDITS = 500
+AUDITED = 3
+VOTERS_NEEDED = 3
+"""Of four: with the third, each suspect was seen by two others. The fourth says it too."""
 REPORT_ENTRIES = 1000
 BATCH_REQUESTS = 100
 ROWS = 100_000
@@ -44,6 +53,10 @@ class Executor:
     def __init__(self, founding: Genesis) -> None:
         self.store = MemoryStateStore()
         self.store.flush(genesis_delta(founding))
+        self.reopen(founding)
+
+    def reopen(self, founding: Genesis) -> None:
+        """Go on from the store, which somebody else wrote to."""
         verifier = ApprovalVerifier(founding.cluster_id, Credulous())
         self.ledger = Ledger(founding, self.store, verifier)
 
@@ -82,7 +95,64 @@ def run() -> list[Result]:
         Result(
             name="state_root_row_us", value=seconds_per_row() * 1e6, unit="us", limit=GOAL_ROW_US
         ),
+        *audits(founding, executor, cids),
     ]
+
+
+def audits(founding: Genesis, executor: Executor, cids: Sequence[Cid]) -> list[Result]:
+    """Return what an audit of three holders costs: where they agree, and where voters look."""
+    results = []
+    for name, phase in (("agreed", AuditPhase.PLEDGING), ("sighted", AuditPhase.SIGHTING)):
+        challenges = [challenge(number, cids[number], phase) for number in range(AUDITS)]
+        rows = {(Space.AUDIT, challenge_key(each.number)): each.to_value() for each in challenges}
+        executor.store.flush(dict(rows))
+        executor.reopen(founding)
+        seconds, size_bytes = 0.0, 0
+        while open_now := [each for each in open_audits(executor.store) if is_open(each)]:
+            said = [words(founding, open_now, number) for number in range(len(founding.peers))]
+            for requests in said[: VOTERS_NEEDED if phase is AuditPhase.SIGHTING else AUDITED]:
+                seconds += executor.seconds(requests)
+            size_bytes += sum(len(each) for requests in said for each in requests)
+        results += [
+            Result(name=f"audit_{name}_us", value=seconds / AUDITS * 1e6, unit="us"),
+            Result(name=f"audit_{name}_bytes", value=size_bytes / AUDITS, unit="bytes"),
+        ]
+    return results
+
+
+def challenge(number: int, cid: Cid, phase: AuditPhase) -> Challenge:
+    """Return an audit of the first three peers."""
+    peers = [PeerId(key(f"peer {place}").public_key) for place in range(AUDITED)]
+    is_doubtful = phase is AuditPhase.SIGHTING
+    asked = tuple(Asked(peer=peer, is_suspect=is_doubtful) for peer in sorted(peers))
+    return Challenge(
+        number=number,
+        period=0,
+        seed=hashlib.sha256(b"%d" % number).digest(),
+        cid=cid,
+        pin_number=number,
+        phase=phase,
+        until_ms=NOW_MS + 3_600_000,
+        asked=asked,
+        asked_times=int(is_doubtful),
+    )
+
+
+def is_open(each: Challenge) -> bool:
+    return each.phase is not AuditPhase.AGREED
+
+
+def words(founding: Genesis, challenges: Sequence[Challenge], number: int) -> list[bytes]:
+    """Return what one peer says of audits, each in a request of its own."""
+    signer, voters = key(f"peer {number}"), founding.membership()
+    duties = AuditDuties(signer=signer, seed=signer.seed, cluster_id=founding.cluster_id)
+    said: list[bytes] = []
+    for each in challenges:
+        digest = answer_digest(each.seed, [b"block"])
+        if duties.is_asked(each):
+            said += duties.answers([(each, digest)])
+        said += duties.attestations([(sight, digest) for sight in duties.sights(each, voters)])
+    return said
 
 
 def joins(founding: Genesis) -> list[bytes]:
