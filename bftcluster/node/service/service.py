@@ -48,13 +48,7 @@ def make_service(
     connected: Callable[[], Sequence[PeerId]],
 ) -> ClusterService:
     """Return the peer as its clients see it."""
-    proposer = DelegatedProposer(
-        key=DelegatedProposer.load_key(parts.config),
-        cluster_id=parts.genesis.cluster_id,
-        reads=reads,
-        gateway=gateway,
-        clock=clock,
-    )
+    proposer = _make_proposer(parts, reads, gateway, clock)
     peers = PeerService(
         parts=parts,
         reads=reads,
@@ -91,6 +85,18 @@ def make_service(
         proposals=ProposalService(reads, clock),
         policy=reads.policy_now,
         genesis=lambda: parts.genesis,
+    )
+
+
+def _make_proposer(
+    parts: Parts, reads: LedgerReads, gateway: Gateway, clock: Clock
+) -> DelegatedProposer:
+    return DelegatedProposer(
+        key=DelegatedProposer.load_key(parts.config),
+        cluster_id=parts.genesis.cluster_id,
+        reads=reads,
+        gateway=gateway,
+        clock=clock,
     )
 
 

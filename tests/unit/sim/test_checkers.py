@@ -374,3 +374,12 @@ def test_proof_without_an_eviction_and_an_eviction_of_the_honest_are_breaches() 
         "S11 standing: 1 has proof against 6c6c6c6c, which stays",
         "S11 standing: 1 has evicted the honest 68686868",
     ]
+
+
+def test_audits_fail_nobody_honest() -> None:
+    audits = checkers.AuditChecker()
+    audits.on_end(0, failed={PeerId(bytes(32))}, honest={PeerId(b"\x01" * 32)})
+    assert audits.breaches == []
+
+    audits.on_end(0, failed={PeerId(bytes(32))}, honest={PeerId(bytes(32))})
+    assert len(audits.breaches) == 1
