@@ -14,6 +14,9 @@ MaintainerId = NewType("MaintainerId", bytes)
 ClusterId = NewType("ClusterId", bytes)
 """SHA-256 of the canonical genesis, 32 bytes: two clusters never share one."""
 
+InviteKey = NewType("InviteKey", bytes)
+"""The Ed25519 public key of one invitation, 32 bytes."""
+
 Epoch = NewType("Epoch", int)
 """Membership generation, from 0."""
 

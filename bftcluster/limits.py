@@ -77,6 +77,20 @@ PEER_PLACE_MAX_CHARS: Final = 100
 PEER_CAPACITY_MAX_BYTES: Final = 1 << 60
 PEERS_MAX: Final = 1000
 """Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+INVITES_MAX: Final = 1000
+"""Invitations that have not expired."""
+INVITE_USES_MAX: Final = 256
+"""Peers that one invitation lets in: its row names them."""
+INVITATION_RELAYS_MAX: Final = 8
+INVITATION_TEXT_MAX_CHARS: Final = 4096
+REDEMPTION_SIZE_MAX_BYTES: Final = 8 << 10
+"""What somebody signs who comes, or goes."""
+LEAVE_GRACE_MS: Final = 7 * 86_400_000
+"""How long a peer that leaves stays at most, for its pins to be given to others."""
+LEAVE_SAID_MAX_MS: Final = 3_600_000
+"""How long it counts that a peer said it goes: later, it might have been let in again."""
+LEAVE_SAID_AHEAD_MAX_MS: Final = 600_000
+"""How far the clock of a peer that says so may be ahead of the batch that orders it."""
 PERIOD_DEFAULT_MS: Final = 3_600_000
 PERIOD_MIN_MS: Final = 10_000
 PERIOD_MAX_MS: Final = 7 * 86_400_000

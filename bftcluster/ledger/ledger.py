@@ -94,7 +94,8 @@ class Ledger:
         self._tree = StateTree(store)
         self._keeps_earlier = self._tree.keeps_earlier = keeps_earlier
         verifier.learn(self._state.policy)
-        verifier.follow(Wanting(self._state, read or store.get, verifier).refusal)
+        wanting = Wanting(self._state, read or store.get, verifier, period_ms=genesis.period_ms)
+        verifier.follow(wanting.refusal)
 
     @property
     def head(self) -> Head:

@@ -27,6 +27,8 @@ class Domain(Enum):
     PLEDGE = b"bftcluster/pledge/v1\x00"
     ANSWER = b"bftcluster/answer/v1\x00"
     ATTEST = b"bftcluster/attest/v1\x00"
+    REDEEM = b"bftcluster/redeem/v1\x00"
+    LEAVE = b"bftcluster/leave/v1\x00"
 
 
 class Signer(Protocol):

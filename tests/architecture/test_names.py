@@ -24,7 +24,7 @@ FIELD = {
     "policies of integers": "arithmetic logarithm",
     "networks": """
         address frame gate gateway host http1 inbox message negotiation network noise outbox rpc
-        stream tcp yamux
+        stream tcp traffic yamux
     """,
     "HTTP": """
         admission app asgi filter health json list listen guard member metric multipart

@@ -27,7 +27,8 @@ from tests.unit.signing.people import ALICE, BOB, VERIFIER
 
 TIMEOUT_S = 30
 READS = (
-    *("/id", "/peers", "/members", "/status", "/health", "/health/graph", "/health/alerts"),
+    *("/id", "/peers", "/members", "/invites", "/status", "/health", "/health/graph"),
+    "/health/alerts",
     *("/allocations", "/pins", "/pins?local=true", "/proposals", "/policy", "/genesis"),
     *("/monitor/metrics/ping", "/monitor/metrics/freespace", "/monitor/metrics/evictions-waiting"),
 )

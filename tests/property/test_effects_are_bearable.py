@@ -1,5 +1,6 @@
 """Whatever the ledger accepts, a running peer bears it, and starts again on it."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid, write_varint
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
+from bftcluster.ledger.wire.invitation_operations import RevokeInvite
+from bftcluster.ledger.wire.loan_requests import leave, redeem
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import Operation, PinMode, PinOperation, UnpinOperation
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
-from bftcluster.limits import PEER_CAPACITY_MAX_BYTES, TIME_MAX_MS
-from tests.property.running_peer import Loner
+from bftcluster.limits import INVITE_USES_MAX, PEER_CAPACITY_MAX_BYTES, TIME_MAX_MS
+from tests.property.running_peer import Loner, Running
+from tests.unit.ledger.invitees import INVITE, INVITE_KEY, invitation
 from tests.unit.ledger.world import PEERS, cid_of, peer_id
 
 COUNTER_MAX = (1 << 63) - 1
@@ -116,6 +120,13 @@ OPERATIONS = (
         place=PEER_NAMES,
     ).filter(bool)
     | st.builds(RemovePeer, peer=PEER_IDS)
+    | st.builds(
+        invitation,
+        uses=st.sampled_from([1, INVITE_USES_MAX]),
+        expires_ms=st.sampled_from([SOON_MS, TIME_MAX_MS]),
+        is_place_open=st.booleans(),
+    )
+    | st.just(RevokeInvite(key=INVITE_KEY))
 )
 SIZES = st.sampled_from([0, 1, 1 << 53, 1 << 62, COUNTER_MAX])
 ANNOUNCEMENTS = st.tuples(PEER_NAMES, ADDRESSES, SIZES, SIZES, st.sampled_from([0, COUNTER_MAX]))
@@ -129,6 +140,22 @@ REPORTS = st.lists(
     max_size=5,
     unique_by=lambda entry: entry.cid,
 )
+
+
+async def come_and_go(peer: Running, loner: Loner, name: str) -> None:
+    """Redeem an invitation, if there is one, and leave, with one word or with two."""
+    cluster_id = loner.genesis.cluster_id
+    try:
+        asked = PeerTerms(capacity_bytes=PEER_CAPACITY_MAX_BYTES, domain=name, operator=name)
+        request = redeem(
+            PEERS[5], INVITE, cluster_id=cluster_id, name=name, addresses=(), asked=asked
+        )
+    except ClusterError:
+        return
+    await peer.order(request)
+    now_ms = time.time_ns() // 1_000_000
+    for who, is_final in ((PEERS[1], False), (PEERS[5], False), (PEERS[5], True)):
+        await peer.order(leave(who, cluster_id=cluster_id, now_ms=now_ms, is_final=is_final))
 
 
 async def bear(
@@ -157,6 +184,8 @@ async def bear(
                 except ClusterError:
                     continue
                 await peer.order(request)
+        for name, *_ in announcements:
+            await come_and_go(peer, loner, name)
         for entries in reports:
             await peer.order(
                 report(

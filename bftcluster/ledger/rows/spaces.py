@@ -43,6 +43,8 @@ class Space(IntEnum):
     AUDIT = 13
     """By word and number (8 bytes, big-endian): ``challenge/``, the audits that are open. By word
     and peer id: ``verdicts/``, what came of its last ones. Under ``turn``, how far drawing is."""
+    INVITE = 14
+    """By the invitation's key: what was approved, and who came by it."""
 
     TREE = 64
     """By path: the nodes of the authentication tree as of the last checkpoint."""

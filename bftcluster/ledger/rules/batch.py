@@ -28,6 +28,8 @@ from bftcluster.ledger.rules.context import Approved, Execution, judge_intent, n
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.rules.evidence import accuse
 from bftcluster.ledger.rules.expiry import expiry_due_ms, sweep
+from bftcluster.ledger.rules.loans.departures import leave
+from bftcluster.ledger.rules.loans.invitations import redeem
 from bftcluster.ledger.rules.membership import turn
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.rules.peer_reports import join, report
@@ -40,6 +42,7 @@ from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.loan_requests import Leave, Redeem
 from bftcluster.ledger.wire.operations import pins_read_by
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import (
@@ -182,7 +185,9 @@ def keys_of(
                 keys.append((Space.PROPOSAL, vote.intent_digest))
             case ReportPinned(entries=entries):
                 keys.extend((Space.PIN, entry.cid) for entry in entries)
-            case Join() | ReportEvidence() | Deal() | Complain() | Contribute() | None:
+            case Redeem(invite=key):
+                keys.append((Space.INVITE, key))
+            case Join() | ReportEvidence() | Deal() | Complain() | Contribute() | Leave() | None:
                 pass
             case Pledge() | Answer() | Attest():
                 pass
@@ -214,6 +219,10 @@ def _execute(execution: Execution, verifier: ApprovalVerifier, inspected: Inspec
             return report(execution, verifier, inspected, request)
         case Join() as request:
             return join(execution, verifier, inspected, request)
+        case Redeem() as request:
+            return redeem(execution, verifier, inspected, request)
+        case Leave() as request:
+            return leave(execution, verifier, inspected, request)
         case ReportEvidence() as request:
             return accuse(execution, verifier, inspected, request)
         case Deal() | Complain() | Contribute() as request:

@@ -1,15 +1,25 @@
-"""Removes what has expired: used intents, proposals, pins; ends phases of audits.
+"""Removes what has expired, and who has left; ends phases of audits.
 
 The same rows on all replicas.
 """
 
-from bftcluster.ids import Digest
+from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.audits.phases import end_phase
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.loans.departures import end_leave
+from bftcluster.ledger.rules.loans.invitations import expire
 from bftcluster.ledger.rules.pins import drop_pin
 from bftcluster.ledger.rules.proposals import forget
-from bftcluster.ledger.state.deadlines import AUDIT_KIND, PIN_KIND, end_of, parse_deadline, time_of
+from bftcluster.ledger.state.deadlines import (
+    AUDIT_KIND,
+    INVITE_KIND,
+    LEAVE_KIND,
+    PIN_KIND,
+    end_of,
+    parse_deadline,
+    time_of,
+)
 from bftcluster.ledger.state.records import pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
@@ -49,6 +59,10 @@ def _expire(execution: Execution, deadline: bytes) -> None:
         challenge = state.audits.get(int.from_bytes(key, "big"))
         assert challenge is not None, "a deadline goes with its audit"
         end_phase(execution, challenge)
+    elif kind == INVITE_KIND:
+        expire(execution, key)
+    elif kind == LEAVE_KIND:
+        end_leave(execution, deadline, PeerId(key))
     else:
         forget(execution, Digest(key))
         state.put(Space.DEADLINE, deadline, None)

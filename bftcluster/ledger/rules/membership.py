@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bftcluster.ids import PeerId, ReplicaId, Seq, View
+from bftcluster.ids import Digest, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.standings import (
@@ -26,7 +26,6 @@ from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.reputation import OrderedEvidence
-from bftcluster.signing.approvals import Intent
 
 
 def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Outcome:
@@ -38,9 +37,12 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
     too_early = problem_with_return(state, peer, execution.period, execution.genesis.period_ms)
     if too_early:
         return approved.outcome(OutcomeCode.EVICTED, too_early)
+    known = state.peers.get(peer)
+    if known is not None and known.goes_ms:
+        detail = "the peer is leaving: admit it when it has left"
+        return approved.outcome(OutcomeCode.CHANGE_UNDER_WAY, detail)
     latest = state.epochs[-1].membership
     is_voter = ReplicaId(peer) in latest.replicas
-    known = state.peers.get(peer)
     is_new = known is None
     is_back = not is_new and state.reputations.of(peer).is_evicted
     is_same = is_voter == operation.votes and known is not None and known.terms == operation.terms
@@ -58,7 +60,7 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
         too_few = _too_few(execution, latest)
         if too_few:
             return approved.outcome(OutcomeCode.INVALID_OPERATION, too_few)
-    grant(execution, operation, approved.intent)
+    grant(execution, operation, approved.intent.digest)
     if is_voter == operation.votes:
         what = "admitted" if is_new or is_back else "terms changed"
         return approved.outcome(OutcomeCode.COMMITTED, what)
@@ -66,13 +68,16 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
     return approved.outcome(OutcomeCode.COMMITTED, _when(execution, votes=operation.votes))
 
 
-def grant(execution: Execution, operation: AdmitPeer, intent: Intent) -> None:
-    """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once."""
+def grant(execution: Execution, operation: AdmitPeer, evidence: Digest) -> None:
+    """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once.
+
+    ``evidence`` is what the log has it by: the intent, or the request.
+    """
     state, peer = execution.state, operation.peer
     known = state.peers.get(peer)
     is_let_in = known is None or state.reputations.of(peer).is_evicted
     if is_let_in:
-        let_in(execution, peer, OrderedEvidence(digest=intent.digest, seq=execution.seq))
+        let_in(execution, peer, OrderedEvidence(digest=evidence, seq=execution.seq))
     elif known is not None and known.terms == operation.terms:
         return
     if known is None:

@@ -3,8 +3,10 @@
 from typing import assert_never
 
 from bftcluster.ledger.rules.context import Approved, Execution, burn, note_refused
+from bftcluster.ledger.rules.loans.invitations import invite, revoke
 from bftcluster.ledger.rules.membership import admit, remove
 from bftcluster.ledger.rules.pins import pin, unpin
+from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
@@ -31,6 +33,10 @@ def _execute(execution: Execution, approved: Approved) -> Outcome:
             return admit(execution, approved, operation)
         case RemovePeer() as operation:
             return remove(execution, approved, operation)
+        case Invite() as operation:
+            return invite(execution, approved, operation)
+        case RevokeInvite() as operation:
+            return revoke(execution, approved, operation)
         case RecoverCluster():
             detail = "a recovery is not ordered: each peer takes it from its file, while it stands"
             return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)

@@ -80,7 +80,7 @@ def _still(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
     state = execution.state
     live = [peer for peer in record.allocations if state.is_live(peer)]
     held = [peer for peer in record.allocations if state.may_hold(peer)]
-    absent = [peer for peer in held if peer in state.absence.peers]
+    absent = [peer for peer in held if not state.is_live(peer)]
     _, most = factors(state, record)
     if len(live) > most:
         seed = pin_seed(execution.draws_from, record.cid)

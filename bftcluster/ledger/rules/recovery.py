@@ -140,7 +140,7 @@ def _voters_at(state: State) -> Membership:
 def _set_voters(execution: Execution, recovery: VerifiedRecovery) -> None:
     state, operation = execution.state, recovery.operation
     for coming in operation.coming:
-        grant(execution, coming, recovery.intent)
+        grant(execution, coming, recovery.intent.digest)
     voters = set(operation.start.membership.replicas)
     for peer, record in list(state.peers.items()):
         votes = ReplicaId(peer) in voters

@@ -14,13 +14,18 @@ from bftcluster.ledger.rules.audits.lines import foreseen_refusal_of_lines
 from bftcluster.ledger.rules.beacon.members import unproven
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal
 from bftcluster.ledger.rules.context import nonce_key, replayed
+from bftcluster.ledger.rules.loans.departures import refusal_to_leave
+from bftcluster.ledger.rules.loans.invitations import refusal_by_invite
 from bftcluster.ledger.rules.peer_reports import refusal_by, unproven_registration
+from bftcluster.ledger.rules.standings import problem_with_return
+from bftcluster.ledger.state.invitations import invite_record
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, AuditRequest, Pledge
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.loan_requests import Leave, Redeem
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
@@ -32,15 +37,19 @@ _COMING_SIZE_BYTES: Final = 200
 class Wanting:
     """Judges requests by the state as it is. May be asked in any thread."""
 
-    def __init__(self, state: State, read: Read, verifier: ApprovalVerifier) -> None:
+    def __init__(
+        self, state: State, read: Read, verifier: ApprovalVerifier, *, period_ms: int
+    ) -> None:
         """Prepare.
 
         Args:
             state: Of the ledger, which goes on changing it.
             read: Reads rows as of the last flush, or a little later; in any thread.
             verifier: Checks points, and remembers what it found.
+            period_ms: How long a period of this cluster is.
         """
         self._verifier = verifier
+        self._period_ms = period_ms
         self._state = state
         self._read = read
         self._coming: Recent[Seq] = Recent(COMING_MEMORY_MAX_BYTES)
@@ -70,6 +79,10 @@ class Wanting:
                 return self._of_beacon(inspected, request)
             case Pledge() | Answer() | Attest() as request:
                 return self._of_audits(request)
+            case Redeem() as request:
+                return self._of_redemption(request)
+            case Leave() as request:
+                return self._of_leave(request)
             case requests.ReportEvidence():
                 return self._of_evidence(inspected)
             case _ as unreachable:
@@ -256,6 +269,24 @@ class Wanting:
             return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
         voters = state.membership_at(Seq(state.head.seq + 1))
         return foreseen_refusal_of_lines(state.audits, voters, request)
+
+    def _of_redemption(self, request: Redeem) -> Outcome | None:
+        """Judge what somebody asks who has an invitation; it costs one read of the disk."""
+        state = self._state
+        value = self._read(Space.INVITE, request.invite)
+        record = None if value is None else invite_record(value)
+        is_member = request.peer in state.peers
+        refusal = refusal_by_invite(record, request, self._now_ms, is_member=is_member)
+        if refusal is not None:
+            return refusal
+        too_early = problem_with_return(state, request.peer, state.head.period, self._period_ms)
+        return Outcome(OutcomeCode.EVICTED, too_early) if too_early else None
+
+    def _of_leave(self, request: Leave) -> Outcome | None:
+        record = self._state.peers.get(request.peer)
+        if record is None:
+            return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
+        return refusal_to_leave(self._state, record, request, self._now_ms)
 
     def _of_evidence(self, inspected: Inspected) -> Outcome | None:
         assert inspected.evidence is not None, "a parsed report of evidence has evidence"

@@ -77,7 +77,7 @@ def _repair(execution: Execution, record: PinRecord) -> bool:
     state = execution.state
     live = [peer for peer in record.allocations if state.is_live(peer)]
     held = [peer for peer in record.allocations if state.may_hold(peer)]
-    absent = [peer for peer in held if peer in state.absence.peers]
+    absent = [peer for peer in held if not state.is_live(peer)]
     count = factors(state, record)[1] - len(live)
     chosen, is_short = _targets(execution, record, count)
     put_at(execution, record, (*live, *absent[:REPAIR_ABSENT_KEPT_MAX], *chosen))

@@ -1,14 +1,16 @@
-"""Keys of what happens at a time: pins, proposals and phases of audits that end."""
+"""Keys of what happens at a time: what expires, and who leaves, the earliest first."""
 
 from typing import Final
 
-from bftcluster.ids import Digest
+from bftcluster.ids import Digest, InviteKey, PeerId
 from bftcluster.ledger.state.records import PinRecord
 
 TIME_SIZE_BYTES: Final = 8
 PIN_KIND: Final = 1
 PROPOSAL_KIND: Final = 2
 AUDIT_KIND: Final = 3
+INVITE_KIND: Final = 4
+LEAVE_KIND: Final = 5
 
 
 def pin_deadline(record: PinRecord) -> bytes:
@@ -25,6 +27,16 @@ def proposal_deadline(intent_digest: Digest, expires_ms: int) -> bytes:
 def audit_deadline(number: int, until_ms: int) -> bytes:
     """Return the deadline of an audit's phase."""
     return _key(until_ms, AUDIT_KIND, number.to_bytes(8, "big"))
+
+
+def invite_deadline(invite: InviteKey, expires_ms: int) -> bytes:
+    """Return the deadline of an invitation."""
+    return _key(expires_ms, INVITE_KIND, invite)
+
+
+def leave_deadline(peer: PeerId, goes_ms: int) -> bytes:
+    """Return the deadline of a peer that leaves."""
+    return _key(goes_ms, LEAVE_KIND, peer)
 
 
 def parse_deadline(key: bytes) -> tuple[int, bytes]:

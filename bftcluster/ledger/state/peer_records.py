@@ -42,6 +42,8 @@ class PeerRecord:
     """On joins, reports, and its part of beacons."""
     registration: bytes = b""
     """The key that shares are sealed for, which it has shown to be its own; empty: none."""
+    goes_ms: int = 0
+    """When it goes at the latest, if it said that it does: its copies do not count any more."""
 
     @property
     def usable_capacity_bytes(self) -> int:
@@ -78,6 +80,7 @@ class PeerRecord:
                 self.counter,
                 self.spent.to_wire(),
                 self.registration,
+                self.goes_ms,
             ]
         )
 
@@ -85,7 +88,7 @@ class PeerRecord:
 def peer_record(value: bytes) -> PeerRecord:
     """Return the peer in a row of ``Space.PEER``."""
     peer, name, addresses, is_replica, terms, capacity, free, *rest = codec.decode(value)
-    weighed, weight, tags, joined, reported, counter, spent, registration = rest
+    weighed, weight, tags, joined, reported, counter, spent, registration, leaves = rest
     return PeerRecord(
         peer=PeerId(peer),
         name=name,
@@ -102,4 +105,5 @@ def peer_record(value: bytes) -> PeerRecord:
         counter=counter,
         spent=spent_from_wire(spent),
         registration=registration,
+        goes_ms=leaves,
     )

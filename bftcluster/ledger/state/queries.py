@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Final
 
 from bftcluster.cid import Cid
-from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ids import Digest, InviteKey, PeerId, Seq
 from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Space
 from bftcluster.ledger.rows.store import ManyRowsPort, RowPort, scan
@@ -36,6 +36,7 @@ from bftcluster.ledger.state.duties import (
     report_at,
 )
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
+from bftcluster.ledger.state.invitations import InviteRecord, invite_record
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.records import (
@@ -80,6 +81,17 @@ def policy_in_force(store: RowPort) -> Policy:
     value = store.get(Space.POLICY, version)
     assert value is not None, "the policy in force is kept"
     return Policy.from_bytes(value)
+
+
+def invite_of(store: RowPort, key: InviteKey) -> InviteRecord | None:
+    """Return an invitation that has not expired."""
+    value = store.get(Space.INVITE, key)
+    return None if value is None else invite_record(value)
+
+
+def invites(store: RowPort) -> list[InviteRecord]:
+    """Return the invitations that have not expired, by key."""
+    return [invite_record(value) for _, value in scan(store, Space.INVITE)]
 
 
 # Pins

@@ -321,7 +321,7 @@ class State:
 
     def is_live(self, peer: PeerId) -> bool:
         """Return whether what ``peer`` holds counts."""
-        return self.may_hold(peer) and peer not in self.absence.peers
+        return self.may_hold(peer) and not (peer in self.absence.peers or self.peers[peer].goes_ms)
 
     def set_turns(self, turns: Turns) -> None:
         """Set who lost a view lately."""
@@ -386,7 +386,7 @@ class State:
         gets_data = reputation.gets_data and record.peer not in self.absence.peers
         self.roster.update(
             record.peer,
-            record.weight if gets_data and not leaves else 0,
+            record.weight if gets_data and not (leaves or record.goes_ms) else 0,
             space=units_of(record.weighed_bytes),
             domain=record.terms.domain,
             operator=record.terms.operator,

@@ -15,6 +15,14 @@ from bftcluster.ledger.wire.block_tree import (
     contents_from_wire,
     contents_to_wire,
 )
+from bftcluster.ledger.wire.invitation_operations import (
+    INVITE,
+    REVOKE_INVITE,
+    Invite,
+    RevokeInvite,
+    parse_invite,
+    parse_revoke_invite,
+)
 from bftcluster.ledger.wire.member_operations import (
     ADMIT,
     REMOVE,
@@ -200,7 +208,9 @@ class UnpinOperation:
         return codec.encode([_UNPIN, self.cid])
 
 
-Operation: TypeAlias = PinOperation | UnpinOperation | AdmitPeer | RemovePeer | RecoverCluster
+MemberOperation: TypeAlias = AdmitPeer | RemovePeer | RecoverCluster | Invite | RevokeInvite
+"""What is about peers, and about no content."""
+Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation
 """Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
 
 
@@ -210,6 +220,8 @@ def pins_read_by(operation: Operation) -> tuple[Cid, ...]:
         case PinOperation():
             return operation.pins_read
         case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            return ()
+        case Invite() | RevokeInvite():
             return ()
         case _:
             assert_never(operation)
@@ -221,6 +233,8 @@ def items_of(operation: Operation) -> int:
         case PinOperation():
             return operation.items
         case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+            return 0
+        case Invite() | RevokeInvite():
             return 0
         case _:
             assert_never(operation)
@@ -326,4 +340,6 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Operation]]] = {
     ADMIT: parse_admit,
     REMOVE: parse_remove,
     RECOVER: parse_recover,
+    INVITE: parse_invite,
+    REVOKE_INVITE: parse_revoke_invite,
 }

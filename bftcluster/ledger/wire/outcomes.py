@@ -56,6 +56,10 @@ class OutcomeCode(IntEnum):
     """This peer announced as much as it may in an hour."""
     EVICTED = 52
     """The peer was evicted, and may not be admitted again yet."""
+    UNKNOWN_INVITE = 60
+    """No such invitation, or it expired."""
+    INVITE_CLOSED = 61
+    """The invitation is used up, or was revoked."""
 
 
 @dataclass(slots=True, init=False, unsafe_hash=True)
@@ -117,5 +121,7 @@ _HINTS: Final[Mapping[OutcomeCode, str]] = {
     OutcomeCode.UNKNOWN_PEER: "`bftcluster cluster members` lists the peers",
     OutcomeCode.CHANGE_UNDER_WAY: "wait for it: see `bftcluster cluster members`",
     OutcomeCode.TOO_MUCH: "wait for the next hour",
+    OutcomeCode.UNKNOWN_INVITE: "ask whoever sent the invitation for a new one",
+    OutcomeCode.INVITE_CLOSED: "ask whoever sent the invitation for a new one",
     OutcomeCode.NOT_ADMITTED: "the peer must be admitted, and join, before it reports",
 }

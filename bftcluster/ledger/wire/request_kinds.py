@@ -19,3 +19,5 @@ class RequestKind(IntEnum):
     PLEDGE = 11
     ANSWER = 12
     ATTEST = 13
+    REDEEM = 15
+    LEAVE = 18

@@ -4,6 +4,7 @@ from typing import Final, assert_never
 
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
+from bftcluster.ledger.wire.loan_requests import Leave, Redeem
 from bftcluster.ledger.wire.operations import Operation, items_of
 from bftcluster.ledger.wire.requests import (
     Approve,
@@ -52,7 +53,9 @@ def _items_of_request(request: Request) -> int:
             return len(request.lines)
         case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
             return 0
-        case Complain() | Contribute():
+        case Complain() | Contribute() | Leave():
             return 0
+        case Redeem(addresses=addresses):
+            return len(addresses)
         case _ as unreachable:
             assert_never(unreachable)

@@ -16,6 +16,7 @@ from bftcluster.ledger.wire.beacon_requests import (
     parse_contribute,
     parse_deal,
 )
+from bftcluster.ledger.wire.loan_requests import LoanRequest, parse_leave, parse_redeem
 from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable, check_signed
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
@@ -174,17 +175,11 @@ def _vote_bytes(kind: RequestKind, scheme: str, subject: bytes, vote: Approval) 
     return codec.encode([int(kind), scheme, subject, vote.maintainer, vote.signature])
 
 
-Request: TypeAlias = (
-    Submit
-    | Propose
-    | Approve
-    | Reject
-    | ReportPinned
-    | Join
-    | ReportEvidence
-    | BeaconRequest
-    | audit_requests.AuditRequest
+Announcement: TypeAlias = (
+    ReportPinned | Join | BeaconRequest | audit_requests.AuditRequest | LoanRequest
 )
+"""What peers sign, or who would be one."""
+Request: TypeAlias = Submit | Propose | Approve | Reject | ReportEvidence | Announcement
 """A closed set: who forgets a kind somewhere is told by the type checker."""
 
 
@@ -395,5 +390,7 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
     RequestKind.PLEDGE.value: audit_requests.parse_pledge,
     RequestKind.ANSWER.value: audit_requests.parse_answer,
     RequestKind.ATTEST.value: audit_requests.parse_attest,
+    RequestKind.REDEEM.value: parse_redeem,
+    RequestKind.LEAVE.value: parse_leave,
 }
 """By the first item of a request."""

@@ -12,16 +12,18 @@ from typing import Final, TypeAlias, assert_never
 from bftcluster import codec
 from bftcluster.errors import ClusterError, MalformedMessageError, SigningError
 from bftcluster.ids import ClusterId, Digest, MaintainerId, ReplicaId
-from bftcluster.ledger.wire.audit_requests import Answer, Attest, AuditRequest, Pledge
+from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_proofs import domain_of, proves_itself
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
+from bftcluster.ledger.wire.loan_requests import Leave, Redeem, is_signed
 from bftcluster.ledger.wire.operations import Operation, parse_operation
 from bftcluster.ledger.wire.outcomes import Outcome
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.ledger.wire.request_weights import weight_bytes
 from bftcluster.ledger.wire.requests import (
+    Announcement,
     Approve,
     Join,
     Propose,
@@ -199,7 +201,7 @@ class ApprovalVerifier:
                 if is_valid and not isinstance(said, ReportPinned):
                     self.refusal(request)  # Pairings, if it is wanted; execution finds them done.
                 return is_valid
-            case Pledge() | Answer() | Attest() as said:
+            case Pledge() | Answer() | Attest() | Redeem() | Leave() as said:
                 return said.cluster_id == self.cluster_id and self.is_valid_announcement(inspected)
             case ReportEvidence():
                 return not isinstance(self.culprit(inspected), ClusterError)
@@ -263,19 +265,15 @@ class ApprovalVerifier:
         return inspected.is_valid
 
     def is_valid_announcement(self, inspected: Inspected) -> bool:
-        """Return whether a report or join was signed by the peer that it names."""
+        """Return whether an announcement was signed by the peer that it names."""
         if inspected.is_valid is None:
             request = inspected.request
-            assert isinstance(request, ReportPinned | Join | BeaconRequest | AuditRequest), (
-                "only peers announce"
-            )
-            inspected.is_valid = is_valid(
-                self._verifier,
-                domain_of(request),
-                request.peer,
-                request.payload,
-                request.signature,
-            )
+            assert isinstance(request, Announcement), "only peers announce"
+            if isinstance(request, Redeem | Leave):
+                inspected.is_valid = is_signed(self._verifier, request)
+            else:
+                signed = (request.peer, request.payload, request.signature)
+                inspected.is_valid = is_valid(self._verifier, domain_of(request), *signed)
         return inspected.is_valid
 
     def is_proven(self, inspected: Inspected) -> bool:
@@ -364,9 +362,9 @@ def _parse(data: bytes) -> Inspected:
                 return _inspect_intent(request, encoded)
             case ReportEvidence(evidence=data):
                 return Inspected(request, evidence=Evidence.from_bytes(data))
-            case (
-                Approve() | Reject() | ReportPinned() | Join() | Deal() | Complain() | Contribute()
-            ):
+            case Approve() | Reject() | ReportPinned() | Join() | Redeem() | Leave():
+                return Inspected(request)
+            case Deal() | Complain() | Contribute():
                 return Inspected(request)
             case Pledge() | Answer() | Attest():
                 return Inspected(request)

@@ -10,6 +10,7 @@ from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
+from bftcluster.ledger.wire.loan_requests import Leave, Redeem
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
 from bftcluster.node.reads import LedgerReads
 from bftcluster.pbft import Batch
@@ -66,6 +67,8 @@ async def approval_certificate(
                     | Pledge()
                     | Answer()
                     | Attest()
+                    | Redeem()
+                    | Leave()
                 ):
                     pass
                 case _ as unreachable:

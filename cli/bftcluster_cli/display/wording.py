@@ -20,6 +20,7 @@ from bftcluster_cli.untrusted_text import (
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId, PeerId
+    from bftcluster.ledger.wire.invitation_operations import Invite
     from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.operations import Operation, PinOperation
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
@@ -57,6 +58,7 @@ def _voter_lines(what: str, voters: Collection["MaintainerId"], cluster: Cluster
 def subject_text(operation: "Operation") -> str:
     """Return what is asked about, in one line that ends with what is ours: a CID or an id."""
     from bftcluster import cid as cids
+    from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
@@ -72,6 +74,10 @@ def subject_text(operation: "Operation") -> str:
             return f"ADMIT PEER {quoted(name, LABEL_MAX_COLUMNS)} {_peer_text(peer)}"
         case RemovePeer(peer=peer):
             return f"REMOVE PEER {_peer_text(peer)}"
+        case Invite(key=key, uses=uses):
+            return f"INVITE {plural(uses, 'peer', 'peers')} with {invite_name(key)}"
+        case RevokeInvite(key=key):
+            return f"REVOKE INVITATION {invite_name(key)}"
         case RecoverCluster(seq=seq, epoch=epoch):
             return f"RECOVER the cluster from batch {seq} in epoch {epoch}"
         case _:
@@ -81,6 +87,7 @@ def subject_text(operation: "Operation") -> str:
 def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     """Return what an operation does, one line for each thing it says."""
     from bftcluster import cid as cids
+    from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
@@ -100,6 +107,13 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
                 f"REMOVE PEER  {_peer_text(operation.peer)}",
                 "what         it belongs to the cluster no longer; others hold what it held",
             ]
+        case Invite():
+            return _invite_lines(operation)
+        case RevokeInvite():
+            return [
+                f"REVOKE       invitation {invite_name(operation.key)}",
+                "what         it lets nobody in any more; who came by it stays",
+            ]
         case RecoverCluster():
             return _recover_lines(operation, cluster)
         case _:
@@ -112,6 +126,19 @@ def subject_record(operation: "Operation") -> dict[str, str | None]:
 
     cid = None if operation.cid is None else cids.text(operation.cid)
     return {"kind": operation.label, "cid": cid, "name": operation.subject}
+
+
+def _invite_lines(operation: "Invite") -> list[str]:
+    from bftcluster.ledger.wire.invitation_operations import invite_name
+
+    place = "domain and operator, where they are not named, are what each of them says"
+    return [
+        f"INVITE       {plural(operation.uses, 'peer', 'peers')}, whoever has its secret "
+        f"({invite_name(operation.key)})",
+        f"until        {time_text(operation.expires_ms)}",
+        *terms_lines(operation.terms),
+        *([f"place        {place}"] if operation.is_place_open else []),
+    ]
 
 
 def _recover_lines(operation: "RecoverCluster", cluster: Cluster) -> list[str]:

@@ -15,8 +15,12 @@ from bftcluster.ledger.rules.recovery import VerifiedRecovery, verify_recovery
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
-from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
-from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation, UnpinOperation
+from bftcluster.ledger.wire.operations import (
+    EVERYWHERE,
+    MemberOperation,
+    PinOperation,
+    UnpinOperation,
+)
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.requests import Submit
@@ -70,7 +74,7 @@ class Founding:
         request = _approved(self, operation.to_bytes(), b"recovery %d" % operation.epoch)
         return verify_recovery(request, self.cluster_id, self.genesis.policy, SimVerifier())
 
-    def member_request(self, number: int, operation: AdmitPeer | RemovePeer) -> bytes:
+    def member_request(self, number: int, operation: MemberOperation) -> bytes:
         """Return change of members number ``number``, approved likewise."""
         return _approved(self, operation.to_bytes(), b"change %d" % number)
 

@@ -6,6 +6,7 @@ from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.wire.block_tree import PinContents
+from bftcluster.ledger.wire.invitation_operations import RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import (
     EVERYWHERE,
@@ -16,6 +17,9 @@ from bftcluster.ledger.wire.operations import (
     parse_operation,
     sorted_metadata,
 )
+from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.limits import INVITE_USES_MAX, TIME_MAX_MS
+from tests.unit.ledger.invitees import invitation
 from tests.unit.ledger.recoveries import recovery_of
 from tests.unit.ledger.world import PEERS, TERMS, cid_of, peer_id
 
@@ -41,6 +45,7 @@ PEER = peer_id(PEERS[0])
 ADMITTED = AdmitPeer(peer=PEER, name="barn", addresses=(), votes=True, terms=TERMS)
 CONTENTS = PinContents(size_bytes=100, blocks=2, root=Digest(b"r" * 32))
 RECOVERED = recovery_of(executed=Seq(7), coming=(ADMITTED,))
+INVITED = invitation()
 OPERATIONS = [
     FULL,
     PinOperation(cid=CID),
@@ -50,6 +55,8 @@ OPERATIONS = [
     ADMITTED,
     RemovePeer(peer=PEER),
     RECOVERED,
+    INVITED,
+    RevokeInvite(key=INVITED.key),
 ]
 
 
@@ -143,3 +150,20 @@ def test_bytes_that_are_no_operation_are_refused(data: bytes) -> None:
 def test_a_direct_pin_is_of_one_block() -> None:
     with pytest.raises(UsageError, match="one block"):
         PinOperation(cid=CID, mode=PinMode.DIRECT, contents=CONTENTS)
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [(1, bytes(31)), (2, 0), (2, INVITE_USES_MAX + 1), (3, 0), (3, TIME_MAX_MS + 1), (4, [])],
+)
+def test_an_invitation_that_makes_no_sense_is_malformed(index: int, value: object) -> None:
+    items = codec.decode(INVITED.to_bytes())
+    items[index] = value
+
+    with pytest.raises(MalformedMessageError):
+        parse_operation(codec.encode(items))
+
+
+def test_an_invitation_that_grants_nothing_is_malformed() -> None:
+    with pytest.raises(MalformedMessageError, match="some capacity"):
+        invitation(terms=PeerTerms())

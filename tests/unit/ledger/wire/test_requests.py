@@ -21,6 +21,7 @@ from bftcluster.ledger.wire.requests import parse_request
 from bftcluster.signing.approvals import approve
 from bftcluster.signing.threshold.dealings import deal
 from bftcluster.signing.threshold.partials import Partial
+from tests.unit.ledger.invitees import departure, redemption
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 from tests.unit.signing.people import ALICE
 from tests.unit.signing.threshold.ceremonies import (
@@ -59,6 +60,8 @@ REQUESTS: list[requests.Request] = [
         [AnswerLine(1, bytes(8), bytes(32), bytes(16)), AnswerLine(2, bytes(8), b"", b"")],
     ),
     make_attest(PEERS[0], CLUSTER_ID, [SightLine(1, bytes(8), 1, 0, b"")]),
+    redemption(WORLD, PEERS[5]),
+    departure(WORLD, PEERS[0]),
 ]
 
 
