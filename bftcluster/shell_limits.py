@@ -125,3 +125,12 @@ POLL_PACE_MAX_S: Final = 1.0
 PRINTED_BASE_BYTES: Final = 1 << 30
 PRINTED_REPEATS_MAX: Final = 16
 """A file that is printed may have as many times the bytes of its blocks, beyond the base."""
+
+# the door for invitations
+DOOR_VISITORS_MAX: Final = 16
+DOOR_VISITORS_PER_ADDRESS_MAX: Final = 4
+DOOR_BURST_PER_ADDRESS_MAX: Final = 16
+DOOR_PER_ADDRESS_PER_S: Final = 1
+DOOR_QUESTION_SIZE_MAX_BYTES: Final = 16 << 10
+DOOR_TIMEOUT_S: Final = 4.5
+"""What a stranger has for its question and our answer: less than a handshake may take."""

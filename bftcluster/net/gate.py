@@ -1,4 +1,4 @@
-"""Limits how many strangers may be in a handshake with us, and how often. No I/O, no clock."""
+"""Limits how much strangers may have of us at once, and how often. No I/O, no clock."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,23 +23,43 @@ class _Bucket:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """How many may be inside at once, and how often one address may enter."""
+
+    inside_max: int
+    inside_per_address_max: int
+    burst_per_address: int
+    """How often it may enter at once, if it has not for long."""
+    per_address_per_s: float
+
+
+HANDSHAKES: Final = GateLimits(
+    inside_max=HANDSHAKES_PENDING_MAX,
+    inside_per_address_max=HANDSHAKES_PENDING_PER_ADDRESS_MAX,
+    burst_per_address=HANDSHAKE_BURST_PER_ADDRESS_MAX,
+    per_address_per_s=HANDSHAKES_PER_ADDRESS_PER_S,
+)
+
+
 @dataclass(slots=True)
-class HandshakeGate:
-    """Admits inbound connections to the handshake.
+class StrangersGate:
+    """Admits inbound connections to what strangers may have of us.
 
     A handshake costs a few milliseconds of CPU and holds a socket for seconds, and anyone who
     reaches the port can ask for one. Members are few and ask rarely.
     """
 
+    limits: GateLimits = HANDSHAKES
     _pending: Counter[str] = field(default_factory=Counter)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
     def enter(self, address: str, now_s: float) -> bool:
         """Return whether one from ``address`` may begin; if so, ``leave`` must follow."""
         address = _network_of(address)
-        if self._pending.total() >= HANDSHAKES_PENDING_MAX:
+        if self._pending.total() >= self.limits.inside_max:
             return False
-        if self._pending[address] >= HANDSHAKES_PENDING_PER_ADDRESS_MAX:
+        if self._pending[address] >= self.limits.inside_per_address_max:
             return False
         if not self._draw(address, now_s):
             return False
@@ -60,9 +80,9 @@ class HandshakeGate:
         if bucket is None:
             if len(self._buckets) >= _ADDRESSES_MAX:
                 self._forget_full(now_s)
-            bucket = self._buckets[address] = _Bucket(HANDSHAKE_BURST_PER_ADDRESS_MAX, now_s)
-        refilled = bucket.tokens + (now_s - bucket.at_s) * HANDSHAKES_PER_ADDRESS_PER_S
-        bucket.tokens = min(HANDSHAKE_BURST_PER_ADDRESS_MAX, refilled)
+            bucket = self._buckets[address] = _Bucket(self.limits.burst_per_address, now_s)
+        refilled = bucket.tokens + (now_s - bucket.at_s) * self.limits.per_address_per_s
+        bucket.tokens = min(self.limits.burst_per_address, refilled)
         bucket.at_s = now_s
         if bucket.tokens < 1:
             return False
@@ -71,7 +91,7 @@ class HandshakeGate:
 
     def _forget_full(self, now_s: float) -> None:
         """Drop the addresses whose bucket is full again; they are as good as new."""
-        refill_s = HANDSHAKE_BURST_PER_ADDRESS_MAX / HANDSHAKES_PER_ADDRESS_PER_S
+        refill_s = self.limits.burst_per_address / self.limits.per_address_per_s
         for address in [a for a, b in self._buckets.items() if now_s - b.at_s >= refill_s]:
             del self._buckets[address]
         while len(self._buckets) >= _ADDRESSES_MAX:

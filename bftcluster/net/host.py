@@ -38,7 +38,8 @@ from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import CONNECTIONS_PER_PEER_MAX
 from bftcluster.log_pace import LogPace, also
 from bftcluster.net import tcp
-from bftcluster.net.gate import HandshakeGate
+from bftcluster.net.door import Door
+from bftcluster.net.gate import StrangersGate
 from bftcluster.net.negotiation import BoundedCommunicator, BoundedConnection
 from bftcluster.net.noise import AllowedNoise, NoiseSession
 from bftcluster.net.settings import NetworkSettings
@@ -125,7 +126,7 @@ class ClusterSwarm(Swarm):
             **swarm,  # type: ignore[arg-type]
         )
         self.auto_connector = NoAutoConnector(self)
-        self._gate = HandshakeGate()
+        self._gate = StrangersGate()
         self._pace = LogPace()
 
     async def _handle_inbound_connection(
@@ -262,6 +263,7 @@ async def running_host(
     sockets: tcp.Sockets,
     is_allowed: Callable[[ID], bool],
     settings: NetworkSettings,
+    door: Door | None = None,
 ) -> AsyncIterator[ClusterHost]:
     """Run a host that speaks TCP, Noise and yamux, and nothing else, as the key of ``seed``.
 
@@ -269,7 +271,7 @@ async def running_host(
     shields it, and leaves the block. The sockets are closed in the end.
     """
     assert len(seed) == SEED_SIZE_BYTES, "an Ed25519 seed has 32 bytes"
-    swarm = _swarm(ed25519_key_pair(seed), sockets, is_allowed, settings)
+    swarm = _swarm(ed25519_key_pair(seed), sockets, is_allowed, settings, door)
     try:
         host = ClusterHost(swarm)
         async with host.run([Multiaddr(address) for address in sockets]):
@@ -287,10 +289,12 @@ def _swarm(
     sockets: tcp.Sockets,
     is_allowed: Callable[[ID], bool],
     settings: NetworkSettings,
+    door: Door | None,
 ) -> ClusterSwarm:
     """Put a swarm together without libp2p's defaults, which accept forged identities (1)."""
     me = ID.from_pubkey(key_pair.public_key)
-    noise = AllowedNoise(key_pair, x25519_key_pair().private_key, is_allowed)
+    strangers = None if door is None else door.serve
+    noise = AllowedNoise(key_pair, x25519_key_pair().private_key, is_allowed, strangers)
     upgrader = TransportUpgrader({NOISE_PROTOCOL: noise}, {})
     upgrader.muxer_multistream = Muxer(settings.keep_alive)
     peerstore = PeerStore()

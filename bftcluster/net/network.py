@@ -14,6 +14,7 @@ from multiaddr import Multiaddr
 from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import PeerId
 from bftcluster.net import tcp
+from bftcluster.net.door import Door, Doorkeeper
 from bftcluster.net.frames import encode_frame
 from bftcluster.net.host import ClusterHost, running_host
 from bftcluster.net.identity import libp2p_id, peer_id
@@ -42,6 +43,7 @@ class Network:
         methods: Mapping[str, Method] | None = None,
         settings: NetworkSettings | None = None,
         random: Random | None = None,
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         """Prepare; nothing happens before ``run``.
 
@@ -54,12 +56,14 @@ class Network:
             methods: Answers to ``call`` by name; more with ``register``.
             settings: Times.
             random: Jitter of the dialling pauses.
+            doorkeeper: Answers strangers who have an invitation; without one they are refused.
         """
         assert StreamClass.RPC not in handlers, "calls are answered by `methods`"
         self.me = PeerId(SigningKey(seed).public_key)
         self._seed = seed
         self._listen = list(listen)
         self._settings = settings or NetworkSettings()
+        self._door = None if doorkeeper is None else Door(doorkeeper)
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._links: dict[PeerId, PeerLink] = {}
         self._rpc = Rpc(
@@ -206,6 +210,7 @@ class Network:
                     sockets=sockets,
                     is_allowed=self._is_allowed,
                     settings=self._settings,
+                    door=self._door,
                 ) as host,
                 trio.open_nursery() as nursery,
             ):

@@ -8,7 +8,7 @@ a writer is cancelled.
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 import trio
@@ -47,14 +47,20 @@ class AllowedNoise(Transport):
     """Noise that finishes a handshake only with peers that ``is_allowed`` knows.
 
     The refusal comes as soon as the remote has proven who it is and before anything else is
-    negotiated, so a stranger never reaches the multiplexer.
+    negotiated, so a stranger never reaches the multiplexer. Before it goes, it may say something to
+    whoever takes ``strangers``.
     """
 
     def __init__(
-        self, key_pair: KeyPair, noise_key: PrivateKey, is_allowed: Callable[[ID], bool]
+        self,
+        key_pair: KeyPair,
+        noise_key: PrivateKey,
+        is_allowed: Callable[[ID], bool],
+        strangers: "Callable[[NoiseSession], Awaitable[None]] | None" = None,
     ) -> None:
         super().__init__(key_pair, noise_privkey=noise_key)
         self._is_allowed = is_allowed
+        self._strangers = strangers
 
     async def secure_inbound(self, conn: IRawConnection) -> ISecureConn:
         """Answer a handshake.
@@ -62,7 +68,10 @@ class AllowedNoise(Transport):
         Raises:
             HandshakeFailure: The remote is not allowed.
         """
-        return await self._admit(await super().secure_inbound(conn))
+        session = await super().secure_inbound(conn)
+        if self._strangers is not None and not self._is_allowed(session.get_remote_peer()):
+            await self._strangers(NoiseSession(cast("SecureSession", session)))
+        return await self._admit(session)
 
     async def secure_outbound(self, conn: IRawConnection, peer_id: ID) -> ISecureConn:
         """Start a handshake with ``peer_id``, which may have lost its place since we dialled.

@@ -7,10 +7,15 @@ from socket import create_connection
 import trio
 
 from bftcluster import cid as cids
+from bftcluster.errors import PeerUnreachableError
 from bftcluster.ids import ClusterId, Digest
+from bftcluster.ledger.wire.loan_requests import redeem
+from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import Approve
+from bftcluster.net.door import ask_at_door
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
+from bftcluster.node.ingress.door_messages import DoorQuestion, DoorTopic, answer_from_bytes
 from bftcluster.signing.approvals import Approval, approve
 from tests.e2e.cluster import MAINTAINERS
 from tests.e2e.processes import Peer
@@ -205,4 +210,49 @@ def absent(arena: Arena) -> Iterator[None]:
         for _ in range(5)
     )
     with opened(arena.standing[0], 40, asks):
+        yield
+
+
+@attack(STRANGER, "door: 400 strangers that stall, talk nonsense, or redeem what nobody approved")
+def at_the_door(arena: Arena) -> Iterator[None]:
+    peer = arena.standing[0]
+    address = f"/ip4/127.0.0.1/tcp/{peer.listen_port}"
+    identity, genesis = arena.identity(0), arena.cluster.genesis
+
+    async def knock() -> None:
+        mine, secret = key(), key()
+        request = redeem(
+            mine,
+            secret,
+            cluster_id=genesis.cluster_id,
+            name="stranger",
+            addresses=(),
+            asked=PeerTerms(capacity_bytes=1 << 40),
+        ).to_bytes()
+        for topic, body in (
+            (DoorTopic.REDEMPTION, request),
+            (DoorTopic.REDEMPTION, join(genesis, mine, 1)),
+            (DoorTopic.GENESIS, secret.public_key),
+            (DoorTopic.GENESIS, random_bytes(9_000)),
+        ):
+            question = DoorQuestion(topic=topic, body=body).to_bytes()
+            with suppress(PeerUnreachableError):
+                said = await ask_at_door(
+                    seed=mine.seed, peer=identity, address=address, question=question
+                )
+                answer = answer_from_bytes(said)
+                if answer.genesis or answer.code in {"committed", "already", "timeout"}:
+                    raise BrokeError(f"a stranger was told {answer.code!r} at the door")
+
+    async def crowd() -> None:
+        with trio.move_on_after(15):
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):
+                    nursery.start_soon(knock)
+
+    with ExitStack() as stack:
+        for _ in range(40):
+            with suppress(OSError):
+                stack.enter_context(create_connection(("127.0.0.1", peer.listen_port), 3))
+        trio.run(crowd)
         yield

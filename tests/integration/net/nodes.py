@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from bftcluster.ids import PeerId
+from bftcluster.net.door import Doorkeeper
 from bftcluster.net.inbox import FrameHandler
 from bftcluster.net.network import Network
 from bftcluster.net.rpc import Method
@@ -28,6 +29,7 @@ class Node:
         methods: Mapping[str, Method] | None = None,
         handlers: Mapping[StreamClass, FrameHandler] | None = None,
         listen: str = "/ip4/127.0.0.1/tcp/0",
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         self.received: list[tuple[PeerId, StreamClass, bytes]] = []
         self.arrived = trio.Event()
@@ -39,6 +41,7 @@ class Node:
             | dict(handlers or {}),
             methods=methods,
             settings=settings,
+            doorkeeper=doorkeeper,
         )
         self.me = self.network.me
 

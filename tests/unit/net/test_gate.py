@@ -6,11 +6,11 @@ from bftcluster.limits import (
     HANDSHAKES_PENDING_PER_ADDRESS_MAX,
     HANDSHAKES_PER_ADDRESS_PER_S,
 )
-from bftcluster.net.gate import HandshakeGate
+from bftcluster.net.gate import StrangersGate
 
 
 def test_an_address_has_so_many_handshakes_pending_and_no_more() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
 
     admitted = [gate.enter("a", 0) for _ in range(HANDSHAKES_PENDING_PER_ADDRESS_MAX + 1)]
 
@@ -21,7 +21,7 @@ def test_an_address_has_so_many_handshakes_pending_and_no_more() -> None:
 
 
 def test_all_addresses_together_have_so_many_and_no_more() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
 
     admitted = [gate.enter(str(number), 0) for number in range(HANDSHAKES_PENDING_MAX + 1)]
 
@@ -29,7 +29,7 @@ def test_all_addresses_together_have_so_many_and_no_more() -> None:
 
 
 def test_an_address_that_comes_too_often_waits_for_its_tokens() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
     for _ in range(HANDSHAKE_BURST_PER_ADDRESS_MAX):
         assert gate.enter("a", 0)
         gate.leave("a")
@@ -42,7 +42,7 @@ def test_an_address_that_comes_too_often_waits_for_its_tokens() -> None:
 
 
 def test_it_remembers_a_bounded_number_of_addresses() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
 
     for number in range(10_000):
         if gate.enter(str(number), 0):
@@ -52,7 +52,7 @@ def test_it_remembers_a_bounded_number_of_addresses() -> None:
 
 
 def test_addresses_of_one_ipv6_network_count_as_one() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
 
     admitted = [
         gate.enter(f"2001:db8::{number:x}", 0)
@@ -66,7 +66,7 @@ def test_addresses_of_one_ipv6_network_count_as_one() -> None:
 
 
 def test_an_ipv4_address_in_ipv6_form_is_that_address() -> None:
-    gate = HandshakeGate()
+    gate = StrangersGate()
     for _ in range(HANDSHAKES_PENDING_PER_ADDRESS_MAX):
         gate.enter("192.0.2.1", 0)
 
