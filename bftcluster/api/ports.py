@@ -36,6 +36,7 @@ from bftcluster.api.views import (
 )
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId
+from bftcluster.ledger.state.invitations import InviteRecord
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
@@ -85,6 +86,10 @@ class MembersPort(Protocol):
 
     async def members(self) -> Sequence[MemberView]:
         """Return every admitted peer's place in the cluster, sorted by name."""
+        ...
+
+    async def invites(self) -> Sequence[InviteRecord]:
+        """Return the invitations that have not expired, by key."""
         ...
 
     async def reputation(self, peer: PeerId) -> ReputationView:

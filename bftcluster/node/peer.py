@@ -23,6 +23,7 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
 from bftcluster.net.streams import StreamClass
+from bftcluster.node.ingress.doorkeeper import Doorkeeper
 from bftcluster.node.ingress.evidence_submission import EvidenceSubmission
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
@@ -33,6 +34,7 @@ from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
 from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
+from bftcluster.node.loops.loan import Loan
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
@@ -97,7 +99,7 @@ class Peer:
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks,
-            send=partial(self._network_send, StreamClass.BLOCKS),
+            send=self._send_blocks,
             offload=threads.blocks.run,
             offload_serving=threads.serving.run,
         )
@@ -116,6 +118,8 @@ class Peer:
             workers=threads.upkeep,
         )
         self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
+        self._stop = trio.Event()
+        self._loan = Loan(parts, self._gateway, self._clock, self._stop, threads.upkeep)
         self._reporter = self._make_reporter(duties.registration())
         self._tracker = self._make_tracker()
         self._executor = self._make_executor()
@@ -123,7 +127,6 @@ class Peer:
         """Whether to open again on a state that was fetched, or on a recovery."""
         self.recovery: EpochLink | None = None
         """One that was in force before this peer learnt of it."""
-        self._stop = trio.Event()
         self._state_server, self._state_transfer, self._epoch_sync = self._make_transfer()
         evidence = EvidenceFiles(parts.config.directory)
         self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
@@ -156,6 +159,7 @@ class Peer:
             nursery.start_soon(self._log_budget.run)
             nursery.start_soon(self._care.run)
             nursery.start_soon(self._resubmission.run)
+            nursery.start_soon(self._loan.run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -220,7 +224,9 @@ class Peer:
             hurry_ms=self._hurry_ms,
             clock=self._clock,
             gateway=self._gateway,
-            space=BlockPinStore(parts.blocks, self._exchange, self._threads.upkeep.run).stat,
+            space=self._loan.space(
+                BlockPinStore(parts.blocks, self._exchange, self._threads.upkeep.run).stat
+            ),
             recorded=self._recorded_counter,
         )
 
@@ -314,6 +320,13 @@ class Peer:
                 heartbeat_interval_s=config.heartbeat_interval_ms / 1000,
                 silence_max_s=config.peer_timeout_ms / 1000,
             ),
+            doorkeeper=Doorkeeper(
+                genesis=self._parts.genesis,
+                reader=self._parts.store.reader,
+                gateway=self._gateway,
+                clock=self._clock,
+                workers=self._threads.judging,
+            ).answer,
         )
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -355,13 +368,15 @@ class Peer:
                 assert_never(unreachable)
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
+        await self._loan.traffic.receive(len(frame))
         await self._exchange.on_frame(peer, frame)
 
     def _send_sync(self, peer: PeerId, frame: bytes) -> None:
         self._network.send_nowait(peer, StreamClass.SYNC, frame)
 
-    async def _network_send(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
-        await self._network.send(peer, stream_class, frame)
+    async def _send_blocks(self, peer: PeerId, frame: bytes) -> None:
+        await self._loan.traffic.send(len(frame))
+        await self._network.send(peer, StreamClass.BLOCKS, frame)
 
     def _send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:
         all_voters = [PeerId(voter) for voter in voters]

@@ -1,14 +1,15 @@
-"""``/members``: who belongs to the cluster, who of them votes, and who contradicted itself."""
+"""``/members``, ``/invites``: who belongs to the cluster and votes, and who may come."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bftcluster.api.http.json_text import json_response
+from bftcluster.api.http.json_text import json_response, time_text
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
 from bftcluster.api.routes.reputations import standing_shape
 from bftcluster.api.shapes import Shape, peer_text
+from bftcluster.ledger.state.invitations import InviteRecord
 
 
 class MemberRoutes:
@@ -19,11 +20,31 @@ class MemberRoutes:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route("/members", self.members)]
+        return [Route("/members", self.members), Route("/invites", self.invites)]
 
     async def members(self, _: Request) -> Response:
         """Return every admitted peer."""
         return json_response([member_shape(view) for view in await self._members.members()])
+
+    async def invites(self, _: Request) -> Response:
+        """Return the invitations that have not expired."""
+        return json_response([invite_shape(record) for record in await self._members.invites()])
+
+
+def invite_shape(record: InviteRecord) -> Shape:
+    """Return one invitation, without its secret, which no peer knows."""
+    invite = record.invite
+    return {
+        "key": invite.key.hex(),
+        "name": invite.subject,
+        "uses": invite.uses,
+        "uses_left": record.uses_left,
+        "revoked": record.is_revoked,
+        "expires": time_text(invite.expires_ms),
+        "place_open": invite.is_place_open,
+        **invite.terms.to_json(),
+        "came": [peer_text(peer) for peer in record.came],
+    }
 
 
 def member_shape(view: MemberView) -> Shape:

@@ -11,6 +11,7 @@ from bftcluster.api.views import IdView, IpfsView, LinkView
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.invitations import InviteRecord
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.peer_directory import PeerDirectory
@@ -74,6 +75,10 @@ class PeerService:
             hint = "`bftcluster peer ls` lists the peers"
             raise NotFoundError("nothing is kept about such a peer", hint=hint)
         return views[peer]
+
+    async def invites(self) -> Sequence[InviteRecord]:
+        """Return the invitations that have not expired."""
+        return await self.workers.run(queries.invites, self.parts.store.reader)
 
     def own_record(self) -> PeerRecord:
         """Return this peer as the ledger knows it, or as it would."""

@@ -8,6 +8,10 @@ from bftcluster import cid as cids
 from bftcluster.api.views import ContentKind, ContentView, UploadEvent, UploadPart
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, StoreFullError
+from bftcluster.ids import Seq
+from bftcluster.ledger.state.invitations import InviteRecord
+from tests.unit.ledger.invitees import invitation
+from tests.unit.ledger.world import PEERS, peer_id
 
 Directory = dict[str, Cid]
 Tree = dict[str, "Cid | Tree"]
@@ -23,6 +27,10 @@ class MemoryContent:
     torn: set[Cid] = field(default_factory=set)
     """Files whose second half nobody has."""
     added_parts: list[tuple[ContentKind, str, int]] = field(default_factory=list)
+
+    async def invites(self) -> Sequence[InviteRecord]:
+        came = (peer_id(PEERS[3]),)
+        return [InviteRecord(invite=invitation(uses=3), seq=Seq(1), came=came)]
 
     async def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
         for name in path:

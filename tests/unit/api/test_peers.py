@@ -187,3 +187,13 @@ async def test_the_reputation_of_a_stranger_is_not_found(client: httpx.AsyncClie
 
     assert (await client.get(f"/reputation/{stranger}")).status_code == 404
     assert (await client.get("/reputation/nobody")).status_code == 400
+
+
+async def test_invitations_are_shown_without_their_secret(client: httpx.AsyncClient) -> None:
+    [shown] = (await client.get("/invites")).json()
+
+    assert (shown["uses"], shown["uses_left"], shown["revoked"]) == (3, 2, False)
+    assert shown["key"].startswith(shown["name"])
+    assert len(shown["came"]) == 1
+    assert shown["quota_class"] == "volunteer"
+    assert not {"seed", "secret"} & shown.keys()

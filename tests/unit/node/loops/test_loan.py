@@ -1,0 +1,83 @@
+"""A lent peer leaves when others hold what it holds, and keeps within what is lent."""
+
+from pathlib import Path
+
+import pytest
+
+from bftcluster.errors import ConfigError
+from bftcluster.ledger.wire.requests import HolderStatus
+from bftcluster.node.loops.loan import bytes_beside, is_held_by_others
+from bftcluster.node.process.loan_file import LOAN_FILE, LoanChoice
+from tests.unit.ledger.departures import duties, holders, pin, settle, world_of
+from tests.unit.ledger.invitees import departure
+from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
+
+LEAVER = PEERS[4]
+PINS = 12
+
+
+@pytest.fixture
+def world() -> World:
+    world = world_of(7)
+    pin(world, range(PINS), 2)
+    world.do(departure(world, LEAVER))
+    settle(world)
+    assert duties(world, LEAVER)
+    return world
+
+
+def all_report(world: World, *, but: int | None = None) -> None:
+    """Have each holder say of each pin that it has it."""
+    for peer in PEERS[:7]:
+        held = [n for n in range(PINS) if peer_id(peer) in holders(world, n) and n != but]
+        if held:
+            world.do(world.report(peer, *map(cid_of, held), status=HolderStatus.PINNED))
+
+
+def test_it_stays_until_others_have_said_that_they_hold_each_pin(world: World) -> None:
+    own = [n for n in range(PINS) if peer_id(LEAVER) in holders(world, n)]
+    all_report(world, but=own[0])
+    assert not is_held_by_others(world.store, peer_id(LEAVER))
+
+    all_report(world)
+
+    assert is_held_by_others(world.store, peer_id(LEAVER))
+
+
+def test_what_it_holds_itself_does_not_count(world: World) -> None:
+    world.do(world.report(LEAVER, *map(cid_of, range(PINS))))
+
+    assert not is_held_by_others(world.store, peer_id(LEAVER))
+
+
+def test_a_peer_that_holds_nothing_waits_for_nobody() -> None:
+    assert is_held_by_others(world_of(5).store, peer_id(LEAVER))
+
+
+def test_blocks_have_their_own_quota_and_the_rest_is_counted(tmp_path: Path) -> None:
+    for name in ("blocks/blocks", "wal"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "blocks/blocks/one").write_bytes(bytes(1 << 20))
+    before = bytes_beside(tmp_path, tmp_path / "blocks")
+    (tmp_path / "wal/log").write_bytes(bytes(1 << 16))
+
+    assert bytes_beside(tmp_path, tmp_path / "blocks") - before == 1 << 16
+    assert before < 1 << 16
+
+
+def test_a_choice_survives_its_file(tmp_path: Path) -> None:
+    assert LoanChoice.load(tmp_path) is None
+    choice = LoanChoice(quota_bytes=5, is_paused=True)
+    (tmp_path / LOAN_FILE).write_bytes(choice.to_bytes())
+
+    assert LoanChoice.load(tmp_path) == choice
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"quota_bytes": "1"}', '{"quota_bytes": 1, "x": 2}']
+)
+def test_a_damaged_choice_is_said_to_be_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / LOAN_FILE).write_text(text)
+
+    with pytest.raises(ConfigError, match="damaged"):
+        LoanChoice.load(tmp_path)
