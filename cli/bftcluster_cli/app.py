@@ -11,7 +11,9 @@ from bftcluster_cli.commands import cluster as cluster_commands
 from bftcluster_cli.commands import config as config_commands
 from bftcluster_cli.commands import content as content_commands
 from bftcluster_cli.commands import demo as demo_command
+from bftcluster_cli.commands import invites as invite_commands
 from bftcluster_cli.commands import keys as key_commands
+from bftcluster_cli.commands import lend as lend_commands
 from bftcluster_cli.commands import members as member_commands
 from bftcluster_cli.commands import offline as offline_commands
 from bftcluster_cli.commands import peers as peer_commands
@@ -46,6 +48,8 @@ for group in (
     key_commands,
     cluster_commands,
     peer_commands,
+    invite_commands,
+    lend_commands,
     pin_commands,
     reputation_commands,
     repair_commands,

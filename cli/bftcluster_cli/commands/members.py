@@ -101,7 +101,7 @@ def admit(
         domain=check_place(domain, "a domain"),
         operator=check_place(operator, "an operator"),
     )
-    _propose(ctx, peer.admission(votes=not no_vote), valid_for=valid_for, yes=yes)
+    propose(ctx, peer.admission(votes=not no_vote), valid_for=valid_for, yes=yes)
 
 
 def remove(
@@ -116,10 +116,11 @@ def remove(
 
     with Client(settings_of(ctx)) as client:
         found = find_peer(client.list("/members"), peer)
-    _propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
+    propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
 
 
-def _propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes: bool) -> None:
+def propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes: bool) -> None:
+    """Sign an operation on peers, put it on the log, and write what became of it."""
     from bftcluster_cli.commands.pins import propose_operation, report_outcome
 
     settings = settings_of(ctx)

@@ -1,0 +1,1 @@
+"""What `bftcluster lend` does before and beside the peer that it runs."""
