@@ -320,13 +320,7 @@ class Peer:
                 heartbeat_interval_s=config.heartbeat_interval_ms / 1000,
                 silence_max_s=config.peer_timeout_ms / 1000,
             ),
-            doorkeeper=Doorkeeper(
-                genesis=self._parts.genesis,
-                reader=self._parts.store.reader,
-                gateway=self._gateway,
-                clock=self._clock,
-                workers=self._threads.judging,
-            ).answer,
+            doorkeeper=Doorkeeper.of(self._parts, self._gateway, self._clock, self._threads).answer,
         )
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:

@@ -3,7 +3,7 @@
 Nothing else of theirs enters the order here, and only what the invitation's key has signed.
 """
 
-from typing import Final, assert_never
+from typing import Final, Self, assert_never
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import InviteKey, PeerId
@@ -14,8 +14,9 @@ from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.limits import PUBLIC_KEY_SIZE_BYTES
 from bftcluster.node.ingress.door_messages import DoorAnswer, DoorTopic, question_from_bytes
 from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
-from bftcluster.node.process.threads import Workers
+from bftcluster.node.process.threads import Threads, Workers
 from bftcluster.storage.ledger_reader import LedgerReader
 
 _ORDER_TIMEOUT_S: Final = 3.0
@@ -48,6 +49,17 @@ class Doorkeeper:
         self._gateway = gateway
         self._clock = clock
         self._workers = workers
+
+    @classmethod
+    def of(cls, parts: Parts, gateway: Gateway, clock: Clock, threads: Threads) -> Self:
+        """Return the doorkeeper of a peer."""
+        return cls(
+            genesis=parts.genesis,
+            reader=parts.store.reader,
+            gateway=gateway,
+            clock=clock,
+            workers=threads.judging,
+        )
 
     async def answer(self, stranger: PeerId, data: bytes) -> bytes:
         """Return the answer to a question of ``stranger``, who has proven its key."""
