@@ -36,7 +36,7 @@ from bftcluster.api.views import (
 )
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId
-from bftcluster.ledger.state.invitations import InviteRecord
+from bftcluster.ledger.state.loans.invitations import InviteRecord
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation

@@ -9,7 +9,7 @@ from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import MembersPort
 from bftcluster.api.routes.reputations import standing_shape
 from bftcluster.api.shapes import Shape, peer_text
-from bftcluster.ledger.state.invitations import InviteRecord
+from bftcluster.ledger.state.loans.invitations import InviteRecord
 
 
 class MemberRoutes:

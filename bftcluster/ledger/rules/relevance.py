@@ -18,7 +18,7 @@ from bftcluster.ledger.rules.loans.departures import refusal_to_leave
 from bftcluster.ledger.rules.loans.invitations import refusal_by_invite
 from bftcluster.ledger.rules.peer_reports import refusal_by, unproven_registration
 from bftcluster.ledger.rules.standings import problem_with_return
-from bftcluster.ledger.state.invitations import invite_record
+from bftcluster.ledger.state.loans.invitations import invite_record
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire import requests

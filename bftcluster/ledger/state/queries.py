@@ -36,7 +36,7 @@ from bftcluster.ledger.state.duties import (
     report_at,
 )
 from bftcluster.ledger.state.holder_reports import reports_of, row_key
-from bftcluster.ledger.state.invitations import InviteRecord, invite_record
+from bftcluster.ledger.state.loans.invitations import InviteRecord, invite_record
 from bftcluster.ledger.state.membership_rows import Change, read_changes, read_epoch
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.records import (

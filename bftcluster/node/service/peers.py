@@ -11,7 +11,7 @@ from bftcluster.api.views import IdView, IpfsView, LinkView
 from bftcluster.errors import NotFoundError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.invitations import InviteRecord
+from bftcluster.ledger.state.loans.invitations import InviteRecord
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.net.network import Network
 from bftcluster.node.loops.peer_directory import PeerDirectory

@@ -9,7 +9,7 @@ from bftcluster.api.views import ContentKind, ContentView, UploadEvent, UploadPa
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, StoreFullError
 from bftcluster.ids import Seq
-from bftcluster.ledger.state.invitations import InviteRecord
+from bftcluster.ledger.state.loans.invitations import InviteRecord
 from tests.unit.ledger.invitees import invitation
 from tests.unit.ledger.world import PEERS, peer_id
 

@@ -3,7 +3,7 @@
 from bftcluster.ids import InviteKey
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.invitations import InviteRecord, invite_record
+from bftcluster.ledger.state.loans.invitations import InviteRecord, invite_record
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.invitation_operations import Invite
 from bftcluster.ledger.wire.loan_requests import Leave, Redeem, leave, redeem

@@ -7,7 +7,7 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.membership import grant
 from bftcluster.ledger.rules.standings import problem_with_return
-from bftcluster.ledger.state.invitations import (
+from bftcluster.ledger.state.loans.invitations import (
     InviteRecord,
     forget_invite,
     invite_of,

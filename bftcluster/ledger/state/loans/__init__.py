@@ -1,0 +1,1 @@
+"""The rows of those who lend room, and of who may come."""
