@@ -67,11 +67,6 @@ class Loan:
             with suppress(FileNotFoundError):
                 self.traffic.remember((self._directory / TRAFFIC_FILE).read_bytes())
 
-    @property
-    def is_lent(self) -> bool:
-        """Whether somebody lends this peer's room."""
-        return self._choice is not None
-
     def space(
         self, found: Callable[[], Awaitable[StoreSpace]]
     ) -> Callable[[], Awaitable[StoreSpace]]:
@@ -187,14 +182,12 @@ def bytes_beside(directory: Path, blocks: Path) -> int:
     taken = 0
     waiting = [directory]
     while waiting:
-        for path in waiting.pop().iterdir():
-            if path == blocks:
-                continue
-            try:
+        with suppress(FileNotFoundError):  # It was removed meanwhile; the next look counts again.
+            for path in waiting.pop().iterdir():
+                if path == blocks:
+                    continue
                 found = path.lstat()
-            except FileNotFoundError:  # It was removed meanwhile.
-                continue
-            taken += found.st_blocks * _DISK_BLOCK_BYTES
-            if stat.S_ISDIR(found.st_mode):
-                waiting.append(path)
+                taken += found.st_blocks * _DISK_BLOCK_BYTES
+                if stat.S_ISDIR(found.st_mode):
+                    waiting.append(path)
     return taken

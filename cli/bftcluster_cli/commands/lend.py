@@ -129,6 +129,12 @@ def start(
         _come(settings, invite, offer)
     _write_choice(place, _traffic_changes(day_up, day_down, month_up, month_down))
     choice = _choice(place)
+    if choice.leaves:
+        _tell(
+            settings,
+            "leaving",
+            "this peer leaves, or has left: to lend again, take another directory with --dir",
+        )
     _tell(settings, "running", f"lending {size_text(choice.quota_bytes)} in {place}; Ctrl-C stops")
     _run(place)
 
