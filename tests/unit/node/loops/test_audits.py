@@ -1,0 +1,180 @@
+"""Four peers answer audits from real blocks, and read those of suspects by the real exchange."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from bftcluster.blocks.store.memory import MemoryBlockStore
+from bftcluster.cid import Cid
+from bftcluster.ids import Seq
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rules.batch import Applied
+from bftcluster.ledger.state.audit_rows import AuditVerdict, Grounds
+from bftcluster.node.ingress.gateway import Ordered
+from bftcluster.node.loops.audits import AuditLoop
+from bftcluster.reputation import AuditOutcome
+from bftcluster.signing.keys import SigningKey
+from bftcluster.sync.audit_duties import AuditDuties
+from tests.unit.blocks.content import add_file, pattern
+from tests.unit.blocks.exchanging import copy_of
+from tests.unit.blocks.network import Network, open_network
+from tests.unit.ledger.audits import AuditWorld
+from tests.unit.ledger.world import PEERS, peer_id
+
+T = TypeVar("T")
+CONTENT = pattern(300_000)
+LOSER = PEERS[0]
+
+
+class Inline:
+    """Works at once: a virtual clock must not jump while a thread works."""
+
+    async def run(self, work: Callable[..., T], *args: object) -> T:
+        await trio.lowlevel.checkpoint()
+        return work(*args)
+
+
+class Rows:
+    """A ledger's rows as of now."""
+
+    def __init__(self, store: MemoryStateStore) -> None:
+        self._store = store
+
+    @contextmanager
+    def snapshot(self) -> Iterator[MemoryStateStore]:
+        yield self._store
+
+
+class Cluster:
+    """A real ledger, real blocks and real loops; only the order is made up, a batch a request."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.world = AuditWorld(pins=0)
+        self.stores: dict[SigningKey, MemoryBlockStore] = {}
+        self.loops: dict[SigningKey, AuditLoop] = {}
+        first = MemoryBlockStore()
+        self.entry = add_file(first, CONTENT)
+        for peer in PEERS[:4]:
+            self.stores[peer] = copy_of(first, self.entry)
+        cid = self.entry.cid
+        assert self.world.pin(cid, replication_min=-1, replication_max=-1).is_accepted
+        for peer in PEERS[:4]:
+            assert self.world.do(self.world.report(peer, cid)).is_accepted
+
+    async def start(self, nursery: trio.Nursery, *, but: Sequence[SigningKey] = ()) -> None:
+        for peer in PEERS[:4]:
+            exchange = await self.network.add(peer_id(peer), self.stores[peer])
+            if peer in but:
+                continue
+            self.loops[peer] = AuditLoop(
+                duties=AuditDuties(
+                    signer=peer, seed=peer.seed, cluster_id=self.world.genesis.cluster_id
+                ),
+                genesis=self.world.genesis,
+                voters=lambda: self.world.ledger.epochs[-1].membership,
+                reader=Rows(self.world.store),
+                gateway=self,
+                blocks=self.stores[peer],
+                exchange=exchange,
+                workers=Inline(),
+            )
+            nursery.start_soon(self.loops[peer].run)
+
+    async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered]:
+        await trio.lowlevel.checkpoint()
+        ordered = []
+        for request in requests:
+            if self.world.verifier.is_wanted(request):
+                applied = self.world.run(request)
+                self.tell(applied)
+                ordered.append(Ordered(Seq(self.world.ledger.head.seq), applied.outcomes[0]))
+        return ordered
+
+    def tell(self, applied: Applied) -> None:
+        for loop in self.loops.values():
+            loop.note(applied.effects)
+
+    def draw(self) -> None:
+        self.world.begin_period()
+        self.world.put_beacon()
+        self.tell(self.world.run())
+        while self.world.ledger.wants_batches:
+            self.tell(self.world.run())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass, and have it ordered."""
+        for _ in range(200):
+            if condition():
+                return
+            await trio.sleep(1)
+            self.tell(self.world.run(after_ms=1_000))
+        raise AssertionError("it did not happen")
+
+    def verdicts(self, peer: SigningKey) -> list[AuditVerdict]:
+        return self.world.verdicts(peer)
+
+    def lose(self, peer: SigningKey) -> None:
+        store = self.stores[peer]
+        store.delete([Cid(b"\x01\x55" + each) for each in list(store.multihashes())])
+
+
+@asynccontextmanager
+async def started(*, but: Sequence[SigningKey] = ()) -> AsyncIterator[Cluster]:
+    async with open_network() as network, trio.open_nursery() as nursery:
+        cluster = Cluster(network)
+        await cluster.start(nursery, but=but)
+        yield cluster
+        nursery.cancel_scope.cancel()
+
+
+def outcomes(verdicts: list[AuditVerdict]) -> set[tuple[AuditOutcome, Grounds]]:
+    return {(each.outcome, each.grounds) for each in verdicts}
+
+
+@pytest.fixture
+def mock_clock() -> MockClock:
+    return MockClock(autojump_threshold=0)
+
+
+async def test_peers_answer_from_their_blocks_and_pass(mock_clock: MockClock) -> None:
+    async with started() as cluster:
+        cluster.draw()
+        await cluster.until(lambda: all(cluster.verdicts(peer) for peer in PEERS[:4]))
+
+        for peer in PEERS[:4]:
+            assert outcomes(cluster.verdicts(peer)) == {(AuditOutcome.PASSED, Grounds.AGREEMENT)}
+
+
+async def test_a_peer_whose_blocks_are_gone_says_so(mock_clock: MockClock) -> None:
+    async with started() as cluster:
+        cluster.lose(LOSER)
+        cluster.draw()
+        await cluster.until(lambda: all(cluster.verdicts(peer) for peer in PEERS[:4]))
+
+        assert outcomes(cluster.verdicts(LOSER)) == {(AuditOutcome.FAILED, Grounds.ADMISSION)}
+
+
+async def test_voters_read_the_blocks_of_a_peer_that_does_not_answer(
+    mock_clock: MockClock,
+) -> None:
+    async with started(but=[LOSER]) as cluster:
+        cluster.draw()
+        await cluster.until(lambda: bool(cluster.verdicts(LOSER)))
+
+        assert outcomes(cluster.verdicts(LOSER)) == {(AuditOutcome.PASSED, Grounds.SIGHT)}
+
+
+async def test_voters_say_of_who_sends_nothing_that_nothing_came(mock_clock: MockClock) -> None:
+    async with started(but=[LOSER]) as cluster:
+        cluster.lose(LOSER)
+        cluster.draw()
+        await cluster.until(lambda: bool(cluster.verdicts(LOSER)))
+
+        assert outcomes(cluster.verdicts(LOSER)) == {(AuditOutcome.UNKNOWN, Grounds.SILENCE)}
+        [verdict, *_] = cluster.verdicts(LOSER)
+        assert verdict.voters == 3
