@@ -1,6 +1,7 @@
 """Peers are audited over a network that delays; some have deleted their blocks, or slander."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -23,6 +24,7 @@ from bftcluster_sim.cluster.world import SETTINGS, World
 from tests.simulation.test_beacons import PERIOD_MS, correct, dealt, work
 
 AUDITED_MS = 60_000
+LIES: tuple[AuditLie, ...] = (Guesser(), Copier(), Colluder(), Mum(), Denier(), Slanderer())
 
 
 def world_of(n: int, lies: dict[int, AuditLie] | None = None) -> World:
@@ -48,6 +50,11 @@ def audited(world: World, for_ms: int = AUDITED_MS) -> dict[int, list[AuditVerdi
     """Deal a key, let time pass, and return what came of the audits of each peer, by index."""
     dealt(world)
     work(world, for_ms)
+    return ended(world)
+
+
+def ended(world: World) -> dict[int, list[AuditVerdict]]:
+    """Let contents come, check what must hold, and return what came of audits."""
     node = correct(world)[0]
     end_ms = world.clock.now_ms + PERIOD_MS
     assert world.run_until(end_ms, lambda: all(map(world.owes_nothing, correct(world))))
@@ -71,7 +78,14 @@ def test_peers_that_hold_what_they_should_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "lie", [Guesser(), Copier(), Colluder(), Mum()], ids=lambda lie: type(lie).__name__
+    "lie",
+    [
+        Guesser(),
+        Colluder(),
+        pytest.param(Copier(), marks=pytest.mark.slow),
+        pytest.param(Mum(), marks=pytest.mark.slow),
+    ],
+    ids=lambda lie: type(lie).__name__,
 )
 def test_who_has_deleted_its_blocks_fails_whatever_it_says(lie: AuditLie) -> None:
     world = world_of(4, {3: lie})
@@ -83,6 +97,7 @@ def test_who_has_deleted_its_blocks_fails_whatever_it_says(lie: AuditLie) -> Non
     assert all(outcomes(verdicts[index]) <= {AuditOutcome.PASSED} for index in range(3))
 
 
+@pytest.mark.slow
 def test_a_pair_that_agrees_on_a_lie_fails_where_one_other_answers() -> None:
     world = world_of(7, {0: Colluder(), 1: Colluder()})
 
@@ -100,3 +115,26 @@ def test_f_voters_that_lie_about_others_convict_nobody(lie: AuditLie) -> None:
 
     assert world.breaches == []
     assert all(outcomes(verdicts[index]) == {AuditOutcome.PASSED} for index in range(3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_f_of_them_do_and_whoever_is_killed_nobody_honest_fails(seed: int) -> None:
+    random = Random(seed)
+    n = random.choice((4, 5, 7))
+    liars = random.sample(range(n), (n - 1) // 3)
+    world = world_of(n, {index: random.choice(LIES) for index in liars})
+    dealt(world)
+    for _ in range(12):
+        node = random.choice(correct(world))
+        node.kill()
+        world.run_until(world.clock.now_ms + random.choice((10, 200, 2_000)))
+        node.start()
+        work(world, 5_000)
+
+    verdicts = ended(world)
+
+    assert world.breaches == []
+    honest = set(range(n)) - set(liars)
+    assert any(verdicts[index] for index in honest)
+    assert AuditOutcome.FAILED not in {o for index in honest for o in outcomes(verdicts[index])}

@@ -107,6 +107,13 @@ def refusal_of_stranger(
     return None
 
 
+def refusal_by_share(record: PeerRecord, now_ms: int) -> Outcome | None:
+    """Return why nothing more is heard of a peer in this hour, but for one request a minute."""
+    if peer_is_over(record.spent, now_ms) and not record.spent.is_heard_again(now_ms):
+        return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
+    return None
+
+
 def charge(execution: Execution, request: BeaconRequest | AuditRequest, outcome: Outcome) -> None:
     """Charge a request to its peer's share of the hour, unless the peer left over it."""
     record = execution.state.peers.get(request.peer)

@@ -16,7 +16,11 @@ from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal
 from bftcluster.ledger.rules.context import nonce_key, replayed
 from bftcluster.ledger.rules.loans.departures import refusal_to_leave
 from bftcluster.ledger.rules.loans.invitations import refusal_by_invite
-from bftcluster.ledger.rules.peer_reports import refusal_by, unproven_registration
+from bftcluster.ledger.rules.peer_reports import (
+    refusal_by,
+    refusal_by_share,
+    unproven_registration,
+)
 from bftcluster.ledger.rules.standings import problem_with_return
 from bftcluster.ledger.state.loans.invitations import invite_record
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
@@ -265,8 +269,12 @@ class Wanting:
     def _of_audits(self, request: AuditRequest) -> Outcome | None:
         """Judge what a peer says about audits: something of it must count."""
         state = self._state
-        if request.peer not in state.peers:
+        record = state.peers.get(request.peer)
+        if record is None:
             return Outcome(OutcomeCode.NOT_ADMITTED, "the peer is not one of this cluster's")
+        refusal = refusal_by_share(record, self._now_ms)
+        if refusal is not None:
+            return refusal
         voters = state.membership_at(Seq(state.head.seq + 1))
         return foreseen_refusal_of_lines(state.audits, voters, request)
 

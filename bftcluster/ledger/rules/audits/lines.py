@@ -6,7 +6,7 @@ from bftcluster.ids import Digest, PeerId, ReplicaId
 from bftcluster.ledger.rules.audits.phases import count_sights, go_on
 from bftcluster.ledger.rules.audits.verdicts import judge
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.peer_reports import charge, refusal_of_stranger
+from bftcluster.ledger.rules.peer_reports import charge, refusal_by_share, refusal_of_stranger
 from bftcluster.ledger.state.audit_rows import AuditPhase, Challenge, Grounds
 from bftcluster.ledger.state.open_audits import OpenAudits
 from bftcluster.ledger.wire.audit_requests import (
@@ -30,6 +30,9 @@ def hear(
 ) -> Outcome:
     """Take in what a peer says about audits; it pays for it, whatever becomes of it."""
     refusal = refusal_of_stranger(execution, verifier, inspected, request)
+    if refusal is None:
+        record = execution.state.peers[request.peer]
+        refusal = refusal_by_share(record, execution.now_ms)
     if refusal is not None:
         return refusal
     outcome = _heard(execution, request)

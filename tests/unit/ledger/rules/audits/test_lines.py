@@ -1,5 +1,7 @@
 """What of a peer's words about audits counts: once, in time, about itself, or as a voter."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster.ledger.state.audit_rows import Challenge
@@ -12,6 +14,7 @@ from bftcluster.ledger.wire.audit_requests import (
     make_pledge,
 )
 from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.limits import PEER_REQUESTS_PER_HOUR_MAX
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.audits import AuditWorld, silent
 from tests.unit.ledger.world import PEERS, World, peer_id
@@ -117,6 +120,20 @@ def test_what_is_refused_is_charged_to_whoever_signed_it(world: AuditWorld) -> N
     world.do(request)
 
     assert world.ledger._state.peers[peer_id(PEERS[0])].spent.requests == before + 1
+
+
+def test_who_has_used_up_its_hour_is_heard_once_a_minute(world: AuditWorld) -> None:
+    audits = world.audits
+    state, peer = world.ledger._state, peer_id(PEERS[0])
+    record = state.peers[peer]
+    spent = replace(
+        record.spent.at(world.now_ms),
+        requests=PEER_REQUESTS_PER_HOUR_MAX,
+        counted_ms=world.now_ms,
+    )
+    state.put_peer(replace(record, spent=spent))
+
+    assert refused(world, pledge(world, PEERS[0], audits[0])) is OutcomeCode.TOO_MUCH
 
 
 def suspected(world: AuditWorld) -> Challenge:
