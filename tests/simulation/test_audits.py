@@ -56,8 +56,13 @@ def audited(world: World, for_ms: int = AUDITED_MS) -> dict[int, list[AuditVerdi
 def ended(world: World) -> dict[int, list[AuditVerdict]]:
     """Let contents come, check what must hold, and return what came of audits."""
     node = correct(world)[0]
-    end_ms = world.clock.now_ms + PERIOD_MS
-    assert world.run_until(end_ms, lambda: all(map(world.owes_nothing, correct(world))))
+    nodes = correct(world)
+
+    def is_settled() -> bool:
+        is_level = len({each.state.executed for each in nodes}) == 1
+        return is_level and all(map(world.owes_nothing, nodes))
+
+    assert world.run_until(world.clock.now_ms + 3 * PERIOD_MS, is_settled)
     for each in correct(world):
         world.check_end(each)
     found = queries.audit_verdicts(node.state.database)
