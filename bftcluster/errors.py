@@ -62,6 +62,13 @@ class ConfigError(ClusterError):
     """A file or flag is wrong."""
 
 
+def first_error(group: BaseExceptionGroup["ClusterError"]) -> "ClusterError":
+    """Return the first failure of a group, whose groups have members."""
+    for exc in group.exceptions:
+        return first_error(exc) if isinstance(exc, BaseExceptionGroup) else exc
+    raise AssertionError("a group has members")
+
+
 def require_assertions() -> None:
     """Refuse to run with assertions off: they guard the protocol in production.
 

@@ -76,7 +76,10 @@ PEER_PLACE_MAX_CHARS: Final = 100
 """Of a peer's domain, and of its operator."""
 PEER_CAPACITY_MAX_BYTES: Final = 1 << 60
 PEERS_MAX: Final = 1000
-"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left."""
+"""Each peer keeps a link to each: fewer than LINKS_MAX, which has room for those that just left.
+Light peers, to whom only relays have links, are not counted."""
+LIGHT_PEERS_MAX: Final = 10_000
+"""Admitted light peers: each is a row that every period judges, and may rewrite."""
 INVITES_MAX: Final = 1000
 """Invitations that have not expired."""
 INVITE_USES_MAX: Final = 256
@@ -164,6 +167,17 @@ STATE_ROW_SIZE_MAX_BYTES: Final = 3 << 20
 """A row that is larger fits no frame: only the genesis can be, and every peer has that."""
 EARLIER_CHECKPOINTS_MAX: Final = 4
 """Checkpoints before the last one whose state can still be fetched: as many as a window has."""
+HINT_FETCH_SIZE_MAX_BYTES: Final = 32
+HINTS_PER_ANSWER_MAX: Final = 64
+"""Duties that one question of a light peer is told of."""
+HINTS_MAX: Final = 1_024
+"""Pins that a light peer fetches on the word of relays alone: all of them are approved."""
+DUTIES_LIGHT_MAX: Final = 100_000
+"""Duties that a light peer takes: their rows are some 10 MB, and it keeps them in memory."""
+LIGHT_MEMORY_SIZE_MAX_BYTES: Final = 64 << 20
+"""What a light peer keeps on its disk beside its blocks."""
+HANDED_UNDER_WAY_MAX: Final = 16
+"""Requests that a light peer has handed in and heard nothing of yet."""
 EPOCH_LINKS_MAX: Final = 64
 """Links between epochs in one answer."""
 EPOCH_SOURCES_MAX: Final = 16
@@ -222,6 +236,8 @@ EVICTED_CAPACITY_MAX_PERCENT: Final = 1
 
 # pbft
 REQUEST_SIZE_MAX_BYTES: Final = 256 << 10
+HANDED_SIZE_MAX_BYTES: Final = REQUEST_SIZE_MAX_BYTES + 64
+"""A request in a frame between a light peer and its relay."""
 BATCH_REQUESTS_MAX: Final = 100
 BATCH_SIZE_MAX_BYTES: Final = 2 << 20
 BATCH_SHARE_MAX_BYTES: Final = 256 << 10

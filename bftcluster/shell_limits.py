@@ -118,6 +118,20 @@ WINDOW_SIZE_MAX_BYTES: Final = 64 << 20
 AUDIT_READS_MAX: Final = 4
 """Suspects that a voter reads from at once, a block of each at a time."""
 
+# relays
+HANDED_IN_MAX: Final = 256
+"""Requests of light peers that a relay waits for at once."""
+HANDED_IN_PER_PEER_MAX: Final = 4
+HINTS_WAITING_MAX: Final = 10_000
+"""Pins that light peers are still to be told of; of more they hear when they ask."""
+
+RELAYED_THREADS: Final = 8
+"""Each waits for a block that another peer sends."""
+RELAYED_PER_PEER_MAX: Final = 2
+"""Of them, for one peer that asks."""
+PROVIDERS_ASKED_MAX: Final = 32
+"""Peers that a relay asks for one block, one after the other: holders first, then other relays."""
+
 # cli
 POLL_PACE_MIN_S: Final = 0.05
 """How often a command that waits for pins asks at first; half as often again each time, up to"""

@@ -94,7 +94,7 @@ async def reset_quietly(stream: INetStream) -> None:
 class Muxer(MuxerMultistream):
     """Negotiates ``/yamux/1.0.0`` and makes ours; libp2p's names its own class there (12)."""
 
-    def __init__(self, keep_alive: KeepAlive) -> None:
+    def __init__(self, keep_alive: Callable[[ID], KeepAlive]) -> None:
         super().__init__({TProtocol(YAMUX_PROTOCOL): YamuxConnection})
         self._keep_alive = keep_alive
 
@@ -106,7 +106,7 @@ class Muxer(MuxerMultistream):
         """
         await self.select_transport(conn)
         assert isinstance(conn, NoiseSession), "Noise is the only security offered"
-        return YamuxConnection(conn, peer_id, self._keep_alive)
+        return YamuxConnection(conn, peer_id, self._keep_alive(peer_id))
 
 
 class NoAutoConnector(AutoConnector):
@@ -262,6 +262,7 @@ async def running_host(
     seed: bytes,
     sockets: tcp.Sockets,
     is_allowed: Callable[[ID], bool],
+    is_guest: Callable[[ID], bool] = lambda _: False,
     settings: NetworkSettings,
     door: Door | None = None,
 ) -> AsyncIterator[ClusterHost]:
@@ -271,7 +272,7 @@ async def running_host(
     shields it, and leaves the block. The sockets are closed in the end.
     """
     assert len(seed) == SEED_SIZE_BYTES, "an Ed25519 seed has 32 bytes"
-    swarm = _swarm(ed25519_key_pair(seed), sockets, is_allowed, settings, door)
+    swarm = _swarm(ed25519_key_pair(seed), sockets, is_allowed, is_guest, settings, door)
     try:
         host = ClusterHost(swarm)
         async with host.run([Multiaddr(address) for address in sockets]):
@@ -288,6 +289,7 @@ def _swarm(
     key_pair: KeyPair,
     sockets: tcp.Sockets,
     is_allowed: Callable[[ID], bool],
+    is_guest: Callable[[ID], bool],
     settings: NetworkSettings,
     door: Door | None,
 ) -> ClusterSwarm:
@@ -296,10 +298,12 @@ def _swarm(
     strangers = None if door is None else door.serve
     noise = AllowedNoise(key_pair, x25519_key_pair().private_key, is_allowed, strangers)
     upgrader = TransportUpgrader({NOISE_PROTOCOL: noise}, {})
-    upgrader.muxer_multistream = Muxer(settings.keep_alive)
+    upgrader.muxer_multistream = Muxer(
+        lambda peer: settings.guest_keep_alive if is_guest(peer) else settings.keep_alive
+    )
     peerstore = PeerStore()
     peerstore.add_key_pair(me, key_pair)
-    connections_max = settings.peers_max * CONNECTIONS_PER_PEER_MAX
+    connections_max = (settings.peers_max + settings.guests_max) * CONNECTIONS_PER_PEER_MAX
     config = ConnectionConfig(
         max_connections=connections_max,
         min_connections=0,

@@ -1,7 +1,7 @@
 """The transport as the node sees it: frames to peers, frames from peers, calls, and their state."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -79,6 +79,7 @@ class Network:
         self._skipped: frozenset[tuple[PeerId, str]] = frozenset()
         """What we were told and cannot use, so that each is complained of once."""
         self._allowed = self._usable(peers)
+        self._guests: Collection[PeerId] = ()
         self._link_changed = trio.Event()
         self._host: ClusterHost | None = None
         self._nursery: trio.Nursery | None = None
@@ -170,16 +171,36 @@ class Network:
         """Answer calls of ``method`` with ``handler``."""
         self._rpc.register(method, handler)
 
-    def allow(self, peers: Mapping[PeerId, Sequence[str]]) -> None:
+    def allow(self, peers: Mapping[PeerId, Sequence[str]], guests: Collection[PeerId] = ()) -> None:
         """Make ``peers`` the peers, and no others: the membership changed.
+
+        Guests may connect as well. They are not dialled, and have a link only while they are
+        connected, the first ``guests_max`` of them.
 
         Who is new is dialled; who has left is disconnected and refused; new addresses of who
         stays count from the next dial. What the ledger says must not end us: an address that
         cannot be dialled is left out, and so are the last peers if there are too many.
         """
         self._allowed = self._usable(peers)
+        self._guests = guests
         if self._nursery is not None:
             self._apply_peers(self._nursery)
+
+    @property
+    def connected(self) -> list[PeerId]:
+        """The peers, no guests, that are connected."""
+        return [
+            peer for peer, link in self._links.items() if peer in self._allowed and link.connected
+        ]
+
+    @property
+    def guests(self) -> list[PeerId]:
+        """The guests that are connected."""
+        return [
+            peer
+            for peer, link in self._links.items()
+            if peer not in self._allowed and link.connected
+        ]
 
     @property
     def peers(self) -> Mapping[PeerId, Sequence[str]]:
@@ -209,6 +230,7 @@ class Network:
                     seed=self._seed,
                     sockets=sockets,
                     is_allowed=self._is_allowed,
+                    is_guest=lambda identity: peer_id(identity) in self._guests,
                     settings=self._settings,
                     door=self._door,
                 ) as host,
@@ -255,7 +277,8 @@ class Network:
     def _apply_peers(self, nursery: trio.Nursery) -> None:
         """Start links to new peers and end those to peers that left."""
         assert self._host is not None, "links need a host"
-        for peer in [known for known in self._links if known not in self._allowed]:
+        stays = self._allowed.keys() | set(self._guests)
+        for peer in [known for known in self._links if known not in stays]:
             self._links.pop(peer).stop()
             self._rpc.on_link_down(peer)
             nursery.start_soon(self._host.swarm.close_peer, libp2p_id(peer))
@@ -263,24 +286,43 @@ class Network:
             if peer in self._links:
                 self._links[peer].addresses = tuple(addresses)
             elif peer != self.me:
-                link = PeerLink(
-                    me=self.me,
-                    peer=peer,
-                    addresses=addresses,
-                    settings=self._settings,
-                    random=self._random,
-                    on_change=self._on_link_change,
-                )
-                self._links[peer] = link
-                nursery.start_soon(link.run, self._host)
+                self._start_link(nursery, self._host, peer, addresses, self._settings)
         self._link_changed.set()
+
+    def _start_link(
+        self,
+        nursery: trio.Nursery,
+        host: ClusterHost,
+        peer: PeerId,
+        addresses: Sequence[str],
+        settings: NetworkSettings,
+    ) -> PeerLink:
+        link = self._links[peer] = PeerLink(
+            me=self.me,
+            peer=peer,
+            addresses=addresses,
+            settings=settings,
+            random=self._random,
+            on_change=self._on_link_change,
+        )
+        nursery.start_soon(link.run, host)
+        return link
+
+    def _has_room_for(self, guest: PeerId) -> bool:
+        """Return whether a guest may have a link: one that comes again has its place."""
+        if guest not in self._guests:
+            return False
+        linked = sum(1 for peer in self._links if peer not in self._allowed)
+        return guest in self._links or linked < self._settings.guests_max
 
     async def _send_class(self, stream_class: StreamClass, peer: PeerId, frame: bytes) -> None:
         await self.send(peer, stream_class, frame)
 
     def _is_allowed(self, identity: ID) -> bool:
         peer = peer_id(identity)
-        return peer is not None and peer in self._allowed and peer != self.me
+        if peer is None or peer == self.me:
+            return False
+        return peer in self._allowed or self._has_room_for(peer)
 
     def _on_heard(self, peer: PeerId, size: int, frames: int) -> None:
         link = self._links.get(peer)
@@ -296,11 +338,22 @@ class Network:
         link = self._links.get(peer)
         if link is None or not link.connected:
             self._rpc.on_link_down(peer)
+        is_over = link is not None and not link.connected and peer not in self._allowed
+        if is_over and not self._is_connected(peer):
+            self._links.pop(peer).stop()
         self._link_changed.set()
+
+    def _is_connected(self, peer: PeerId) -> bool:
+        return self._host is not None and self._host.live_connection(libp2p_id(peer)) is not None
 
     def on_connected(self, identity: ID) -> None:
         """Let the link to who has connected use that connection at once."""
-        link = self._links.get(peer_id(identity) or self.me)
+        peer = peer_id(identity) or self.me
+        link = self._links.get(peer)
+        if link is None and self._nursery is not None and self._has_room_for(peer):
+            assert self._host is not None, "who connects has a host to connect to"
+            settings = self._settings.of_guests
+            link = self._start_link(self._nursery, self._host, peer, (), settings)
         if link is not None:
             link.nudge()
 

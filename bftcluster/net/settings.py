@@ -1,6 +1,6 @@
 """What can be tuned in the transport. The defaults suit a cluster over the internet."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bftcluster.limits import LINKS_MAX
 from bftcluster.net.yamux import KeepAlive
@@ -27,3 +27,21 @@ class NetworkSettings:
     """What leaving may take, for all connections together."""
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     peers_max: int = LINKS_MAX
+    guests_max: int = 0
+    """Of those who may connect and are never dialled, so many have a link at once."""
+    guest_heartbeat_interval_s: float = 30.0
+    """Likewise, on links of guests."""
+    guest_silence_max_s: float = 75.0
+    guest_keep_alive: KeepAlive = field(
+        default_factory=lambda: KeepAlive(interval_s=30.0, timeout_s=30.0)
+    )
+
+    @property
+    def of_guests(self) -> "NetworkSettings":
+        """What holds on the links of guests, at either end."""
+        return replace(
+            self,
+            heartbeat_interval_s=self.guest_heartbeat_interval_s,
+            silence_max_s=self.guest_silence_max_s,
+            keep_alive=self.guest_keep_alive,
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import trio
 
-from bftcluster.errors import ClusterError, require_assertions
+from bftcluster.errors import ClusterError, first_error, require_assertions
 from bftcluster.node.parts import open_parts
 from bftcluster.node.peer import Peer
 from bftcluster.node.process.config import Config
@@ -36,13 +36,7 @@ def _run_once(config: Config) -> bool:
         try:
             trio.run(peer.run)
         except* ClusterError as group:
-            raise _first(group) from group
+            raise first_error(group) from group
     if peer.recovery is not None:
         take_over(config, peer.recovery)
     return peer.opens_again
-
-
-def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
-    for exc in group.exceptions:
-        return _first(exc) if isinstance(exc, BaseExceptionGroup) else exc
-    raise AssertionError("a group has members")

@@ -4,11 +4,9 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from bftcluster.blocks.store.embedded_store import EmbeddedStore
-from bftcluster.errors import ClusterError, ConfigError
 from bftcluster.ids import PeerId, ReplicaId, Seq
 from bftcluster.ledger.ledger import Ledger, genesis_delta
 from bftcluster.ledger.rules.recovery import VerifiedRecovery
@@ -20,6 +18,7 @@ from bftcluster.node.ports import VoteLog
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config
 from bftcluster.node.process.frame_log import FrameLog
+from bftcluster.node.process.genesis_file import load_genesis
 from bftcluster.node.process.identity import is_unused, load_identity, note_use
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.unsynced_disk import UnsyncedDisk
@@ -35,7 +34,6 @@ from bftcluster.sync.epoch_proofs import recoveries_in
 from bftcluster.sync.execution import recovered
 from bftcluster.sync.rewind import begin_recovery
 
-_GENESIS_SIZE_MAX_BYTES: Final = 4 << 20
 _NONCE_SIZE_BYTES: Final = 16
 
 _log = log_for("node")
@@ -135,27 +133,6 @@ def open_parts(config: Config) -> Iterator[Parts]:
         )
         _say_whether_admitted(parts)
         yield parts
-
-
-def load_genesis(path: Path) -> Genesis:
-    """Return the genesis in ``path``.
-
-    Raises:
-        ConfigError: Missing, or not a genesis.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_GENESIS_SIZE_MAX_BYTES + 1)
-        return Genesis.from_bytes(data)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"no genesis at {path}",
-            hint="copy the file that `bftcluster cluster init` wrote there",
-        ) from None
-    except OSError as exc:
-        raise ConfigError(f"cannot read {path}: {exc.strerror}") from None
-    except ClusterError as exc:
-        raise ConfigError(f"{path} is not a genesis: {exc}") from None
 
 
 def _recoveries(store: LedgerStore, genesis: Genesis) -> list[VerifiedRecovery]:

@@ -49,6 +49,7 @@ from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.relay.relay import Relay, tags_of
 from bftcluster.node.service.service import make_service
 from bftcluster.pbft import (
     Event,
@@ -88,14 +89,14 @@ class Peer:
             is_lost=lambda: parts.replica.is_lost,
             voters=lambda: parts.replica.latest_membership.replicas,
             workers=threads.upkeep,
+            is_relay=parts.config.network.relay,
         )
         reader = parts.store.reader
         self._reads = LedgerReads(reader, workers=threads.upkeep, lists=threads.upkeep)
         self._shown_reads = LedgerReads(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
-        self._log_budget = LogBudget.of(parts, self._clock)
-        problem = self._log_budget.problem
-        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=problem)
+        budget = self._log_budget = LogBudget.of(parts, self._clock)
+        self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=budget.problem)
         self._network = self._make_network()
         self._exchange = Exchange(
             store=parts.blocks,
@@ -131,6 +132,7 @@ class Peer:
         evidence = EvidenceFiles(parts.config.directory)
         self._evidence_submission = EvidenceSubmission(self._gateway, evidence.kept())
         self._replica_loop = self._make_replica_loop(evidence)
+        self._relay = self._make_relay()
         self._resubmission = Resubmission(
             rewinder=parts.store.rewinder, gateway=self._gateway, workers=threads.upkeep
         )
@@ -145,21 +147,15 @@ class Peer:
             await nursery.start(watch_signals, stop)
             await nursery.start(self._network.run)
             await nursery.start(self._exchange.run)
-            nursery.start_soon(self._replica_loop.run)
-            nursery.start_soon(self._executor.run)
-            nursery.start_soon(self._tracker.run)
-            nursery.start_soon(self._announce)
             nursery.start_soon(self._peer_directory.run, self._network.allow)
-            nursery.start_soon(self._evidence_submission.run)
-            nursery.start_soon(self._beacon_loop.run)
-            nursery.start_soon(self._audit_loop.run)
-            nursery.start_soon(self._state_server.run)
-            nursery.start_soon(self._state_transfer.run)
-            nursery.start_soon(self._epoch_sync.run)
-            nursery.start_soon(self._log_budget.run)
-            nursery.start_soon(self._care.run)
-            nursery.start_soon(self._resubmission.run)
-            nursery.start_soon(self._loan.run)
+            for run in (
+                self._replica_loop.run, self._executor.run, self._tracker.run, self._announce,
+                self._evidence_submission.run, self._beacon_loop.run, self._audit_loop.run,
+                self._state_server.run, self._state_transfer.run, self._epoch_sync.run,
+                self._log_budget.run, self._care.run, self._resubmission.run, self._loan.run,
+                self._relay.run,
+            ):  # fmt: skip
+                nursery.start_soon(run)
             async with trio.open_nursery() as api:
                 await self._serve_api(api, stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
@@ -170,9 +166,13 @@ class Peer:
 
     async def _serve_api(self, nursery: trio.Nursery, stop: trio.Event) -> None:
         api = self._parts.config.api_settings()
-        if not api.listen:
-            return
-        await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
+        if api.listen:
+            await nursery.start(partial(serve, create_app(self._service, api), api, stop=stop))
+
+    def _make_relay(self) -> Relay:
+        loop, net, peers = self._replica_loop, self._network, self._peer_directory
+        of = self._parts, self._reads, self._gateway, net, self._exchange
+        return Relay.of(*of, lambda: loop.stable, peers)
 
     async def _announce(self) -> None:
         wanted_ms = self._parts.config.tracker.announce_interval_s * 1000
@@ -217,9 +217,9 @@ class Peer:
 
     def _make_reporter(self, registration: bytes) -> PeerReporter:
         parts = self._parts
-        cluster_id = parts.genesis.cluster_id
+        cluster_id, tags = parts.genesis.cluster_id, tags_of(parts.config)
         return PeerReporter(
-            announcer=Announcer(parts.key, cluster_id, parts.name, registration),
+            announcer=Announcer(parts.key, cluster_id, parts.name, registration, tags),
             record=lambda: self._peer_directory.records.get(parts.me),
             hurry_ms=self._hurry_ms,
             clock=self._clock,
@@ -227,7 +227,7 @@ class Peer:
             space=self._loan.space(
                 BlockPinStore(parts.blocks, self._exchange, self._threads.upkeep.run).stat
             ),
-            recorded=self._recorded_counter,
+            recorded=self._peer_directory.recorded_counter,
         )
 
     def _make_tracker(self) -> TrackerLoop:
@@ -248,11 +248,11 @@ class Peer:
             clock=self._clock,
             connected=self._connected,
             temporary_roots=self._temporary_roots,
+            guests=lambda: self._network.guests,
         )
 
     def _make_transfer(self) -> tuple[StateServer, StateTransfer, EpochSync]:
         parts = self._parts
-
         server = StateServer(
             reader=parts.store.reader,
             send=self._send_sync,
@@ -319,6 +319,7 @@ class Peer:
             settings=NetworkSettings(
                 heartbeat_interval_s=config.heartbeat_interval_ms / 1000,
                 silence_max_s=config.peer_timeout_ms / 1000,
+                guests_max=config.light_peers_max if config.relay else 0,
             ),
             doorkeeper=Doorkeeper.of(self._parts, self._gateway, self._clock, self._threads).answer,
         )
@@ -328,10 +329,7 @@ class Peer:
         self._beacon_loop.note(effects)
         self._audit_loop.note(effects)
         self._tracker.carry_out(effects)
-
-    def _recorded_counter(self) -> int:
-        record = self._reads.peers().get(self._parts.me)
-        return 0 if record is None else record.counter
+        self._relay.note(effects)
 
     def _hurry_ms(self) -> int | None:
         """Return how soon to announce ourselves again, if a change of members waits for that."""
@@ -340,7 +338,8 @@ class Peer:
         return hurry_ms(membership.n, votes=me in membership.replicas, is_awaited=is_awaited)
 
     async def _on_consensus(self, peer: PeerId, frame: bytes) -> None:
-        await self._on_frame(peer, frame, StreamClass.CONSENSUS)
+        if peer in self._network.peers:
+            await self._on_frame(peer, frame, StreamClass.CONSENSUS)
 
     async def _on_frame(self, peer: PeerId, frame: bytes, stream_class: StreamClass) -> None:
         if self._parts.frame_log is not None:
@@ -349,6 +348,9 @@ class Peer:
         await self._inbox.put(event, sender=(peer, stream_class), size_bytes=len(frame))
 
     async def _on_sync(self, peer: PeerId, frame: bytes) -> None:
+        if peer not in self._network.peers:
+            self._relay.on_frame(peer, frame)
+            return
         match receiver_of(frame):
             case Receiver.REPLICA:
                 await self._on_frame(peer, frame, StreamClass.SYNC)
@@ -358,6 +360,8 @@ class Peer:
                 self._state_transfer.on_frame(peer, frame)
             case Receiver.EPOCH_SYNC:
                 self._epoch_sync.on_frame(peer, frame)
+            case Receiver.RELAY | Receiver.LIGHT_PEER:
+                pass  # of a peer that is not light, nor a relay of ours
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -393,4 +397,4 @@ class Peer:
         self._inbox.put_nowait(LogEntriesRead(request.to, tuple(entries)))
 
     def _connected(self) -> list[PeerId]:
-        return [peer for peer, link in self._network.links().items() if link.connected]
+        return self._network.connected

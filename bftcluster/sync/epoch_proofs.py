@@ -125,6 +125,15 @@ def starts_after(store: Source, after: Epoch) -> tuple[EpochStart, ...]:
     return tuple(starts)
 
 
+def rows_of_links(links: Sequence[bytes]) -> Delta:
+    """Return the rows that keep links of our own, which were verified when they were learnt."""
+    starts = [_start_of(EpochLink.from_bytes(link)) for link in links]
+    return {
+        (Space.EPOCH_LINK, epoch_key(start.membership.epoch)): link
+        for start, link in zip(starts, links, strict=True)
+    }
+
+
 def _start_of(link: EpochLink) -> EpochStart:
     """Return the epoch that a link of our own leads to: it was verified before it was kept."""
     return start_of(link.row) if link.is_recovery else read_epoch(link.row)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Digest, Epoch
+from bftcluster.ids import Digest, Epoch, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key
 from bftcluster.ledger.rows.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
@@ -20,6 +20,9 @@ from bftcluster.limits import (
     EPOCH_LINK_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
     FRAME_SIZE_MAX_BYTES,
+    HANDED_SIZE_MAX_BYTES,
+    HINT_FETCH_SIZE_MAX_BYTES,
+    REQUEST_SIZE_MAX_BYTES,
     STATE_FETCH_SIZE_MAX_BYTES,
     STATE_WANTS_MAX,
 )
@@ -30,6 +33,10 @@ FETCH_EPOCHS: Final = 19
 EPOCHS: Final = 20
 FETCH_STATE: Final = 21
 STATE: Final = 22
+FETCH_HINTS: Final = 23
+HINT: Final = 24
+HAND_IN: Final = 25
+HANDED_IN: Final = 26
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -140,9 +147,107 @@ class StateParts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class FetchHints:
+    """Please tell me of my duties from this slot on: I know of no checkpoint that has them."""
+
+    slot: int
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([FETCH_HINTS, self.slot])
+
+    @classmethod
+    def from_frame(cls, frame: bytes) -> "FetchHints":
+        """Return the question in ``frame``.
+
+        Raises:
+            MalformedMessageError: There is none.
+        """
+        _, slot = _items(frame, FETCH_HINTS, 2)
+        return cls(shapes.counter(slot))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyHint:
+    """A relay's word that a batch gave its light peer a pin, with the approvals of that pin.
+
+    The approvals can be checked; that the pin is this peer's is believed until checkpoints show.
+    """
+
+    seq: Seq
+    """The batch that ordered the pin."""
+    approval: bytes
+    """``Submit.to_bytes()`` of its certificate."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([HINT, self.seq, self.approval])
+
+    @classmethod
+    def from_frame(cls, frame: bytes) -> "DutyHint":
+        """Return the hint in ``frame``; nothing is verified.
+
+        Raises:
+            MalformedMessageError: There is none.
+        """
+        _, seq, approval = _items(frame, HINT, 3)
+        return cls(seq=shapes.seq(seq), approval=shapes.blob(approval, REQUEST_SIZE_MAX_BYTES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandIn:
+    """Please have this request of mine ordered: I have no ledger to do it with."""
+
+    number: int
+    """Comes back in the answer."""
+    request: bytes
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([HAND_IN, self.number, self.request])
+
+    @classmethod
+    def from_frame(cls, frame: bytes) -> "HandIn":
+        """Return what is handed in with ``frame``; nothing is verified.
+
+        Raises:
+            MalformedMessageError: Nothing is.
+        """
+        _, number, request = _items(frame, HAND_IN, 3)
+        return cls(
+            number=shapes.counter(number), request=shapes.blob(request, REQUEST_SIZE_MAX_BYTES)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedIn:
+    """A relay's word on what became of a request."""
+
+    number: int
+    code: int
+    """An ``OutcomeCode``; one that the reader does not know is a refusal."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([HANDED_IN, self.number, self.code])
+
+    @classmethod
+    def from_frame(cls, frame: bytes) -> "HandedIn":
+        """Return the answer in ``frame``.
+
+        Raises:
+            MalformedMessageError: There is none.
+        """
+        _, number, code = _items(frame, HANDED_IN, 3)
+        return cls(number=shapes.counter(number), code=shapes.counter(code))
+
+
 Question: TypeAlias = FetchEpochLinks | FetchState
 """What a state server is asked: each has an answer."""
-SyncMessage: TypeAlias = Question | EpochLinks | StateParts
+LightMessage: TypeAlias = FetchHints | DutyHint | HandIn | HandedIn
+"""What light peers and their relays say to each other, besides."""
+SyncMessage: TypeAlias = Question | EpochLinks | StateParts | LightMessage
 
 
 class Receiver(Enum):
@@ -152,6 +257,8 @@ class Receiver(Enum):
     STATE_SERVER = "answers questions"
     STATE_TRANSFER = "asked for a state"
     EPOCH_SYNC = "asked who votes"
+    RELAY = "does what light peers ask"
+    LIGHT_PEER = "asked a relay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,5 +345,13 @@ SYNC_FRAMES: Final[Mapping[int, SyncEntry]] = {
         "fetch-state", Receiver.STATE_SERVER, STATE_FETCH_SIZE_MAX_BYTES, FetchState.from_frame
     ),
     STATE: SyncEntry("state", Receiver.STATE_TRANSFER, FRAME_SIZE_MAX_BYTES, StateParts.from_frame),
+    FETCH_HINTS: SyncEntry(
+        "fetch-hints", Receiver.RELAY, HINT_FETCH_SIZE_MAX_BYTES, FetchHints.from_frame
+    ),
+    HINT: SyncEntry("hint", Receiver.LIGHT_PEER, HANDED_SIZE_MAX_BYTES, DutyHint.from_frame),
+    HAND_IN: SyncEntry("hand-in", Receiver.RELAY, HANDED_SIZE_MAX_BYTES, HandIn.from_frame),
+    HANDED_IN: SyncEntry(
+        "handed-in", Receiver.LIGHT_PEER, HINT_FETCH_SIZE_MAX_BYTES, HandedIn.from_frame
+    ),
 }
 """By the number that a frame begins with. None is one of PBFT's."""

@@ -14,6 +14,7 @@ from bftcluster_cli.commands import demo as demo_command
 from bftcluster_cli.commands import invites as invite_commands
 from bftcluster_cli.commands import keys as key_commands
 from bftcluster_cli.commands import lend as lend_commands
+from bftcluster_cli.commands import light as light_commands
 from bftcluster_cli.commands import members as member_commands
 from bftcluster_cli.commands import offline as offline_commands
 from bftcluster_cli.commands import peers as peer_commands
@@ -50,6 +51,7 @@ for group in (
     peer_commands,
     invite_commands,
     lend_commands,
+    light_commands,
     pin_commands,
     reputation_commands,
     repair_commands,

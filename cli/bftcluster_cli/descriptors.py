@@ -41,13 +41,21 @@ class Descriptor:
     quota_class: str = ""
     domain: str = ""
     operator: str = ""
+    is_light: bool = False
 
     def with_choice(
-        self, *, capacity: str = "", quota_class: str = "", domain: str = "", operator: str = ""
+        self,
+        *,
+        capacity: str = "",
+        quota_class: str = "",
+        domain: str = "",
+        operator: str = "",
+        light: bool = False,
     ) -> "Descriptor":
         """Return this with what a maintainer says instead, where they say anything."""
         return replace(
             self,
+            is_light=light or self.is_light,
             capacity=capacity or self.capacity,
             quota_class=quota_class or self.quota_class,
             domain=domain or self.domain,
@@ -76,6 +84,7 @@ class Descriptor:
                 quota_class=QuotaClass[word.upper()],
                 domain=self.domain,
                 operator=self.operator,
+                is_light=self.is_light,
             )
         except ClusterError as exc:
             if isinstance(exc, UsageError):

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -41,6 +41,15 @@ class Offload(Protocol):
         ...
 
 
+Elsewhere = Callable[[PeerId, Sequence[Cid]], Awaitable[tuple[BlockSource, Offload] | None]]
+"""Returns from where else to serve a peer what it asks for, and where to read that; None: from
+nowhere."""
+
+
+async def nowhere(peer: PeerId, cids: Sequence[Cid]) -> None:
+    """Serve our own blocks only."""
+
+
 @dataclass(slots=True)
 class _Serving:
     window_bytes: int
@@ -52,9 +61,16 @@ class BlockServer:
     """Streams what peers ask for, as fast as they give credit."""
 
     def __init__(
-        self, store: BlockSource, send: Send, offload: Offload, *, credit_timeout_s: float
+        self,
+        store: BlockSource,
+        send: Send,
+        offload: Offload,
+        *,
+        credit_timeout_s: float,
     ) -> None:
         """Serve from ``store``; give a request up when no credit came for so many seconds."""
+        self.elsewhere: Elsewhere = nowhere
+        """From where else peers are served."""
         self._store = store
         self._send = send
         self._offload: Final = offload
@@ -96,13 +112,14 @@ class BlockServer:
             serving.scope.cancel()
 
     async def _stream(self, peer: PeerId, want: messages.Want, serving: _Serving) -> None:
-        stream = DagStream(self._store, want.cids, want.leaf_budget_bytes)
+        source, offload = await self.elsewhere(peer, want.cids) or (self._store, self._offload)
+        stream = DagStream(source, want.cids, want.leaf_budget_bytes)
         try:
             while not stream.finished:
                 if not await self._has_credit(serving):
                     return
                 limit = min(serving.window_bytes, BLOCKS_FRAME_SIZE_BYTES)
-                frame, size_bytes = await self._offload(
+                frame, size_bytes = await offload(
                     functools.partial(_next_frame, stream, want.request, limit)
                 )
                 if frame:

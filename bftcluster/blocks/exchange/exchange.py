@@ -10,7 +10,12 @@ from typing import Any
 
 import trio
 
-from bftcluster.blocks.exchange.block_server import BlockServer, Offload, Send
+from bftcluster.blocks.exchange.block_server import (
+    BlockServer,
+    Elsewhere,
+    Offload,
+    Send,
+)
 from bftcluster.blocks.exchange.dag_fetch import DagFetch
 from bftcluster.blocks.exchange.exchange_messages import (
     Blocks,
@@ -92,6 +97,10 @@ class Exchange:
             task_status.started()
             await trio.sleep_forever()
 
+    def serve_elsewhere(self, elsewhere: Elsewhere) -> None:
+        """Serve others from somewhere else as well."""
+        self._server.elsewhere = elsewhere
+
     async def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take one frame from a peer; the next one of this peer comes when this returns.
 
@@ -141,14 +150,13 @@ class Exchange:
         """Return one block from the first provider that sends it; it is not kept.
 
         Args:
-            cid: As a raw block, whatever it is: so nothing below it is sent.
+            cid: Which; nothing below it is sent.
             providers: Peers to ask, one after the other, each for a moment alone. Who made us wait
                 for longer the last time is asked last.
 
         Raises:
             BlockNotFoundError: None of them has it.
         """
-        assert not may_link(cid), "a provider would send what is below it, too"
         found: list[bytes] = []
         async with trio.open_nursery() as nursery:
 
@@ -176,9 +184,9 @@ class Exchange:
     async def _ask(self, peer: PeerId, cid: Cid) -> bytes | None:
         data: bytes | None = None
         number, inbox = self._router.open(peer, BLOCK_SIZE_MAX_BYTES)
-        want = Want(
-            request=number, window_bytes=BLOCK_SIZE_MAX_BYTES, leaf_budget_bytes=0, cids=(cid,)
-        )
+        # The first block is always sent; with a window of one byte, nothing below it is.
+        window_bytes = 1 if may_link(cid) else BLOCK_SIZE_MAX_BYTES
+        want = Want(request=number, window_bytes=window_bytes, leaf_budget_bytes=0, cids=(cid,))
         try:
             with trio.move_on_after(self._settings.silence_timeout_s):
                 await self._send(peer, to_frame(want))
@@ -187,6 +195,8 @@ class Exchange:
                         pass
                     case blocks:
                         data = next((block.data for block in blocks if block.cid == cid), None)
+                if may_link(cid):
+                    await self._send(peer, to_frame(CancelWant(request=number)))
         except TransportError:
             return None
         finally:

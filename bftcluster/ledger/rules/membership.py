@@ -22,7 +22,7 @@ from bftcluster.ledger.state.membership_rows import (
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.limits import MOVES_MAX, PEERS_MAX, REPLICAS_MAX
+from bftcluster.limits import LIGHT_PEERS_MAX, MOVES_MAX, PEERS_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.reputation import OrderedEvidence
@@ -50,9 +50,9 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
         votes = "votes" if is_voter else "does not vote"
         detail = f"the peer is admitted already, with these terms, and {votes}"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
-    if is_new and len(state.peers) >= PEERS_MAX:
-        detail = f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
-        return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
+    too_many = _too_many(execution, operation)
+    if too_many:
+        return approved.outcome(OutcomeCode.INVALID_OPERATION, too_many)
     if operation.votes and not is_voter and voters_to_be(latest, state.changes) >= REPLICAS_MAX:
         detail = f"at most {REPLICAS_MAX} replicas vote"
         return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)
@@ -165,6 +165,24 @@ def _refusal(execution: Execution, peer: PeerId) -> str:
     if any(change.peer == peer for change in execution.state.changes):
         return "an earlier change of this peer has not taken effect yet"
     return ""
+
+
+def _too_many(execution: Execution, operation: AdmitPeer) -> str:
+    """Return why a peer does not fit among those of its weight, light or not, or nothing."""
+    state, is_light = execution.state, operation.terms.is_light
+    if is_light and ReplicaId(operation.peer) in state.epochs[-1].membership.replicas:
+        return "a peer that votes cannot be light: first let it vote no more"
+    known = state.peers.get(operation.peer)
+    if known is not None and known.terms.is_light == is_light:
+        return ""
+    light_peers = sum(1 for each in state.peers.values() if each.terms.is_light)
+    if is_light:
+        return (
+            f"{LIGHT_PEERS_MAX} light peers are admitted" if light_peers >= LIGHT_PEERS_MAX else ""
+        )
+    if len(state.peers) - light_peers < PEERS_MAX:
+        return ""
+    return f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
 
 
 def _too_few(execution: Execution, latest: Membership) -> str:

@@ -169,6 +169,13 @@ def duties_of(store: RowPort, peer: PeerId) -> list[Duty]:
     return duties_between(peer, 0, count, lambda key: store.get(Space.DUTY, key))
 
 
+def duties_from(store: RowPort, peer: PeerId, slot: int, limit: int) -> list[Duty]:
+    """Return up to ``limit`` duties of a peer, the last of those from a slot on."""
+    count = duty_head_of(store, peer).count
+    first = max(slot, count - limit)
+    return duties_between(peer, first, count, lambda key: store.get(Space.DUTY, key))
+
+
 def repairs_behind(store: RowPort, after: bytes, limit: int) -> list[tuple[bytes, WaitingPin]]:
     """Return up to ``limit`` pins that have too few live copies, the most endangered first.
 

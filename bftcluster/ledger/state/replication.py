@@ -30,10 +30,13 @@ class Replication:
 
 
 def wanted(pin: PinRecord, peers: Iterable[PeerRecord]) -> tuple[PeerId, ...]:
-    """Return who is to hold ``pin``, sorted: its allocations, or everybody who has joined."""
+    """Return who is to hold ``pin``, sorted: its allocations, or everybody who has joined.
+
+    Everybody but light peers, which hold their duties and know of nothing else.
+    """
     if not pin.is_everywhere:
         return pin.allocations
-    return tuple(sorted(peer.peer for peer in peers if peer.joined_ms))
+    return tuple(sorted(peer.peer for peer in peers if peer.joined_ms and not peer.terms.is_light))
 
 
 def default_within(factor: int, peers: int) -> int:

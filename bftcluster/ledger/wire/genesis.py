@@ -53,6 +53,8 @@ class GenesisPeer:
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
         check_peer_texts(self.name, self.addresses)
+        if self.terms.is_light:
+            raise MalformedMessageError("a light peer founds no cluster: it has no ledger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bftcluster import codec
+from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_fields import check_peer_texts
 from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
@@ -37,6 +38,8 @@ class AdmitPeer:
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
         check_peer_texts(self.name, self.addresses)
+        if self.votes and self.terms.is_light:
+            raise MalformedMessageError("a light peer has no ledger to vote on")
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from bftcluster.limits import PEER_CAPACITY_MAX_BYTES, PEER_PLACE_MAX_CHARS
 from bftcluster.signing.wire import check_array
 
 _SHAPE: Final[list[type]] = [int, int, str, str]
+_LIGHT_SHAPE: Final[list[type]] = [*_SHAPE, bool]
 
 
 class QuotaClass(IntEnum):
@@ -54,6 +55,9 @@ class PeerTerms:
     domain, since nobody vouched that they fail apart."""
     operator: str = ""
     """Who looks after it. Those without any have one operator, likewise."""
+    is_light: bool = False
+    """Whether it keeps no ledger of others: it dials relays, learns its own duties from them with
+    their proofs, never votes, and holds nothing for being everybody's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.capacity_bytes <= PEER_CAPACITY_MAX_BYTES:
@@ -86,16 +90,19 @@ class PeerTerms:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the API and the commands say of it."""
-        return {
+        said = {
             "capacity_bytes": self.capacity_bytes,
             "quota_class": self.quota_class.word,
             "domain": self.domain,
             "operator": self.operator,
         }
+        return {**said, "light": True} if self.is_light else said
 
     def to_wire(self) -> list[object]:
-        """Return what is encoded."""
-        return [self.capacity_bytes, int(self.quota_class), self.domain, self.operator]
+        """Return what is encoded: that a peer is light is said only of those that are."""
+        items: list[object] = [self.capacity_bytes, int(self.quota_class)]
+        items += [self.domain, self.operator]
+        return [*items, True] if self.is_light else items
 
 
 def terms_from_wire(item: object) -> PeerTerms:
@@ -104,11 +111,19 @@ def terms_from_wire(item: object) -> PeerTerms:
     Raises:
         MalformedMessageError: It stands for none.
     """
-    items: list[Any] = check_array(item, _SHAPE, "a peer's terms")
-    capacity, number, domain, operator = items
+    is_longer = isinstance(item, list) and len(item) == len(_LIGHT_SHAPE)
+    shape = _LIGHT_SHAPE if is_longer else _SHAPE
+    items: list[Any] = check_array(item, shape, "a peer's terms")
+    capacity, number, domain, operator, *light = items
+    if light == [False]:
+        raise MalformedMessageError("of a peer that is not light nothing is said of that")
     quota_class = _CLASSES.get(number)
     if quota_class is None:
         raise MalformedMessageError(f"unknown quota class {number}")
     return PeerTerms(
-        capacity_bytes=capacity, quota_class=quota_class, domain=domain, operator=operator
+        capacity_bytes=capacity,
+        quota_class=quota_class,
+        domain=domain,
+        operator=operator,
+        is_light=bool(light),
     )

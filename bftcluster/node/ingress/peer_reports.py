@@ -1,13 +1,13 @@
 """Signs and submits what this peer says about itself: that it is there, its room, what it holds."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.ledger.state.peer_records import PeerRecord
-from bftcluster.node.ingress.gateway import Gateway, Ordered
+from bftcluster.node.ingress.gateway import Ordered
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.pins.events import ReportLine
@@ -16,6 +16,14 @@ from bftcluster.sync.announcements import AnnouncementPace, Announcer
 ATTEMPT_TIMEOUT_S: Final = 15.0
 
 _log = log_for("node")
+
+
+class Orders(Protocol):
+    """Where requests are ordered: the replica of this process, or a relay."""
+
+    async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered | None]:
+        """Submit requests; return each one's outcome, ``None`` for those not ordered in time."""
+        ...
 
 
 class PeerReporter:
@@ -28,7 +36,7 @@ class PeerReporter:
         record: Callable[[], PeerRecord | None],
         hurry_ms: Callable[[], int | None],
         clock: Clock,
-        gateway: Gateway,
+        gateway: Orders,
         space: Callable[[], Awaitable[StoreSpace]],
         recorded: Callable[[], int],
     ) -> None:

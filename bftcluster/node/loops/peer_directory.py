@@ -39,6 +39,7 @@ class PeerDirectory:
         is_lost: Callable[[], bool],
         voters: Callable[[], Iterable[bytes]],
         workers: Workers,
+        is_relay: bool = False,
     ) -> None:
         """Read who is admitted now; blocks.
 
@@ -52,6 +53,7 @@ class PeerDirectory:
             voters: Returns who votes in the last epoch that was proved to us: the ledger need not
                 have got there.
             workers: Read the ledger.
+            is_relay: Whether light peers may connect.
         """
         self._me = me
         self._reader = reader
@@ -62,7 +64,10 @@ class PeerDirectory:
         self._until_s: dict[PeerId, float] = {}
         """When the grace of peers that were removed just now ends, in trio's time."""
         self._gone: dict[PeerId, Sequence[str]] = {}
+        self._is_relay = is_relay
         self._changed = trio.Event()
+        self._stale: set[PeerId] = set()
+        """Whose records changed since they were read."""
         self.records: dict[PeerId, PeerRecord] = {}
         """The admitted peers."""
         self.changes: tuple[Change, ...] = ()
@@ -79,7 +84,7 @@ class PeerDirectory:
     def allowed(self) -> dict[PeerId, Sequence[str]]:
         """Return who may connect, and where to dial them; voters first, who has left last."""
         records = sorted(self.records.values(), key=lambda record: not record.is_replica)
-        allowed = {record.peer: self._addresses(record) for record in records}
+        allowed = {r.peer: self._addresses(r) for r in records if not r.terms.is_light}
         if not self.is_admitted or self._is_lost():
             allowed |= {p: a for p, a in self._configured.items() if p not in allowed}
         for voter in map(PeerId, self._voters()):
@@ -87,27 +92,41 @@ class PeerDirectory:
                 allowed.setdefault(voter, self._configured.get(voter, ()))
         return allowed | {p: a for p, a in self._gone.items() if p not in allowed}
 
+    def recorded_counter(self) -> int:
+        """Return the counter of this peer that the cluster has heard last; 0: none."""
+        record = self.records.get(self._me)
+        return 0 if record is None else record.counter
+
+    def guests(self) -> frozenset[PeerId]:
+        """Return who may connect to this peer if it is a relay, and is dialled by nobody."""
+        if not self._is_relay:
+            return frozenset()
+        return frozenset(r.peer for r in self.records.values() if r.terms.is_light)
+
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""
-        if any(isinstance(effect, PeerChanged | PeerRemoved) for effect in effects):
+        changed = {e.peer for e in effects if isinstance(e, PeerChanged | PeerRemoved)}
+        if changed:
+            self._stale |= changed
             self._changed.set()
 
-    async def run(self, allow: Callable[[Addresses], None]) -> NoReturn:
+    async def run(self, allow: Callable[[Addresses, frozenset[PeerId]], None]) -> NoReturn:
         """Tell ``allow`` whenever the answer changes; until cancelled."""
-        told = self.allowed()
+        told = self.allowed(), frozenset[PeerId]()
         while True:
             with trio.move_on_after(self._patience_s()):
                 await self._changed.wait()
             before = self.records
             if self._changed.is_set():
                 self._changed = trio.Event()
-                await self._workers.run(self._read)
+                stale, self._stale = self._stale, set()
+                await self._workers.run(self._read_again, stale)
             self._say_goodbye(before)
-            allowed = self.allowed()
+            allowed = self.allowed(), self.guests()
             if allowed != told:
-                allow(allowed)
+                allow(*allowed)
                 told = allowed
-                self.peers = tuple(allowed)
+                self.peers = tuple(allowed[0])
             await trio.sleep(_PAUSE_S)
 
     def _say_goodbye(self, before: Mapping[PeerId, PeerRecord]) -> None:
@@ -115,6 +134,8 @@ class PeerDirectory:
         now_s = trio.current_time()
         for peer in before.keys() - self.records.keys():
             _log.warning("a peer was removed from the cluster", peer=peer_id_text(peer))
+            if before[peer].terms.is_light:
+                continue
             self._until_s[peer] = now_s + REMOVED_GRACE_S
             self._gone[peer] = self._addresses(before[peer])
         for peer, until_s in list(self._until_s.items()):
@@ -127,6 +148,18 @@ class PeerDirectory:
 
     def _addresses(self, record: PeerRecord) -> Sequence[str]:
         return self._configured.get(record.peer) or record.addresses
+
+    def _read_again(self, stale: Iterable[PeerId]) -> None:
+        """Read what changed: of ten thousand light peers, some announce themselves each second."""
+        records = dict(self.records)
+        for peer in stale:
+            record = queries.peer_of(self._reader, peer)
+            if record is None:
+                records.pop(peer, None)
+            else:
+                records[peer] = record
+        self.changes = queries.changes_under_way(self._reader)
+        self.records = records
 
     def _read(self) -> None:
         records = queries.peers(self._reader)

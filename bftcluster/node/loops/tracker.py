@@ -1,8 +1,8 @@
 """Carries out what the tracker asks for: fetches, drops, scans and reports."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import trio
 
@@ -11,13 +11,13 @@ from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError, NotReachedError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect, Reported
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.state.replication import status_of
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.temporary_roots import TemporaryRoots
-from bftcluster.node.reads import LedgerReads
 from bftcluster.pins.events import (
     Acknowledged,
     Actions,
@@ -52,6 +52,32 @@ T = TypeVar("T")
 _log = log_for("tracker")
 
 
+class PinReads(Protocol):
+    """What this peer knows of pins: a ledger, or the duties of a light peer."""
+
+    async def pin(self, cid: Cid) -> PinRecord | None:
+        """Return one pin."""
+        ...
+
+    async def pins_of(self, cids: Sequence[Cid]) -> Mapping[Cid, PinRecord]:
+        """Return those of ``cids`` that are pinned."""
+        ...
+
+    async def page(self, after: Cid, limit: int, *, of: Collection[PeerId]) -> list[PinRecord]:
+        """Return up to ``limit`` pins behind ``after``, in the order of binary CIDs.
+
+        Args:
+            after: The last CID of the page before.
+            limit: At most so many.
+            of: Whose reports are wanted.
+        """
+        ...
+
+    def peers(self) -> Mapping[PeerId, PeerRecord]:
+        """Return the admitted peers, as far as they are known."""
+        ...
+
+
 class TrackerLoop:
     """Owns the tracker: nothing else steps it."""
 
@@ -60,11 +86,12 @@ class TrackerLoop:
         *,
         tracker: Tracker,
         store: PinStore,
-        reads: LedgerReads,
+        reads: PinReads,
         reporter: PeerReporter,
         clock: Clock,
         connected: Callable[[], Sequence[PeerId]],
         temporary_roots: TemporaryRoots,
+        guests: Callable[[], Collection[PeerId]] = tuple,
     ) -> None:
         self._tracker = tracker
         self._me = tracker.me
@@ -73,6 +100,7 @@ class TrackerLoop:
         self._reporter = reporter
         self._clock = clock
         self._connected = connected
+        self._guests = guests
         self._temporary_roots = temporary_roots
         self._effects: list[Effect] = []
         """What the ledger changed and the tracker has yet to hear."""
@@ -161,6 +189,10 @@ class TrackerLoop:
                 self._temporary_roots.give_up(cid)
                 if not record.is_owed_by(self._me):
                     self._step(NotDesired(cid=cid))
+
+    def tell(self, *events: Event) -> None:
+        """Tell the tracker what is known otherwise than by the effects of batches."""
+        self._step(*events)
 
     def recover(self, cid: Cid) -> None:
         """Retry one CID now, if it failed."""
@@ -266,6 +298,8 @@ class TrackerLoop:
         record = await self._reads.pin(cid)
         online = [peer for peer in self._connected() if peer != self._me]
         likely = () if record is None else (*record.holders, *record.allocations)
+        guests = set(self._guests()) if likely else set()
+        online += [peer for peer in dict.fromkeys(likely) if peer in guests]
         return provider_order(online, likely, attempt=attempt)
 
     async def _drop(self, drop: StartDrop) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster.ids import PeerId
+from bftcluster.limits import LIGHT_PEERS_MAX
 from bftcluster.node.process.quantities import parse_address, parse_multiaddr, parse_size
 from bftcluster.shell_limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.signing.keys import parse_peer_id
@@ -55,6 +56,8 @@ class NetworkSection:
     )
     heartbeat_interval_ms: int = setting(1000, "how often a quiet link says it is alive")
     peer_timeout_ms: int = setting(5000, "silence after which a link counts as down")
+    relay: bool = setting(False, "light peers may connect, and are served")
+    light_peers_max: int = setting(1000, "of them, so many at once")
     state_rate_max: str = setting(
         "32MB", "most that peers which fetch the state get of it per second, all together"
     )
@@ -233,6 +236,7 @@ class Config:
     def _ranges(self) -> list[tuple[str, int, int, int]]:
         return [
             ("network.heartbeat_interval_ms", self.network.heartbeat_interval_ms, 50, 60_000),
+            ("network.light_peers_max", self.network.light_peers_max, 1, LIGHT_PEERS_MAX),
             ("network.peer_timeout_ms", self.network.peer_timeout_ms, 200, 600_000),
             (
                 "api.connections_per_address_max",

@@ -35,6 +35,7 @@ def register(app: typer.Typer, peers: typer.Typer) -> None:
         "bftcluster cluster admit peer5/peer.txt --key alice.key",
         "bftcluster cluster admit volunteer/peer.txt --no-vote --capacity 500GB \\",
         "    --domain berlin --operator 'Jane Doe'",
+        "bftcluster cluster admit volunteer/peer.txt --light",
     )(admit)
     verb(app, "remove", "bftcluster cluster remove peer2 --key alice.key")(remove)
 
@@ -73,6 +74,9 @@ def admit(
     no_vote: Annotated[
         bool, typer.Option("--no-vote", help="It stores and follows, but orders nothing.")
     ] = False,
+    light: Annotated[
+        bool, typer.Option("--light", help="It dials relays, and keeps no ledger: `light run`.")
+    ] = False,
     capacity: Annotated[
         str, typer.Option(metavar="SIZE", help="At most so much counts; as it asks by default.")
     ] = "",
@@ -100,8 +104,10 @@ def admit(
         quota_class=quota_class,
         domain=check_place(domain, "a domain"),
         operator=check_place(operator, "an operator"),
+        light=light,
     )
-    propose(ctx, peer.admission(votes=not no_vote), valid_for=valid_for, yes=yes)
+    votes = not (no_vote or light)
+    propose(ctx, peer.admission(votes=votes), valid_for=valid_for, yes=yes)
 
 
 def remove(

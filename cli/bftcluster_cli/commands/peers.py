@@ -70,6 +70,9 @@ def init(
         str, typer.Option(help="What it may fail together with: a room, a town, a provider.")
     ] = "",
     operator: Annotated[str, typer.Option(help="Who looks after it.")] = "",
+    relay: Annotated[
+        bool, typer.Option("--relay", help="Light peers may dial it, and it serves them.")
+    ] = False,
     genesis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The cluster's genesis, now or later.")
     ] = None,
@@ -99,7 +102,10 @@ def init(
     _check_multiaddr(listen)
     _check_host_port(api)
     members = _addresses_of(bootstrap or [])
-    config = _config_text(name=peer_name, listen=listen, api=api, quota=quota, members=members)
+    network: dict[str, object] = {"listen": [listen]}
+    network |= {"relay": True} if relay else {}
+    network |= {"addresses": members} if members else {}
+    config = _config_text(name=peer_name, network=network, api=api, quota=quota)
     founding = None if genesis is None else read_genesis(genesis)
     make_private_directory(directory)
     identity = directory / IDENTITY_FILE
@@ -259,14 +265,12 @@ def _addresses_of(descriptors: list[str]) -> dict[str, list[str]]:
     return {peer_id_text(peer.peer): list(peer.addresses) for peer in peers}
 
 
-def _config_text(
-    *, name: str, listen: str, api: str, quota: str, members: dict[str, list[str]]
-) -> str:
+def _config_text(*, name: str, network: dict[str, object], api: str, quota: str) -> str:
     from bftcluster.node.process.config_text import default_text
 
     return default_text(
         peer={"name": name},
-        network={"listen": [listen]} | ({"addresses": members} if members else {}),
+        network=network,
         api={"listen": [api]},
         storage={"quota": quota},
     )

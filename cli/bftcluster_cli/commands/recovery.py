@@ -113,7 +113,7 @@ def recover_peer(
     What the peer executed beyond the recovery's state is set aside, and ordered again once it runs.
     """
     from bftcluster.ledger.wire.requests import Submit
-    from bftcluster.node.parts import load_genesis
+    from bftcluster.node.process.genesis_file import load_genesis
     from bftcluster.node.recovery import apply_recovery
     from bftcluster.signing.keys import Ed25519Verifier
     from bftcluster.signing.schemes import certify

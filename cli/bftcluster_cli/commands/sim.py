@@ -174,6 +174,36 @@ def replay(
     _finish(settings, record, must_be_zero=())
 
 
+@verb(cluster, "volunteers", "bftcluster sim cluster volunteers --volunteers 64 --pins 200 --json")
+def volunteers(
+    ctx: typer.Context,
+    *,
+    count: Annotated[
+        int, typer.Option("--volunteers", min=2, max=10_000, help="Light peers, at two relays.")
+    ] = 32,
+    pins: Annotated[int, typer.Option(min=1, max=10_000, help="Each has two copies.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is not scripted.")] = 0,
+) -> None:
+    """Pin past light peers without faults: how soon they know, and what it costs.
+
+    Times are simulated, with a delay of a millisecond for each frame.
+    """
+    from bftcluster_sim.cluster.runs.volunteers import count_volunteers
+
+    costs = count_volunteers(count, pins, seed=seed)
+    known = costs.known_ms
+    record = {
+        "volunteers": count,
+        "pins": pins,
+        "known_ms_p50": known[len(known) // 2],
+        "known_ms_p99": known[len(known) * 99 // 100],
+        "relay_bytes_per_duty": costs.relay_bytes // len(known),
+        "newcomer_bytes": costs.newcomer_bytes,
+        "batches": costs.batches,
+    }
+    _finish(settings_of(ctx), record, must_be_zero=())
+
+
 def _plan(seed: int, faults: FaultCount, *, shrink: bool) -> "RunPlan":
     from bftcluster_sim.cluster.faults.plans import plan_of
     from bftcluster_sim.cluster.runs.shrinker import shrink as shrink_plan

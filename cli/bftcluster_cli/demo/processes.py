@@ -42,6 +42,8 @@ class PeerProcess:
     listen_port: int
     api_port: int
     process: subprocess.Popen[bytes] | None = None
+    noun: str = "peer"
+    """Of the command that runs it."""
 
     @property
     def api(self) -> str:
@@ -59,11 +61,11 @@ class PeerProcess:
         return self.directory / LOG_FILE
 
     def start(self) -> None:
-        """Start ``bftcluster peer run`` on the directory, as a user would."""
+        """Start ``bftcluster peer run``, or its like, on the directory, as a user would."""
         assert self.process is None, "it does not run"
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(self.directory)],
+                [sys.executable, "-m", "bftcluster_cli", self.noun, "run", str(self.directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

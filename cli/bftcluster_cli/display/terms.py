@@ -13,6 +13,7 @@ _MEANINGS: Final = {
     "partner": "of somebody who has agreed to keep it up",
     "volunteer": "lent by anybody, who may take it back",
 }
+_LIGHT: Final = "it dials relays, and keeps no ledger of others"
 _UNNAMED: Final = "(none: counts as one with all others that have none)"
 
 
@@ -26,6 +27,7 @@ def terms_lines(terms: "PeerTerms") -> list[str]:
         f"class        {word}: {_MEANINGS[word]}",
         f"domain       {quoted(terms.domain) if terms.domain else _UNNAMED}",
         f"operator     {quoted(terms.operator) if terms.operator else _UNNAMED}",
+        *([f"light        {_LIGHT}"] if terms.is_light else []),
     ]
 
 
@@ -33,7 +35,8 @@ def terms_text(terms: "PeerTerms") -> str:
     """Return all of it in one line."""
     domain = quoted(terms.domain, LABEL_MAX_COLUMNS) if terms.domain else "no domain"
     operator = quoted(terms.operator, LABEL_MAX_COLUMNS) if terms.operator else "no operator"
-    return f"{size_text(terms.capacity_bytes)}, {terms.quota_class.word}, {domain}, {operator}"
+    said = f"{size_text(terms.capacity_bytes)}, {terms.quota_class.word}, {domain}, {operator}"
+    return f"{said}, light" if terms.is_light else said
 
 
 def place_text(text: object) -> str:

@@ -6,14 +6,18 @@ import pytest
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Digest, Epoch
+from bftcluster.ids import Digest, Epoch, Seq
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
 from bftcluster.sync.frames import (
     SYNC_FRAMES,
+    DutyHint,
     EpochLinks,
     FetchEpochLinks,
+    FetchHints,
     FetchState,
+    HandedIn,
+    HandIn,
     Question,
     Receiver,
     StateParts,
@@ -32,6 +36,10 @@ SAID: dict[SyncMessage, Receiver] = {
         number=1, root=ROOT, nodes=("", "0f"), rows=((Space.PIN, b"cid"),)
     ): Receiver.STATE_SERVER,
     StateParts(number=1, root=ROOT, nodes=(b"node",), rows=(b"row",)): Receiver.STATE_TRANSFER,
+    FetchHints(64): Receiver.RELAY,
+    DutyHint(seq=Seq(7), approval=b"approved"): Receiver.LIGHT_PEER,
+    HandIn(number=3, request=b"a report"): Receiver.RELAY,
+    HandedIn(number=3, code=4): Receiver.LIGHT_PEER,
 }
 QUESTIONS = [message for message in SAID if isinstance(message, Question)]
 

@@ -58,6 +58,8 @@ class Executor:
             for request, outcome in done.pairs:
                 self._tracking.resolve(request, outcome)
             self._tracking.carry_out(done.applied.effects)
+        if node.on_executed is not None:
+            node.on_executed(done)
         if self._member is not None:
             self._member.carry_out(done.applied.effects)
         if self._audited is not None:

@@ -25,6 +25,7 @@ from bftcluster.pbft import (
     steps,
 )
 from bftcluster.storage.wal import Wal
+from bftcluster.sync.execution import ExecutedBatch
 from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.environment.clocks import PeerClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner
@@ -62,6 +63,7 @@ class Node:
         self.boundaries = 0
         """Passed so far, in all lives."""
         self.on_boundary: Callable[[str], None] | None = None
+        self.on_executed: Callable[[ExecutedBatch], None] | None = None
         self.loss = WriteLoss.TORN
         """What the next power cut leaves of unsynced bytes."""
         self._wal: Wal | None = None
@@ -211,7 +213,7 @@ class Node:
         transfers, receiver = self._transfers, receiver_of(frame)
         if receiver is Receiver.REPLICA or transfers is None:
             self.take(MessageReceived(sender, frame))
-        else:
+        elif receiver is not Receiver.RELAY and receiver is not Receiver.LIGHT_PEER:
             self.call_later(0, lambda: transfers.on_frame(sender, frame, receiver))
 
     @property

@@ -11,6 +11,7 @@ from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.membership import Membership
 from bftcluster.pbft import Decided, EpochStart, Event, Halt, Notice, Outbound, ReplicaSettings
 from bftcluster.pbft.verdicts import Verdict
+from bftcluster.sync.execution import ExecutedBatch
 from bftcluster_sim.cluster.environment.checkers import Integrity
 from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier
@@ -72,6 +73,11 @@ class Process(Protocol):
     @property
     def blocks(self) -> SimBlocks:
         """What it holds."""
+        ...
+
+    @property
+    def on_executed(self) -> Callable[[ExecutedBatch], None] | None:
+        """Told of each batch that was executed here, if anybody wants to know."""
         ...
 
     @property

@@ -14,9 +14,15 @@ FULL = PeerTerms(
 )
 
 
-@pytest.mark.parametrize("terms", [FULL, PeerTerms()])
+@pytest.mark.parametrize("terms", [FULL, PeerTerms(), PeerTerms(is_light=True)])
 def test_terms_come_back_from_the_wire(terms: PeerTerms) -> None:
     assert terms_from_wire(terms.to_wire()) == terms
+
+
+def test_of_a_peer_that_is_not_light_nothing_is_said_of_that() -> None:
+    assert len(FULL.to_wire()) == 4
+    with pytest.raises(MalformedMessageError):
+        terms_from_wire([*FULL.to_wire(), False])
 
 
 def test_what_nobody_said_is_not_granted() -> None:

@@ -19,8 +19,8 @@ NAMED = {SUCCESSOR: ["/ip4/127.0.0.1/tcp/9105"]}
 
 
 class InPlace:
-    async def run(self, work: Callable[[], T]) -> T:
-        return work()
+    async def run(self, work: Callable[..., T], *args: object) -> T:
+        return work(*args)
 
 
 class World:
@@ -51,7 +51,7 @@ async def test_one_that_hears_nobody_it_knows_follows_the_peers_its_operator_nam
 ) -> None:
     """It slept while the others were replaced, and its ledger cannot know that yet."""
     world = World()
-    nursery.start_soon(world.directory.run, world.told.append)
+    nursery.start_soon(world.directory.run, lambda peers, _: world.told.append(peers))
     await trio.sleep(3 * LOOK_AGAIN_S)
     assert world.told == []
 

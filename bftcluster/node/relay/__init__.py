@@ -1,0 +1,1 @@
+"""What a peer does for light peers that dial it."""

@@ -1,0 +1,139 @@
+"""Serves blocks that others have: to light peers those of anybody, to others those of light peers.
+
+A light peer has links to its relays and to nobody else. What a relay is asked for and lacks it asks
+one more peer for, a block at a time, and keeps nothing of it. A request goes from a light peer to
+its relay, from there to a full peer, and from there to a light peer at most: who is asked by a full
+peer asks no full peer.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, TypeVar
+
+import trio
+
+from bftcluster.blocks.exchange.block_server import Offload
+from bftcluster.blocks.port import BlockSource
+from bftcluster.cid import Cid
+from bftcluster.errors import BlockNotFoundError
+from bftcluster.ids import PeerId
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.node.process.threads import Workers
+from bftcluster.shell_limits import PROVIDERS_ASKED_MAX, RELAYED_PER_PEER_MAX, RELAYED_THREADS
+
+RELAY_TAG: Final = ("relay", "yes")
+"""What relays announce themselves with: whom to ask for what light peers hold."""
+_PINS_MAX: Final = 8
+"""Pins of which one peer asks for blocks at the same time, as far as we remember."""
+_T = TypeVar("_T")
+
+
+class RelayedSource:
+    """A store, and behind it peers that may have what it lacks."""
+
+    def __init__(self, store: BlockSource, fetch: Callable[[Cid], bytes]) -> None:
+        """Read from ``store``, and what it lacks with ``fetch``, which raises as ``get``."""
+        self._store = store
+        self._fetch = fetch
+
+    def has_many(self, cids: Sequence[Cid]) -> list[bool]:
+        """Return that each may be had: ``get`` says which cannot."""
+        return [True] * len(cids)
+
+    def get(self, cid: Cid) -> bytes:
+        """Return the block, from wherever it is."""
+        try:
+            return self._store.get(cid)
+        except BlockNotFoundError:
+            return self._fetch(cid)
+
+
+class RelayedBlocks:
+    """Knows whom to ask on whose behalf."""
+
+    def __init__(
+        self,
+        *,
+        store: BlockSource,
+        fetch_block: Callable[[Cid, Sequence[PeerId]], Awaitable[bytes]],
+        pin: Callable[[Cid], Awaitable[PinRecord | None]],
+        guests: Callable[[], Collection[PeerId]],
+        connected: Callable[[], Sequence[PeerId]],
+        records: Callable[[], Mapping[PeerId, PeerRecord]],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: Our own blocks.
+            fetch_block: Asks peers for one block, one after the other.
+            pin: Looks a pin up.
+            guests: Returns the light peers that are connected.
+            connected: Returns the others that are.
+            records: Returns the admitted peers.
+        """
+        self._store = store
+        self._fetch_block = fetch_block
+        self._pin = pin
+        self._guests = guests
+        self._connected = connected
+        self._records = records
+        self._workers = Workers(RELAYED_THREADS)
+        self._holders: dict[PeerId, OrderedDict[Cid, tuple[PeerId, ...]]] = {}
+        """Of the pins that each peer asked us for last, who holds them."""
+        self._shares: dict[PeerId, trio.Semaphore] = {}
+
+    async def source_for(
+        self, peer: PeerId, cids: Sequence[Cid]
+    ) -> tuple[BlockSource, Offload] | None:
+        """Return what to serve ``peer`` from, and where to read it; None: our own blocks do."""
+        await self._note_pin(peer, cids[0])
+        providers = self._providers(peer)
+        if not providers:
+            return None
+
+        async def fetch(cid: Cid) -> bytes:
+            return await self._fetch_block(cid, providers)
+
+        share = self._shares.setdefault(peer, trio.Semaphore(RELAYED_PER_PEER_MAX))
+
+        async def offload(work: Callable[[], _T]) -> _T:
+            async with share:
+                return await self._workers.run(work)
+
+        return RelayedSource(self._store, lambda cid: trio.from_thread.run(fetch, cid)), offload
+
+    def forget_the_gone(self) -> None:
+        """Forget what was asked by peers that are not connected any more."""
+        here = {*self._guests(), *self._connected()}
+        for peer in [each for each in self._holders if each not in here]:
+            del self._holders[peer]
+            self._shares.pop(peer, None)
+
+    async def _note_pin(self, peer: PeerId, cid: Cid) -> None:
+        """Remember who holds a pin, if that is what was asked for."""
+        record = await self._pin(cid)
+        if record is None or not record.allocations:
+            return
+        if peer not in self._holders:
+            self.forget_the_gone()
+        pins = self._holders.setdefault(peer, OrderedDict())
+        pins[cid] = record.allocations
+        pins.move_to_end(cid)
+        if len(pins) > _PINS_MAX:
+            pins.popitem(last=False)
+
+    def _providers(self, peer: PeerId) -> list[PeerId]:
+        """Return whom to ask for ``peer``, the likeliest first."""
+        pins = self._holders.get(peer, OrderedDict[Cid, tuple[PeerId, ...]]())
+        holders = [each for held in reversed(pins.values()) for each in held if each != peer]
+        guests, full = set(self._guests()), set(self._connected())
+        wanted = [each for each in holders if each in guests]
+        if peer in guests:
+            wanted += [each for each in holders if each in full]
+            wanted += sorted(full, key=lambda each: (not self._is_relay(each), each))
+        return list(dict.fromkeys(wanted))[:PROVIDERS_ASKED_MAX]
+
+    def _is_relay(self, peer: PeerId) -> bool:
+        record = self._records().get(peer)
+        return record is not None and RELAY_TAG in record.tags

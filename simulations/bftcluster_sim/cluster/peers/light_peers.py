@@ -1,0 +1,246 @@
+"""Light peers and their relays: the real core, at the level of messages.
+
+Contents are names here: what a light peer keeps it has a while after it learnt that it is to.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from bftcluster.cid import Cid
+from bftcluster.ids import PeerId, ReplicaId
+from bftcluster.ledger.rules.effects import KeepPin
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.light.light_memory import LightMemory
+from bftcluster.light.light_peer import LightPeer
+from bftcluster.limits import HINTS_PER_ANSWER_MAX
+from bftcluster.pbft import RequestSubmitted
+from bftcluster.pbft.verdicts import Verdict
+from bftcluster.pins.events import ReportLine
+from bftcluster.pins.status import TrackerStatus
+from bftcluster.sync.announcements import Announcer
+from bftcluster.sync.execution import ExecutedBatch
+from bftcluster.sync.frames import (
+    DutyHint,
+    FetchHints,
+    HandedIn,
+    HandIn,
+    Receiver,
+    parse_sync_frame,
+    read_question,
+    receiver_of,
+)
+from bftcluster.sync.server import reply
+from bftcluster_sim.cluster.environment.clocks import VirtualClock
+from bftcluster_sim.cluster.environment.links import Links
+from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.peers.nodes import Node
+from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES, WALL_EPOCH_MS, Founding
+
+FIRST_NUMBER: Final = 1_000_000
+"""Light peers are numbered from here on, among keys and on links."""
+REPORT_AGAIN_MS: Final = 5_000
+
+Lie = Callable[["SimLightPeer", bytes], list[bytes]]
+"""What a relay sends a light peer instead of a frame."""
+
+
+@dataclass(slots=True)
+class SimRelay:
+    """What a full peer does for the light peers that are connected to it."""
+
+    node: Node
+    links: Links
+    approvals: dict[Cid, bytes]
+    """The approved request of each pin, which a node finds in its log."""
+    guests: dict[ReplicaId, "SimLightPeer"] = field(default_factory=dict)
+    lie: Lie | None = None
+    sent_bytes: int = 0
+    _handed: dict[bytes, tuple[ReplicaId, int]] = field(default_factory=dict)
+
+    def receive(self, guest: ReplicaId, frame: bytes) -> None:
+        """Take a frame of a light peer."""
+        if not self.node.is_up or guest not in self.guests:
+            return
+        if receiver_of(frame) is Receiver.STATE_SERVER:
+            question = read_question(frame)
+            assert self.node.replica is not None, "it is up"
+            stable = self.node.replica.stable_certificate
+            for answer in reply(self.node.state.database, question, stable):
+                self.say(guest, answer)
+            return
+        message = parse_sync_frame(frame)
+        if isinstance(message, FetchHints):
+            database, peer = self.node.state.database, PeerId(guest)
+            duties = queries.duties_from(database, peer, message.slot, HINTS_PER_ANSWER_MAX)
+            for duty in duties:
+                self._hint(guest, duty.cid)
+        elif isinstance(message, HandIn):
+            self._handed[message.request] = (guest, message.number)
+            self.node.world.integrity.asked.add(message.request)
+            self.node.take(RequestSubmitted(message.request))
+
+    def executed(self, batch: ExecutedBatch) -> None:
+        """Tell light peers what a batch gave them, and what became of what they handed in."""
+        for request, outcome in batch.pairs:
+            if request in self._handed:
+                guest, number = self._handed.pop(request)
+                self.say(guest, HandedIn(number=number, code=int(outcome.code)).frame())
+        for effect in batch.applied.effects:
+            if isinstance(effect, KeepPin):
+                for peer in effect.record.allocations:
+                    self._hint(ReplicaId(peer), effect.cid)
+
+    def say(self, guest: ReplicaId, frame: bytes) -> None:
+        """Send a frame to a light peer, if it is here."""
+        light = self.guests.get(guest)
+        if light is None:
+            return
+        for each in [frame] if self.lie is None else self.lie(light, frame):
+            self.sent_bytes += len(each)
+            self._deliver(light, each)
+
+    def _deliver(self, light: "SimLightPeer", frame: bytes) -> None:
+        relay, source = PeerId(self.node.key), self.node.index
+        self.links.send(source, light.number, frame, lambda: light.receive(relay, frame))
+
+    def _hint(self, guest: ReplicaId, cid: Cid) -> None:
+        if guest in self.guests and cid in self.approvals:
+            hint = DutyHint(seq=self.node.state.executed, approval=self.approvals[cid])
+            self.say(guest, hint.frame())
+
+
+class SimLightPeer:
+    """One light peer, its disk, and what it keeps."""
+
+    def __init__(
+        self, index: int, *, founding: Founding, clock: VirtualClock, relays: list[SimRelay]
+    ) -> None:
+        self.number = FIRST_NUMBER + index
+        self.key = ReplicaId(sim_key(self.number))
+        self.kept: dict[Cid, int] = {}
+        """What it keeps, and since when it was to."""
+        self.ever_desired: set[Cid] = set()
+        self.faults: list[tuple[PeerId, Verdict]] = []
+        """What relays sent that no correct one sends."""
+        self.received_bytes = 0
+        self._founding = founding
+        self._clock = clock
+        self._relays = {PeerId(relay.node.key): relay for relay in relays}
+        self._disk: LightMemory | None = None
+        self._life = 0
+        self._reported: set[Cid] = set()
+        self._awaited: dict[int, frozenset[Cid]] = {}
+        self.has_joined = False
+        """Whether a relay has said so."""
+        self._announcer = Announcer(SimSigner(self.key), founding.cluster_id, f"light{index}")
+        self.core = self._new_core()
+
+    def start(self) -> None:
+        """Connect to the relays, on what the disk remembers."""
+        self._life += 1
+        self.core = self._new_core()
+        self.core.use(list(self._relays), self._clock.now_ms)
+        for relay in self._relays.values():
+            relay.guests[self.key] = self
+        self._awaited.clear()
+        self._speak()
+        self._step()
+
+    def kill(self) -> None:
+        """End the process: what the disk has is left."""
+        self._life += 1
+        for relay in self._relays.values():
+            relay.guests.pop(self.key, None)
+
+    def forget(self) -> None:
+        """Lose the disk of a process that does not run, and all that it kept."""
+        self._disk = None
+        self.kept, self._reported = {}, set()
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether it keeps what it knows that it is to, and relays say that this is ordered."""
+        return set(self.core.book.cids) == set(self.kept) == self._reported & set(self.kept)
+
+    def receive(self, relay: PeerId, frame: bytes) -> None:
+        """Take a frame of a relay."""
+        if relay not in self._relays or self.key not in self._relays[relay].guests:
+            return
+        self.received_bytes += len(frame)
+        verdict = self.core.on_frame(relay, frame, self._clock.now_ms)
+        if verdict.is_fault:
+            self.faults.append((relay, verdict))
+        self._step()
+
+    def _new_core(self) -> LightPeer:
+        genesis = self._founding.genesis
+        me, verifier = PeerId(self.key), SimVerifier()
+        return LightPeer(genesis=genesis, me=me, verifier=verifier, memory=self._disk)
+
+    def _step(self) -> None:
+        actions = self.core.step(self._clock.now_ms)
+        if actions.is_memory_changed:
+            self._disk = LightMemory.from_bytes(self.core.memory.to_bytes())
+        for cid in actions.changes.desired:
+            self.kept.setdefault(cid, self._clock.now_ms)
+            self.ever_desired.add(cid)
+        for cid in actions.changes.dropped:
+            self.kept.pop(cid, None)
+            self._reported.discard(cid)
+        for outcome in actions.outcomes:
+            said = self._awaited.pop(outcome.number, None)
+            if said is not None and outcome.code < int(OutcomeCode.MALFORMED):
+                self.has_joined = True
+                self._reported |= said
+        for relay, frame in actions.sends:
+            self._send(relay, frame)
+        life = self._life
+        due_ms = max(actions.deadline_ms, self._clock.now_ms + 1)
+        self._clock.call_at(due_ms, lambda: self._step() if life == self._life else None)
+
+    def _send(self, relay: PeerId, frame: bytes) -> None:
+        to = self._relays[relay]
+        key = self.key
+
+        def deliver() -> None:
+            to.receive(key, frame)
+
+        to.links.send(self.number, to.node.index, frame, deliver)
+
+    def _speak(self) -> None:
+        """Join, or report what was not reported yet; again after a while."""
+        life = self._life
+        wall_ms = WALL_EPOCH_MS + self._clock.now_ms
+        recorded = 0 if self.core.record is None else self.core.record.counter
+        news = sorted(set(self.kept) - self._reported)[:100]
+        for given_up in self._awaited:
+            self.core.give_up(given_up)
+        self._awaited.clear()
+        if not self.has_joined:
+            request = self._announcer.join(
+                (),
+                capacity_bytes=CAPACITY_BYTES,
+                free_bytes=CAPACITY_BYTES,
+                recorded=recorded,
+                wall_ms=wall_ms,
+            )
+            self._hand_in(request, frozenset())
+        elif news:
+            lines = [ReportLine(cid, TrackerStatus.PINNED) for cid in news]
+            request = self._announcer.report(
+                lines, free_bytes=CAPACITY_BYTES, recorded=recorded, wall_ms=wall_ms
+            )
+            self._hand_in(request, frozenset(news))
+        again_ms = self._clock.now_ms + REPORT_AGAIN_MS
+        self._clock.call_at(again_ms, lambda: self._again() if life == self._life else None)
+
+    def _again(self) -> None:
+        self._speak()
+        self._step()
+
+    def _hand_in(self, request: bytes, said: frozenset[Cid]) -> None:
+        number = self.core.hand_in(request)
+        if number is not None:
+            self._awaited[number] = said

@@ -1,0 +1,181 @@
+"""A relay has ordered what a light peer says of itself, tells it of duties, and no more."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from bftcluster.ids import PeerId, Seq
+from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.operations import PinOperation
+from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.ledger.wire.requests import Submit, parse_request
+from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.ingress.inbox import OrderInbox
+from bftcluster.node.process.threads import Workers
+from bftcluster.node.reads import LedgerReads
+from bftcluster.node.relay.relay import REFUSED_PAUSE_S, Relay
+from bftcluster.pbft import Batch, Event, LogEntry, RequestSubmitted
+from bftcluster.shell_limits import HANDED_IN_PER_PEER_MAX
+from bftcluster.storage.engine import sqlite_url
+from bftcluster.storage.ledger_store import LedgerStore
+from bftcluster.sync.frames import (
+    DutyHint,
+    FetchHints,
+    FetchState,
+    HandedIn,
+    HandIn,
+    StateParts,
+    parse_sync_frame,
+)
+from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, key, peer_id
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+LIGHT, OTHER = key("light"), key("other light")
+ME = peer_id(LIGHT)
+
+
+class InPlace(Workers):
+    """No thread: the clock of a test does not wait for one."""
+
+    async def run(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        await trio.lowlevel.checkpoint()
+        return work(*args)
+
+
+class Desk:
+    """A relay before a ledger; the order is decided by hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self.world = World(genesis_of(replication_min=1, replication_max=1))
+        genesis = self.world.genesis
+        self.store = LedgerStore.open(
+            sqlite_url(directory / "ledger.db"), genesis=genesis.to_bytes()
+        )
+        self.store.flush(self.world.store.rows(), [], Seq(0))
+        self.inbox: OrderInbox[Event] = OrderInbox(external_max=100)
+        self.gateway = Gateway(inbox=self.inbox, verifier=self.world.verifier)
+        self.sent: list[tuple[PeerId, object]] = []
+        self.guests = [ME]
+        reads = LedgerReads(self.store.reader, workers=InPlace(1), lists=InPlace(1))
+        self.relay = Relay(
+            reads=reads,
+            reader=self.store.reader,
+            gateway=self.gateway,
+            guests=lambda: self.guests,
+            stable=lambda: None,
+            send=lambda peer, frame: self.sent.append((peer, parse_sync_frame(frame))),
+            rate_max_bytes_per_s=1 << 30,
+            workers=InPlace(1),
+        )
+        self.execute([self.world.join(peer, free_bytes=0).to_bytes() for peer in PEERS[:4]])
+        for light in (LIGHT, OTHER):
+            terms = PeerTerms(capacity_bytes=10 * GIB, is_light=True)
+            operation = AdmitPeer(
+                peer=peer_id(light), name="l", addresses=(), votes=False, terms=terms
+            )
+            self.execute([self.world.submit(operation).to_bytes()])
+
+    def execute(self, requests: Sequence[bytes]) -> list[Effect]:
+        applied = self.world.run(*requests)
+        seq, last = self.world.ledger.head.seq, self.world.last
+        assert last is not None
+        entry = LogEntry(seq, Batch(self.world.now_ms, tuple(requests)).to_bytes(), b"").to_bytes()
+        self.store.flush(last.delta, [(seq, entry)], seq)
+        self.gateway.resolve(seq, zip(requests, applied.outcomes, strict=True))
+        return list(applied.effects)
+
+    async def taken(self) -> list[bytes]:
+        """What the replica was handed."""
+        events = await self.inbox.take(timeout_s=0.01)
+        return [event.request for event in events if isinstance(event, RequestSubmitted)]
+
+    async def said(self, frame: bytes, by: PeerId = ME) -> list[object]:
+        """Return what a light peer hears once it has said something."""
+        before = len(self.sent)
+        self.relay.on_frame(by, frame)
+        for _ in range(20):
+            await trio.sleep(0.05)
+            if wanted := await self.taken():
+                self.execute(wanted)
+        return [message for peer, message in self.sent[before:] if peer == by]
+
+
+@pytest.fixture
+async def desk(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+) -> AsyncIterator[Desk]:
+    desk = Desk(tmp_path)
+    nursery.start_soon(desk.relay.run)
+    await trio.testing.wait_all_tasks_blocked()
+    yield desk
+    nursery.cancel_scope.cancel()
+    desk.store.close()
+
+
+async def test_its_own_word_is_ordered_and_it_hears_what_became_of_it(desk: Desk) -> None:
+    request = desk.world.join(LIGHT, addresses=()).to_bytes()
+
+    heard = await desk.said(HandIn(number=7, request=request).frame())
+
+    assert heard == [HandedIn(number=7, code=int(OutcomeCode.RECORDED))]
+
+
+async def test_the_word_of_another_or_of_a_maintainer_is_not_handed_in(desk: Desk) -> None:
+    others = desk.world.join(OTHER, addresses=()).to_bytes()
+    approved = desk.world.submit(PinOperation(cid=cid_of(1))).to_bytes()
+
+    for request in (others, approved, b"nothing"):
+        [heard] = await desk.said(HandIn(number=1, request=request).frame())
+        assert isinstance(heard, HandedIn)
+        assert heard.code >= int(OutcomeCode.MALFORMED)
+    assert desk.world.record(cid_of(1)) is None
+
+
+async def test_what_is_refused_keeps_its_place_for_a_while(desk: Desk) -> None:
+    others = desk.world.join(OTHER, addresses=()).to_bytes()
+    for number in range(2 * HANDED_IN_PER_PEER_MAX):
+        desk.relay.on_frame(ME, HandIn(number=number, request=others).frame())
+    await trio.sleep(REFUSED_PAUSE_S / 2)
+    assert len(desk.sent) == HANDED_IN_PER_PEER_MAX
+
+    await trio.sleep(REFUSED_PAUSE_S)
+    assert len(await desk.said(HandIn(number=99, request=others).frame())) == 1
+
+
+async def test_it_is_told_of_what_a_batch_gave_it_with_the_approvals(desk: Desk) -> None:
+    await desk.said(
+        HandIn(number=7, request=desk.world.join(LIGHT, addresses=()).to_bytes()).frame()
+    )
+    request = desk.world.submit(PinOperation(cid=cid_of(1)))
+    effects = desk.execute([request.to_bytes()])
+    desk.relay.note(effects)
+    await trio.sleep(0.5)
+
+    hints = [message for _, message in desk.sent if isinstance(message, DutyHint)]
+    assert [hint.seq for hint in hints] == [desk.world.ledger.head.seq]
+    assert parse_request(hints[0].approval) == request
+    heard = await desk.said(FetchHints(0).frame())
+    assert heard == [DutyHint(seq=desk.world.ledger.head.seq, approval=request.to_bytes())]
+    desk.guests = []
+    assert isinstance(parse_request(hints[0].approval), Submit)
+
+
+async def test_it_is_shown_proofs_and_nothing_is_made_of_what_light_peers_do_not_say(
+    desk: Desk,
+) -> None:
+    question = FetchState(number=3, root=bytes(32), nodes=("",), rows=())  # type: ignore[arg-type]
+
+    [parts] = await desk.said(question.frame())
+
+    assert isinstance(parts, StateParts)
+    assert await desk.said(parts.frame()) == []
+    assert await desk.said(b"\x82\x19\x00") == []
+    assert await desk.said(HandedIn(number=1, code=4).frame()) == []
