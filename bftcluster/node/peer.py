@@ -91,9 +91,9 @@ class Peer:
             workers=threads.upkeep,
             is_relay=parts.config.network.relay,
         )
-        reader = parts.store.reader
-        self._reads = LedgerReads(reader, workers=threads.upkeep, lists=threads.upkeep)
-        self._shown_reads = LedgerReads(reader, workers=threads.rest, lists=threads.lists)
+        self._reads = LedgerReads(parts.store.reader, workers=threads.upkeep, lists=threads.upkeep)
+        rest, lists = threads.rest, threads.lists
+        self._shown_reads = LedgerReads(parts.store.reader, workers=rest, lists=lists)
         """What clients of the API ask: nothing of ours waits behind them."""
         budget = self._log_budget = LogBudget.of(parts, self._clock)
         self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=budget.problem)
@@ -114,7 +114,7 @@ class Peer:
         )
         self._beacon_loop = BeaconLoop(
             duties=duties,
-            reader=reader,
+            reader=parts.store.reader,
             gateway=self._gateway,
             workers=threads.upkeep,
         )

@@ -126,9 +126,14 @@ def _times(state: State, genesis: Genesis, peer: PeerId, beacon: bytes) -> int:
 
 
 def _may_be_asked(state: State, peer: PeerId) -> bool:
-    """Return whether a peer is there, and has not too much to answer already."""
+    """Return whether a peer is there, and has not too much to answer already.
+
+    Light peers are not asked yet: they are not shown what they would have to answer.
+    """
     record = state.peers.get(peer)
     if record is None or not record.joined_ms or not state.is_live(peer):
+        return False
+    if record.terms.is_light:
         return False
     return state.audits.count_of(peer) < AUDITS_PER_PEER_MAX
 

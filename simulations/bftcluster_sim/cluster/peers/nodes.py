@@ -185,8 +185,7 @@ class Node:
         self.replica = self.tracking = self.member = self._executor = self._transfers = None
         self._is_on = False
         self.life += 1
-        self._inbox, self._turn_planned = [], False
-        self._is_paused, self._held = False, []
+        self._inbox, self._turn_planned, self._is_paused, self._held = [], False, False, []
 
     def pause(self) -> None:
         """Stop the process, as SIGSTOP does: what arrives waits, and time goes on without it."""

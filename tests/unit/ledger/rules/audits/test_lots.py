@@ -55,6 +55,17 @@ def test_a_beacon_is_drawn_from_once() -> None:
     assert not world.ledger.wants_batches
 
 
+def test_light_peers_are_not_asked_yet() -> None:
+    world = AuditWorld()
+    state, peer = world.ledger._state, peer_id(PEERS[0])
+    assert lots._may_be_asked(state, peer)
+
+    record = state.peers[peer]
+    state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
+
+    assert not lots._may_be_asked(state, peer)
+
+
 def test_no_audit_is_drawn_without_a_beacon() -> None:
     world = AuditWorld()
     for _ in range(3):
