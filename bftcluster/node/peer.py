@@ -92,8 +92,7 @@ class Peer:
             is_relay=parts.config.network.relay,
         )
         self._reads = LedgerReads(parts.store.reader, workers=threads.upkeep, lists=threads.upkeep)
-        rest, lists = threads.rest, threads.lists
-        self._shown_reads = LedgerReads(parts.store.reader, workers=rest, lists=lists)
+        self._api_reads = LedgerReads(parts.store.reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
         budget = self._log_budget = LogBudget.of(parts, self._clock)
         self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=budget.problem)
@@ -291,7 +290,7 @@ class Peer:
     def _make_service(self) -> ClusterService:
         return make_service(
             self._parts,
-            reads=self._shown_reads,
+            reads=self._api_reads,
             gateway=self._gateway,
             tracker=self._tracker,
             peer_directory=self._peer_directory,
