@@ -32,12 +32,14 @@ from bftcluster.node.ingress.resubmission import Resubmission
 from bftcluster.node.loops.audits import AuditLoop
 from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
+from bftcluster.node.loops.census import Census
 from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.loops.loan import Loan
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
+from bftcluster.node.loops.standings import StandingLog
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.loops.tracker import TrackerLoop
@@ -93,6 +95,8 @@ class Peer:
         self._reads = LedgerReads(reader, workers=threads.upkeep, lists=threads.upkeep)
         self._shown_reads = LedgerReads(reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
+        self._census = Census(reader=reader, clock=self._clock, workers=threads.upkeep)
+        self._standings = StandingLog(me=parts.me, reader=reader, workers=threads.upkeep)
         self._log_budget = LogBudget.of(parts, self._clock)
         problem = self._log_budget.problem
         self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=problem)
@@ -157,6 +161,8 @@ class Peer:
             nursery.start_soon(self._state_transfer.run)
             nursery.start_soon(self._epoch_sync.run)
             nursery.start_soon(self._log_budget.run)
+            nursery.start_soon(self._census.run)
+            nursery.start_soon(self._standings.run)
             nursery.start_soon(self._care.run)
             nursery.start_soon(self._resubmission.run)
             nursery.start_soon(self._loan.run)
@@ -299,6 +305,8 @@ class Peer:
             exchange=self._exchange,
             heal=self._care.healer.heal,
             log_budget=self._log_budget,
+            census=self._census,
+            counts=self._executor.counts,
             temporary_roots=self._temporary_roots,
             clock=self._clock,
             threads=self._threads,
@@ -327,6 +335,7 @@ class Peer:
         self._peer_directory.note(effects)
         self._beacon_loop.note(effects)
         self._audit_loop.note(effects)
+        self._standings.note(effects)
         self._tracker.carry_out(effects)
 
     def _recorded_counter(self) -> int:

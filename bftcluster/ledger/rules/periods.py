@@ -6,6 +6,7 @@ begins with the first batch whose timestamp lies in it; those in which nothing i
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.standings import dismiss_evicted, expel
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
@@ -35,6 +36,8 @@ def begin_period(execution: Execution) -> None:
     for change in judgement.changes:
         if change.after.is_evicted:
             expel(execution, change.peer)
+        else:
+            execution.effects.append(PeerChanged(change.peer))
     state.set_waiting(judgement.waiting)
 
 

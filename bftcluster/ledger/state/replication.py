@@ -1,6 +1,6 @@
 """Counts a pin's holders: when it is replicated, and who is still missing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bftcluster.ids import PeerId
@@ -19,7 +19,7 @@ class Replication:
     needed: int
     """How many of them make it replicated."""
     pinned: tuple[PeerId, ...]
-    """Those of ``wanted`` whose last report was ``PINNED``, sorted."""
+    """Those of ``wanted`` whose last report was ``PINNED`` and who are not absent, sorted."""
     failed: tuple[HolderReport, ...]
     """Those of ``wanted`` whose last report was ``PIN_ERROR``, sorted by peer."""
 
@@ -48,14 +48,23 @@ def reachable(pin: PinOperation, least: int, most: int, peers: int) -> tuple[int
     return least, max(least, most)
 
 
-def status_of(pin: PinRecord, peers: Iterable[PeerRecord]) -> Replication:
-    """Return where ``pin`` stands, given all peers of the state."""
+def status_of(
+    pin: PinRecord, peers: Iterable[PeerRecord], *, absent: Collection[PeerId] = ()
+) -> Replication:
+    """Return where ``pin`` stands.
+
+    Args:
+        pin: With its holders' reports.
+        peers: All of the state.
+        absent: Those of them that were not heard for long: what they reported does not count.
+    """
     everybody = tuple(peers)
     holders = wanted(pin, everybody)
     factors = pin.replication_min, pin.replication_max
     least, _ = reachable(pin.options, *factors, len(everybody))
     needed = len(holders) if pin.is_everywhere else least
-    reports = [report for report in pin.reports if report.peer in set(holders)]
+    counted = set(holders).difference(absent)
+    reports = [report for report in pin.reports if report.peer in counted]
     return Replication(
         wanted=holders,
         needed=needed,

@@ -94,10 +94,10 @@ class PinService:
     async def _status_views(
         self, records: Sequence[PinRecord], *, local: bool
     ) -> list[PinStatusView]:
-        peers = self._shown_peers(local=local)
+        peers, absent = self._shown_peers(local=local), self.reads.absent()
         infos = await self.tracker.infos(records)
         return [
-            pin_status_view(record, peers, own=info)
+            pin_status_view(record, peers, own=info, absent=absent)
             for record, info in zip(records, infos, strict=True)
         ]
 

@@ -153,6 +153,8 @@ def member_row(record: dict[str, Any]) -> tuple[str, ...]:
     notes = [message(str(record["under_way"]))] if record.get("under_way") else []
     if not record.get("joined"):
         notes.append("has not joined yet" if record.get("connected") else "never seen")
+    if record.get("absent"):
+        notes.append("ABSENT: not heard for a day, so what it holds does not count")
     if record.get("evidence"):
         notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
     elif record.get("barred"):

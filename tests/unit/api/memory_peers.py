@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bftcluster.api import views
+from bftcluster.api.health_views import ClusterHealthView, LossView, MetricFamily, PinCounts
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.reputation_views import ReputationView
 from bftcluster.cid import Cid
@@ -16,12 +17,41 @@ from bftcluster.signing.keys import peer_id_text
 from tests.unit.api.memory_content import MemoryContent
 from tests.unit.api.ordered import ME, NOW_MS, PEERS, TERMS, reputation_view
 
+WELL = ClusterHealthView(
+    pins=5,
+    waiting=0,
+    last_copies=0,
+    counts=PinCounts(counted_ms=NOW_MS, pins=5, enough=4, arriving=1),
+    members=4,
+    joined=4,
+    absent=(),
+    suspended=(),
+    evictions_waiting=0,
+    voters=4,
+    reached=4,
+    quorum=3,
+    period=20,
+    beacon_period=20,
+    capacity_bytes=4 << 40,
+    free_bytes=3 << 40,
+    losses=(
+        LossView(
+            name="peer-2",
+            peers=(PEERS[1],),
+            pins_short=2,
+            moved_bytes=1 << 30,
+            room_bytes=2 << 40,
+        ),
+    ),
+)
+
 
 @dataclass
 class MemoryPeers(MemoryContent):
     """One peer of four; the last of the others is not connected."""
 
     why_not_well: str = ""
+    cluster: ClusterHealthView = WELL
     kept: dict[Cid, PinRecord] = field(default_factory=dict)
     open_proposals: dict[Digest, views.ProposalView] = field(default_factory=dict)
 
@@ -53,6 +83,7 @@ class MemoryPeers(MemoryContent):
                 since_epoch=None if peer is PEERS[3] else Epoch(0),
                 is_barred=peer in PEERS[1:3],
                 is_connected=True,
+                is_absent=peer is PEERS[3],
                 used_bytes=1 << 39,
                 reputation=await self.reputation(peer),
                 under_way="",
@@ -64,6 +95,21 @@ class MemoryPeers(MemoryContent):
         if peer not in PEERS:
             raise NotFoundError("nothing is kept about such a peer")
         return reputation_view(peer)
+
+    async def cluster_health(self) -> ClusterHealthView:
+        return self.cluster
+
+    async def metric_families(self) -> Sequence[MetricFamily]:
+        return [
+            MetricFamily(name="pins", text="Pins.", samples=(((), float(len(self.kept))),)),
+            MetricFamily(
+                name="requests_executed",
+                text="Requests.",
+                is_counter=True,
+                labels=("kind",),
+                samples=((("join",), 3.0), (('a "b"\\\nc',), 1.0)),
+            ),
+        ]
 
     async def status(self) -> views.StatusView:
         return views.StatusView(

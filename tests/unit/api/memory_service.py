@@ -63,6 +63,8 @@ class MemoryService(MemoryPeers, MemoryAudits):
             members=self,
             audits=self,
             health=self,
+            cluster_health=self,
+            exposition=self,
             pinset=self,
             pins=self,
             uploads=self,

@@ -2,6 +2,7 @@
 
 from bftcluster.ledger.rules.absence import absence_due_ms
 from bftcluster.ledger.rules.allocation import pin_seed
+from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import (
     ABSENT_AFTER_MS,
@@ -169,3 +170,15 @@ def test_who_is_noted_absent_first_does_not_depend_on_a_restart() -> None:
 
     assert len(noted[0]) == ABSENT_NOTED_MAX
     assert noted[0] == noted[1]
+
+
+def test_nodes_are_told_who_is_absent_and_who_is_back() -> None:
+    world = world_of(4)
+    gone, *others = PEERS[:4]
+    pass_time(world, 18 * HOUR_MS, heard=others)
+    told = world.run(*(world.join(peer) for peer in others), after_ms=6 * HOUR_MS).effects
+    assert PeerChanged(peer_id(gone)) in told
+
+    back = world.run(world.report(gone)).effects
+
+    assert PeerChanged(peer_id(gone)) in back
