@@ -100,6 +100,10 @@ ABSENT_AFTER_MS: Final = 86_400_000
 """Who was not heard for so long holds nothing that counts."""
 ABSENT_NOTED_MAX: Final = 16
 """Peers whose absence one batch notes."""
+GONE_AFTER_MS: Final = 30 * 86_400_000
+"""Who was not heard for so long and does not vote leaves."""
+GONE_NOTED_MAX: Final = 16
+"""Peers that leave so when a period begins."""
 SILENCE_MS: Final = 43_200_000
 """Where nothing was ordered for so long, nobody could be heard: twice what peers may wait before
 they announce themselves again."""
@@ -108,6 +112,8 @@ REPAIRED_ROWS_MAX: Final = 16
 REPAIR_RATE_BYTES_PER_S: Final = 4 << 20
 """How much of what others lost one peer is given: as much in a period as this makes, and the rest
 of the pin that comes to it."""
+REPAIR_WITHOUT_HASTE_PARTS: Final = 4
+"""For what suspended peers still have, a peer is given so many times less of it."""
 REPAIR_PIN_MIN_BYTES: Final = 1 << 20
 """What a pin counts at least: of many nobody knows the size."""
 REPAIR_CANDIDATES_SPARE: Final = 8

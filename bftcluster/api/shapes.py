@@ -116,6 +116,7 @@ def repair_shape(view: RepairView) -> Shape:
         "name": view.pin.name,
         "live": view.live,
         "needed": view.needed,
+        "urgent": view.is_urgent,
         "allocations": [peer_text(peer) for peer in view.pin.allocations],
         **_contents_shape(view.pin.options),
     }

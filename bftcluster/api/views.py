@@ -112,12 +112,15 @@ class PinStatusView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairView:
-    """A pin that has fewer live copies than it needs, and waits for others."""
+    """A pin that has fewer live copies than it needs, or copies at suspended peers, and waits."""
 
     pin: PinRecord
     live: int
-    """Copies at peers that were heard lately, as they were last counted."""
+    """Copies at peers that were heard lately, as they were last counted; without haste, at those of
+    them that are not suspended."""
     needed: int
+    is_urgent: bool = True
+    """False: suspended peers have enough live copies besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

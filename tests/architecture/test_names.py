@@ -36,10 +36,9 @@ FIELD = {
     """,
     "what any program has": """
         adaptive bounded care clock config content context count daemon delegated duty error event
-        expiry healer id interpreter item kind limit lock offload order pace page part plan port quantity
-        queue read
-        reader retry scan sender service setting signal text thread visible waiter
-        wire work
+        expiry healer id interpreter item kind limit lock offload order pace page part plan port
+        quantity queue read reader retry scan sender service setting signal text thread visible
+        waiter wire work
     """,
 }
 """Nouns of the field, besides the glossary's, and what goes before them in the name of a module."""

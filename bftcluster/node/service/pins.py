@@ -45,7 +45,12 @@ class PinService:
         """Return the first pins that wait for other holders."""
         peers = self.reads.peers().values()
         return [
-            RepairView(pin=pin, live=waiting.live, needed=status_of(pin, peers).needed)
+            RepairView(
+                pin=pin,
+                live=waiting.live,
+                needed=status_of(pin, peers).needed,
+                is_urgent=waiting.is_urgent,
+            )
             for waiting, pin in await self.reads.repairs(limit)
         ]
 

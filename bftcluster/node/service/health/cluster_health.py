@@ -54,7 +54,7 @@ def _rows_view(reader: LedgerReader, tally: PinTally | None) -> ClusterHealthVie
         return ClusterHealthView(
             pins=head.pins,
             waiting=queries.repair_turn_of(rows).waiting,
-            last_copies=sum(1 for _, pin in waiting if pin.live <= 1),
+            last_copies=sum(1 for _, pin in waiting if pin.is_urgent and pin.live <= 1),
             counts=None if tally is None else tally.counts(),
             members=len(peers),
             joined=sum(record.joined_ms > 0 for record in peers.values()),
@@ -149,7 +149,7 @@ def _of_pins(view: ClusterHealthView) -> list[Finding]:
     degraded, endangered = HealthGrade.DEGRADED, HealthGrade.ENDANGERED
     rows = [
         (endangered, "last-copy", view.last_copies, "wait for repair with one live holder or none"),
-        (degraded, "waiting", view.waiting, "have too few live holders, and wait for others"),
+        (degraded, "waiting", view.waiting, "have too few sound holders, and wait for others"),
     ]
     if counts is not None:
         rows += [
