@@ -66,6 +66,11 @@ PIN_REPLICATION_MAX_DEFAULT: Final = 3
 PIN_BLOCKS_MAX: Final = 1 << 20
 """Whose CIDs a pin can name in one root: 256 GiB in chunks of 256 KiB; larger DAGs are pinned
 without, or in larger chunks."""
+PIN_TAGS_MAX: Final = 8
+"""That a pin requires of its holders, and as many that it prefers."""
+PIN_DOMAINS_MIN_MAX: Final = 1000
+SPREAD_VALUES_MAX: Final = 16
+"""Of a tag that copies are spread over: so many of one pin are told apart by it, at most."""
 PIN_USER_ALLOCATIONS_MAX: Final = 1000
 MULTIADDR_MAX_CHARS: Final = 256
 PEER_NAME_MAX_CHARS: Final = 100

@@ -225,7 +225,9 @@ class Peer:
         parts = self._parts
         cluster_id = parts.genesis.cluster_id
         return PeerReporter(
-            announcer=Announcer(parts.key, cluster_id, parts.name, registration),
+            announcer=Announcer(
+                parts.key, cluster_id, parts.name, registration, parts.config.peer.tags
+            ),
             record=lambda: self._peer_directory.records.get(parts.me),
             hurry_ms=self._hurry_ms,
             clock=self._clock,

@@ -1,6 +1,6 @@
 """What a peer says of itself in the order: that it is there, what it lends, and what it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bftcluster.ids import ClusterId
@@ -95,7 +95,12 @@ class Announcer:
     """Signs joins and reports with one rising counter, so that none can be replayed."""
 
     def __init__(
-        self, signer: Signer, cluster_id: ClusterId, name: str, registration: bytes = b""
+        self,
+        signer: Signer,
+        cluster_id: ClusterId,
+        name: str,
+        registration: bytes = b"",
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Begin; the last life's counter is in the state, or behind the time.
 
@@ -104,11 +109,13 @@ class Announcer:
             cluster_id: Bound into every signature.
             name: Shown to people.
             registration: The key that shares for this peer are sealed for; empty: it holds none.
+            tags: What the peer says of itself besides.
         """
         self._signer = signer
         self._cluster_id = cluster_id
         self._name = name
         self._registration = registration
+        self._tags = dict(tags or {})
         self._counter = 0
 
     def join(
@@ -139,7 +146,7 @@ class Announcer:
             addresses=tuple(addresses),
             capacity_bytes=capacity_bytes,
             free_bytes=free_bytes,
-            tags={},
+            tags=self._tags,
             registration=b"" if is_registered else self._registration,
         ).to_bytes()
 

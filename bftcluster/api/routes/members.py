@@ -62,6 +62,7 @@ def member_shape(view: MemberView) -> Shape:
         "connected": view.is_connected,
         "absent": view.is_absent,
         **record.terms.to_json(),
+        "tags": dict(record.tags),
         "announced_bytes": record.capacity_bytes,
         "free_bytes": record.usable_free_bytes,
         "used_bytes": view.used_bytes,

@@ -6,10 +6,11 @@ from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
+from bftcluster.ledger.rules.allocation import NotEnoughPeers, pin_seed
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
 from bftcluster.ledger.rules.placement import place, take_away
+from bftcluster.ledger.rules.strategies import Wish, wish_of
 from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import holders
 from bftcluster.ledger.state.records import PinRecord, pin_record
@@ -145,14 +146,15 @@ def _allocations(
         current = [peer for peer in source.allocations if peer in peers]
         if source.is_everywhere:
             preferred += holders(execution.state, source.number)
-    return allocate(
-        pin_seed(execution.draws_from, options.cid),
-        execution.state.roster,
+    wish = Wish(
+        seed=pin_seed(execution.draws_from, options.cid),
         least=least,
         most=most,
         current=current,
         preferred=preferred,
     )
+    strategy, asked = wish_of(options.strategy or execution.genesis.strategy, wish)
+    return strategy.allocate(execution.state.roster, asked)
 
 
 def _store(

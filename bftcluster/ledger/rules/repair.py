@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import pin_seed
+from bftcluster.ledger.rules.allocation import pick_by, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.placement import factors, is_sound, size_of
 from bftcluster.ledger.rules.reallocation import put_at
+from bftcluster.ledger.rules.strategies import draw_of
 from bftcluster.ledger.state.duties import head_of, note_repair
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.repairs import RepairTurn
@@ -101,7 +102,9 @@ def _targets(
     """Return who is to hold a pin besides, and whether more could have if asked another period."""
     state, genesis = execution.state, execution.genesis
     seed = pin_seed(execution.draws_from, record.cid)
-    ranked = state.roster.pick(seed, count + REPAIR_CANDIDATES_SPARE, held=record.allocations)
+    draw = draw_of(record.options.strategy or genesis.strategy)
+    wanted = count + REPAIR_CANDIDATES_SPARE
+    ranked = pick_by(draw, state.roster, seed, wanted, record.allocations)
     period = execution.period
     part_bytes = REPAIR_RATE_BYTES_PER_S * genesis.period_ms // 1000
     if not is_urgent:

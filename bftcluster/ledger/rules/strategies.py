@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
-from bftcluster.allocation.roster import BY_SPACE, BY_WEIGHT, Measure, Roster
+from bftcluster.allocation.roster import BY_WEIGHT, Measure, Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.allocation import Draw, NotEnoughPeers, allocate
+from bftcluster.ledger.wire.pin_strategy import PinStrategy, StrategyName, Tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +20,12 @@ class Wish:
     most: int
     current: Collection[PeerId] = ()
     preferred: Collection[PeerId] = ()
-    tags: tuple[tuple[str, str], ...] = ()
+    required: tuple[Tag, ...] = ()
+    """Every new holder has them."""
+    tags: tuple[Tag, ...] = ()
     """Of peers that come first, in their order."""
+    spread: str = ""
+    """The key of a tag in whose values copies are to differ."""
     domains_min: int = 0
 
 
@@ -36,7 +41,7 @@ class Balanced:
 
     def allocate(self, roster: Roster, wish: Wish) -> tuple[PeerId, ...] | NotEnoughPeers:
         """Return who is to hold a pin, or what is missing."""
-        return _allocate(roster, wish, (BY_WEIGHT,))
+        return _allocate(roster, wish, Draw(measure=Measure(tags=wish.required)))
 
 
 class FreeSpace:
@@ -44,27 +49,32 @@ class FreeSpace:
 
     def allocate(self, roster: Roster, wish: Wish) -> tuple[PeerId, ...] | NotEnoughPeers:
         """Return who is to hold a pin, or what is missing."""
-        return _allocate(roster, wish, (BY_SPACE,))
+        measure = Measure(by_space=True, tags=wish.required)
+        return _allocate(roster, wish, Draw(measure=measure))
 
 
 class Tagged:
-    """By weight, those with the first wanted tag first, then those with the next, then others."""
+    """By weight, those with the first wanted tag first, then those with the next, then others.
+
+    Or one of each value of a tag, as far as there are copies, and others then.
+    """
 
     def allocate(self, roster: Roster, wish: Wish) -> tuple[PeerId, ...] | NotEnoughPeers:
         """Return who is to hold a pin, or what is missing: too many peers, or a tag at all."""
-        measures = tuple(Measure(tag=tag) for tag in wish.tags)
+        draw = tagged(wish.required, wish.tags, wish.spread)
         missing = len(wish.current) < wish.least and next(
-            (measure.tag for measure in measures if not roster.count(measure)), None
-        )
+            (tag for tag, first in zip(wish.tags, draw.first, strict=True)
+             if not roster.count(first)), None
+        )  # fmt: skip
         if missing:
             kept = len(wish.current)
             return NotEnoughPeers(
                 needed=wish.least - kept,
                 wanted=wish.most - kept,
-                candidates=len(roster),
+                candidates=roster.count(draw.measure),
                 tag=missing,
             )
-        return _allocate(roster, wish, (*measures, BY_WEIGHT))
+        return _allocate(roster, wish, draw)
 
 
 class Everywhere:
@@ -86,9 +96,46 @@ STRATEGIES: Final[Mapping[str, AllocationStrategy]] = MappingProxyType(
 """By the names that policies and pins have for them."""
 
 
-def _allocate(
-    roster: Roster, wish: Wish, measures: tuple[Measure, ...]
-) -> tuple[PeerId, ...] | NotEnoughPeers:
+def draw_of(strategy: PinStrategy | None) -> Draw:
+    """Return by what new holders of a pin are drawn; None: as nobody said anything else."""
+    if strategy is None:
+        return Draw(measure=BY_WEIGHT)
+    match strategy.name:
+        case StrategyName.BALANCED:
+            return Draw(measure=Measure(tags=strategy.required))
+        case StrategyName.FREESPACE:
+            return Draw(measure=Measure(by_space=True, tags=strategy.required))
+        case StrategyName.TAGS:
+            return tagged(strategy.required, strategy.preferred, strategy.spread)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def tagged(required: tuple[Tag, ...], preferred: tuple[Tag, ...], spread: str) -> Draw:
+    """Return a draw by tags."""
+    first = tuple([Measure(tags=(*required, tag)) for tag in preferred])
+    return Draw(measure=Measure(tags=required), first=first, spread=spread)
+
+
+def wish_of(strategy: PinStrategy | None, wish: Wish) -> tuple[AllocationStrategy, Wish]:
+    """Return the strategy that a pin, or the cluster, names, and what is asked of it."""
+    if strategy is None:
+        return STRATEGIES["balanced"], wish
+    asked = Wish(
+        seed=wish.seed,
+        least=wish.least,
+        most=wish.most,
+        current=wish.current,
+        preferred=wish.preferred,
+        required=strategy.required,
+        tags=strategy.preferred,
+        spread=strategy.spread,
+        domains_min=strategy.domains_min,
+    )
+    return STRATEGIES[strategy.name.word], asked
+
+
+def _allocate(roster: Roster, wish: Wish, draw: Draw) -> tuple[PeerId, ...] | NotEnoughPeers:
     return allocate(
         wish.seed,
         roster,
@@ -96,6 +143,6 @@ def _allocate(
         most=wish.most,
         current=wish.current,
         preferred=wish.preferred,
-        measures=measures,
+        draw=draw,
         domains_min=wish.domains_min,
     )

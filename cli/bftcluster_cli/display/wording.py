@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli.clusters import Cluster
+from bftcluster_cli.display.strategies import strategy_lines
 from bftcluster_cli.display.terms import terms_lines
 from bftcluster_cli.output import ask, plural, size_text
 from bftcluster_cli.untrusted_text import (
@@ -227,6 +228,7 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
         f"metadata     {quoted(key, _KEY_COLUMNS)}={quoted(value, _VALUE_COLUMNS)}"
         for key, value in operation.metadata
     ]
+    lines += [f"holders      {line}" for line in strategy_lines(operation.strategy)]
     preferred = operation.user_allocations
     lines += [f"prefers      {peer_id_text(peer)}" for peer in preferred[:_PREFERRED_SHOWN_MAX]]
     if more := len(preferred[_PREFERRED_SHOWN_MAX:]):

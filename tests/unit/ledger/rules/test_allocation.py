@@ -90,7 +90,7 @@ def test_too_few_candidates_are_counted() -> None:
 
     refusal = allocate(seed_of(1), roster, least=4, most=6, current=PEERS[2:3])
 
-    assert refusal == NotEnoughPeers(needed=3, wanted=5, candidates=2)
+    assert refusal == NotEnoughPeers(needed=3, wanted=5, candidates=2, room=3)
 
 
 def test_between_minimum_and_maximum_nothing_moves() -> None:
