@@ -10,6 +10,7 @@ import typer
 from bftcluster.errors import UsageError
 
 if TYPE_CHECKING:
+    from bftcluster.ledger.wire.age_rules import AgeRule
     from bftcluster.ledger.wire.block_tree import PinContents
     from bftcluster.ledger.wire.operations import PinOperation
     from bftcluster.ledger.wire.pin_strategy import PinStrategy
@@ -115,6 +116,22 @@ def strategy_of(words: Collection[str]) -> "PinStrategy | None":
             "--place takes WORD=VALUE", hint="as in --place require=disk:ssd --place spread=region"
         )
     return parse_strategy([(word, value) for word, _, value in pairs])
+
+
+def age_rule(text: str) -> "AgeRule":
+    """Return the rule in ``30d=2-3``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    from bftcluster.ledger.wire.age_rules import AgeRule
+
+    found = re.fullmatch(r"([0-9smhdw]+)=([0-9]{1,4})-([0-9]{1,4})", text)
+    if found is None:
+        raise UsageError(f"not a rule: {text!r}", hint="as in --rule 30d=2-3")
+    age, least, most = found.groups()
+    age_ms = 0 if re.fullmatch("0[smhdw]", age) else duration_ms(age)
+    return AgeRule(age_ms, int(least), int(most))
 
 
 def replication(least: int | None, most: int | None) -> tuple[int, int]:

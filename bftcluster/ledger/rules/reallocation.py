@@ -11,9 +11,9 @@ from functools import partial
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import KeepPin
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.placement import factors, is_sound, place
 from bftcluster.ledger.state.duties import duties_between, head_of, report_at
 from bftcluster.ledger.state.holder_reports import forget_all
@@ -61,7 +61,7 @@ def look_at(execution: Execution, cid: Cid) -> None:
     value = state.get(Space.PIN, cid)
     assert value is not None, "a duty goes with its pin"
     record = pin_record(value)
-    put_at(execution, record, _still(execution, record))
+    put_at(execution, record, still_of(execution, record))
 
 
 def put_at(execution: Execution, record: PinRecord, allocations: Sequence[PeerId]) -> None:
@@ -72,7 +72,7 @@ def put_at(execution: Execution, record: PinRecord, allocations: Sequence[PeerId
         execution.effects.append(KeepPin(record.cid, placed))
 
 
-def _still(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
+def still_of(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
     """Return who is to hold a pin of those that were: absent peers, who may come back, included.
 
     Of more sound ones than the most, those that have it stay, and the worst draws go. Suspended

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import pick_by, pin_seed
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.holders.allocation import pick_by, pin_seed
+from bftcluster.ledger.rules.holders.strategies import draw_of
 from bftcluster.ledger.rules.placement import factors, is_sound, size_of
 from bftcluster.ledger.rules.reallocation import put_at
-from bftcluster.ledger.rules.strategies import draw_of
 from bftcluster.ledger.state.duties import head_of, note_repair
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.repairs import RepairTurn

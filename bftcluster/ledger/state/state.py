@@ -12,6 +12,7 @@ from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
+from bftcluster.ledger.state.age_rules import AGE_RULES_KEY, read_age_rules
 from bftcluster.ledger.state.beacon_rows import read_beacon
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
@@ -105,8 +106,8 @@ class State:
         self._earliest: bytes | None = None
         self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
-        reputations = self.scan(Space.REPUTATION)
-        self.reputations = Reputations(reputations, terms_of(founding.period_ms))
+        self.age_rules = read_age_rules(self.get(Space.META, AGE_RULES_KEY))
+        self.reputations = Reputations(self.scan(Space.REPUTATION), terms_of(founding.period_ms))
         self.waiting = read_waiting(self.get(Space.META, WAITING_KEY))
         """Whose eviction waits, the worst first."""
         self.reported_ms = 0
@@ -240,8 +241,7 @@ class State:
 
     def put_reputation(self, peer: PeerId, reputation: PeerReputation | None) -> None:
         """Set the row of a peer's reputation, which bears on its weight at once."""
-        value = None if reputation is None else reputation.to_value()
-        self.put(Space.REPUTATION, peer, value)
+        self.put(Space.REPUTATION, peer, None if reputation is None else reputation.to_value())
         self.reputations.set(peer, reputation)
         if peer in self.peers:
             self._weigh(self.peers[peer])

@@ -10,6 +10,7 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import PeerId
+from bftcluster.ledger.wire.age_rules import AGE_RULES, SetAgeRules, parse_age_rules
 from bftcluster.ledger.wire.block_tree import (
     PinContents,
     contents_from_wire,
@@ -221,7 +222,7 @@ class UnpinOperation:
 
 MemberOperation: TypeAlias = AdmitPeer | RemovePeer | RecoverCluster | Invite | RevokeInvite
 """What is about peers, and about no content."""
-Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation
+Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation | SetAgeRules
 """Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
 
 
@@ -230,7 +231,7 @@ def pins_read_by(operation: Operation) -> tuple[Cid, ...]:
     match operation:
         case PinOperation():
             return operation.pins_read
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster() | SetAgeRules():
             return ()
         case Invite() | RevokeInvite():
             return ()
@@ -243,7 +244,7 @@ def items_of(operation: Operation) -> int:
     match operation:
         case PinOperation():
             return operation.items
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster() | SetAgeRules():
             return 0
         case Invite() | RevokeInvite():
             return 0
@@ -355,4 +356,5 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Operation]]] = {
     RECOVER: parse_recover,
     INVITE: parse_invite,
     REVOKE_INVITE: parse_revoke_invite,
+    AGE_RULES: parse_age_rules,
 }

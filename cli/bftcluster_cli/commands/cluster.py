@@ -25,7 +25,7 @@ app = noun(
 
 \b
 before it runs    init, show
-while it runs     health, members; admit, remove: by approval, as a pin
+while it runs     health, members; admit, remove, age-rules: by approval, as a pin
 when it cannot    recover: more disks are lost than it can bear""",
 )
 

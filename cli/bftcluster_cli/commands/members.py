@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bftcluster.errors import UsageError
+from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.descriptors import CLASSES, check_place, parse_descriptor
@@ -16,6 +16,7 @@ from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
+    from bftcluster.ledger.wire.age_rules import AgeRule
     from bftcluster.ledger.wire.operations import Operation
 
 
@@ -36,6 +37,12 @@ def register(app: typer.Typer, peers: typer.Typer) -> None:
         "bftcluster cluster admit volunteer/peer.txt --no-vote --capacity 500GB \\",
         "    --domain berlin --operator 'Jane Doe'",
     )(admit)
+    verb(
+        app,
+        "age-rules",
+        "bftcluster cluster age-rules --rule 0d=3-4 --rule 30d=2-3 --rule 99d=1-2 --key alice.key",
+        "bftcluster cluster age-rules --key alice.key",
+    )(age_rules)
     verb(app, "remove", "bftcluster cluster remove peer2 --key alice.key")(remove)
 
 
@@ -117,6 +124,37 @@ def remove(
     with Client(settings_of(ctx)) as client:
         found = find_peer(client.list("/members"), peer)
     propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
+
+
+def age_rules(
+    ctx: typer.Context,
+    *,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AGE=MIN-MAX",
+            help="From this age on so many copies; none: as the genesis says.",
+        ),
+    ] = None,
+    valid_for: options.ValidFor = "14d",
+    yes: options.Yes = False,
+) -> None:
+    """Propose how many copies pins have that do not say it themselves, by their age.
+
+    It happens by approval, as a pin. Old content may have fewer copies, fresh content more.
+    """
+    from bftcluster.ledger.wire.age_rules import SetAgeRules
+
+    rules = tuple(sorted(map(options.age_rule, rule or ()), key=_age))
+    try:
+        operation = SetAgeRules(rules=rules)
+    except ClusterError as exc:
+        raise UsageError(str(exc), hint="as in --rule 0d=3-4 --rule 30d=2-3") from None
+    propose(ctx, operation, valid_for=valid_for, yes=yes)
+
+
+def _age(rule: "AgeRule") -> int:
+    return rule.older_than_ms
 
 
 def propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes: bool) -> None:

@@ -21,6 +21,7 @@ from bftcluster_cli.untrusted_text import (
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId, PeerId
+    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite
     from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.operations import Operation, PinOperation
@@ -59,6 +60,7 @@ def _voter_lines(what: str, voters: Collection["MaintainerId"], cluster: Cluster
 def subject_text(operation: "Operation") -> str:
     """Return what is asked about, in one line that ends with what is ours: a CID or an id."""
     from bftcluster import cid as cids
+    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -73,6 +75,8 @@ def subject_text(operation: "Operation") -> str:
             return f"UNPIN {cids.text(cid)}"
         case AdmitPeer(peer=peer, name=name):
             return f"ADMIT PEER {quoted(name, LABEL_MAX_COLUMNS)} {_peer_text(peer)}"
+        case SetAgeRules():
+            return "AGE RULES of all pins that do not say how many copies they have"
         case RemovePeer(peer=peer):
             return f"REMOVE PEER {_peer_text(peer)}"
         case Invite(key=key, uses=uses):
@@ -88,6 +92,7 @@ def subject_text(operation: "Operation") -> str:
 def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     """Return what an operation does, one line for each thing it says."""
     from bftcluster import cid as cids
+    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
@@ -115,6 +120,8 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
                 f"REVOKE       invitation {invite_name(operation.key)}",
                 "what         it lets nobody in any more; who came by it stays",
             ]
+        case SetAgeRules():
+            return _age_rule_lines(operation)
         case RecoverCluster():
             return _recover_lines(operation, cluster)
         case _:
@@ -140,6 +147,18 @@ def _invite_lines(operation: "Invite") -> list[str]:
         *terms_lines(operation.terms),
         *([f"place        {place}"] if operation.is_place_open else []),
     ]
+
+
+def _age_rule_lines(operation: "SetAgeRules") -> list[str]:
+    from bftcluster_cli.pin_options import duration_text
+
+    lines = ["AGE RULES    how many copies pins have that do not say it themselves"]
+    lines += [
+        f"rule         from {duration_text(rule.older_than_ms)} on: "
+        f"{rule.replication_min} to {rule.replication_max} copies"
+        for rule in operation.rules
+    ]
+    return lines if operation.rules else [*lines, "rule         none: as the genesis says"]
 
 
 def _recover_lines(operation: "RecoverCluster", cluster: Cluster) -> list[str]:

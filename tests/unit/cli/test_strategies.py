@@ -24,3 +24,16 @@ def test_a_strategy_that_makes_no_sense_is_refused(
     shell: Shell, peer: LedgerPeer, place: str
 ) -> None:
     shell.misused("pin", "add", TEXT, "--key", "alice.key", "--yes", "--place", place)
+
+
+def test_rules_by_age_are_proposed_and_read_in_plain_words(shell: Shell, peer: LedgerPeer) -> None:
+    line = ("cluster", "age-rules", "--rule", "30d=1-2", "--rule", "0d=3-4")
+
+    digest = shell.ok(*line, "--key", "alice.key", "--yes", "--json").record["proposal"]
+    told = shell("pin", "approve", digest, "--key", "bob.key", "--yes").err
+
+    assert "rule         from 0s on: 3 to 4 copies" in told
+    assert "rule         from 30d on: 1 to 2 copies" in told
+    assert told.index("0s on") < told.index("30d on")
+    for rule in ("30d", "x=1-2", "30d=2", "=1-2", "1d=3-2"):
+        shell.misused("cluster", "age-rules", "--rule", rule, "--key", "alice.key", "--yes")

@@ -1,8 +1,8 @@
 """Who was not heard for a day holds nothing that counts, until it is heard again."""
 
 from bftcluster.ledger.rules.absence import absence_due_ms
-from bftcluster.ledger.rules.allocation import pin_seed
 from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.holders.allocation import pin_seed
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import (

@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.state.weights import units_of
 from tests.unit.ledger.world import cid_of
 

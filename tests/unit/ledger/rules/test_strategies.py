@@ -1,8 +1,8 @@
 import pytest
 
 from bftcluster.allocation.roster import Roster
-from bftcluster.ledger.rules.allocation import NotEnoughPeers
-from bftcluster.ledger.rules.strategies import STRATEGIES, Wish
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers
+from bftcluster.ledger.rules.holders.strategies import STRATEGIES, Wish
 from tests.unit.allocation.crowds import peer
 
 EU, SSD = ("region", "eu"), ("disk", "ssd")

@@ -5,6 +5,7 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import Digest, Seq
+from bftcluster.ledger.wire.age_rules import AgeRule, SetAgeRules
 from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.invitation_operations import RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
@@ -54,6 +55,7 @@ OPERATIONS = [
     UnpinOperation(cid=CID),
     ADMITTED,
     RemovePeer(peer=PEER),
+    SetAgeRules(rules=(AgeRule(0, 3, 4), AgeRule(86_400_000, 1, 2))),
     RECOVERED,
     INVITED,
     RevokeInvite(key=INVITED.key),
@@ -70,7 +72,7 @@ def test_every_kind_of_operation_is_among_them() -> None:
     assert len({operation.label for operation in OPERATIONS}) == len(get_args(Operation))
 
 
-@pytest.mark.parametrize("kind", [0, 6, -1, True, b"", None, [1]])
+@pytest.mark.parametrize("kind", [0, 7, -1, True, b"", None, [1]])
 def test_an_unknown_kind_is_malformed(kind: object) -> None:
     with pytest.raises(MalformedMessageError, match="unknown kind"):
         parse_operation(codec.encode([kind, CID]))

@@ -7,7 +7,7 @@ from typing import Final, Protocol, assert_never
 
 from bftcluster.allocation.roster import BY_WEIGHT, Measure, Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import Draw, NotEnoughPeers, allocate
+from bftcluster.ledger.rules.holders.allocation import Draw, NotEnoughPeers, allocate
 from bftcluster.ledger.wire.pin_strategy import PinStrategy, StrategyName, Tag
 
 
