@@ -125,8 +125,7 @@ class Peer:
         self._stop = trio.Event()
         self._loan = Loan(parts, self._gateway, self._clock, self._stop, threads.upkeep)
         self._reporter = self._make_reporter(duties.registration())
-        self._tracker = self._make_tracker()
-        self._executor = self._make_executor()
+        self._tracker, self._executor = self._make_tracker(), self._make_executor()
         self.opens_again = False
         """Whether to open again on a state that was fetched, or on a recovery."""
         self.recovery: EpochLink | None = None

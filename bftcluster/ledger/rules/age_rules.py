@@ -12,9 +12,9 @@ from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.rules.placement import place
 from bftcluster.ledger.rules.reallocation import still_of
-from bftcluster.ledger.state.age_rules import AGE_RULES_KEY, AgeRules, age_rules_to_value
 from bftcluster.ledger.state.deadlines import age_deadline
 from bftcluster.ledger.state.records import PinRecord, pin_record
+from bftcluster.ledger.state.replication import AGE_RULES_KEY, AgeRules, age_rules_to_value
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.age_rules import SetAgeRules
 from bftcluster.ledger.wire.operations import DEFAULT, EVERYWHERE, PinOperation

@@ -12,7 +12,6 @@ from bftcluster.allocation.roster import Roster
 from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
-from bftcluster.ledger.state.age_rules import AGE_RULES_KEY, read_age_rules
 from bftcluster.ledger.state.beacon_rows import read_beacon
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
@@ -41,6 +40,7 @@ from bftcluster.ledger.state.repairs import (
     read_repair_turn,
     repair_turn_to_value,
 )
+from bftcluster.ledger.state.replication import AGE_RULES_KEY, read_age_rules
 from bftcluster.ledger.state.reputations import (
     WAITING_KEY,
     Reputations,
