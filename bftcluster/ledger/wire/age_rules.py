@@ -58,8 +58,8 @@ class SetAgeRules:
 
     @property
     def subject(self) -> str:
-        """Return nothing: it is about all pins."""
-        return ""
+        """What it is about, for people."""
+        return "pins that do not say how many copies they have"
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
