@@ -142,33 +142,27 @@ class Peer:
 
     async def run(self) -> None:
         """Serve until a signal comes; then stop in an order that loses nothing."""
-        stop = self._stop
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(watch_signals, stop)
+            await nursery.start(watch_signals, self._stop)
             await nursery.start(self._network.run)
             await nursery.start(self._exchange.run)
-            nursery.start_soon(self._replica_loop.run)
-            nursery.start_soon(self._executor.run)
-            nursery.start_soon(self._tracker.run)
+            for run in (self._replica_loop.run, self._executor.run, self._tracker.run):
+                nursery.start_soon(run)
             nursery.start_soon(self._announce)
             nursery.start_soon(self._peer_directory.run, self._network.allow)
-            nursery.start_soon(self._evidence_submission.run)
-            nursery.start_soon(self._beacon_loop.run)
-            nursery.start_soon(self._audit_loop.run)
-            nursery.start_soon(self._state_server.run)
-            nursery.start_soon(self._state_transfer.run)
-            nursery.start_soon(self._epoch_sync.run)
-            nursery.start_soon(self._log_budget.run)
-            nursery.start_soon(self._census.run)
-            nursery.start_soon(self._standings.run)
-            nursery.start_soon(self._care.run)
-            nursery.start_soon(self._resubmission.run)
-            nursery.start_soon(self._loan.run)
+            for run in (self._evidence_submission.run, self._beacon_loop.run, self._audit_loop.run):
+                nursery.start_soon(run)
+            for run in (self._state_server.run, self._state_transfer.run, self._epoch_sync.run):
+                nursery.start_soon(run)
+            for run in (self._log_budget.run, self._census.run, self._standings.run):
+                nursery.start_soon(run)
+            for run in (self._care.run, self._resubmission.run, self._loan.run):
+                nursery.start_soon(run)
             async with trio.open_nursery() as api:
-                await self._serve_api(api, stop)
+                await self._serve_api(api, self._stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
-                await stop.wait()
+                await self._stop.wait()
                 self._parts.blocks.stop_removing()
             _log.info("stopping")
             nursery.cancel_scope.cancel()
