@@ -79,8 +79,7 @@ class Peer:
     """The loops of one process and the wires between them."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._clock = SystemClock()
+        self._parts, self._clock = parts, SystemClock()
         threads = self._threads = Threads()
         self._inbox: OrderInbox[Event] = OrderInbox(external_max=INBOX_EVENTS_MAX)
         self._peer_directory = PeerDirectory(

@@ -10,10 +10,9 @@ import typer
 from bftcluster.errors import UsageError
 
 if TYPE_CHECKING:
-    from bftcluster.ledger.wire.age_rules import AgeRule
     from bftcluster.ledger.wire.block_tree import PinContents
     from bftcluster.ledger.wire.operations import PinOperation
-    from bftcluster.ledger.wire.pin_strategy import PinStrategy
+    from bftcluster.ledger.wire.pin_strategy import AgeRule, PinStrategy
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
@@ -124,7 +123,7 @@ def age_rule(text: str) -> "AgeRule":
     Raises:
         UsageError: It is none.
     """
-    from bftcluster.ledger.wire.age_rules import AgeRule
+    from bftcluster.ledger.wire.pin_strategy import AgeRule
 
     found = re.fullmatch(r"([0-9smhdw]+)=([0-9]{1,4})-([0-9]{1,4})", text)
     if found is None:

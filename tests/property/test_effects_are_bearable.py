@@ -13,13 +13,12 @@ from bftcluster import cid as cids
 from bftcluster.cid import Cid, write_varint
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.wire.age_rules import AgeRule, SetAgeRules
 from bftcluster.ledger.wire.invitation_operations import RevokeInvite
 from bftcluster.ledger.wire.loan_requests import leave, redeem
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import Operation, PinMode, PinOperation, UnpinOperation
 from bftcluster.ledger.wire.peer_terms import PeerTerms
-from bftcluster.ledger.wire.pin_strategy import PinStrategy, StrategyName
+from bftcluster.ledger.wire.pin_strategy import AgeRule, PinStrategy, SetAgeRules, StrategyName
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.limits import INVITE_USES_MAX, PEER_CAPACITY_MAX_BYTES, TIME_MAX_MS
 from tests.property.running_peer import Loner, Running

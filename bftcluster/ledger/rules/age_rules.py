@@ -16,9 +16,9 @@ from bftcluster.ledger.state.deadlines import age_deadline
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.replication import AGE_RULES_KEY, AgeRules, age_rules_to_value
 from bftcluster.ledger.state.state import State
-from bftcluster.ledger.wire.age_rules import SetAgeRules
 from bftcluster.ledger.wire.operations import DEFAULT, EVERYWHERE, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.pin_strategy import SetAgeRules
 from bftcluster.limits import AGED_ROWS_MAX, TIME_MAX_MS
 
 

@@ -7,11 +7,11 @@ from bftcluster.ledger.rules.context import Approved, Execution, burn, note_refu
 from bftcluster.ledger.rules.loans.invitations import invite, revoke
 from bftcluster.ledger.rules.membership import admit, remove
 from bftcluster.ledger.rules.pins import pin, unpin
-from bftcluster.ledger.wire.age_rules import SetAgeRules
 from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.pin_strategy import SetAgeRules
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
 

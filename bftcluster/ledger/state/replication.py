@@ -11,8 +11,8 @@ from bftcluster import codec
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import HolderReport, PinRecord
-from bftcluster.ledger.wire.age_rules import AgeRule, rules_from_wire, rules_to_wire
 from bftcluster.ledger.wire.operations import DEFAULT, PinOperation
+from bftcluster.ledger.wire.pin_strategy import AgeRule, rules_from_wire, rules_to_wire
 from bftcluster.ledger.wire.requests import HolderStatus
 
 AGE_RULES_KEY: Final = b"age-rules"

@@ -10,7 +10,6 @@ from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.wire.age_rules import AGE_RULES, SetAgeRules, parse_age_rules
 from bftcluster.ledger.wire.block_tree import (
     PinContents,
     contents_from_wire,
@@ -32,7 +31,13 @@ from bftcluster.ledger.wire.member_operations import (
     parse_admit,
     parse_remove,
 )
-from bftcluster.ledger.wire.pin_strategy import PinStrategy, strategy_from_wire
+from bftcluster.ledger.wire.pin_strategy import (
+    AGE_RULES,
+    PinStrategy,
+    SetAgeRules,
+    parse_age_rules,
+    strategy_from_wire,
+)
 from bftcluster.ledger.wire.recovery_operation import RECOVER, RecoverCluster, parse_recover
 from bftcluster.limits import (
     MULTIADDR_MAX_CHARS,

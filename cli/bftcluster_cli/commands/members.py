@@ -16,8 +16,8 @@ from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
-    from bftcluster.ledger.wire.age_rules import AgeRule
     from bftcluster.ledger.wire.operations import Operation
+    from bftcluster.ledger.wire.pin_strategy import AgeRule
 
 
 HEADINGS: Final = (
@@ -143,7 +143,7 @@ def age_rules(
 
     It happens by approval, as a pin. Old content may have fewer copies, fresh content more.
     """
-    from bftcluster.ledger.wire.age_rules import SetAgeRules
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
 
     rules = tuple(sorted(map(options.age_rule, rule or ()), key=_age))
     try:

@@ -21,10 +21,10 @@ from bftcluster_cli.untrusted_text import (
 
 if TYPE_CHECKING:
     from bftcluster.ids import MaintainerId, PeerId
-    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite
     from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.operations import Operation, PinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster_cli.proposals import Proposal
 
@@ -60,10 +60,10 @@ def _voter_lines(what: str, voters: Collection["MaintainerId"], cluster: Cluster
 def subject_text(operation: "Operation") -> str:
     """Return what is asked about, in one line that ends with what is ours: a CID or an id."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
@@ -92,10 +92,10 @@ def subject_text(operation: "Operation") -> str:
 def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     """Return what an operation does, one line for each thing it says."""
     from bftcluster import cid as cids
-    from bftcluster.ledger.wire.age_rules import SetAgeRules
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:

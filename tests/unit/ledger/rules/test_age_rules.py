@@ -6,9 +6,9 @@ from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.deadlines import AGE_KIND, parse_deadline, time_of
-from bftcluster.ledger.wire.age_rules import AgeRule, SetAgeRules
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.ledger.wire.pin_strategy import AgeRule, SetAgeRules
 from bftcluster.limits import AGE_RULES_MAX, AGED_ROWS_MAX
 from tests.unit.ledger.departures import (
     HOUR_MS,

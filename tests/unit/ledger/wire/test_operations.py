@@ -5,7 +5,6 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
 from bftcluster.ids import Digest, Seq
-from bftcluster.ledger.wire.age_rules import AgeRule, SetAgeRules
 from bftcluster.ledger.wire.block_tree import PinContents
 from bftcluster.ledger.wire.invitation_operations import RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
@@ -19,6 +18,7 @@ from bftcluster.ledger.wire.operations import (
     sorted_metadata,
 )
 from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.ledger.wire.pin_strategy import AgeRule, SetAgeRules
 from bftcluster.limits import INVITE_USES_MAX, TIME_MAX_MS
 from tests.unit.ledger.invitees import invitation
 from tests.unit.ledger.recoveries import recovery_of
