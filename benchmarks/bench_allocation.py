@@ -12,7 +12,7 @@ from benchmarks.result import Result
 from benchmarks.timing import calls_per_second, seconds_per_call
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import allocate
+from bftcluster.ledger.rules.holders.allocation import allocate
 from bftcluster.reputation.arithmetic import cost
 from bftcluster.reputation.logarithms import log2_table
 

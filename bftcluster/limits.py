@@ -66,6 +66,14 @@ PIN_REPLICATION_MAX_DEFAULT: Final = 3
 PIN_BLOCKS_MAX: Final = 1 << 20
 """Whose CIDs a pin can name in one root: 256 GiB in chunks of 256 KiB; larger DAGs are pinned
 without, or in larger chunks."""
+PIN_TAGS_MAX: Final = 8
+"""That a pin requires of its holders, and as many that it prefers."""
+PIN_DOMAINS_MIN_MAX: Final = 1000
+AGE_RULES_MAX: Final = 8
+AGED_ROWS_MAX: Final = 100
+"""Pins that are looked at after one batch when rules by age have changed."""
+SPREAD_VALUES_MAX: Final = 16
+"""Of a tag that copies are spread over: so many of one pin are told apart by it, at most."""
 PIN_USER_ALLOCATIONS_MAX: Final = 1000
 MULTIADDR_MAX_CHARS: Final = 256
 PEER_NAME_MAX_CHARS: Final = 100
@@ -103,6 +111,10 @@ ABSENT_AFTER_MS: Final = 86_400_000
 """Who was not heard for so long holds nothing that counts."""
 ABSENT_NOTED_MAX: Final = 16
 """Peers whose absence one batch notes."""
+GONE_AFTER_MS: Final = 30 * 86_400_000
+"""Who was not heard for so long and does not vote leaves."""
+GONE_NOTED_MAX: Final = 16
+"""Peers that leave so when a period begins."""
 SILENCE_MS: Final = 43_200_000
 """Where nothing was ordered for so long, nobody could be heard: twice what peers may wait before
 they announce themselves again."""
@@ -111,6 +123,8 @@ REPAIRED_ROWS_MAX: Final = 16
 REPAIR_RATE_BYTES_PER_S: Final = 4 << 20
 """How much of what others lost one peer is given: as much in a period as this makes, and the rest
 of the pin that comes to it."""
+REPAIR_WITHOUT_HASTE_PARTS: Final = 4
+"""For what suspended peers still have, a peer is given so many times less of it."""
 REPAIR_PIN_MIN_BYTES: Final = 1 << 20
 """What a pin counts at least: of many nobody knows the size."""
 REPAIR_CANDIDATES_SPARE: Final = 8

@@ -19,10 +19,11 @@ _SCALE_BITS: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """By what peers are compared: their weights, or free space; all peers, or those of a tag."""
+    """By what peers are compared: their weights, or free space; all peers, or those with tags."""
 
     by_space: bool = False
-    tag: tuple[str, str] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """All of which a peer has that comes into question."""
 
 
 BY_WEIGHT: Final = Measure()
@@ -41,8 +42,11 @@ class RosterEntry:
 
     def weight_by(self, measure: Measure) -> int:
         """Return what it draws with; who weighs nothing draws by no measure."""
-        if self.weight <= 0 or (measure.tag is not None and measure.tag not in self.tags):
+        if self.weight <= 0:
             return 0
+        for tag in measure.tags:
+            if tag not in self.tags:
+                return 0
         return self.space if measure.by_space else self.weight
 
 
@@ -159,6 +163,10 @@ class Roster:
         """Return whether pins may be allocated to ``peer``."""
         return peer in self._entries and self._entries[peer].weight > 0
 
+    def counts(self, peer: PeerId, measure: Measure) -> bool:
+        """Return whether ``peer`` is a candidate by a measure."""
+        return peer in self._entries and self._entries[peer].weight_by(measure) > 0
+
     def digest(self) -> bytes:
         """Return SHA-256 over who the candidates are, whatever they weigh."""
         if not self._digest:
@@ -194,6 +202,32 @@ class Roster:
         entries = [self._entries[peer] for peer in peers if peer in self._entries]
         view = RosterView(measure, entries)
         return view.pick(seed, len(view), self._places(held))
+
+    def by_value(self, key: str, measure: Measure = BY_WEIGHT) -> dict[str, list[PeerId]]:
+        """Return the candidates that have a tag of this key by its values, both in order."""
+        found: dict[str, list[PeerId]] = {}
+        for peer in sorted(self._entries):
+            entry = self._entries[peer]
+            if entry.weight_by(measure) > 0:
+                for tag, value in entry.tags:
+                    if tag == key:
+                        found.setdefault(value, []).append(peer)
+        return dict(sorted(found.items()))
+
+    def values_at(self, key: str, peers: Iterable[PeerId]) -> set[str]:
+        """Return which values of a tag the known ones of ``peers`` have."""
+        return {
+            value
+            for peer in peers
+            if peer in self._entries
+            for tag, value in self._entries[peer].tags
+            if tag == key
+        }
+
+    def room(self, measure: Measure = BY_WEIGHT) -> int:
+        """Return what the candidates by a measure have free together, in units of space."""
+        entries = self._entries.values()
+        return sum([entry.space for entry in entries if entry.weight_by(measure) > 0])
 
     def domains(self, peers: Iterable[PeerId]) -> int:
         """Return in how many failure domains the known ones of ``peers`` are."""

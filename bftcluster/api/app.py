@@ -12,10 +12,12 @@ from bftcluster.api.ports import ClusterService
 from bftcluster.api.routes.add import AddRoutes
 from bftcluster.api.routes.allocations import AllocationRoutes
 from bftcluster.api.routes.audits import AuditRoutes
+from bftcluster.api.routes.cluster_health import ClusterHealthRoutes
 from bftcluster.api.routes.content import ContentRoutes
 from bftcluster.api.routes.garbage import GarbageRoutes
 from bftcluster.api.routes.health import HealthRoutes
 from bftcluster.api.routes.members import MemberRoutes
+from bftcluster.api.routes.metrics import MetricRoutes
 from bftcluster.api.routes.operations import OperationRoutes
 from bftcluster.api.routes.peers import PeerRoutes
 from bftcluster.api.routes.pins import PinRoutes
@@ -43,6 +45,8 @@ def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
         *ContentRoutes(service.content).routes(),
         *GarbageRoutes(service.garbage).routes(),
         *HealthRoutes(service.health).routes(),
+        *ClusterHealthRoutes(service.cluster_health).routes(),
+        *MetricRoutes(service.exposition).routes(),
     ]
     application = Starlette(
         routes=routes,

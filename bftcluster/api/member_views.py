@@ -19,6 +19,8 @@ class MemberView:
     is_barred: bool
     """Whether it is primary in no view of the current epoch."""
     is_connected: bool
+    is_absent: bool
+    """Whether it was not heard for so long that what it holds does not count."""
     used_bytes: int
     """Of what was approved."""
     reputation: ReputationView

@@ -13,12 +13,20 @@ from bftcluster.api.views import PinOptions
 from bftcluster.errors import UsageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.operations import EVERYWHERE, PinMode
+from bftcluster.ledger.wire.pin_strategy import PinStrategy, parse_strategy
 from bftcluster.limits import REPLICAS_MAX
 from bftcluster.shell_limits import METADATA_ENTRIES_MAX, ORIGINS_MAX, PIN_TEXT_SIZE_MAX_CHARS
 from bftcluster.signing.keys import parse_peer_id
 
 _METADATA_PREFIX: Final = "meta-"
 _MODES: Final = {mode.word: mode for mode in PinMode}
+_STRATEGY_WORDS: Final = {
+    "allocate-by": "strategy",
+    "require-tags": "require",
+    "prefer-tags": "prefer",
+    "spread-over": "spread",
+    "domains-min": "domains",
+}
 _REPLICATION_MAX: Final = 10_000
 _EXPIRE_IN_MIN_MS: Final = 1000
 _EXPIRE_AT_MAX_MS: Final = 253_402_300_799_000
@@ -47,7 +55,18 @@ def parse_pin_options(query: Query, *, wall_ms: Callable[[], int]) -> PinOptions
         expire_at_ms=_expire_at_ms(query, wall_ms),
         origins=_origins(query.get("origins", "")),
         pin_update=cids.parse(update) if update else None,
+        strategy=_strategy(query),
     )
+
+
+def _strategy(query: Query) -> PinStrategy | None:
+    """Return what ipfs-cluster's own allocators are configured for, here for one pin."""
+    words = [
+        (word, part)
+        for name, word in _STRATEGY_WORDS.items()
+        for part in _split(query.get(name, ""))
+    ]
+    return parse_strategy(words)
 
 
 def _replication(query: Query) -> tuple[int, int]:

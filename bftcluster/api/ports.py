@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Protocol
 
 from bftcluster.api.audit_views import AuditView
+from bftcluster.api.health_views import ClusterHealthView, MetricFamily
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.reputation_views import ReputationView
 from bftcluster.api.views import (
@@ -130,6 +131,22 @@ class HealthPort(IdPort, Protocol):
 
     def metrics(self) -> Sequence[MetricView]:
         """Return the latest metrics (``ping``, ``freespace``, …) of every peer."""
+        ...
+
+
+class ClusterHealthPort(Protocol):
+    """Shows whether the cluster is well."""
+
+    async def cluster_health(self) -> ClusterHealthView:
+        """Return how the cluster is doing; it costs the same however many pins there are."""
+        ...
+
+
+class ExpositionPort(Protocol):
+    """Shows everything that can be measured."""
+
+    async def metric_families(self) -> Sequence[MetricFamily]:
+        """Return all metrics as of now; their names are distinct."""
         ...
 
 
@@ -283,6 +300,8 @@ class ClusterService:
     members: MembersPort
     audits: AuditsPort
     health: HealthPort
+    cluster_health: ClusterHealthPort
+    exposition: ExpositionPort
     pinset: PinsetPort
     pins: PinsPort
     uploads: UploadsPort

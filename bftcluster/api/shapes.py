@@ -19,6 +19,7 @@ from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinMode, PinOperation
+from bftcluster.ledger.wire.pin_strategy import PinStrategy, strategy_words
 from bftcluster.signing.keys import peer_id_text
 
 RPC_PROTOCOL_VERSION: Final = "/ipfscluster/1.0/rpc"
@@ -116,6 +117,7 @@ def repair_shape(view: RepairView) -> Shape:
         "name": view.pin.name,
         "live": view.live,
         "needed": view.needed,
+        "urgent": view.is_urgent,
         "allocations": [peer_text(peer) for peer in view.pin.allocations],
         **_contents_shape(view.pin.options),
     }
@@ -175,8 +177,16 @@ def _pin_shape(
         "max_depth": _DIRECT_DEPTH if is_direct else _RECURSIVE_DEPTH,
         "reference": None,
         "timestamp": time_text(timestamp_ms),
+        **strategy_shape(options.strategy),
         **_contents_shape(options),
     }
+
+
+def strategy_shape(strategy: PinStrategy | None) -> Shape:
+    """Return by what holders are chosen, which ipfs-cluster does not know; nothing by default."""
+    if strategy is None:
+        return {}
+    return {"place": [f"{word}={text}" for word, text in strategy_words(strategy)]}
 
 
 def _contents_shape(options: PinOperation | None) -> Shape:

@@ -14,6 +14,7 @@ from bftcluster.cid import Cid
 from bftcluster.ids import ClusterId, Digest, Epoch, MaintainerId, PeerId, Seq, View
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.operations import PinMode, PinOperation
+from bftcluster.ledger.wire.pin_strategy import PinStrategy
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.view import PinInfo
 
@@ -70,6 +71,7 @@ class PinOptions:
     expire_at_ms: int = 0
     origins: tuple[str, ...] = ()
     pin_update: Cid | None = None
+    strategy: PinStrategy | None = None
 
     def operation(self, cid: Cid) -> PinOperation:
         """Return what asks for these options for ``cid``.
@@ -88,6 +90,7 @@ class PinOptions:
             expire_at_ms=self.expire_at_ms,
             origins=self.origins,
             pin_update=self.pin_update,
+            strategy=self.strategy,
         )
 
 
@@ -112,12 +115,15 @@ class PinStatusView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairView:
-    """A pin that has fewer live copies than it needs, and waits for others."""
+    """A pin that has fewer live copies than it needs, or copies at suspended peers, and waits."""
 
     pin: PinRecord
     live: int
-    """Copies at peers that were heard lately, as they were last counted."""
+    """Copies at peers that were heard lately, as they were last counted; without haste, at those of
+    them that are not suspended."""
     needed: int
+    is_urgent: bool = True
+    """False: suspended peers have enough live copies besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

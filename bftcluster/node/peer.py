@@ -32,12 +32,14 @@ from bftcluster.node.ingress.resubmission import Resubmission
 from bftcluster.node.loops.audits import AuditLoop
 from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
+from bftcluster.node.loops.census import Census
 from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.loops.loan import Loan
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.replica import ReplicaLoop, StepTargets
+from bftcluster.node.loops.standings import StandingLog
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.loops.state_transfer import StateTransfer
 from bftcluster.node.loops.tracker import TrackerLoop
@@ -62,7 +64,6 @@ from bftcluster.pbft import (
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer, announced_every_ms, hurry_ms
-from bftcluster.sync.beacon_duties import BeaconDuties
 from bftcluster.sync.epoch_proofs import EpochLink
 from bftcluster.sync.frames import Receiver, receiver_of
 
@@ -78,8 +79,7 @@ class Peer:
     """The loops of one process and the wires between them."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._clock = SystemClock()
+        self._parts, self._clock = parts, SystemClock()
         threads = self._threads = Threads()
         self._inbox: OrderInbox[Event] = OrderInbox(external_max=INBOX_EVENTS_MAX)
         self._peer_directory = PeerDirectory(
@@ -94,6 +94,9 @@ class Peer:
         self._reads = LedgerReads(parts.store.reader, workers=threads.upkeep, lists=threads.upkeep)
         self._api_reads = LedgerReads(parts.store.reader, workers=threads.rest, lists=threads.lists)
         """What clients of the API ask: nothing of ours waits behind them."""
+        reader = parts.store.reader
+        self._census = Census(reader=reader, clock=self._clock, workers=threads.upkeep)
+        self._standings = StandingLog(me=parts.me, reader=reader, workers=threads.upkeep)
         budget = self._log_budget = LogBudget.of(parts, self._clock)
         self._gateway = Gateway(inbox=self._inbox, verifier=parts.verifier, closed=budget.problem)
         self._network = self._make_network()
@@ -105,24 +108,12 @@ class Peer:
         )
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._temporary_roots = TemporaryRoots(parts.config.directory)
-        duties = BeaconDuties(
-            signer=parts.key,
-            seed=parts.key.seed,
-            cluster_id=parts.genesis.cluster_id,
-            curve=parts.verifier.curve,
-        )
-        self._beacon_loop = BeaconLoop(
-            duties=duties,
-            reader=parts.store.reader,
-            gateway=self._gateway,
-            workers=threads.upkeep,
-        )
+        self._beacon_loop = BeaconLoop.of(parts, self._gateway, threads.upkeep)
         self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
         self._stop = trio.Event()
         self._loan = Loan(parts, self._gateway, self._clock, self._stop, threads.upkeep)
-        self._reporter = self._make_reporter(duties.registration())
-        self._tracker = self._make_tracker()
-        self._executor = self._make_executor()
+        self._reporter = self._make_reporter()
+        self._tracker, self._executor = self._make_tracker(), self._make_executor()
         self.opens_again = False
         """Whether to open again on a state that was fetched, or on a recovery."""
         self.recovery: EpochLink | None = None
@@ -140,10 +131,9 @@ class Peer:
 
     async def run(self) -> None:
         """Serve until a signal comes; then stop in an order that loses nothing."""
-        stop = self._stop
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(watch_signals, stop)
+            await nursery.start(watch_signals, self._stop)
             await nursery.start(self._network.run)
             await nursery.start(self._exchange.run)
             nursery.start_soon(self._peer_directory.run, self._network.allow)
@@ -152,13 +142,13 @@ class Peer:
                 self._evidence_submission.run, self._beacon_loop.run, self._audit_loop.run,
                 self._state_server.run, self._state_transfer.run, self._epoch_sync.run,
                 self._log_budget.run, self._care.run, self._resubmission.run, self._loan.run,
-                self._relay.run,
+                self._relay.run, self._census.run, self._standings.run,
             ):  # fmt: skip
                 nursery.start_soon(run)
             async with trio.open_nursery() as api:
-                await self._serve_api(api, stop)
+                await self._serve_api(api, self._stop)
                 _log.info("peer is running", peer=self._parts.name, core=core_form())
-                await stop.wait()
+                await self._stop.wait()
                 self._parts.blocks.stop_removing()
             _log.info("stopping")
             nursery.cancel_scope.cancel()
@@ -214,9 +204,10 @@ class Peer:
             workers=self._threads.consensus,
         )
 
-    def _make_reporter(self, registration: bytes) -> PeerReporter:
+    def _make_reporter(self) -> PeerReporter:
         parts = self._parts
         cluster_id, tags = parts.genesis.cluster_id, tags_of(parts.config)
+        registration = self._beacon_loop.registration()
         return PeerReporter(
             announcer=Announcer(parts.key, cluster_id, parts.name, registration, tags),
             record=lambda: self._peer_directory.records.get(parts.me),
@@ -298,6 +289,8 @@ class Peer:
             exchange=self._exchange,
             heal=self._care.healer.heal,
             log_budget=self._log_budget,
+            census=self._census,
+            counts=self._executor.counts,
             temporary_roots=self._temporary_roots,
             clock=self._clock,
             threads=self._threads,
@@ -327,6 +320,7 @@ class Peer:
         self._peer_directory.note(effects)
         self._beacon_loop.note(effects)
         self._audit_loop.note(effects)
+        self._standings.note(effects)
         self._tracker.carry_out(effects)
         self._relay.note(effects)
 

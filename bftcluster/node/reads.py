@@ -40,6 +40,7 @@ class LedgerReads:
         self._workers = workers
         self._lists = lists
         self._peers: dict[PeerId, PeerRecord] = {}
+        self._absent: frozenset[PeerId] = frozenset()
         self._peers_at = -_PEERS_AGE_MAX_S
 
     async def pin(self, cid: Cid) -> PinRecord | None:
@@ -95,12 +96,14 @@ class LedgerReads:
         return queries.policy_in_force(self._reader)
 
     def peers(self) -> dict[PeerId, PeerRecord]:
-        """Return every admitted peer; at most a second old, blocks for one read."""
-        now = trio.current_time()
-        if now - self._peers_at >= _PEERS_AGE_MAX_S:
-            self._peers = queries.peers(self._reader)
-            self._peers_at = now
+        """Return every admitted peer; at most a second old, blocks for two reads."""
+        self._look_at_peers()
         return self._peers
+
+    def absent(self) -> frozenset[PeerId]:
+        """Return whose copies do not count, as nothing was heard of them; as old as ``peers``."""
+        self._look_at_peers()
+        return self._absent
 
     async def log_entries(self, first: Seq, count: int) -> list[bytes]:
         """Return up to ``count`` contiguous log entries from ``first``."""
@@ -109,6 +112,13 @@ class LedgerReads:
     async def head(self) -> Head:
         """Return how far the log was executed, and how much there is of what."""
         return await self._workers.run(queries.head_of, self._reader)
+
+    def _look_at_peers(self) -> None:
+        now = trio.current_time()
+        if now - self._peers_at >= _PEERS_AGE_MAX_S:
+            self._peers = queries.peers(self._reader)
+            self._absent = queries.absent_peers(self._reader)
+            self._peers_at = now
 
     def _repairs(self, limit: int) -> list[tuple[WaitingPin, PinRecord]]:
         waiting = [each for _, each in queries.repairs_behind(self._reader, b"", limit)]

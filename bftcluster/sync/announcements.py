@@ -109,13 +109,13 @@ class Announcer:
             cluster_id: Bound into every signature.
             name: Shown to people.
             registration: The key that shares for this peer are sealed for; empty: it holds none.
-            tags: What else it says of itself.
+            tags: What the peer says of itself besides.
         """
-        self._tags = dict(tags or {})
         self._signer = signer
         self._cluster_id = cluster_id
         self._name = name
         self._registration = registration
+        self._tags = dict(tags or {})
         self._counter = 0
 
     def join(

@@ -11,6 +11,7 @@ from bftcluster_cli.commands import cluster as cluster_commands
 from bftcluster_cli.commands import config as config_commands
 from bftcluster_cli.commands import content as content_commands
 from bftcluster_cli.commands import demo as demo_command
+from bftcluster_cli.commands import health as health_commands
 from bftcluster_cli.commands import invites as invite_commands
 from bftcluster_cli.commands import keys as key_commands
 from bftcluster_cli.commands import lend as lend_commands
@@ -43,6 +44,7 @@ app = typer.Typer(
 content_commands.register(app)
 member_commands.register(cluster_commands.app, peer_commands.app)
 offline_commands.register(pin_commands.app)
+health_commands.register(cluster_commands.app)
 recovery_commands.register(peer_commands.app, cluster_commands.app)
 demo_command.register(app)
 for group in (

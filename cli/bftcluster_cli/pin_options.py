@@ -1,6 +1,7 @@
 """Options of a pin on the command line, and what they mean."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,6 +12,7 @@ from bftcluster.errors import UsageError
 if TYPE_CHECKING:
     from bftcluster.ledger.wire.block_tree import PinContents
     from bftcluster.ledger.wire.operations import PinOperation
+    from bftcluster.ledger.wire.pin_strategy import AgeRule, PinStrategy
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
@@ -40,6 +42,14 @@ Allocations = Annotated[
         "--allocations", "--allocs", metavar="PEERS", help="Peer ids to prefer, with commas."
     ),
 ]
+Place = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD=VALUE",
+        help="By what holders are chosen: strategy=balanced|freespace|tags, require=KEY:VALUE (all "
+        "have it), prefer=KEY:VALUE, spread=KEY (different values), domains=N; may be repeated.",
+    ),
+]
 Wait = Annotated[
     bool, typer.Option("--wait", "-w", help="Wait until every allocated peer holds it.")
 ]
@@ -60,6 +70,7 @@ class PinChoice:
     metadata: tuple[str, ...] = ()
     allocations: str = ""
     is_direct: bool = False
+    place: tuple[str, ...] = ()
 
     def operation(
         self, cid_text: str, *, now_ms: int, contents: "PinContents | None" = None
@@ -86,7 +97,40 @@ class PinChoice:
             ),
             expire_at_ms=now_ms + duration_ms(self.expire_in) if self.expire_in else 0,
             contents=contents,
+            strategy=strategy_of(self.place),
         )
+
+
+def strategy_of(words: Collection[str]) -> "PinStrategy | None":
+    """Return what ``--place`` asks for; None: nothing.
+
+    Raises:
+        UsageError: It makes no sense.
+    """
+    from bftcluster.ledger.wire.pin_strategy import parse_strategy
+
+    pairs = [text.partition("=") for text in words]
+    if not all(separator and value for _, separator, value in pairs):
+        raise UsageError(
+            "--place takes WORD=VALUE", hint="as in --place require=disk:ssd --place spread=region"
+        )
+    return parse_strategy([(word, value) for word, _, value in pairs])
+
+
+def age_rule(text: str) -> "AgeRule":
+    """Return the rule in ``30d=2-3``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    from bftcluster.ledger.wire.pin_strategy import AgeRule
+
+    found = re.fullmatch(r"([0-9smhdw]+)=([0-9]{1,4})-([0-9]{1,4})", text)
+    if found is None:
+        raise UsageError(f"not a rule: {text!r}", hint="as in --rule 30d=2-3")
+    age, least, most = found.groups()
+    age_ms = 0 if re.fullmatch("0[smhdw]", age) else duration_ms(age)
+    return AgeRule(age_ms, int(least), int(most))
 
 
 def replication(least: int | None, most: int | None) -> tuple[int, int]:

@@ -28,18 +28,17 @@ FIELD = {
     """,
     "HTTP": """
         admission app asgi filter health json list listen guard member metric multipart
-        option query embedded server shape tar upload
+        option query embedded family server shape tar upload
     """,
     "storage": """
         archive cache database disk engine garbage group memory row schema
         space stage stash store writer
     """,
     "what any program has": """
-        adaptive bounded care clock config content context daemon delegated duty error event expiry
-        healer id interpreter item kind limit lock offload order pace page part plan port quantity
-        queue read
-        reader retry scan sender service setting signal text thread visible waiter
-        wire work
+        adaptive bounded care clock config content context count daemon delegated duty error event
+        expiry healer id interpreter item kind limit lock offload order pace page part plan port
+        quantity queue read reader retry scan sender service setting signal text thread visible
+        waiter wire work
     """,
 }
 """Nouns of the field, besides the glossary's, and what goes before them in the name of a module."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 
 from bftcluster.api.app import create_app
 from bftcluster.api.settings import ApiSettings
@@ -29,6 +30,7 @@ TIMEOUT_S = 30
 READS = (
     *("/id", "/peers", "/members", "/invites", "/status", "/health", "/health/graph"),
     "/health/alerts",
+    *("/health/cluster", "/metrics"),
     *("/allocations", "/pins", "/pins?local=true", "/proposals", "/policy", "/genesis"),
     *("/monitor/metrics/ping", "/monitor/metrics/freespace", "/monitor/metrics/evictions-waiting"),
 )
@@ -120,6 +122,9 @@ class Running:
             for path in (*READS, *paths):
                 answer = await http.get(path)
                 assert answer.status_code < 500 or path == "/health", (path, answer.text)
+                if path == "/metrics":
+                    assert list(text_string_to_metric_families(answer.text))
+                    continue
                 for line in filter(None, answer.text.split("\n")):
                     json.loads(line)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate
 from tests.architecture.repository import ROOT
 from tests.unit.allocation.crowds import peer, picks, roster_of
 

@@ -18,6 +18,7 @@ from bftcluster.ledger.wire.loan_requests import leave, redeem
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import Operation, PinMode, PinOperation, UnpinOperation
 from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.ledger.wire.pin_strategy import AgeRule, PinStrategy, SetAgeRules, StrategyName
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.limits import INVITE_USES_MAX, PEER_CAPACITY_MAX_BYTES, TIME_MAX_MS
 from tests.property.running_peer import Loner, Running
@@ -70,6 +71,7 @@ def pin_of(replication: int, **options: object) -> PinOperation:
     return PinOperation(replication_min=replication, replication_max=replication, **options)
 
 
+SPREAD = PinStrategy(name=StrategyName.TAGS, required=(("a\n", "\x1b"),), spread="\u202e")
 PINS = st.builds(
     pin_of,
     cid=CIDS,
@@ -83,6 +85,7 @@ PINS = st.builds(
     expire_at_ms=st.sampled_from([0, SOON_MS, TIME_MAX_MS - 1, TIME_MAX_MS]),
     origins=st.sampled_from([(), ("/p2p/",), ("/unix/x\x00/p2p/\n",)]),
     pin_update=st.none() | CIDS,
+    strategy=st.sampled_from([None, PinStrategy(), SPREAD]),
 )
 ADDRESSES = st.sampled_from(
     [
@@ -108,6 +111,11 @@ def admitted(
         return None
 
 
+AGE_RULES = st.sampled_from(
+    [(), (AgeRule(0, 1, 1),), (AgeRule(1, 2, 3), AgeRule(TIME_MAX_MS, 1, 1))]
+)
+
+
 OPERATIONS = (
     PINS
     | st.builds(UnpinOperation, cid=CIDS)
@@ -127,6 +135,7 @@ OPERATIONS = (
         is_place_open=st.booleans(),
     )
     | st.just(RevokeInvite(key=INVITE_KEY))
+    | st.builds(SetAgeRules, rules=AGE_RULES)
 )
 SIZES = st.sampled_from([0, 1, 1 << 53, 1 << 62, COUNTER_MAX])
 ANNOUNCEMENTS = st.tuples(PEER_NAMES, ADDRESSES, SIZES, SIZES, st.sampled_from([0, COUNTER_MAX]))

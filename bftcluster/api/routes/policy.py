@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bftcluster.api.http.json_text import json_response, time_text
-from bftcluster.api.shapes import Shape, base64_text, peer_text
+from bftcluster.api.shapes import Shape, base64_text, peer_text, strategy_shape
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
 from bftcluster.signing.policies import Policy
@@ -55,6 +55,7 @@ def genesis_shape(genesis: Genesis) -> Shape:
         "replication_factor_min": genesis.replication_min,
         "replication_factor_max": genesis.replication_max,
         "period_ms": genesis.period_ms,
+        **strategy_shape(genesis.strategy),
         "peers": [
             {"id": peer_text(each.peer), "name": each.name, "addresses": list(each.addresses)}
             | each.terms.to_json()

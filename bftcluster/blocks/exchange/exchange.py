@@ -76,13 +76,16 @@ class Exchange:
             settings: How fetches behave.
         """
         self._store = store
-        self._send = send
+        self._hand_over = send
+        self.sent_bytes = 0
+        """In frames handed over, since the start."""
+        self.received_bytes = 0
         self._settings = settings or ExchangeSettings()
         self._offload = offload
         self._router = Router()
         self._server = BlockServer(
             store,
-            send,
+            self._send,
             offload_serving or offload,
             credit_timeout_s=self._settings.credit_timeout_s,
         )
@@ -107,6 +110,7 @@ class Exchange:
         Raises:
             MalformedMessageError: Not a message; every request to this peer has failed.
         """
+        self.received_bytes += len(frame)
         try:
             if len(frame) <= _INLINE_SIZE_MAX_BYTES:
                 message = from_frame(frame)
@@ -180,6 +184,10 @@ class Exchange:
         if found:
             return found[0]
         raise BlockNotFoundError(f"no peer that is connected has the block {text(cid)}")
+
+    async def _send(self, peer: PeerId, frame: bytes) -> None:
+        await self._hand_over(peer, frame)
+        self.sent_bytes += len(frame)
 
     async def _ask(self, peer: PeerId, cid: Cid) -> bytes | None:
         data: bytes | None = None

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import ABSENT_AFTER_MS, ABSENT_NOTED_MAX, SILENCE_MS, TIME_MAX_MS
@@ -31,6 +32,7 @@ def note_absent(execution: Execution) -> None:
         state.set_absence(state.absence.plus(gone))
         for peer in gone:
             begin_move(state, peer)
+            execution.effects.append(PeerChanged(peer))
 
 
 def welcome_back(execution: Execution, peer: PeerId) -> None:
@@ -39,6 +41,7 @@ def welcome_back(execution: Execution, peer: PeerId) -> None:
     if peer in state.absence.peers:
         state.set_absence(state.absence.without(peer))
         begin_move(state, peer)
+        execution.effects.append(PeerChanged(peer))
 
 
 def absence_due_ms(state: State) -> int | None:

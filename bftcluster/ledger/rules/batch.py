@@ -14,6 +14,7 @@ from bftcluster.errors import (
 from bftcluster.ids import Digest, Seq, View
 from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.rules.absence import absence_due_ms, note_absent
+from bftcluster.ledger.rules.age_rules import look_at_ages
 from bftcluster.ledger.rules.audits.lines import hear
 from bftcluster.ledger.rules.audits.lots import draw_on, draws_soon
 from bftcluster.ledger.rules.beacon.ceremonies import (
@@ -115,6 +116,7 @@ def apply(
         _execute(execution, verifier, verifier.inspect(request)) for request in batch.requests
     )
     move_on(execution)
+    look_at_ages(execution)
     repair_on(execution)
     draw_on(execution)
     named = None
@@ -160,7 +162,8 @@ def due_ms(state: State, genesis: Genesis) -> int | None:
 
 def wants_batches(state: State) -> bool:
     """Return whether something is under way that every batch, or a checkpoint, brings further."""
-    return state.wants_batches or deals_soon(state) or draws_soon(state)
+    is_aging = state.age_rules.is_new
+    return state.wants_batches or is_aging or deals_soon(state) or draws_soon(state)
 
 
 def keys_of(

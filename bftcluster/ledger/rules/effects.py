@@ -32,7 +32,10 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class PeerChanged:
-    """A peer was admitted, joined, announced something else, began to vote or stopped."""
+    """A peer was admitted, joined, announced something else, began to vote or stopped.
+
+    Or where it stands changed, or it is absent, or back.
+    """
 
     peer: PeerId
 

@@ -5,6 +5,7 @@ The same rows on all replicas.
 
 from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.age_rules import apply_rule
 from bftcluster.ledger.rules.audits.phases import end_phase
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.loans.departures import end_leave
@@ -12,6 +13,7 @@ from bftcluster.ledger.rules.loans.invitations import expire
 from bftcluster.ledger.rules.pins import drop_pin
 from bftcluster.ledger.rules.proposals import forget
 from bftcluster.ledger.state.deadlines import (
+    AGE_KIND,
     AUDIT_KIND,
     INVITE_KIND,
     LEAVE_KIND,
@@ -63,6 +65,11 @@ def _expire(execution: Execution, deadline: bytes) -> None:
         expire(execution, key)
     elif kind == LEAVE_KIND:
         end_leave(execution, deadline, PeerId(key))
+    elif kind == AGE_KIND:
+        state.put(Space.DEADLINE, deadline, None)
+        value = state.get(Space.PIN, key)
+        if value is not None:  # Rules may have changed, and the pin gone, since this was written.
+            apply_rule(execution, pin_record(value))
     else:
         forget(execution, Digest(key))
         state.put(Space.DEADLINE, deadline, None)

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from bftcluster.ledger.rules.age_rules import set_age_rules
 from bftcluster.ledger.rules.context import Approved, Execution, burn, note_refused
 from bftcluster.ledger.rules.loans.invitations import invite, revoke
 from bftcluster.ledger.rules.membership import admit, remove
@@ -10,6 +11,7 @@ from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
+from bftcluster.ledger.wire.pin_strategy import SetAgeRules
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
 
@@ -37,6 +39,8 @@ def _execute(execution: Execution, approved: Approved) -> Outcome:
             return invite(execution, approved, operation)
         case RevokeInvite() as operation:
             return revoke(execution, approved, operation)
+        case SetAgeRules() as operation:
+            return set_age_rules(execution, approved, operation)
         case RecoverCluster():
             detail = "a recovery is not ordered: each peer takes it from its file, while it stands"
             return approved.outcome(OutcomeCode.INVALID_OPERATION, detail)

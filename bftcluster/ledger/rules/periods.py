@@ -6,11 +6,19 @@ begins with the first batch whose timestamp lies in it; those in which nothing i
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.standings import dismiss_evicted, expel
+from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.reallocation import begin_move
+from bftcluster.ledger.rules.standings import dismiss_evicted, dismiss_gone, expel
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.limits import TIME_MAX_MS
-from bftcluster.reputation import OrderedEvidence, PeerReputation, at_period, period_of
+from bftcluster.reputation import (
+    OrderedEvidence,
+    PeerReputation,
+    Standing,
+    at_period,
+    period_of,
+)
 
 
 def begin_period(execution: Execution) -> None:
@@ -35,6 +43,11 @@ def begin_period(execution: Execution) -> None:
     for change in judgement.changes:
         if change.after.is_evicted:
             expel(execution, change.peer)
+            continue
+        execution.effects.append(PeerChanged(change.peer))
+        if Standing.SUSPENDED in (change.before, change.after.standing):
+            begin_move(state, change.peer)
+    dismiss_gone(execution)
     state.set_waiting(judgement.waiting)
 
 

@@ -6,9 +6,11 @@ from bftcluster.cid import Cid
 from bftcluster.cid import text as cid_text
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
+from bftcluster.ledger.rules.age_rules import default_factors, forget_deadline, set_deadline
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import DropPin, KeepPin
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, pin_seed
+from bftcluster.ledger.rules.holders.strategies import Wish, wish_of
 from bftcluster.ledger.rules.placement import place, take_away
 from bftcluster.ledger.state.deadlines import pin_deadline
 from bftcluster.ledger.state.holder_reports import holders
@@ -74,6 +76,7 @@ def unpin(execution: Execution, approved: Approved, operation: UnpinOperation) -
 
 def drop_pin(execution: Execution, record: PinRecord) -> None:
     """Remove a pin and what refers to it."""
+    forget_deadline(execution, record)
     take_away(execution.state, record)
     if record.options.expire_at_ms:
         execution.state.put(Space.DEADLINE, pin_deadline(record), None)
@@ -122,6 +125,8 @@ def _refusal(execution: Execution, options: PinOperation, existing: PinRecord | 
 def _replication(execution: Execution, options: PinOperation) -> tuple[int, int]:
     genesis = execution.genesis
     least, most = options.replication_min, options.replication_max
+    if least == most == DEFAULT:
+        return default_factors(execution, 0)
     return (
         genesis.replication_min if least == DEFAULT else least,
         genesis.replication_max if most == DEFAULT else most,
@@ -145,14 +150,15 @@ def _allocations(
         current = [peer for peer in source.allocations if peer in peers]
         if source.is_everywhere:
             preferred += holders(execution.state, source.number)
-    return allocate(
-        pin_seed(execution.draws_from, options.cid),
-        execution.state.roster,
+    wish = Wish(
+        seed=pin_seed(execution.draws_from, options.cid),
         least=least,
         most=most,
         current=current,
         preferred=preferred,
     )
+    strategy, asked = wish_of(options.strategy or execution.genesis.strategy, wish)
+    return strategy.allocate(execution.state.roster, asked)
 
 
 def _store(
@@ -160,7 +166,10 @@ def _store(
 ) -> None:
     state = execution.state
     operation = approved.intent.operation if record.options is approved.operation else b""
+    if existing is not None:
+        forget_deadline(execution, existing)
     placed = place(state, record, existing, operation)
+    set_deadline(execution, placed)
     if existing is None:
         execution.pins += 1
         execution.pins_ever += 1

@@ -10,7 +10,7 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import holder_reports
 from bftcluster.ledger.state.duties import Duty, assign, release, resize
 from bftcluster.ledger.state.records import HolderReport, PinRecord
-from bftcluster.ledger.state.repairs import repair_key
+from bftcluster.ledger.state.repairs import WITHOUT_HASTE, repair_key
 from bftcluster.ledger.state.replication import reachable
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.operations import PinOperation
@@ -91,18 +91,34 @@ def factors(state: State, record: PinRecord) -> tuple[int, int]:
     return reachable(record.options, least, most, len(state.peers))
 
 
+def is_sound(state: State, peer: PeerId) -> bool:
+    """Return whether what a peer holds counts, and it is not suspended."""
+    return state.is_live(peer) and state.reputations.of(peer).gets_data
+
+
 def _queued(state: State, record: PinRecord, before: PinRecord | None) -> int:
-    """Put a pin into the queue of repairs or take it out; return its place there."""
-    live = sum(1 for peer in record.allocations if state.is_live(peer))
-    is_short = len(record.allocations) > 0 and live < record.replication_min
-    queued_as = live + 1 if is_short and live < factors(state, record)[0] else 0
+    """Put a pin into the queue of repairs or take it out; return one more than its place there."""
+    place = _place_in_queue(state, record)
+    queued_as = 0 if place is None else place + 1
     if before is not None and before.queued_as != queued_as:
         _leave_queue(state, before)
     if queued_as and (before is None or before.queued_as != queued_as):
-        key = repair_key(live, record.number)
+        key = repair_key(queued_as - 1, record.number)
         state.put(Space.REPAIR, key, record.cid)
         state.set_repair(state.repair.with_more(key))
     return queued_as
+
+
+def _place_in_queue(state: State, record: PinRecord) -> int | None:
+    """Return where a pin is to wait for other holders, or None if it need not."""
+    sound = sum(1 for peer in record.allocations if is_sound(state, peer))
+    if not record.allocations or sound >= record.replication_min:
+        return None
+    least, _ = factors(state, record)
+    if sound >= least:
+        return None
+    live = sum(1 for peer in record.allocations if state.is_live(peer))
+    return live if live < least else WITHOUT_HASTE + sound
 
 
 def _leave_queue(state: State, record: PinRecord) -> None:

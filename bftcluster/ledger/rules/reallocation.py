@@ -11,17 +11,17 @@ from functools import partial
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import KeepPin
-from bftcluster.ledger.rules.placement import factors, place
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate, pin_seed
+from bftcluster.ledger.rules.placement import factors, is_sound, place
 from bftcluster.ledger.state.duties import duties_between, head_of, report_at
 from bftcluster.ledger.state.holder_reports import forget_all
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus
-from bftcluster.limits import MOVED_ROWS_MAX
+from bftcluster.limits import MOVED_ROWS_MAX, REPAIR_ABSENT_KEPT_MAX
 
 
 def begin_move(state: State, peer: PeerId) -> None:
@@ -61,7 +61,7 @@ def look_at(execution: Execution, cid: Cid) -> None:
     value = state.get(Space.PIN, cid)
     assert value is not None, "a duty goes with its pin"
     record = pin_record(value)
-    put_at(execution, record, _still(execution, record))
+    put_at(execution, record, still_of(execution, record))
 
 
 def put_at(execution: Execution, record: PinRecord, allocations: Sequence[PeerId]) -> None:
@@ -72,23 +72,27 @@ def put_at(execution: Execution, record: PinRecord, allocations: Sequence[PeerId
         execution.effects.append(KeepPin(record.cid, placed))
 
 
-def _still(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
+def still_of(execution: Execution, record: PinRecord) -> tuple[PeerId, ...]:
     """Return who is to hold a pin of those that were: absent peers, who may come back, included.
 
-    Of more live ones than the most, those that have it stay, and the worst draws go.
+    Of more sound ones than the most, those that have it stay, and the worst draws go. Suspended
+    ones are not counted among those, and keep what they have.
     """
     state = execution.state
-    live = [peer for peer in record.allocations if state.is_live(peer)]
+    live = [peer for peer in record.allocations if is_sound(state, peer)]
+    suspended = [p for p in record.allocations if state.is_live(p) and not is_sound(state, p)]
     held = [peer for peer in record.allocations if state.may_hold(peer)]
     absent = [peer for peer in held if not state.is_live(peer)]
-    _, most = factors(state, record)
+    least, most = factors(state, record)
+    if len(live) >= least:
+        suspended = suspended[:REPAIR_ABSENT_KEPT_MAX]
     if len(live) > most:
         seed = pin_seed(execution.draws_from, record.cid)
         have = [peer for peer in live if _has(state, record, peer)]
         chosen = allocate(seed, state.roster, least=1, most=most, current=live, preferred=have)
         assert not isinstance(chosen, NotEnoughPeers), "there are more than enough"
         live = list(chosen)
-    return (*live, *absent)
+    return (*live, *suspended, *absent)
 
 
 def _has(state: State, record: PinRecord, peer: PeerId) -> bool:

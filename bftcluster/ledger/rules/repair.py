@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.allocation import pin_seed
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.placement import factors, size_of
+from bftcluster.ledger.rules.holders.allocation import pick_by, pin_seed
+from bftcluster.ledger.rules.holders.strategies import draw_of
+from bftcluster.ledger.rules.placement import factors, is_sound, size_of
 from bftcluster.ledger.rules.reallocation import put_at
 from bftcluster.ledger.state.duties import head_of, note_repair
 from bftcluster.ledger.state.records import PinRecord, pin_record
@@ -23,6 +24,7 @@ from bftcluster.limits import (
     REPAIR_CANDIDATES_SPARE,
     REPAIR_PIN_MIN_BYTES,
     REPAIR_RATE_BYTES_PER_S,
+    REPAIR_WITHOUT_HASTE_PARTS,
     REPAIRED_ROWS_MAX,
     TIME_MAX_MS,
 )
@@ -73,13 +75,20 @@ def _turn_at(execution: Execution) -> RepairTurn:
 
 
 def _repair(execution: Execution, record: PinRecord) -> bool:
-    """Give a pin as many copies as it may have; return whether some candidate had its part."""
+    """Give a pin as many copies as it may have; return whether some candidate had its part.
+
+    One that has enough live copies, some of them at suspended peers, is given its minimum of sound
+    ones, and without haste: as long as candidates have not had a quarter of their part.
+    """
     state = execution.state
     live = [peer for peer in record.allocations if state.is_live(peer)]
     held = [peer for peer in record.allocations if state.may_hold(peer)]
     absent = [peer for peer in held if not state.is_live(peer)]
-    count = factors(state, record)[1] - len(live)
-    chosen, is_short = _targets(execution, record, count)
+    least, most = factors(state, record)
+    is_urgent = len(live) < least
+    sound = sum(1 for peer in live if is_sound(state, peer))
+    count = most - len(live) if is_urgent else least - sound
+    chosen, is_short = _targets(execution, record, count, is_urgent=is_urgent)
     put_at(execution, record, (*live, *absent[:REPAIR_ABSENT_KEPT_MAX], *chosen))
     period = execution.period
     for peer in chosen:
@@ -87,13 +96,19 @@ def _repair(execution: Execution, record: PinRecord) -> bool:
     return is_short
 
 
-def _targets(execution: Execution, record: PinRecord, count: int) -> tuple[list[PeerId], bool]:
+def _targets(
+    execution: Execution, record: PinRecord, count: int, *, is_urgent: bool
+) -> tuple[list[PeerId], bool]:
     """Return who is to hold a pin besides, and whether more could have if asked another period."""
     state, genesis = execution.state, execution.genesis
     seed = pin_seed(execution.draws_from, record.cid)
-    ranked = state.roster.pick(seed, count + REPAIR_CANDIDATES_SPARE, held=record.allocations)
+    draw = draw_of(record.options.strategy or genesis.strategy)
+    wanted = count + REPAIR_CANDIDATES_SPARE
+    ranked = pick_by(draw, state.roster, seed, wanted, record.allocations)
     period = execution.period
     part_bytes = REPAIR_RATE_BYTES_PER_S * genesis.period_ms // 1000
+    if not is_urgent:
+        part_bytes //= REPAIR_WITHOUT_HASTE_PARTS
     free = []
     for peer in ranked:
         head = head_of(state, peer)

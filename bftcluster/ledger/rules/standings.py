@@ -8,7 +8,13 @@ from bftcluster.ledger.state.audit_changes import forget_verdicts
 from bftcluster.ledger.state.duties import head_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
-from bftcluster.limits import MOVES_MAX, REPUTATIONS_KEPT_MAX
+from bftcluster.limits import (
+    GONE_AFTER_MS,
+    GONE_NOTED_MAX,
+    MOVES_MAX,
+    REPUTATIONS_KEPT_MAX,
+    SILENCE_MS,
+)
 from bftcluster.reputation import OrderedEvidence, newcomer
 
 
@@ -91,6 +97,27 @@ def dismiss_evicted(execution: Execution) -> None:
     for peer in sorted(state.peers):
         if state.reputations.of(peer).is_evicted:
             _dismiss(execution, peer)
+
+
+def dismiss_gone(execution: Execution) -> None:
+    """Let those go that were not heard for a month, a bounded number: nobody waits for them.
+
+    Who votes stays: no absence takes a vote away. A time in which nothing was ordered for long
+    counts for nobody. Their reputations stay, and another admission lets them in again.
+    """
+    state = execution.state
+    latest_ms = execution.now_ms - GONE_AFTER_MS
+    is_after_silence = execution.now_ms - state.head.timestamp_ms >= SILENCE_MS
+    if is_after_silence or state.absence.since_ms > latest_ms:
+        return
+    gone = [p for p in sorted(state.absence.peers) if _is_silent_since(state, p, latest_ms)]
+    for peer in gone[:GONE_NOTED_MAX]:
+        _dismiss(execution, peer)
+
+
+def _is_silent_since(state: State, peer: PeerId, latest_ms: int) -> bool:
+    record = state.peers.get(peer)
+    return record is not None and 0 < record.reported_ms <= latest_ms and not record.is_replica
 
 
 def _dismiss(execution: Execution, peer: PeerId) -> bool:

@@ -1,7 +1,8 @@
-"""Keys of what happens at a time: what expires, and who leaves, the earliest first."""
+"""Keys of what happens at a time: what expires, who leaves, which pins come of age."""
 
 from typing import Final
 
+from bftcluster.cid import Cid
 from bftcluster.ids import Digest, InviteKey, PeerId
 from bftcluster.ledger.state.records import PinRecord
 
@@ -11,6 +12,7 @@ PROPOSAL_KIND: Final = 2
 AUDIT_KIND: Final = 3
 INVITE_KIND: Final = 4
 LEAVE_KIND: Final = 5
+AGE_KIND: Final = 6
 
 
 def pin_deadline(record: PinRecord) -> bytes:
@@ -37,6 +39,11 @@ def invite_deadline(invite: InviteKey, expires_ms: int) -> bytes:
 def leave_deadline(peer: PeerId, goes_ms: int) -> bytes:
     """Return the deadline of a peer that leaves."""
     return _key(goes_ms, LEAVE_KIND, peer)
+
+
+def age_deadline(cid: Cid, due_ms: int) -> bytes:
+    """Return the deadline of a pin that has another number of copies from then on."""
+    return _key(due_ms, AGE_KIND, cid)
 
 
 def parse_deadline(key: bytes) -> tuple[int, bytes]:

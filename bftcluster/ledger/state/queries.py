@@ -50,7 +50,15 @@ from bftcluster.ledger.state.records import (
     pin_record,
     proposal,
 )
-from bftcluster.ledger.state.repairs import WaitingPin, waiting_pin
+from bftcluster.ledger.state.repairs import (
+    ABSENCE_KEY,
+    REPAIR_KEY,
+    RepairTurn,
+    WaitingPin,
+    read_absence,
+    read_repair_turn,
+    waiting_pin,
+)
 from bftcluster.ledger.state.reputations import WAITING_KEY, read_waiting
 from bftcluster.ledger.state.state import CHANGES_KEY, GENESIS_KEY, HEAD_KEY, POLICY_KEY
 from bftcluster.ledger.wire.genesis import Genesis
@@ -186,6 +194,16 @@ def repairs_behind(store: RowPort, after: bytes, limit: int) -> list[tuple[bytes
     """
     rows = store.iterate(Space.REPAIR, after, limit)
     return [(key, waiting_pin(key, value)) for key, value in rows]
+
+
+def repair_turn_of(store: RowPort) -> RepairTurn:
+    """Return how many pins wait for other holders, and how far repair has come."""
+    return read_repair_turn(store.get(Space.META, REPAIR_KEY))
+
+
+def absent_peers(store: RowPort) -> frozenset[PeerId]:
+    """Return who was not heard for so long that what it holds does not count."""
+    return read_absence(store.get(Space.META, ABSENCE_KEY)).peers
 
 
 # Proposals

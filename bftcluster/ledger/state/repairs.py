@@ -15,34 +15,50 @@ from bftcluster.ids import PeerId
 
 REPAIR_KEY: Final = b"repair"
 ABSENCE_KEY: Final = b"absence"
-_LIVE_SIZE: Final = 2
+WITHOUT_HASTE: Final = 1 << 15
+"""Added to the place of a pin that has enough live copies, some of them at suspended peers."""
+_PLACE_SIZE: Final = 2
 _NUMBER_SIZE: Final = 8
-_KEY_SIZE: Final = _LIVE_SIZE + _NUMBER_SIZE
+_KEY_SIZE: Final = _PLACE_SIZE + _NUMBER_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingPin:
-    """A pin with too few live copies."""
+    """A pin with too few live copies, or too few at peers that are not suspended."""
 
     number: int
-    live: int
-    """How many of its holders were heard lately, as it was last looked at."""
+    place: int
+    """The lower, the sooner."""
     cid: Cid
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it has too few live copies, those of suspended peers included."""
+        return self.place < WITHOUT_HASTE
 
-def repair_key(live: int, number: int) -> bytes:
+    @property
+    def live(self) -> int:
+        """Return how many copies counted, as it was last looked at.
+
+        Those at holders that were heard lately; where it is not urgent, at those not suspended.
+        """
+        return self.place % WITHOUT_HASTE
+
+
+def repair_key(place: int, number: int) -> bytes:
     """Return the key in ``Space.REPAIR`` of a pin: the most endangered sort first.
 
     A pin lives as long as one copy does, so what it has to spare is a copy less than its live ones.
+    Its place is their number; behind all of those come pins with copies at suspended peers.
     """
-    return live.to_bytes(_LIVE_SIZE, "big") + number.to_bytes(_NUMBER_SIZE, "big")
+    return place.to_bytes(_PLACE_SIZE, "big") + number.to_bytes(_NUMBER_SIZE, "big")
 
 
 def waiting_pin(key: bytes, value: bytes) -> WaitingPin:
     """Return the pin in a row of ``Space.REPAIR``."""
     return WaitingPin(
-        number=int.from_bytes(key[_LIVE_SIZE:], "big"),
-        live=int.from_bytes(key[:_LIVE_SIZE], "big"),
+        number=int.from_bytes(key[_PLACE_SIZE:], "big"),
+        place=int.from_bytes(key[:_PLACE_SIZE], "big"),
         cid=Cid(value),
     )
 

@@ -40,6 +40,7 @@ from bftcluster.ledger.state.repairs import (
     read_repair_turn,
     repair_turn_to_value,
 )
+from bftcluster.ledger.state.replication import AGE_RULES_KEY, read_age_rules
 from bftcluster.ledger.state.reputations import (
     WAITING_KEY,
     Reputations,
@@ -105,8 +106,8 @@ class State:
         self._earliest: bytes | None = None
         self._is_earliest_known = False
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
-        reputations = self.scan(Space.REPUTATION)
-        self.reputations = Reputations(reputations, terms_of(founding.period_ms))
+        self.age_rules = read_age_rules(self.get(Space.META, AGE_RULES_KEY))
+        self.reputations = Reputations(self.scan(Space.REPUTATION), terms_of(founding.period_ms))
         self.waiting = read_waiting(self.get(Space.META, WAITING_KEY))
         """Whose eviction waits, the worst first."""
         self.reported_ms = 0
@@ -240,8 +241,7 @@ class State:
 
     def put_reputation(self, peer: PeerId, reputation: PeerReputation | None) -> None:
         """Set the row of a peer's reputation, which bears on its weight at once."""
-        value = None if reputation is None else reputation.to_value()
-        self.put(Space.REPUTATION, peer, value)
+        self.put(Space.REPUTATION, peer, None if reputation is None else reputation.to_value())
         self.reputations.set(peer, reputation)
         if peer in self.peers:
             self._weigh(self.peers[peer])

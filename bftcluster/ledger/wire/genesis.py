@@ -10,6 +10,7 @@ from bftcluster.ids import ClusterId, Epoch, PeerId, ReplicaId
 from bftcluster.ledger.wire.operations import EVERYWHERE
 from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
 from bftcluster.ledger.wire.peer_terms import PeerTerms, terms_from_wire
+from bftcluster.ledger.wire.pin_strategy import PinStrategy, strategy_from_wire
 from bftcluster.limits import (
     AUDIT_DAY_DEFAULT_MS,
     AUDIT_DAY_MIN_MS,
@@ -36,7 +37,8 @@ _VERSION: Final = 1
 _ID_TAG: Final = b"bftcluster/genesis/v1\x00"
 _SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, bytes]
 _PEER_SHAPE: Final[list[type]] = [bytes, str, list, list]
-_SHAPE_WITH_AUDIT_DAY: Final[list[type]] = [*_SHAPE, int]
+_MORE_SHAPES: Final[tuple[list[type], ...]] = ([int], [list], [int, list])
+"""Of what may come behind: the length of an audit day, and a strategy, if they are not usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Genesis:
     shorter one. Encoded only where it is not the default, so that a genesis without it stays."""
     nonce: bytes
     """32 random bytes."""
+    strategy: PinStrategy | None = None
+    """For pins that do not say: by what their holders are chosen. None: `balanced`."""
     version: int = _VERSION
     cluster_id: ClusterId = field(init=False)
     """The name that every signature binds: SHA-256 of the canonical encoding."""
@@ -136,6 +140,7 @@ class Genesis:
                 self.period_ms,
                 self.nonce,
                 *more,
+                *(() if self.strategy is None else (self.strategy.to_wire(),)),
             ]
         )
 
@@ -147,14 +152,15 @@ class Genesis:
             MalformedMessageError: It encodes none.
         """
         decoded = codec.decode(data, size_max_bytes=CBOR_SIZE_MAX_BYTES)
-        is_longer = type(decoded) is list and len(decoded) > len(_SHAPE)
-        shape = _SHAPE_WITH_AUDIT_DAY if is_longer else _SHAPE
-        items = check_array(decoded, shape, "genesis")
-        version, name, created_ms, peers, policy, least, most, interval, period_ms, nonce = items[
-            : len(_SHAPE)
-        ]
-        audit_day_ms = items[-1] if is_longer else AUDIT_DAY_DEFAULT_MS
-        if is_longer and audit_day_ms == AUDIT_DAY_DEFAULT_MS:
+        kinds = [type(item) for item in decoded[len(_SHAPE) :]] if type(decoded) is list else []
+        shape = [*_SHAPE, *kinds] if kinds in _MORE_SHAPES else _SHAPE
+        version, name, created_ms, peers, policy, least, most, *rest = check_array(
+            decoded, shape, "genesis"
+        )
+        interval, period_ms, nonce, *more = rest
+        has_day, has_strategy = int in kinds, list in kinds
+        audit_day_ms = more[0] if has_day else AUDIT_DAY_DEFAULT_MS
+        if has_day and audit_day_ms == AUDIT_DAY_DEFAULT_MS:
             raise MalformedMessageError("the default of an audit day is not written")
         founders = [check_array(item, _PEER_SHAPE, "genesis peer") for item in peers]
         return cls(
@@ -177,4 +183,5 @@ class Genesis:
             period_ms=period_ms,
             audit_day_ms=audit_day_ms,
             nonce=nonce,
+            strategy=strategy_from_wire(more[-1]) if has_strategy else None,
         )

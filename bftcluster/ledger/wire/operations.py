@@ -31,6 +31,13 @@ from bftcluster.ledger.wire.member_operations import (
     parse_admit,
     parse_remove,
 )
+from bftcluster.ledger.wire.pin_strategy import (
+    AGE_RULES,
+    PinStrategy,
+    SetAgeRules,
+    parse_age_rules,
+    strategy_from_wire,
+)
 from bftcluster.ledger.wire.recovery_operation import RECOVER, RecoverCluster, parse_recover
 from bftcluster.limits import (
     MULTIADDR_MAX_CHARS,
@@ -56,6 +63,8 @@ _UNPIN: Final = 2
 _PIN_SHAPE: Final[list[type]] = [
     int, bytes, str, int, int, int, list, list, int, list, bytes, list,
 ]  # fmt: skip
+_CHOSEN_PIN_SHAPE: Final[list[type]] = [*_PIN_SHAPE, list]
+"""Of a pin that names a strategy."""
 _UNPIN_SHAPE: Final[list[type]] = [int, bytes]
 
 
@@ -103,6 +112,8 @@ class PinOperation:
     here."""
     contents: Final[PinContents | None]
     """What is behind it; None if whoever asked did not know."""
+    strategy: Final[PinStrategy | None]
+    """By what its holders are chosen; None: as the genesis says."""
 
     def __init__(
         self,
@@ -118,6 +129,7 @@ class PinOperation:
         origins: tuple[str, ...] = (),
         pin_update: Cid | None = None,
         contents: PinContents | None = None,
+        strategy: PinStrategy | None = None,
     ) -> None:
         self.cid = cid
         self.name = name
@@ -130,6 +142,7 @@ class PinOperation:
         self.origins = origins
         self.pin_update = pin_update
         self.contents = contents
+        self.strategy = strategy
         self._check()
 
     def _check(self) -> None:
@@ -165,10 +178,13 @@ class PinOperation:
     @property
     def items(self) -> int:
         """How many items its lists have."""
-        return len(self.metadata) + len(self.user_allocations) + len(self.origins)
+        chosen = self.strategy
+        tags = 0 if chosen is None else len(chosen.required) + len(chosen.preferred)
+        return len(self.metadata) + len(self.user_allocations) + len(self.origins) + tags
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, an intent's ``operation``."""
+        chosen = () if self.strategy is None else (self.strategy.to_wire(),)
         return codec.encode(
             [
                 _PIN,
@@ -183,6 +199,7 @@ class PinOperation:
                 self.origins,
                 self.pin_update or b"",
                 contents_to_wire(self.contents),
+                *chosen,
             ]
         )
 
@@ -210,7 +227,7 @@ class UnpinOperation:
 
 MemberOperation: TypeAlias = AdmitPeer | RemovePeer | RecoverCluster | Invite | RevokeInvite
 """What is about peers, and about no content."""
-Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation
+Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation | SetAgeRules
 """Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
 
 
@@ -219,7 +236,7 @@ def pins_read_by(operation: Operation) -> tuple[Cid, ...]:
     match operation:
         case PinOperation():
             return operation.pins_read
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster() | SetAgeRules():
             return ()
         case Invite() | RevokeInvite():
             return ()
@@ -232,7 +249,7 @@ def items_of(operation: Operation) -> int:
     match operation:
         case PinOperation():
             return operation.items
-        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster():
+        case UnpinOperation() | AdmitPeer() | RemovePeer() | RecoverCluster() | SetAgeRules():
             return 0
         case Invite() | RevokeInvite():
             return 0
@@ -263,10 +280,11 @@ def _parse_unpin(items: list[Any]) -> UnpinOperation:
 
 
 def _parse_pin(items: list[Any]) -> PinOperation:
+    shape = _CHOSEN_PIN_SHAPE if len(items) == len(_CHOSEN_PIN_SHAPE) else _PIN_SHAPE
     _, cid, name, least, most, mode, metadata, users, *rest = check_array(
-        items, _PIN_SHAPE, "pin operation"
+        items, shape, "pin operation"
     )
-    expire_at_ms, origins, update, contents = rest
+    expire_at_ms, origins, update, contents, *chosen = rest
     if mode not in _MODES:
         raise MalformedMessageError(f"unknown pin mode {mode}")
     return PinOperation(
@@ -281,6 +299,7 @@ def _parse_pin(items: list[Any]) -> PinOperation:
         origins=check_items(origins, str, "an origin"),
         pin_update=cids.from_bytes(update) if update else None,
         contents=contents_from_wire(contents),
+        strategy=strategy_from_wire(chosen[0]) if chosen else None,
     )
 
 
@@ -342,4 +361,5 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Operation]]] = {
     RECOVER: parse_recover,
     INVITE: parse_invite,
     REVOKE_INVITE: parse_revoke_invite,
+    AGE_RULES: parse_age_rules,
 }

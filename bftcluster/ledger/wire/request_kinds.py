@@ -21,3 +21,9 @@ class RequestKind(IntEnum):
     ATTEST = 13
     REDEEM = 15
     LEAVE = 18
+
+
+def kind_of(request: bytes) -> RequestKind | None:
+    """Return what a request says it is, by its second byte alone; None: no kind that there is."""
+    number = request[1] if len(request) > 1 else 0
+    return RequestKind(number) if number in RequestKind._value2member_map_ else None

@@ -41,6 +41,10 @@ class DutyReads:
         """Return nobody: a light peer knows of no other."""
         return {}
 
+    def absent(self) -> frozenset[PeerId]:
+        """Return nobody, for the same reason."""
+        return frozenset()
+
     def _record(self, cid: Cid) -> PinRecord | None:
         book, me = self._peer.book, self._peer.me
         duty = book.proven.get(cid)

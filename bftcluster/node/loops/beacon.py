@@ -1,7 +1,7 @@
 """Has this peer's part of the beacon ordered: its dealings, complaints and partials, when due."""
 
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 import trio
 
@@ -9,6 +9,7 @@ from bftcluster.ledger.rules.effects import BeaconMoved, Effect, FraudProven
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.node.ingress.gateway import Gateway
+from bftcluster.node.parts import Parts
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.signing.keys import peer_id_text
@@ -47,6 +48,21 @@ class BeaconLoop:
         self._gateway = gateway
         self._workers = workers
         self._moved = trio.Event()
+
+    @classmethod
+    def of(cls, parts: Parts, gateway: Gateway, workers: Workers) -> Self:
+        """Return the loop of a peer."""
+        duties = BeaconDuties(
+            signer=parts.key,
+            seed=parts.key.seed,
+            cluster_id=parts.genesis.cluster_id,
+            curve=parts.verifier.curve,
+        )
+        return cls(duties=duties, reader=parts.store.reader, gateway=gateway, workers=workers)
+
+    def registration(self) -> bytes:
+        """Return the key that shares for this peer are sealed for, with its proof, encoded."""
+        return self._duties.registration()
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""

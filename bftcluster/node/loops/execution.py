@@ -16,6 +16,7 @@ from bftcluster.ledger.rules.effects import Effect
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.process.adaptive_offload import AdaptiveOffload
 from bftcluster.node.process.logs import log_for
+from bftcluster.node.process.order_counts import OrderCounts
 from bftcluster.node.process.threads import Workers
 from bftcluster.pbft import BatchesExecuted, CheckpointCertificate, Decided
 from bftcluster.sync.execution import execute
@@ -62,6 +63,7 @@ class ExecutionLoop:
         self._arrived = trio.Event()
         self._store_lock = trio.Lock()
         self._executing = AdaptiveOffload(workers)
+        self.counts = OrderCounts()
 
     def decide(self, decided: Decided) -> None:
         """Queue a batch. The replica's window bounds how many wait."""
@@ -105,6 +107,7 @@ class ExecutionLoop:
             if named is not None:
                 _log.info("the next epoch is named", epoch=named.epoch, replicas=named.n)
             self._report(batch.report)
+            self.counts.note(batch.pairs)
             if self._gateway.is_awaited:
                 self._gateway.resolve(seq, batch.pairs)
             self._carry_out(batch.applied.effects)

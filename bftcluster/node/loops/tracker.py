@@ -77,6 +77,10 @@ class PinReads(Protocol):
         """Return the admitted peers, as far as they are known."""
         ...
 
+    def absent(self) -> frozenset[PeerId]:
+        """Return who of them is known not to have been heard for a day."""
+        ...
+
 
 class TrackerLoop:
     """Owns the tracker: nothing else steps it."""
@@ -183,9 +187,9 @@ class TrackerLoop:
     async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
         """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
         pins = await self._reads.pins_of(cids)
-        peers = list(self._reads.peers().values())
+        peers, absent = list(self._reads.peers().values()), self._reads.absent()
         for cid, record in pins.items():
-            if status_of(record, peers).is_replicated:
+            if status_of(record, peers, absent=absent).is_replicated:
                 self._temporary_roots.give_up(cid)
                 if not record.is_owed_by(self._me):
                     self._step(NotDesired(cid=cid))

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster.ids import PeerId
-from bftcluster.limits import LIGHT_PEERS_MAX
+from bftcluster.limits import LIGHT_PEERS_MAX, PEER_TAG_MAX_CHARS, PEER_TAGS_MAX
 from bftcluster.node.process.quantities import parse_address, parse_multiaddr, parse_size
 from bftcluster.shell_limits import CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX
 from bftcluster.signing.keys import parse_peer_id
@@ -36,6 +36,9 @@ class PeerSection:
     """Who this peer is."""
 
     name: str = setting("", "shown to people; empty takes the name in the genesis")
+    tags: dict[str, str] = setting(
+        {}, "what it says of itself, for example region = 'eu': pins may ask for it"
+    )
     identity: str = setting("identity.key", "file with the peer's Ed25519 seed, mode 0600")
 
 
@@ -203,6 +206,7 @@ class Config:
         Raises:
             ConfigError: Naming the key.
         """
+        self._check_tags()
         for text in self.network.listen:
             parse_multiaddr(text, key="network.listen")
         for peer, texts in self.network.addresses.items():
@@ -232,6 +236,17 @@ class Config:
         for key, value, low, high in self._ranges():
             if not low <= value <= high:
                 raise ConfigError(f"{key} = {value} is not between {low} and {high}")
+
+    def _check_tags(self) -> None:
+        tags = self.peer.tags
+        if len(tags) > PEER_TAGS_MAX:
+            raise ConfigError(f"peer.tags has {len(tags)}, at most {PEER_TAGS_MAX}")
+        for key, value in tags.items():
+            for text in (key, value):
+                if not (1 <= len(text) <= PEER_TAG_MAX_CHARS and text.isprintable()):
+                    raise ConfigError(
+                        f"peer.tags.{key}: each has 1 to {PEER_TAG_MAX_CHARS} readable characters"
+                    )
 
     def _ranges(self) -> list[tuple[str, int, int, int]]:
         return [

@@ -213,8 +213,8 @@ class Relay:
 
 
 def tags_of(config: Config) -> Mapping[str, str]:
-    """Return what a peer says of itself: that it is a relay, if it is."""
-    return dict([RELAY_TAG]) if config.network.relay else {}
+    """Return what a peer says of itself: what its operator says, and that it is a relay."""
+    return config.peer.tags | (dict([RELAY_TAG]) if config.network.relay else {})
 
 
 def _send(network: Network, peer: PeerId, frame: bytes) -> None:

@@ -1,6 +1,7 @@
 """Members as the HTTP API shows them: who votes since when, what is under way, who lied."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from bftcluster.api.member_views import MemberView
 from bftcluster.api.reputation_views import ReputationView
@@ -22,9 +23,12 @@ def member_views(
     epochs = queries.epochs(reader, genesis)
     changes = {change.peer: change for change in queries.changes_under_way(reader)}
     records = queries.peers(reader).values()
-    reputations = reputation_views(reader, genesis)
+    reputations, absent = reputation_views(reader, genesis), queries.absent_peers(reader)
     return [
-        _view(record, epochs, position, changes.get(record.peer), reputations, connected)
+        replace(
+            _view(record, epochs, position, changes.get(record.peer), reputations, connected),
+            is_absent=record.peer in absent,
+        )
         for record in sorted(records, key=lambda record: (record.name, record.peer))
         if record.peer in reputations
     ]
@@ -51,6 +55,7 @@ def _view(
         since_epoch=_since(epochs, record.peer, current.epoch) if votes else None,
         is_barred=ReplicaId(record.peer) in current.barred,
         is_connected=record.peer in connected,
+        is_absent=False,
         used_bytes=max(0, record.usable_capacity_bytes - record.usable_free_bytes),
         reputation=reputations[record.peer],
         under_way="" if change is None else _under_way(change, epochs),

@@ -1,6 +1,7 @@
 """What peers have done about a pin, as the HTTP API shows it: values in, values out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bftcluster.api.views import IpfsView, PeerPinView, PinStatusView
@@ -19,18 +20,27 @@ _REPORTED: Final = {
 }
 
 
+_ABSENT: Final = "it was not heard for a day: what it has does not count until it is"
+
+
 def pin_status_view(
-    record: PinRecord, peers: Mapping[PeerId, PeerRecord], *, own: PinInfo
+    record: PinRecord,
+    peers: Mapping[PeerId, PeerRecord],
+    *,
+    own: PinInfo,
+    absent: Collection[PeerId] = (),
 ) -> PinStatusView:
-    """Return what every peer has done about a pin: ``own`` for us, reports for the others."""
-    return PinStatusView(
-        cid=record.cid,
-        record=record,
-        peers=tuple(
-            _peer_pin_view(peers[peer], own if peer == own.peer else _reported(record, peer))
-            for peer in sorted(peers)
-        ),
-    )
+    """Return what every peer has done about a pin: ``own`` for us, reports for the others.
+
+    An absent peer that is to hold it says nothing, in ipfs-cluster's words: ``cluster_error``.
+    """
+    views = []
+    for peer in sorted(peers):
+        info = own if peer == own.peer else _reported(record, peer)
+        if peer in absent and peer != own.peer and record.is_owed_by(peer):
+            info = replace(info, status=TrackerStatus.CLUSTER_ERROR, error=_ABSENT)
+        views.append(_peer_pin_view(peers[peer], info))
+    return PinStatusView(cid=record.cid, record=record, peers=tuple(views))
 
 
 def unpinned_view(cid: Cid, peers: Mapping[PeerId, PeerRecord]) -> PinStatusView:

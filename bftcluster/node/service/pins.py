@@ -45,7 +45,12 @@ class PinService:
         """Return the first pins that wait for other holders."""
         peers = self.reads.peers().values()
         return [
-            RepairView(pin=pin, live=waiting.live, needed=status_of(pin, peers).needed)
+            RepairView(
+                pin=pin,
+                live=waiting.live,
+                needed=status_of(pin, peers).needed,
+                is_urgent=waiting.is_urgent,
+            )
             for waiting, pin in await self.reads.repairs(limit)
         ]
 
@@ -94,10 +99,10 @@ class PinService:
     async def _status_views(
         self, records: Sequence[PinRecord], *, local: bool
     ) -> list[PinStatusView]:
-        peers = self._shown_peers(local=local)
+        peers, absent = self._shown_peers(local=local), self.reads.absent()
         infos = await self.tracker.infos(records)
         return [
-            pin_status_view(record, peers, own=info)
+            pin_status_view(record, peers, own=info, absent=absent)
             for record, info in zip(records, infos, strict=True)
         ]
 

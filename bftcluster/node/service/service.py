@@ -11,11 +11,13 @@ from bftcluster.net.network import Network
 from bftcluster.node.ingress.delegated_proposals import DelegatedProposer
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.submissions import Submissions
+from bftcluster.node.loops.census import Census
 from bftcluster.node.loops.log_budget import LogBudget
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.order_counts import OrderCounts
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
@@ -25,7 +27,9 @@ from bftcluster.node.service.content_fetch import ContentFetch
 from bftcluster.node.service.content_reader import ContentReader
 from bftcluster.node.service.dag_reader import DagReader
 from bftcluster.node.service.garbage import GarbageCollector
-from bftcluster.node.service.health import HealthService
+from bftcluster.node.service.health.cluster_health import ClusterHealthService
+from bftcluster.node.service.health.metric_families import MetricsService
+from bftcluster.node.service.health.peer_health import HealthService
 from bftcluster.node.service.peers import PeerService
 from bftcluster.node.service.pins import PinService
 from bftcluster.node.service.proposals import ProposalService
@@ -42,6 +46,8 @@ def make_service(
     exchange: Exchange,
     heal: Callable[[Cid], Awaitable[bytes]],
     log_budget: LogBudget,
+    census: Census,
+    counts: OrderCounts,
     temporary_roots: TemporaryRoots,
     clock: Clock,
     threads: Threads,
@@ -56,14 +62,9 @@ def make_service(
         network=network,
         workers=threads.rest,
     )
-    health = HealthService(
-        parts=parts,
-        reads=reads,
-        peers=peers,
-        tracker=tracker,
-        log_budget=log_budget,
-        clock=clock,
-        started_ms=clock.now_ms(),
+    health, cluster_health = _make_health(parts, reads, peers, tracker, log_budget, census, clock)
+    exposition = MetricsService(
+        health=health, cluster=cluster_health, network=network, exchange=exchange, counts=counts
     )
     pins = PinService(
         reads=reads, tracker=tracker, proposer=proposer, clock=clock, own_record=peers.own_record
@@ -77,6 +78,8 @@ def make_service(
         members=peers,
         audits=AuditService(reader=parts.store.reader, workers=threads.lists),
         health=health,
+        cluster_health=cluster_health,
+        exposition=exposition,
         pinset=reads,
         pins=pins,
         uploads=uploads,
@@ -98,6 +101,28 @@ def _make_proposer(
         gateway=gateway,
         clock=clock,
     )
+
+
+def _make_health(
+    parts: Parts,
+    reads: LedgerReads,
+    peers: PeerService,
+    tracker: TrackerLoop,
+    log_budget: LogBudget,
+    census: Census,
+    clock: Clock,
+) -> tuple[HealthService, ClusterHealthService]:
+    health = HealthService(
+        parts=parts,
+        reads=reads,
+        peers=peers,
+        tracker=tracker,
+        log_budget=log_budget,
+        clock=clock,
+        started_ms=clock.now_ms(),
+    )
+    cluster = ClusterHealthService(parts=parts, peers=peers, census=census, workers=peers.workers)
+    return health, cluster
 
 
 def _make_content(

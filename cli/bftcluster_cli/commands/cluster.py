@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bftcluster.errors import ClusterError, UsageError
+from bftcluster_cli import pin_options as options
 from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.framework import noun, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name, read_public_file
@@ -24,7 +25,7 @@ app = noun(
 
 \b
 before it runs    init, show
-while it runs     members, admit, remove: by approval, as a pin
+while it runs     health, members; admit, remove, age-rules: by approval, as a pin
 when it cannot    recover: more disks are lost than it can bear""",
 )
 
@@ -74,6 +75,7 @@ def init(
             "--replication-max", "--rmax", metavar="N", help="For pins that do not say: 3."
         ),
     ] = None,
+    place: options.Place = None,
     checkpoint_interval: Annotated[
         int,
         typer.Option(
@@ -117,6 +119,7 @@ def init(
             checkpoint_interval=checkpoint_interval,
             period_ms=duration_ms(period),
             audit_day_ms=duration_ms(audit_day),
+            strategy=options.strategy_of(place or ()),
             nonce=os.urandom(DIGEST_SIZE_BYTES),
         )
     except ClusterError as exc:
@@ -183,6 +186,7 @@ def _advise(genesis: "Genesis") -> None:
 
 
 def _record(genesis: "Genesis") -> dict[str, Any]:
+    from bftcluster.ledger.wire.pin_strategy import strategy_words
     from bftcluster.signing.keys import maintainer_text, peer_id_text
 
     membership = genesis.membership()
@@ -207,6 +211,9 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         "checkpoint_interval": genesis.checkpoint_interval,
         "period_ms": genesis.period_ms,
         "audit_day_ms": genesis.audit_day_ms,
+        "place": [f"{word}={text}" for word, text in strategy_words(genesis.strategy)]
+        if genesis.strategy
+        else [],
         "bytes": b64encode(genesis.to_bytes()).decode(),
     }
 
@@ -223,6 +230,7 @@ def _founder_lines(founder: "GenesisPeer") -> list[str]:
 
 
 def _text(genesis: "Genesis") -> str:
+    from bftcluster_cli.display.strategies import strategy_lines
     from bftcluster_cli.display.wording import time_text
     from bftcluster_cli.pin_options import duration_text
 
@@ -241,6 +249,7 @@ def _text(genesis: "Genesis") -> str:
         f"{record['faults_tolerated']} may be faulty",
         *(line for each in genesis.peers for line in _founder_lines(each)),
         f"copies       {copies}, unless a pin says otherwise",
+        *(f"holders      {line}" for line in strategy_lines(genesis.strategy)),
         f"period       {duration_text(genesis.period_ms)}",
         f"audits       of each peer, about one in {duration_text(genesis.audit_day_ms)}",
     ]

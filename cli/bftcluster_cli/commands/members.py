@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bftcluster.errors import UsageError
+from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.descriptors import CLASSES, check_place, parse_descriptor
@@ -17,6 +17,7 @@ from bftcluster_cli.untrusted_text import label, message
 if TYPE_CHECKING:
     from bftcluster.ids import PeerId
     from bftcluster.ledger.wire.operations import Operation
+    from bftcluster.ledger.wire.pin_strategy import AgeRule
 
 
 HEADINGS: Final = (
@@ -37,6 +38,12 @@ def register(app: typer.Typer, peers: typer.Typer) -> None:
         "    --domain berlin --operator 'Jane Doe'",
         "bftcluster cluster admit volunteer/peer.txt --light",
     )(admit)
+    verb(
+        app,
+        "age-rules",
+        "bftcluster cluster age-rules --rule 0d=3-4 --rule 30d=2-3 --rule 99d=1-2 --key alice.key",
+        "bftcluster cluster age-rules --key alice.key",
+    )(age_rules)
     verb(app, "remove", "bftcluster cluster remove peer2 --key alice.key")(remove)
 
 
@@ -125,6 +132,37 @@ def remove(
     propose(ctx, RemovePeer(peer=found), valid_for=valid_for, yes=yes)
 
 
+def age_rules(
+    ctx: typer.Context,
+    *,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AGE=MIN-MAX",
+            help="From this age on so many copies; none: as the genesis says.",
+        ),
+    ] = None,
+    valid_for: options.ValidFor = "14d",
+    yes: options.Yes = False,
+) -> None:
+    """Propose how many copies pins have that do not say it themselves, by their age.
+
+    It happens by approval, as a pin. Old content may have fewer copies, fresh content more.
+    """
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
+
+    rules = tuple(sorted(map(options.age_rule, rule or ()), key=_age))
+    try:
+        operation = SetAgeRules(rules=rules)
+    except ClusterError as exc:
+        raise UsageError(str(exc), hint="as in --rule 0d=3-4 --rule 30d=2-3") from None
+    propose(ctx, operation, valid_for=valid_for, yes=yes)
+
+
+def _age(rule: "AgeRule") -> int:
+    return rule.older_than_ms
+
+
 def propose(ctx: typer.Context, operation: "Operation", *, valid_for: str, yes: bool) -> None:
     """Sign an operation on peers, put it on the log, and write what became of it."""
     from bftcluster_cli.commands.pins import propose_operation, report_outcome
@@ -159,6 +197,8 @@ def member_row(record: dict[str, Any]) -> tuple[str, ...]:
     notes = [message(str(record["under_way"]))] if record.get("under_way") else []
     if not record.get("joined"):
         notes.append("has not joined yet" if record.get("connected") else "never seen")
+    if record.get("absent"):
+        notes.append("ABSENT: not heard for a day, so what it holds does not count")
     if record.get("evidence"):
         notes.append(f"CONTRADICTED ITSELF (evidence {message(str(record['evidence'])[:16])})")
     elif record.get("barred"):

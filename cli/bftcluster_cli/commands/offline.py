@@ -57,6 +57,7 @@ def propose(
     least: options.Least = None,
     most: options.Most = None,
     expire_in: options.ExpireIn = "",
+    place: options.Place = None,
     metadata: options.Metadata = None,
     unpin: Annotated[bool, typer.Option("--unpin", help="Propose to unpin it instead.")] = False,
     valid_for: options.ValidFor = "90d",
@@ -76,6 +77,7 @@ def propose(
             least=least,
             most=most,
             expire_in=expire_in,
+            place=tuple(place or ()),
             metadata=tuple(metadata or ()),
         )
         operation = choice.operation(cid, now_ms=proposals.now_ms())

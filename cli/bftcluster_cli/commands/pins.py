@@ -39,6 +39,7 @@ def add(
     least: options.Least = None,
     most: options.Most = None,
     expire_in: options.ExpireIn = "",
+    place: options.Place = None,
     metadata: options.Metadata = None,
     allocations: options.Allocations = "",
     direct: Annotated[
@@ -56,6 +57,7 @@ def add(
         least=least,
         most=most,
         expire_in=expire_in,
+        place=tuple(place or ()),
         metadata=tuple(metadata or ()),
         allocations=allocations,
         is_direct=direct,

@@ -33,4 +33,5 @@ def repair_line(record: Record) -> str:
     """Return a pin in one line, by the peer's word: how many copies live of those it needs."""
     name = f"  {label(str(record['name']))}" if record.get("name") else ""
     shown = {key: message(str(record.get(key, ""))) for key in ("cid", "live", "needed")}
-    return f"{shown['cid']}{name}  {shown['live']} of {shown['needed']} copies live"
+    haste = "; suspended peers have the others" if record.get("urgent") is False else ""
+    return f"{shown['cid']}{name}  {shown['live']} of {shown['needed']} copies live{haste}"

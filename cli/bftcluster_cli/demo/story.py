@@ -17,6 +17,8 @@ from bftcluster_cli.output import plural, size_text
 
 _PIN_NAME: Final = "archive"
 _SECOND_PIN_NAME: Final = "diary"
+_FEW_BATCHES: Final = 20
+"""What joins, reports and one proposal take."""
 
 
 class StoryFailedError(ClusterError):
@@ -128,6 +130,11 @@ class Story:
         self.cluster.narrator.tell(
             f"committed: the peers ordered it with PBFT, at number {outcome['seq']}."
         )
+        if int(outcome["seq"]) > _FEW_BATCHES:
+            self.cluster.narrator.tell(
+                "Most numbers before it are empty batches: in a new cluster the members first deal "
+                "the key of a beacon that nobody can foresee, and that takes some checkpoints."
+            )
 
     def _replicate(self) -> PinProgress:
         self.cluster.run("pin", "status", self.report.cid, "--wait", at=self.cluster.peers[3])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli.clusters import Cluster
+from bftcluster_cli.display.strategies import strategy_lines
 from bftcluster_cli.display.terms import terms_lines
 from bftcluster_cli.output import ask, plural, size_text
 from bftcluster_cli.untrusted_text import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bftcluster.ledger.wire.invitation_operations import Invite
     from bftcluster.ledger.wire.member_operations import AdmitPeer
     from bftcluster.ledger.wire.operations import Operation, PinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
     from bftcluster_cli.proposals import Proposal
 
@@ -61,6 +63,7 @@ def subject_text(operation: "Operation") -> str:
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
@@ -72,6 +75,8 @@ def subject_text(operation: "Operation") -> str:
             return f"UNPIN {cids.text(cid)}"
         case AdmitPeer(peer=peer, name=name):
             return f"ADMIT PEER {quoted(name, LABEL_MAX_COLUMNS)} {_peer_text(peer)}"
+        case SetAgeRules():
+            return "AGE RULES of all pins that do not say how many copies they have"
         case RemovePeer(peer=peer):
             return f"REMOVE PEER {_peer_text(peer)}"
         case Invite(key=key, uses=uses):
@@ -90,6 +95,7 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
     from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite, invite_name
     from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
     from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
+    from bftcluster.ledger.wire.pin_strategy import SetAgeRules
     from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 
     match operation:
@@ -114,6 +120,8 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
                 f"REVOKE       invitation {invite_name(operation.key)}",
                 "what         it lets nobody in any more; who came by it stays",
             ]
+        case SetAgeRules():
+            return _age_rule_lines(operation)
         case RecoverCluster():
             return _recover_lines(operation, cluster)
         case _:
@@ -139,6 +147,18 @@ def _invite_lines(operation: "Invite") -> list[str]:
         *terms_lines(operation.terms),
         *([f"place        {place}"] if operation.is_place_open else []),
     ]
+
+
+def _age_rule_lines(operation: "SetAgeRules") -> list[str]:
+    from bftcluster_cli.pin_options import duration_text
+
+    lines = ["AGE RULES    how many copies pins have that do not say it themselves"]
+    lines += [
+        f"rule         from {duration_text(rule.older_than_ms)} on: "
+        f"{rule.replication_min} to {rule.replication_max} copies"
+        for rule in operation.rules
+    ]
+    return lines if operation.rules else [*lines, "rule         none: as the genesis says"]
 
 
 def _recover_lines(operation: "RecoverCluster", cluster: Cluster) -> list[str]:
@@ -227,6 +247,7 @@ def _pin_lines(operation: "PinOperation", cluster: Cluster) -> list[str]:
         f"metadata     {quoted(key, _KEY_COLUMNS)}={quoted(value, _VALUE_COLUMNS)}"
         for key, value in operation.metadata
     ]
+    lines += [f"holders      {line}" for line in strategy_lines(operation.strategy)]
     preferred = operation.user_allocations
     lines += [f"prefers      {peer_id_text(peer)}" for peer in preferred[:_PREFERRED_SHOWN_MAX]]
     if more := len(preferred[_PREFERRED_SHOWN_MAX:]):

@@ -58,22 +58,22 @@ def test_a_measure_compares_what_it_says() -> None:
     roster.update(peer(6), 0, space=1 << 20, tags=(EU,))
 
     by_space = [roster.pick(seed, 1, measure=BY_SPACE)[0] for seed in seeds(50)]
-    of_tag = {roster.pick(seed, 1, measure=Measure(tag=EU))[0] for seed in seeds(50)}
+    of_tag = {roster.pick(seed, 1, measure=Measure(tags=(EU,)))[0] for seed in seeds(50)}
 
     assert by_space.count(peer(5)) == 50
     assert of_tag == {peer(0), peer(1)}
-    assert roster.count(Measure(tag=EU)) == 2
+    assert roster.count(Measure(tags=(EU,))) == 2
 
 
 def test_a_measure_that_was_asked_for_follows_later_changes() -> None:
     roster = roster_of(4)
-    assert roster.count(Measure(tag=EU)) == 0
+    assert roster.count(Measure(tags=(EU,))) == 0
 
     roster.update(peer(1), 10, tags=(EU,))
-    assert roster.pick(b"pin", 2, measure=Measure(tag=EU)) == [peer(1)]
+    assert roster.pick(b"pin", 2, measure=Measure(tags=(EU,))) == [peer(1)]
 
     roster.remove(peer(1))
-    assert roster.count(Measure(tag=EU)) == 0
+    assert roster.count(Measure(tags=(EU,))) == 0
     assert peer(1) not in roster
 
 
@@ -82,10 +82,10 @@ def test_many_measures_are_forgotten_and_made_again() -> None:
     roster.update(peer(1), 10, tags=(EU,))
 
     for number in range(200):
-        assert roster.count(Measure(tag=("n", str(number)))) == 0
+        assert roster.count(Measure(tags=(("n", str(number)),))) == 0
 
     assert len(roster._views) < 70
-    assert roster.count(Measure(tag=EU)) == 1
+    assert roster.count(Measure(tags=(EU,))) == 1
 
 
 def test_holders_that_are_full_still_count_for_their_domain() -> None:

@@ -9,22 +9,23 @@ import trio
 
 from bftcluster import cid as cids
 from bftcluster.api import views
-from bftcluster.api.member_views import MemberView
 from bftcluster.api.ports import ClusterService, Wait
-from bftcluster.api.reputation_views import ReputationView
 from bftcluster.cid import Cid
-from bftcluster.errors import NotFoundError, NotReachedError, RefusedError
-from bftcluster.ids import ClusterId, Digest, Epoch, PeerId, Seq, View
-from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.errors import (
+    NotFoundError,
+    NotReachedError,
+    RefusedError,
+)
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.pins.view import PinInfo
-from bftcluster.signing.keys import peer_id_text
 from bftcluster.signing.policies import Policy
 from tests.unit.api.memory_audits import MemoryAudits
-from tests.unit.api.memory_content import MemoryContent, Tree
+from tests.unit.api.memory_content import Tree
+from tests.unit.api.memory_peers import MemoryPeers
 from tests.unit.api.ordered import (
     GENESIS,
     MAINTAINER,
@@ -32,24 +33,19 @@ from tests.unit.api.ordered import (
     NOW_MS,
     PEERS,
     POLICY,
-    TERMS,
     pin_record,
-    reputation_view,
 )
 
 
 @dataclass
-class MemoryService(MemoryContent, MemoryAudits):
+class MemoryService(MemoryPeers, MemoryAudits):
     """One peer of four. ``approvals_needed`` 1: what its maintainer proposes is committed."""
 
     has_key: bool = True
     approvals_needed: int = 1
-    why_not_well: str = ""
     fails_after_pages: int | None = None
     """Page number from which every listing fails."""
     statuses: dict[tuple[Cid, PeerId], TrackerStatus] = field(default_factory=dict)
-    kept: dict[Cid, PinRecord] = field(default_factory=dict)
-    open_proposals: dict[Digest, views.ProposalView] = field(default_factory=dict)
     waiting: list[views.RepairView] = field(default_factory=list)
     submitted: list[bytes] = field(default_factory=list)
     pages_submitted: list[int] = field(default_factory=list)
@@ -67,6 +63,8 @@ class MemoryService(MemoryContent, MemoryAudits):
             members=self,
             audits=self,
             health=self,
+            cluster_health=self,
+            exposition=self,
             pinset=self,
             pins=self,
             uploads=self,
@@ -79,89 +77,6 @@ class MemoryService(MemoryContent, MemoryAudits):
 
     def genesis(self) -> Genesis:
         return GENESIS
-
-    def id(self) -> views.IdView:
-        return self._id(ME)
-
-    def peers(self) -> Sequence[views.IdView]:
-        return [self._id(peer) for peer in PEERS[:3]] + [
-            views.IdView(peer=PEERS[3], error="not connected")
-        ]
-
-    def problem(self) -> str:
-        return self.why_not_well
-
-    async def members(self) -> Sequence[MemberView]:
-        return [
-            MemberView(
-                record=PeerRecord(
-                    peer=peer,
-                    name=f"peer-{peer[0]}",
-                    addresses=(),
-                    is_replica=peer is not PEERS[3],
-                    terms=TERMS,
-                    capacity_bytes=1 << 50,
-                    free_bytes=(1 << 50) - (1 << 39),
-                    joined_ms=1,
-                ),
-                votes=peer is not PEERS[3],
-                since_epoch=None if peer is PEERS[3] else Epoch(0),
-                is_barred=peer in PEERS[1:3],
-                is_connected=True,
-                used_bytes=1 << 39,
-                reputation=await self.reputation(peer),
-                under_way="",
-            )
-            for peer in PEERS
-        ]
-
-    async def reputation(self, peer: PeerId) -> ReputationView:
-        if peer not in PEERS:
-            raise NotFoundError("nothing is kept about such a peer")
-        return reputation_view(peer)
-
-    async def status(self) -> views.StatusView:
-        return views.StatusView(
-            cluster_id=ClusterId(b"\xcc" * 32),
-            peer=ME,
-            peername="peer-1",
-            role="replica",
-            epoch=Epoch(0),
-            view=View(2),
-            primary=PEERS[2],
-            last_executed=Seq(17),
-            last_stable=Seq(0),
-            links=tuple(self._link(peer) for peer in PEERS[1:]),
-            used_bytes=sum(len(data) for data in self.content_of.values()),
-            quota_bytes=self.quota_bytes,
-            log_bytes=5,
-            log_budget_bytes=20,
-            log_full_in_ms=None,
-            blocks=len(self.content_of),
-            damaged_blocks=1,
-            damaged_found=3,
-            damaged_healed=2,
-            pins=len(self.kept),
-            proposals=len(self.open_proposals),
-            tracker=((TrackerStatus.PINNED, len(self.kept)),),
-            uptime_ms=60_000,
-            problem=self.problem(),
-        )
-
-    def metrics(self) -> Sequence[views.MetricView]:
-        return [
-            views.MetricView(
-                name=name,
-                peer=peer,
-                value="1000",
-                weight=1000,
-                is_valid=peer != PEERS[3],
-                received_at_ms=NOW_MS,
-                expires_ms=NOW_MS + 30_000,
-            )
-            for name in ("ping", "freespace")
-            for peer in PEERS
-        ]
 
     async def pins(self) -> views.Pages[PinRecord]:
         async with aclosing(self._listing()) as listing:
@@ -372,27 +287,3 @@ class MemoryService(MemoryContent, MemoryAudits):
 
     def _signer(self) -> views.SignerView:
         return views.SignerView(maintainer=MAINTAINER, name="ada", signature=b"\x55" * 64)
-
-    def _id(self, peer: PeerId) -> views.IdView:
-        address = f"/ip4/10.0.0.{peer[0]}/tcp/9096/p2p/{peer_id_text(peer)}"
-        return views.IdView(
-            peer=peer,
-            peername=f"peer-{peer[0]}",
-            addresses=(address,),
-            cluster_peers=PEERS,
-            cluster_peers_addresses=(address,),
-            version="0.1.0",
-            ipfs=views.IpfsView(id="12D3KooWipfs", addresses=("/ip4/127.0.0.1/tcp/4001",)),
-        )
-
-    def _link(self, peer: PeerId) -> views.LinkView:
-        return views.LinkView(
-            peer=peer,
-            peername=f"peer-{peer[0]}",
-            is_connected=peer != PEERS[3],
-            rtt_ms=0.25,
-            since_ms=NOW_MS - 1000 * peer[0],
-            last_seen_ms=NOW_MS,
-            queued_frames=0,
-            dropped_frames=0,
-        )

@@ -344,3 +344,29 @@ async def test_garbage_collection_names_the_blocks_it_deleted(
     assert response.json() == {
         "peer_map": {PEER_1: {"peer": PEER_1, "peername": "peer-1", "keys": [{"key": OTHER}]}}
     }
+
+
+async def test_a_pin_shows_by_what_its_holders_are_chosen_if_it_says_so(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post(
+        f"/pins/{CID}",
+        params={
+            "allocate-by": "tags",
+            "require-tags": "disk:ssd,rack:9",
+            "prefer-tags": "region:eu",
+            "spread-over": "room",
+            "domains-min": "2",
+        },
+    )
+
+    assert response.json()["place"] == [
+        "strategy=tags",
+        "require=disk:ssd",
+        "require=rack:9",
+        "prefer=region:eu",
+        "spread=room",
+        "domains=2",
+    ]
+    for query in ("allocate-by=best", "domains-min=x", "require-tags=ssd"):
+        assert (await client.post(f"/pins/{OTHER}?{query}")).status_code == 400

@@ -33,6 +33,7 @@ async def test_pins_that_wait_are_listed_with_their_live_copies(
         "name": "thesis",
         "live": 1,
         "needed": 2,
+        "urgent": True,
         "allocations": [peer_id_text(peer) for peer in PEERS[:2]],
     }
 

@@ -5,6 +5,7 @@ import pytest
 
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.peer_terms import QuotaClass
+from bftcluster.ledger.wire.pin_strategy import PinStrategy
 from bftcluster.signing.keys import parse_peer_id, peer_id_text
 from bftcluster_cli.clusters import read_genesis
 from bftcluster_cli.commands.members import HEADINGS, member_row
@@ -39,6 +40,16 @@ def test_a_genesis_names_maintainers_and_peers(shell: Shell, keys: Path) -> None
     assert {each.name for each in genesis.policy.maintainers} == {"alice", "bob", "carol"}
     assert [each.name for each in genesis.peers] == ["peer1", "peer2", "peer3", "peer4"]
     assert (genesis.replication_min, genesis.replication_max) == (2, 3)
+    assert genesis.strategy is None
+
+
+def test_a_genesis_may_name_by_what_holders_are_chosen(shell: Shell, keys: Path) -> None:
+    assert init(shell, "--place", "require=disk:ssd", "--place", "domains=2").code == 0
+
+    genesis = read_genesis(keys / "genesis.cbor")
+    assert genesis.strategy == PinStrategy(required=(("disk", "ssd"),), domains_min=2)
+    shown = shell.ok("cluster", "show").out
+    assert 'holders      all have "disk"="ssd"' in shown
 
 
 def test_two_clusters_made_alike_are_not_one(shell: Shell, keys: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_noun_says_all_that_can_be_done_with_it(shell: Shell) -> None:
     assert "Make a peer, run it, see how it is doing, and recover it." in nouns
     for line in (
         "before it runs    init, show",
-        "while it runs     members, admit, remove",
+        "while it runs     health, members; admit, remove, age-rules",
         "when it cannot    recover",
     ):
         assert line in cluster

@@ -96,3 +96,15 @@ def test_counters_rise_over_announcements_whatever_the_clock_does() -> None:
 
     counters = [counter(*told) for told in ((0, 1_000), (1_000, 1_000), (1_001, 10), (5_000, 10))]
     assert counters == [1_000, 1_001, 1_002, 5_001]
+
+
+def test_a_peer_says_of_itself_what_its_operator_wrote() -> None:
+    tags = {"region": "eu", "disk": "ssd"}
+    announcer = Announcer(PEERS[0], ClusterId(bytes(32)), "peer", tags=tags)
+
+    request = parse_request(
+        announcer.join((), capacity_bytes=2, free_bytes=1, recorded=0, wall_ms=1)
+    )
+
+    assert isinstance(request, Join)
+    assert request.tags == (("disk", "ssd"), ("region", "eu"))

@@ -41,7 +41,7 @@ def breaches_of(store: ManyRowsPort) -> list[str]:
             expected[peer][slot] = pin
     for peer in sorted(expected.keys() | set(queries.peer_ids(store))):
         found += _breaches_at(store, peer, expected[peer])
-    waiting = [(pin.live + 1, pin.number, pin.cid) for _, pin in _waiting(store)]
+    waiting = [(pin.place + 1, pin.number, pin.cid) for _, pin in _waiting(store)]
     queued = sorted((pin.queued_as, pin.number, pin.cid) for pin in pins if pin.queued_as)
     if waiting != queued:
         found.append(f"{len(waiting)} pins wait for repair, of {len(queued)} that say so")

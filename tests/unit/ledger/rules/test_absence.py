@@ -1,15 +1,20 @@
 """Who was not heard for a day holds nothing that counts, until it is heard again."""
 
 from bftcluster.ledger.rules.absence import absence_due_ms
-from bftcluster.ledger.rules.allocation import pin_seed
+from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.holders.allocation import pin_seed
+from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.limits import (
     ABSENT_AFTER_MS,
     ABSENT_NOTED_MAX,
+    GONE_AFTER_MS,
+    GONE_NOTED_MAX,
     SILENCE_MS,
 )
 from tests.unit.ledger.departures import (
     HOUR_MS,
+    admit,
     crowd_of,
     duties,
     holders,
@@ -169,3 +174,59 @@ def test_who_is_noted_absent_first_does_not_depend_on_a_restart() -> None:
 
     assert len(noted[0]) == ABSENT_NOTED_MAX
     assert noted[0] == noted[1]
+
+
+def test_nodes_are_told_who_is_absent_and_who_is_back() -> None:
+    world = world_of(4)
+    gone, *others = PEERS[:4]
+    pass_time(world, 18 * HOUR_MS, heard=others)
+    told = world.run(*(world.join(peer) for peer in others), after_ms=6 * HOUR_MS).effects
+    assert PeerChanged(peer_id(gone)) in told
+
+    back = world.run(world.report(gone)).effects
+
+    assert PeerChanged(peer_id(gone)) in back
+
+
+def test_who_is_silent_for_a_month_leaves_unless_it_votes() -> None:
+    world = world_of(6)
+    voter, volunteer = PEERS[3], PEERS[5]
+    heard = [peer for peer in PEERS[:6] if peer not in (voter, volunteer)]
+    pass_time(world, GONE_AFTER_MS - DAY_MS, heard=heard)
+    settle(world)
+    assert peer_id(volunteer) in queries.peers(world.store)
+
+    pass_time(world, DAY_MS + 6 * HOUR_MS, heard=heard)
+
+    peers = queries.peers(world.store)
+    assert peer_id(volunteer) not in peers
+    assert peers[peer_id(voter)].is_replica
+    reputation = queries.reputation_of(world.store, peer_id(volunteer))
+    assert reputation is not None
+    assert not reputation.is_evicted
+    admit(world, volunteer)
+
+
+def test_a_month_in_which_nothing_was_ordered_takes_nobody_out() -> None:
+    world = world_of(6)
+    heard = PEERS[:5]
+    pass_time(world, ABSENT_AFTER_MS + HOUR_MS, heard=heard)
+    assert peer_id(PEERS[5]) in world.ledger._state.absence.peers
+
+    world.run(*(world.join(peer) for peer in heard), after_ms=GONE_AFTER_MS)
+    pass_time(world, 3 * HOUR_MS, heard=heard)
+
+    assert peer_id(PEERS[5]) in queries.peers(world.store)
+
+
+def test_those_that_leave_after_a_month_are_a_bounded_number_in_a_period() -> None:
+    world = world_of(4)
+    crowd_of(world, range(100, 100 + 2 * GONE_NOTED_MAX))
+    pass_time(world, GONE_AFTER_MS - DAY_MS, heard=PEERS[:4])
+
+    members = [len(queries.peers(world.store))]
+    for _ in range(8):
+        pass_time(world, 6 * HOUR_MS, heard=PEERS[:4])
+        members.append(len(queries.peers(world.store)))
+
+    assert sorted(set(members)) == [4, 4 + GONE_NOTED_MAX, 4 + 2 * GONE_NOTED_MAX]

@@ -4,7 +4,7 @@ import pytest
 
 from bftcluster.allocation.roster import Roster
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rules.allocation import NotEnoughPeers, allocate, pin_seed
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.state.weights import units_of
 from tests.unit.ledger.world import cid_of
 
@@ -90,7 +90,7 @@ def test_too_few_candidates_are_counted() -> None:
 
     refusal = allocate(seed_of(1), roster, least=4, most=6, current=PEERS[2:3])
 
-    assert refusal == NotEnoughPeers(needed=3, wanted=5, candidates=2)
+    assert refusal == NotEnoughPeers(needed=3, wanted=5, candidates=2, room=3)
 
 
 def test_between_minimum_and_maximum_nothing_moves() -> None:

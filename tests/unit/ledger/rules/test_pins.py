@@ -223,7 +223,7 @@ def test_too_few_peers_are_told_in_ipfs_clusters_words() -> None:
     assert outcome.code is OutcomeCode.NOT_ENOUGH_PEERS
     assert outcome.detail == (
         "not enough peers to allocate CID. Needed at least: 2. Wanted at most: 3. "
-        "Available candidates: 1."
+        "Available candidates: 1. Free at the candidates: 1024 MiB."
     )
 
 

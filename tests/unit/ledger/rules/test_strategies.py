@@ -1,8 +1,8 @@
 import pytest
 
 from bftcluster.allocation.roster import Roster
-from bftcluster.ledger.rules.allocation import NotEnoughPeers
-from bftcluster.ledger.rules.strategies import STRATEGIES, Wish
+from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers
+from bftcluster.ledger.rules.holders.strategies import STRATEGIES, Wish
 from tests.unit.allocation.crowds import peer
 
 EU, SSD = ("region", "eu"), ("disk", "ssd")
@@ -72,7 +72,7 @@ def test_a_refusal_names_the_tag_that_nobody_has() -> None:
 def test_a_refusal_names_how_many_peers_are_missing() -> None:
     refusal = STRATEGIES["balanced"].allocate(roster(), wish(least=9, most=9))
 
-    assert refusal == NotEnoughPeers(needed=9, wanted=9, candidates=8)
+    assert refusal == NotEnoughPeers(needed=9, wanted=9, candidates=8, room=(1 << 23) + 7)
 
 
 def test_a_refusal_names_how_many_failure_domains_are_missing() -> None:

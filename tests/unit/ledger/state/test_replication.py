@@ -63,3 +63,19 @@ def test_those_that_failed_are_told_with_their_reason() -> None:
 
     assert replication.pinned == (peer_id(PEERS[1]),)
     assert [(r.peer, r.error) for r in replication.failed] == [(peer_id(PEERS[0]), "timed out")]
+
+
+def test_a_copy_at_an_absent_peer_is_none() -> None:
+    world = World()
+    world.join_all()
+    world.pin(CID, replication_min=2, replication_max=2)
+    first, second = (peer for peer in PEERS[:4] if peer_id(peer) in world.record(CID).allocations)
+    for peer in (first, second):
+        world.do(world.report(peer, CID))
+    record = world.record(CID)
+    assert record is not None
+
+    replication = status_of(record, peers_of(world), absent={peer_id(first)})
+
+    assert replication.pinned == (peer_id(second),)
+    assert not replication.is_replicated

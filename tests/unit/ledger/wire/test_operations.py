@@ -18,6 +18,7 @@ from bftcluster.ledger.wire.operations import (
     sorted_metadata,
 )
 from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.ledger.wire.pin_strategy import AgeRule, SetAgeRules
 from bftcluster.limits import INVITE_USES_MAX, TIME_MAX_MS
 from tests.unit.ledger.invitees import invitation
 from tests.unit.ledger.recoveries import recovery_of
@@ -54,6 +55,7 @@ OPERATIONS = [
     UnpinOperation(cid=CID),
     ADMITTED,
     RemovePeer(peer=PEER),
+    SetAgeRules(rules=(AgeRule(0, 3, 4), AgeRule(86_400_000, 1, 2))),
     RECOVERED,
     INVITED,
     RevokeInvite(key=INVITED.key),
@@ -70,7 +72,7 @@ def test_every_kind_of_operation_is_among_them() -> None:
     assert len({operation.label for operation in OPERATIONS}) == len(get_args(Operation))
 
 
-@pytest.mark.parametrize("kind", [0, 6, -1, True, b"", None, [1]])
+@pytest.mark.parametrize("kind", [0, 7, -1, True, b"", None, [1]])
 def test_an_unknown_kind_is_malformed(kind: object) -> None:
     with pytest.raises(MalformedMessageError, match="unknown kind"):
         parse_operation(codec.encode([kind, CID]))

@@ -105,3 +105,20 @@ def test_the_rate_of_state_transfers_is_a_size_a_second(tmp_path: Path):
 def test_the_rate_of_the_scrub_is_a_size_a_second_or_nothing(tmp_path: Path):
     assert load(tmp_path, "").scrub_rate_bytes_per_s == 4_000_000
     assert load(tmp_path, '[storage]\nscrub_rate = "0"').scrub_rate_bytes_per_s == 0
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"region": 7},
+        {"region": ""},
+        {"region": "e\x1bu"},
+        {"r" * 65: "eu"},
+        {f"tag{number}": "x" for number in range(17)},
+    ],
+)
+def test_tags_that_the_cluster_would_refuse_are_refused_here(
+    tmp_path: Path, tags: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigError, match=r"peer\.tags"):
+        Config.from_values(tmp_path, {"peer": {"tags": tags}})

@@ -2,7 +2,7 @@
 
 from bftcluster.blocks.port import Damage
 from bftcluster.ids import PeerId
-from bftcluster.node.service.metric_views import metric_views
+from bftcluster.node.service.health.metric_views import metric_views
 
 ME = PeerId(bytes(32))
 

@@ -11,8 +11,8 @@ from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.reads import LedgerReads
-from bftcluster.node.service.beacon_view import beacon_view
-from bftcluster.node.service.metric_views import metric_views
+from bftcluster.node.service.health.beacon_view import beacon_view
+from bftcluster.node.service.health.metric_views import metric_views
 from bftcluster.node.service.peers import EVICTED, NOT_ADMITTED, REMOVED, PeerService
 
 

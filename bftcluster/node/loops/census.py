@@ -1,0 +1,140 @@
+"""Counts how many pins have as many copies as they need: slowly, in a thread, all the time.
+
+A question about the cluster's health is answered from the last count, so it costs the same however
+many pins there are. A page of pins is followed by nine times as long a rest: a tenth of one thread,
+which is not one of those that order and execute.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, NoReturn
+
+import trio
+
+from bftcluster.api.health_views import PinCounts
+from bftcluster.cid import Cid
+from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.store import ManyRowsPort
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.peer_records import PeerRecord
+from bftcluster.ledger.state.records import PinRecord
+from bftcluster.ledger.state.replication import status_of
+from bftcluster.node.ports import Clock
+from bftcluster.node.process.threads import Workers
+
+PAGE_PINS: Final = 200
+ROUND_MIN_S: Final = 10.0
+"""A count begins so long after the one before began, at the earliest."""
+ARRIVING_MS: Final = 3_600_000
+"""A pin that was ordered so lately may still be on its way."""
+_REST_FACTOR: Final = 9
+
+
+@dataclass(slots=True, kw_only=True)
+class PinTally:
+    """What a count has found so far."""
+
+    peers: Mapping[PeerId, PeerRecord]
+    absent: Collection[PeerId]
+    now_ms: int
+    pins: int = 0
+    enough: int = 0
+    arriving: int = 0
+    short: int = 0
+    endangered: int = 0
+    missing: int = 0
+    without_peer: Counter[PeerId] = field(default_factory=Counter)
+    """How many pins would fall below their minimum without one peer."""
+    without_domain: Counter[str] = field(default_factory=Counter)
+    """Likewise, without all peers of one domain."""
+
+    def note(self, pin: PinRecord) -> None:
+        """Count one pin, with its reports."""
+        status = status_of(pin, self.peers.values(), absent=self.absent)
+        copies, needed = len(status.pinned), status.needed
+        if pin.is_everywhere:
+            needed -= sum(1 for peer in status.wanted if peer in self.absent)
+        self.pins += 1
+        if copies >= needed > 0:
+            self.enough += 1
+        elif self.now_ms - pin.timestamp_ms < ARRIVING_MS:
+            self.arriving += 1
+        elif copies == 0:
+            self.missing += 1
+        elif copies == 1:
+            self.endangered += 1
+        else:
+            self.short += 1
+        if copies >= needed and not pin.is_everywhere:
+            self._note_losses(status.pinned, copies - needed)
+
+    def _note_losses(self, holders: Collection[PeerId], spare: int) -> None:
+        """Note whose loss would leave a pin short that has so many copies to spare."""
+        if spare == 0:
+            self.without_peer.update(holders)
+        domains = Counter(self.peers[peer].terms.domain for peer in holders if peer in self.peers)
+        self.without_domain.update(domain for domain, count in domains.items() if count > spare)
+
+    def counts(self) -> PinCounts:
+        """Return the numbers for people."""
+        return PinCounts(
+            counted_ms=self.now_ms,
+            pins=self.pins,
+            enough=self.enough,
+            arriving=self.arriving,
+            short=self.short,
+            endangered=self.endangered,
+            missing=self.missing,
+        )
+
+
+class Census:
+    """Goes through the pinset again and again."""
+
+    def __init__(self, *, reader: ManyRowsPort, clock: Clock, workers: Workers) -> None:
+        """Prepare.
+
+        Args:
+            reader: Of the ledger.
+            clock: Tells how long a page took, and the time of the count.
+            workers: Read a page.
+        """
+        self._reader = reader
+        self._clock = clock
+        self._workers = workers
+        self.last: PinTally | None = None
+        """The last count that came to its end."""
+
+    async def run(self) -> NoReturn:
+        """Count until cancelled."""
+        while True:
+            begun_ms = self._clock.now_ms()
+            self.last = await self._count()
+            spent_s = (self._clock.now_ms() - begun_ms) / 1000
+            await trio.sleep(max(0.0, ROUND_MIN_S - spent_s))
+
+    async def _count(self) -> PinTally:
+        tally = await self._workers.run(self._begin)
+        after: bytes | None = b""
+        while after is not None:
+            begun_ms = self._clock.now_ms()
+            after = await self._workers.run(partial(self._count_page, tally, after))
+            await trio.sleep(_REST_FACTOR * (self._clock.now_ms() - begun_ms) / 1000)
+        return tally
+
+    def _begin(self) -> PinTally:
+        reader = self._reader
+        return PinTally(
+            peers=queries.peers(reader),
+            absent=queries.absent_peers(reader),
+            now_ms=self._clock.wall_ms(),
+        )
+
+    def _count_page(self, tally: PinTally, after: bytes) -> Cid | None:
+        """Count the next pins; return the last, or None behind the end."""
+        page = queries.pins_behind(self._reader, after, PAGE_PINS)
+        for pin in page:
+            tally.note(pin)
+        return page[-1].cid if len(page) == PAGE_PINS else None

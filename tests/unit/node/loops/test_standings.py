@@ -1,0 +1,79 @@
+"""The log of a node says whose standing changed, and who is absent or back."""
+
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import Any
+
+import trio
+import trio.testing
+from structlog.testing import capture_logs
+
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
+from bftcluster.node.loops.standings import StandingLog
+from bftcluster.reputation import Cause, Standing
+from bftcluster.signing.keys import SigningKey, peer_id_text
+from tests.unit.ledger.world import PEERS, World, peer_id
+from tests.unit.node.loops.test_peer_directory import InPlace
+
+ME, OTHER = PEERS[:2]
+
+
+def suspend(world: World, peer: SigningKey) -> None:
+    before = queries.reputation_of(world.store, peer_id(peer))
+    assert before is not None
+    last = replace(before.last_change, standing=Standing.SUSPENDED, cause=Cause.ABSENT)
+    value = replace(before, last_change=last).to_value()
+    world.store.flush({(Space.REPUTATION, peer_id(peer)): value})
+
+
+def set_absent(world: World, *peers: SigningKey) -> None:
+    absence = Absence(since_ms=1, peers=frozenset(map(peer_id, peers)))
+    world.store.flush({(Space.META, ABSENCE_KEY): absence_to_value(absence)})
+
+
+async def lines_after(world: World, *changes: Any) -> list[MutableMapping[str, Any]]:
+    """Return what a node logs while these change something, one after the other."""
+    log = StandingLog(me=peer_id(ME), reader=world.store, workers=InPlace())  # type: ignore[arg-type]
+    with capture_logs() as lines:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(log.run)
+            await trio.sleep(5)
+            for change in changes:
+                change()
+                log.note([PeerChanged(peer_id(OTHER))])
+                await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+    return lines
+
+
+async def test_its_own_suspension_is_a_warning_and_that_of_another_is_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+
+    lines = await lines_after(world, lambda: suspend(world, ME), lambda: suspend(world, OTHER))
+
+    levels = [(line["log_level"], line.get("peer")) for line in lines]
+    assert levels == [("warning", None), ("info", peer_id_text(peer_id(OTHER)))]
+    assert all((line["now"], line["cause"]) == ("suspended", "absent") for line in lines)
+
+
+async def test_absences_and_returns_are_told_once(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+
+    lines = await lines_after(
+        world,
+        lambda: set_absent(world, OTHER),
+        lambda: None,
+        lambda: set_absent(world),
+        lambda: set_absent(world, ME),
+    )
+
+    assert [line["event"] for line in lines] == [
+        "a peer was not heard for a day",
+        "a peer was heard again",
+        "this peer was not heard for a day",
+    ]
