@@ -95,6 +95,10 @@ class LedgerReads:
         """Return the policy in force; blocks for one read."""
         return queries.policy_in_force(self._reader)
 
+    def knows_all(self) -> bool:
+        """Return that what is not in the ledger is not pinned."""
+        return True
+
     def peers(self) -> dict[PeerId, PeerRecord]:
         """Return every admitted peer; at most a second old, blocks for two reads."""
         self._look_at_peers()

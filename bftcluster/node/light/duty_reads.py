@@ -37,6 +37,10 @@ class DutyReads:
         start = bisect_right(cids, after)
         return list((await self.pins_of(cids[start : start + limit])).values())
 
+    def knows_all(self) -> bool:
+        """Return whether our duties were proven once: a memory that was lost proves no removal."""
+        return self._peer.book.seq > 0
+
     def peers(self) -> Mapping[PeerId, PeerRecord]:
         """Return nobody: a light peer knows of no other."""
         return {}

@@ -31,7 +31,7 @@ from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.signals import watch_signals
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Workers
-from bftcluster.pins.events import Desired, NotDesired
+from bftcluster.pins.events import Desired, Missed, NotDesired
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
@@ -96,6 +96,7 @@ class LightNode:
             space=store.stat,
             recorded=lambda: 0 if self._peer.record is None else self._peer.record.counter,
         )
+        self._reads = DutyReads(self._peer)
         self._tracker = self._make_tracker(store)
 
     def _make_tracker(self, store: PinStore) -> TrackerLoop:
@@ -110,7 +111,7 @@ class LightNode:
                 entropy=secrets.token_bytes(_ENTROPY_SIZE_BYTES),
             ),
             store=store,
-            reads=DutyReads(self._peer),
+            reads=self._reads,
             reporter=self._reporter,
             clock=self._clock,
             connected=self._connected,
@@ -147,8 +148,11 @@ class LightNode:
         while True:
             self._moved = trio.Event()
             self._peer.use(self._connected(), self._clock.now_ms())
+            knew_all = self._reads.knows_all()
             actions = self._peer.step(self._clock.now_ms())
             self._carry_out(actions)
+            if not knew_all and self._reads.knows_all():
+                self._tracker.tell(Missed())
             await self._save()
             patience_ms = max(0, actions.deadline_ms - self._clock.now_ms())
             if self._is_unsaved:

@@ -73,6 +73,10 @@ class PinReads(Protocol):
         """
         ...
 
+    def knows_all(self) -> bool:
+        """Return whether what is not found is not pinned: before, nothing of the store goes."""
+        ...
+
     def peers(self) -> Mapping[PeerId, PeerRecord]:
         """Return the admitted peers, as far as they are known."""
         ...
@@ -332,7 +336,7 @@ class TrackerLoop:
         roots = await self._look(lambda: self._store.roots(scan.after, scan.limit))
         records = await self._reads.pins_of([root.cid for root in roots])
         whole = {root.cid: root.complete for root in roots}
-        lent = {cid for cid in whole if self._is_upload(cid)}
+        lent = {cid for cid in whole if not self._reads.knows_all() or self._is_upload(cid)}
         return kept_page(scan, whole, records, self._me, lent=lent)
 
     async def _look(self, look: Callable[[], Awaitable[T]]) -> T:

@@ -105,8 +105,11 @@ def losses_of(
     for peer, record in sorted(peers.items()):
         by_domain.setdefault(record.terms.domain, []).append(peer)
 
+    room_bytes = {peer: record.usable_free_bytes for peer, record in takers.items()}
+    all_room_bytes = sum(room_bytes.values())
+
     def loss(name: str, lost: Sequence[PeerId], pins_short: int | None) -> LossView:
-        room = sum(record.usable_free_bytes for p, record in takers.items() if p not in lost)
+        room = all_room_bytes - sum(room_bytes.get(peer, 0) for peer in lost)
         moved_bytes = sum(held[peer] for peer in lost)
         return LossView(
             name=name,

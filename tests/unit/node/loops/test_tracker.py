@@ -20,7 +20,8 @@ from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.ingress.peer_reports import PeerReporter
-from bftcluster.node.loops.tracker import TrackerLoop
+from bftcluster.node.light.duty_reads import DutyReads
+from bftcluster.node.loops.tracker import PinReads, TrackerLoop
 from bftcluster.node.parts import Parts, open_parts
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.config import Config
@@ -28,10 +29,12 @@ from bftcluster.node.process.identity import create_identity
 from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
+from bftcluster.pins.events import Scan, ScanOf
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.sync.announcements import Announcer
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.light.relays import LightWorld
 
 CID = cids.of_block(b"content")
 RECORD = PinRecord(
@@ -61,11 +64,14 @@ async def to_nobody(peer: PeerId, frame: bytes) -> None:
     raise AssertionError("no peer is connected")
 
 
-def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop:
-    clock, reads = (
-        SystemClock(),
-        LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1)),
-    )
+def tracker_of(
+    parts: Parts,
+    roots: TemporaryRoots | None = None,
+    reads: PinReads | None = None,
+    me: PeerId | None = None,
+) -> TrackerLoop:
+    clock = SystemClock()
+    reads = reads or LedgerReads(parts.store.reader, workers=Workers(1), lists=Workers(1))
     workers = Workers(1)
     exchange = Exchange(store=parts.blocks, send=to_nobody, offload=workers.run)
     store = BlockPinStore(parts.blocks, exchange, workers.run)
@@ -80,7 +86,7 @@ def tracker_of(parts: Parts, roots: TemporaryRoots | None = None) -> TrackerLoop
     )
     return TrackerLoop(
         tracker=Tracker(
-            me=parts.me,
+            me=me or parts.me,
             settings=TrackerSettings(fetches_max=1, report_delay_ms=0),
             entropy=b"seed",
         ),
@@ -180,3 +186,21 @@ async def test_pins_that_the_block_store_cannot_take_in_fail_and_end_no_tracker(
             tracker.recover(CID)
             await until(lambda: parts.blocks.find_root(CID) is not None)
             nursery.cancel_scope.cancel()
+
+
+async def test_who_lost_its_duties_keeps_what_it_has_until_they_are_proven(parts: Parts) -> None:
+    world, other = LightWorld(), cids.of_block(b"something else")
+    world.pin(CID)
+    world.checkpoint()
+    for data in (b"content", b"something else"):
+        parts.blocks.put(cids.of_block(data), data)
+        parts.blocks.pin_present([cids.of_block(data)])
+    tracker = tracker_of(parts, reads=DutyReads(world.peer), me=world.peer.me)
+    scan = Scan(of=ScanOf.KEPT, after=b"", limit=10)
+
+    before = await tracker._scan_kept(scan)
+    world.settle()
+    after = await tracker._scan_kept(scan)
+
+    assert before.observations == ()
+    assert {each.cid: each.is_desired for each in after.observations} == {CID: True, other: False}
