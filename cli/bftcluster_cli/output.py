@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import typer
 
@@ -14,6 +15,21 @@ from bftcluster_cli.framework import GlobalOptions
 def emit(settings: GlobalOptions, record: Mapping[str, object], text: str) -> None:
     """Write one result to stdout: a line of JSON with ``--json``, else ``text``."""
     typer.echo(json_text(record) if settings.is_json else _lines(text))
+
+
+def emit_all(
+    settings: GlobalOptions,
+    records: Iterable[dict[str, Any]],
+    line_of: Callable[[dict[str, Any]], str],
+    nothing: str,
+) -> None:
+    """Write each of some results, as they come; if there is none, say ``nothing``."""
+    count = 0
+    for record in records:
+        emit(settings, record, line_of(record))
+        count += 1
+    if not count:
+        say(nothing)
 
 
 def json_text(value: object) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import noun, settings_of, verb
-from bftcluster_cli.output import emit, say
+from bftcluster_cli.output import emit, emit_all
 from bftcluster_cli.untrusted_text import label, message
 
 app = noun("audit", "See which peers were asked for which blocks, and what came of it.")
@@ -20,13 +20,9 @@ def ls(
 ) -> None:
     """List the last audits that something is kept of, the newest first."""
     settings = settings_of(ctx)
-    count = 0
     with Client(settings) as client:
-        for record in client.lines(f"/audits?limit={limit}"):
-            emit(settings, record, audit_line(record))
-            count += 1
-    if not count:
-        say("nothing is kept of any audit")
+        records = client.lines(f"/audits?limit={limit}")
+        emit_all(settings, records, audit_line, "nothing is kept of any audit")
 
 
 @verb(app, "show", "bftcluster audit show 17", "bftcluster audit show 17 --json")

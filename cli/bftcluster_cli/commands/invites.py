@@ -168,10 +168,7 @@ def ls(ctx: typer.Context) -> None:
     with Client(settings) as client:
         records = client.list("/invites")
         names = {str(each.get("id")): str(each.get("name")) for each in client.list("/members")}
-    for record in records:
-        emit(settings, record, invite_line(record, names))
-    if not records:
-        say("there is no invitation")
+    emit_all(settings, records, lambda each: invite_line(each, names), "there is no invitation")
 
 
 def invite_line(record: Record, names: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client
 from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
-from bftcluster_cli.output import emit, say, suggest
+from bftcluster_cli.output import emit, emit_all, say, suggest
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
@@ -110,13 +110,8 @@ def reject(ctx: typer.Context, target: Target, yes: options.Yes = False) -> None
 def pending(ctx: typer.Context) -> None:
     """List the proposals that wait for approvals, oldest first."""
     settings = settings_of(ctx)
-    count = 0
     with Client(settings) as client:
-        for record in client.lines("/proposals"):
-            emit(settings, record, pending_line(record))
-            count += 1
-    if not count:
-        say("nothing waits for approvals")
+        emit_all(settings, client.lines("/proposals"), pending_line, "nothing waits for approvals")
 
 
 @verb(app, "ls", "bftcluster pin ls", "bftcluster pin ls --json | jq .cid")

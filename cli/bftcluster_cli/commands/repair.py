@@ -6,7 +6,7 @@ import typer
 
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.framework import noun, settings_of, verb
-from bftcluster_cli.output import emit, say
+from bftcluster_cli.output import emit_all
 from bftcluster_cli.untrusted_text import label, message
 
 app = noun("repair", "Show which pins lost holders and wait for others.")
@@ -20,13 +20,9 @@ def ls(
 ) -> None:
     """List the pins that have too few live copies, the most endangered first."""
     settings = settings_of(ctx)
-    count = 0
     with Client(settings) as client:
-        for record in client.lines(f"/repairs?limit={limit}"):
-            emit(settings, record, repair_line(record))
-            count += 1
-    if not count:
-        say("nothing waits for repair")
+        records = client.lines(f"/repairs?limit={limit}")
+        emit_all(settings, records, repair_line, "nothing waits for repair")
 
 
 def repair_line(record: Record) -> str:
