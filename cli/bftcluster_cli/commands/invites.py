@@ -15,7 +15,7 @@ from bftcluster_cli.descriptors import CLASSES, check_place, parse_descriptor, p
 from bftcluster_cli.display.qr_code import qr_text
 from bftcluster_cli.display.terms import place_text
 from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
-from bftcluster_cli.output import emit, plural, say, size_text
+from bftcluster_cli.output import emit, emit_all, plural, say, size_text
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
