@@ -366,7 +366,7 @@ class Peer:
         self._network.send_nowait(peer, StreamClass.SYNC, frame)
 
     async def _send_blocks(self, peer: PeerId, frame: bytes) -> None:
-        await self._loan.traffic.send(len(frame))
+        await self._loan.traffic.send_frame(frame)
         await self._network.send(peer, StreamClass.BLOCKS, frame)
 
     def _send_all(self, outbounds: Sequence[Outbound], voters: Sequence[ReplicaId]) -> None:

@@ -36,7 +36,13 @@ from bftcluster.blocks.formats.dag_pb import DagLink
 from bftcluster.blocks.formats.links import links_of, may_link
 from bftcluster.blocks.port import BlockStore, Hold
 from bftcluster.cid import Cid, text
-from bftcluster.errors import BlockStoreError, ClusterError, StorageError, TransportError
+from bftcluster.errors import (
+    BlockStoreError,
+    ClusterError,
+    RefusedError,
+    StorageError,
+    TransportError,
+)
 from bftcluster.ids import PeerId
 from bftcluster.shell_limits import BLOCK_SIZE_MAX_BYTES, STORE_GROUP_SIZE_BYTES
 
@@ -190,6 +196,9 @@ class DagFetch:
         except (TransportError, trio.TooSlowError):
             provider.blame(ProviderFault.UNREACHABLE)
             return False
+        except RefusedError:
+            provider.blame(ProviderFault.BUSY)  # nothing was sent, so there is nothing to cancel
+            return True
         while request.expected and not provider.dropped:
             match await self._next_event(request, inbox):
                 case ProviderFault() as fault:

@@ -91,6 +91,9 @@ class CancelWant:
 
 Message = Want | Blocks | End | Credit | CancelWant
 
+_BLOCKS_HEAD: Final = codec.encode([int(_Tag.BLOCKS), 0, []])[:2]
+"""How a head begins that lists blocks: an array of three, and the tag."""
+
 
 def to_frame(message: Message) -> bytes:
     """Return the only encoding of a message."""
@@ -113,6 +116,11 @@ def to_frame(message: Message) -> bytes:
             assert_never(message)
     head = codec.encode([int(fields[0]), *fields[1:]])
     return b"".join((len(head).to_bytes(_PREFIX_SIZE_BYTES, "big"), head, *bodies))
+
+
+def carries_blocks(frame: bytes) -> bool:
+    """Return whether a frame of ``to_frame`` has blocks, rather than says something about them."""
+    return frame.startswith(_BLOCKS_HEAD, _PREFIX_SIZE_BYTES)
 
 
 def from_frame(frame: bytes) -> Message:

@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from bftcluster.blocks.exchange.exchange_messages import carries_blocks
 from bftcluster.errors import RefusedError
 from bftcluster.node.ports import Clock
 
@@ -18,8 +19,6 @@ DAY_MS: Final = 86_400_000
 MONTH_MS: Final = 30 * DAY_MS
 PATIENCE_S: Final = 5.0
 """Who would wait longer for blocks is told that we are busy, and asks another."""
-QUESTION_SIZE_MAX_BYTES: Final = 16 << 10
-"""What is no longer is counted and never waits: questions, and answers that there is nothing."""
 _WAIT_MAX_S: Final = 60.0
 """For so long what a peer sends is left unread at a time."""
 
@@ -75,16 +74,29 @@ class Traffic:
                 period_ms = DAY_MS if name.startswith("day") else MONTH_MS
                 self.buckets[name] = TrafficBucket(limit_bytes=limit_bytes, period_ms=period_ms)
 
-    async def send(self, size_bytes: int) -> None:
-        """Return when so much may be sent; count it.
+    async def send_frame(self, frame: bytes) -> None:
+        """Return when a frame of the exchange may be sent; count it.
+
+        One without blocks never waits, however long it is: who may give none asks all the same.
 
         Raises:
-            RefusedError: It would have to wait for long.
+            RefusedError: It has blocks, and would have to wait for long.
+        """
+        if carries_blocks(frame):
+            await self.send(len(frame))
+        else:
+            self._spend("up", len(frame))
+
+    async def send(self, size_bytes: int) -> None:
+        """Return when so many bytes of blocks may be sent; count them.
+
+        Raises:
+            RefusedError: They would have to wait for long.
         """
         wait_s = self.wait_s("up", size_bytes)
-        if size_bytes > QUESTION_SIZE_MAX_BYTES and wait_s:
-            if wait_s > PATIENCE_S:
-                raise RefusedError("what may be sent is used up for now")
+        if wait_s > PATIENCE_S:
+            raise RefusedError("what may be sent is used up for now")
+        if wait_s:
             await trio.sleep(wait_s)
         self._spend("up", size_bytes)
 

@@ -18,7 +18,12 @@ from bftcluster.blocks.formats.block import Block, key_of, raw_cid
 from bftcluster.blocks.formats.layout import DagEntry, Layout
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import DAG_PB, of_block
-from bftcluster.errors import BlockNotFoundError, MalformedContentError, StoreFullError
+from bftcluster.errors import (
+    BlockNotFoundError,
+    MalformedContentError,
+    RefusedError,
+    StoreFullError,
+)
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.exchanging import (
     ALICE,
@@ -173,6 +178,21 @@ async def test_an_unreachable_provider_is_passed_over(autojump_clock) -> None:
 
     assert complete(mine, entry)
     assert report.providers[0].fault is ProviderFault.UNREACHABLE
+
+
+async def test_a_fetch_that_may_ask_nothing_fails_and_says_so(autojump_clock) -> None:
+    alice = MemoryBlockStore()
+    entry = add_file(alice, pattern(100_000))
+
+    def refuse(frame: bytes) -> list[bytes]:
+        raise RefusedError("used up")
+
+    async with open_network() as network:
+        network.tamper[ME] = refuse
+        with pytest.raises(FetchFailedError) as caught:
+            await fetch_with(network, entry, {ALICE: alice}, MemoryBlockStore())
+
+    assert [each.fault for each in caught.value.providers] == [ProviderFault.BUSY]
 
 
 async def test_a_slow_provider_does_not_hold_up_the_end(autojump_clock) -> None:

@@ -9,6 +9,7 @@ from bftcluster.blocks.exchange.exchange_messages import (
     EndStatus,
     Message,
     Want,
+    carries_blocks,
     from_frame,
     to_frame,
 )
@@ -19,21 +20,25 @@ from bftcluster.limits import FRAME_SIZE_MAX_BYTES
 CID = of_block(b"x")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        Want(request=1, window_bytes=2, leaf_budget_bytes=3, cids=(CID, of_block(b"y"))),
-        Blocks(request=1, blocks=((CID, b"x"), (of_block(b""), b""), (CID, bytes(2 << 20)))),
-        Blocks(request=1, blocks=()),
-        End(request=1, status=EndStatus.SERVED, absent=(CID,)),
-        End(request=0, status=EndStatus.BUSY, absent=()),
-        Credit(request=1, size_bytes=1 << 40),
-        CancelWant(request=(1 << 63) - 1),
-    ],
-    ids=lambda message: type(message).__name__,
-)
+MESSAGES: list[Message] = [
+    Want(request=1, window_bytes=2, leaf_budget_bytes=3, cids=(CID, of_block(b"y"))),
+    Blocks(request=1, blocks=((CID, b"x"), (of_block(b""), b""), (CID, bytes(2 << 20)))),
+    Blocks(request=1, blocks=()),
+    End(request=1, status=EndStatus.SERVED, absent=(CID,)),
+    End(request=0, status=EndStatus.BUSY, absent=()),
+    Credit(request=1, size_bytes=1 << 40),
+    CancelWant(request=(1 << 63) - 1),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_message_is_decoded_as_it_was_encoded(message: Message) -> None:
     assert from_frame(to_frame(message)) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_frame_says_whether_it_has_blocks(message: Message) -> None:
+    assert carries_blocks(to_frame(message)) == isinstance(message, Blocks)
 
 
 def framed(head: list[object], body: bytes = b"") -> bytes:

@@ -4,8 +4,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from bftcluster.blocks.exchange.exchange_messages import Blocks, End, EndStatus, Want, to_frame
+from bftcluster.cid import of_block
 from bftcluster.errors import RefusedError
 from bftcluster.node.process.traffic import DAY_MS, Traffic
+from bftcluster.shell_limits import WANT_CIDS_MAX
 
 MB = 1_000_000
 START_MS = 1_800_000_000_000
@@ -61,9 +64,16 @@ async def test_questions_go_out_when_all_is_used_up(autojump_clock: MockClock) -
 
     with pytest.raises(RefusedError):
         await traffic.send(MB)
-    await traffic.send(100)
+    cids = tuple(of_block(bytes([n // 256, n % 256])) for n in range(WANT_CIDS_MAX))
+    want = to_frame(Want(request=1, window_bytes=1, leaf_budget_bytes=0, cids=cids))
+    end = to_frame(End(request=1, status=EndStatus.SERVED, absent=cids))
+    await traffic.send_frame(want)
+    await traffic.send_frame(end)
+    with pytest.raises(RefusedError):
+        await traffic.send_frame(to_frame(Blocks(request=1, blocks=((cids[0], b"\0\0"),))))
 
     assert trio.current_time() == 0
+    assert traffic.buckets["day_up"].owed_bytes == MB + len(want) + len(end)
 
 
 async def test_what_comes_too_fast_is_read_later(autojump_clock: MockClock) -> None:
