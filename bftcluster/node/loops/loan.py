@@ -160,21 +160,28 @@ class Loan:
 def is_held_by_others(rows: ManyRowsPort, me: PeerId) -> bool:
     """Return whether so many others reported each pin of a peer as are to hold it at least.
 
-    Who leaves, too, does not count. Where fewer others stay than are to hold a pin, all have to.
+    Who leaves, too, or was evicted does not count. Where fewer others stay than are to hold a pin,
+    all have to. What absent peers hold does not count now, but they may come back.
     """
-    stay = {each.peer for each in queries.peers(rows).values() if not each.goes_ms} - {me}
+    standings = queries.reputations(rows)
+    stay = {
+        each.peer
+        for each in queries.peers(rows).values()
+        if not each.goes_ms and each.peer != me and not standings[each.peer].is_evicted
+    }
+    here = stay - queries.absent_peers(rows)
     cids = [duty.cid for duty in queries.duties_of(rows, me)]
     for start in range(0, len(cids), _PAGE_PINS):
         pins = queries.pins_of(rows, cids[start : start + _PAGE_PINS])
-        if not all(_is_held(pin, stay) for pin in pins.values()):
+        if not all(_is_held(pin, here, stay=len(stay)) for pin in pins.values()):
             return False
     return True
 
 
-def _is_held(pin: PinRecord, stay: Collection[PeerId]) -> bool:
-    least, _ = reachable(pin.options, pin.replication_min, pin.replication_max, len(stay))
-    held = [holder for holder in pin.holders if holder in stay]
-    return len(held) >= min(least, len(stay))
+def _is_held(pin: PinRecord, here: Collection[PeerId], *, stay: int) -> bool:
+    least, _ = reachable(pin.options, pin.replication_min, pin.replication_max, stay)
+    held = [holder for holder in pin.holders if holder in here]
+    return len(held) >= min(least, stay)
 
 
 def bytes_beside(directory: Path, blocks: Path) -> int:

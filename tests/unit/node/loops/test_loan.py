@@ -1,13 +1,19 @@
 """A lent peer leaves when others hold what it holds, and keeps within what is lent."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bftcluster.errors import ConfigError
+from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.node.loops.loan import bytes_beside, is_held_by_others
 from bftcluster.node.process.loan_file import LOAN_FILE, LoanChoice
+from bftcluster.reputation import Standing
 from tests.unit.ledger.departures import duties, holders, pin, settle, world_of
 from tests.unit.ledger.invitees import departure
 from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
@@ -42,6 +48,34 @@ def test_it_stays_until_others_have_said_that_they_hold_each_pin(world: World) -
     all_report(world)
 
     assert is_held_by_others(world.store, peer_id(LEAVER))
+
+
+def co_holder(world: World) -> PeerId:
+    """Return another holder of something that the leaver holds."""
+    own = next(n for n in range(PINS) if peer_id(LEAVER) in holders(world, n))
+    return next(each for each in holders(world, own) if each != peer_id(LEAVER))
+
+
+def test_what_absent_peers_hold_does_not_count(world: World) -> None:
+    all_report(world)
+    others = frozenset(each for each in map(peer_id, PEERS[:7]) if each != peer_id(LEAVER))
+
+    for absent in (frozenset({co_holder(world)}), others):
+        value = absence_to_value(Absence(since_ms=1, peers=absent))
+        world.store.flush({(Space.META, ABSENCE_KEY): value})
+        assert not is_held_by_others(world.store, peer_id(LEAVER))
+
+
+def test_what_evicted_peers_hold_does_not_count(world: World) -> None:
+    all_report(world)
+    holder = co_holder(world)
+    before = queries.reputation_of(world.store, holder)
+    assert before is not None
+    last = replace(before.last_change, standing=Standing.EVICTED)
+    value = replace(before, last_change=last).to_value()
+    world.store.flush({(Space.REPUTATION, holder): value})
+
+    assert not is_held_by_others(world.store, peer_id(LEAVER))
 
 
 def test_what_it_holds_itself_does_not_count(world: World) -> None:
