@@ -8,8 +8,10 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
+from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
 from bftcluster.node.loops.standings import StandingLog
@@ -34,6 +36,23 @@ def set_absent(world: World, *peers: SigningKey) -> None:
     world.store.flush({(Space.META, ABSENCE_KEY): absence_to_value(absence)})
 
 
+class CountingReader:
+    """A ledger's rows, and how many reputations were read."""
+
+    def __init__(self, store: MemoryStateStore) -> None:
+        self._store = store
+        self.reputations = 0
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        self.reputations += space is Space.REPUTATION
+        return self._store.get(space, key)
+
+    def iterate(self, space: Space, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        rows = self._store.iterate(space, after, limit)
+        self.reputations += len(rows) if space is Space.REPUTATION else 0
+        return rows
+
+
 async def lines_after(world: World, *changes: Any) -> list[MutableMapping[str, Any]]:
     """Return what a node logs while these change something, one after the other."""
     log = StandingLog(me=peer_id(ME), reader=world.store, workers=InPlace())  # type: ignore[arg-type]
@@ -43,7 +62,7 @@ async def lines_after(world: World, *changes: Any) -> list[MutableMapping[str, A
             await trio.sleep(5)
             for change in changes:
                 change()
-                log.note([PeerChanged(peer_id(OTHER))])
+                log.note([PeerChanged(peer_id(ME)), PeerChanged(peer_id(OTHER))])
                 await trio.sleep(5)
             nursery.cancel_scope.cancel()
     return lines
@@ -77,3 +96,36 @@ async def test_absences_and_returns_are_told_once(autojump_clock: trio.testing.M
         "a peer was heard again",
         "this peer was not heard for a day",
     ]
+
+
+async def test_only_who_changed_is_read_again(autojump_clock: trio.testing.MockClock) -> None:
+    world = World()
+    reader = CountingReader(world.store)
+    log = StandingLog(me=peer_id(ME), reader=reader, workers=InPlace())  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(log.run)
+        await trio.sleep(5)
+        everybody = reader.reputations
+
+        for _ in range(3):
+            log.note([PeerChanged(peer_id(OTHER)), PeerRemoved(PeerId(bytes(32)))])
+            await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+
+    assert reader.reputations == everybody + 3 * 2
+
+
+async def test_who_is_removed_and_let_in_again_begins_anew(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+    kept = world.store.get(Space.REPUTATION, peer_id(OTHER))
+
+    def remove() -> None:
+        world.store.flush({(Space.REPUTATION, peer_id(OTHER)): None})
+
+    def come_back() -> None:
+        world.store.flush({(Space.REPUTATION, peer_id(OTHER)): kept})
+        suspend(world, OTHER)
+
+    assert await lines_after(world, remove, come_back) == []
