@@ -124,6 +124,9 @@ HANDED_IN_MAX: Final = 256
 HANDED_IN_PER_PEER_MAX: Final = 4
 HINTS_WAITING_MAX: Final = 10_000
 """Pins that light peers are still to be told of; of more they hear when they ask."""
+HINT_LOG_ENTRIES_MAX: Final = 4_096
+"""So far back a relay reads the log for the approvals of one pin; without, a light peer waits for
+the checkpoint that proves its duty."""
 
 RELAYED_THREADS: Final = 8
 """Each waits for a block that another peer sends."""

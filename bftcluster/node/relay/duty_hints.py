@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 import trio
 
-from bftcluster.cid import Cid
+from bftcluster.cid import Cid, text
 from bftcluster.errors import ClusterError
 from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.rows.store import ManyRowsPort
@@ -20,7 +20,8 @@ from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.approval_archive import approval_certificate
 from bftcluster.pbft import CheckpointCertificate
-from bftcluster.shell_limits import HINTS_WAITING_MAX
+from bftcluster.shell_limits import HINT_LOG_ENTRIES_MAX, HINTS_WAITING_MAX
+from bftcluster.signing.policies import Policy
 from bftcluster.sync.frames import DutyHint
 
 _ANSWER_PAUSE_S: Final = 0.02
@@ -64,6 +65,7 @@ class DutyHints:
         self._asked: dict[PeerId, int] = {}
         """From which slot on who asked wants to be told; the newest question of each."""
         self._approvals: OrderedDict[tuple[Cid, Seq], bytes] = OrderedDict()
+        """Those that were found; empty: they are not to be found."""
         self._arrived = trio.Event()
 
     def note(self, effects: Sequence[Effect]) -> None:
@@ -113,15 +115,28 @@ class DutyHints:
         head, policy = await self._reads.head(), await self._reads.policy()
         records = await self._reads.pins_of(cids)
         new = [records[cid] for cid in cids if cid in records and records[cid].seq > after]
-        for record in new[:HINTS_PER_ANSWER_MAX]:
-            if peer not in record.allocations:
+        told = 0
+        for record in new:
+            if peer not in record.allocations or told == HINTS_PER_ANSWER_MAX:
                 continue
             approval = self._approvals.get((record.cid, record.seq))
             if approval is None:
-                certificate = await approval_certificate(self._reads, record, policy)
-                approval = Submit(certificate=certificate).to_bytes()
+                approval = await self._approval(record, policy)
                 self._keep(record, approval)
-            self._send(peer, DutyHint(seq=head.seq, approval=approval).frame())
+            if approval:
+                self._send(peer, DutyHint(seq=head.seq, approval=approval).frame())
+                told += 1
+
+    async def _approval(self, record: PinRecord, policy: Policy) -> bytes:
+        """Return what approved a pin; empty if it is not to be found, which concerns no other."""
+        try:
+            certificate = await approval_certificate(
+                self._reads, record, policy, entries_max=HINT_LOG_ENTRIES_MAX
+            )
+        except ClusterError as exc:
+            _log.info("light peers are not told of a duty", cid=text(record.cid), reason=str(exc))
+            return b""
+        return Submit(certificate=certificate).to_bytes()
 
     def _keep(self, record: PinRecord, approval: bytes) -> None:
         self._approvals[record.cid, record.seq] = approval

@@ -80,10 +80,11 @@ class Relay:
             stable: Returns our last stable checkpoint.
             send: Sends a frame.
             rate_max_bytes_per_s: Of proofs for all light peers together.
-            workers: Read the ledger.
+            workers: Read the ledger, and judge signatures.
         """
         self._gateway = gateway
         self._send = send
+        self._workers = workers
         self._hints = DutyHints(
             reads=reads, reader=reader, guests=guests, stable=stable, send=send, workers=workers
         )
@@ -199,7 +200,7 @@ class Relay:
         if not isinstance(said, _OWN_WORD) or said.peer != peer:
             self._tell(peer, "it hands in what is not its own word")
             return OutcomeCode.MALFORMED
-        problem = self._gateway.client_problem(request)
+        problem = await self._workers.run(self._gateway.client_problem, request)
         if problem:
             self._tell(peer, problem)
             return OutcomeCode.BAD_SIGNATURE

@@ -23,20 +23,21 @@ _PAGE_ENTRIES: Final = 64
 
 
 async def approval_certificate(
-    reads: LedgerReads, record: PinRecord, policy: Policy
+    reads: LedgerReads, record: PinRecord, policy: Policy, *, entries_max: int | None = None
 ) -> ApprovalCertificate:
     """Return the approvals of a pin, whether they came complete or one by one on the log.
 
-    Reads the log backwards from where the pin was ordered to where its intent was first proposed.
-    A log has a gap where a fetched state took the place of entries.
+    Reads the log backwards from where the pin was ordered to where its intent was first proposed,
+    at most ``entries_max``. It has a gap where a fetched state took the place of entries.
 
     Raises:
-        NotFoundError: The log no longer reaches back that far.
+        NotFoundError: The log no longer reaches back that far, or it was not read so far.
     """
     approvals: dict[bytes, Approval] = {}
     last = record.seq
-    while last > 0:
-        first = Seq(max(1, last - _PAGE_ENTRIES + 1))
+    end = 0 if entries_max is None else max(0, last - entries_max)
+    while last > end:
+        first = Seq(max(end + 1, last - _PAGE_ENTRIES + 1))
         entries = await reads.log_entries(first, last - first + 1)
         if len(entries) < last - first + 1 and first < last:
             first = last  # Where the log begins or has a gap, or is too large: one by one.

@@ -45,7 +45,12 @@ ME = peer_id(LIGHT)
 class InPlace(Workers):
     """No thread: the clock of a test does not wait for one."""
 
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.worked: list[Callable[..., object]] = []
+
     async def run(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        self.worked.append(work)
         await trio.lowlevel.checkpoint()
         return work(*args)
 
@@ -64,7 +69,8 @@ class Desk:
         self.gateway = Gateway(inbox=self.inbox, verifier=self.world.verifier)
         self.sent: list[tuple[PeerId, object]] = []
         self.guests = [ME]
-        reads = LedgerReads(self.store.reader, workers=InPlace(1), lists=InPlace(1))
+        self.reading, self.working = InPlace(), InPlace()
+        reads = LedgerReads(self.store.reader, workers=self.reading, lists=InPlace())
         self.relay = Relay(
             reads=reads,
             reader=self.store.reader,
@@ -73,7 +79,7 @@ class Desk:
             stable=lambda: None,
             send=lambda peer, frame: self.sent.append((peer, parse_sync_frame(frame))),
             rate_max_bytes_per_s=1 << 30,
-            workers=InPlace(1),
+            workers=self.working,
         )
         self.execute([self.world.join(peer, free_bytes=0).to_bytes() for peer in PEERS[:4]])
         for light in (LIGHT, OTHER):
@@ -139,6 +145,16 @@ async def test_the_word_of_another_or_of_a_maintainer_is_not_handed_in(desk: Des
     assert desk.world.record(cid_of(1)) is None
 
 
+async def test_signatures_of_what_is_handed_in_are_not_judged_on_the_event_loop(
+    desk: Desk,
+) -> None:
+    await desk.said(
+        HandIn(number=7, request=desk.world.join(LIGHT, addresses=()).to_bytes()).frame()
+    )
+
+    assert desk.gateway.client_problem in desk.working.worked
+
+
 async def test_what_is_refused_keeps_its_place_for_a_while(desk: Desk) -> None:
     others = desk.world.join(OTHER, addresses=()).to_bytes()
     for number in range(2 * HANDED_IN_PER_PEER_MAX):
@@ -166,6 +182,25 @@ async def test_it_is_told_of_what_a_batch_gave_it_with_the_approvals(desk: Desk)
     assert heard == [DutyHint(seq=desk.world.ledger.head.seq, approval=request.to_bytes())]
     desk.guests = []
     assert isinstance(parse_request(hints[0].approval), Submit)
+
+
+async def test_an_approval_that_is_lost_hides_no_other(desk: Desk) -> None:
+    await desk.said(
+        HandIn(number=7, request=desk.world.join(LIGHT, addresses=()).to_bytes()).frame()
+    )
+    requests = [desk.world.submit(PinOperation(cid=cid_of(number))) for number in (1, 2)]
+    for request in requests:
+        lost_below = Seq(desk.world.ledger.head.seq + 1)
+        desk.execute([request.to_bytes()])
+    desk.store.prune_log(lost_below)
+
+    for _ in range(2):
+        heard = await desk.said(FetchHints(0).frame())
+        assert [parse_request(hint.approval) for hint in heard if isinstance(hint, DutyHint)] == [
+            requests[1]
+        ]
+    looked_up = [work for work in desk.reading.worked if work == desk.store.reader.log]
+    assert len(looked_up) <= 2 * 2, "what was lost is not looked for again"
 
 
 async def test_it_is_shown_proofs_and_nothing_is_made_of_what_light_peers_do_not_say(

@@ -17,6 +17,7 @@ from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.approval_archive import approval_certificate
 from bftcluster.pbft import Batch, LogEntry
+from bftcluster.signing.approvals import ApprovalCertificate
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
 from tests.unit.ledger.world import World, cid_of
@@ -71,6 +72,20 @@ async def test_approvals_that_the_log_still_has_are_found(
     found = await approval_certificate(reads_of(store), record_of(world), world.genesis.policy)
 
     assert found == pinned.certificate
+
+
+async def test_approvals_are_looked_for_only_so_far_back(
+    world: World, pinned: Submit, store: LedgerStore
+) -> None:
+    record = replace(record_of(world), seq=LAST)
+
+    async def found(entries_max: int) -> ApprovalCertificate:
+        policy = world.genesis.policy
+        return await approval_certificate(reads_of(store), record, policy, entries_max=entries_max)
+
+    assert await found(LAST - PINNED_AT + 1) == pinned.certificate
+    with pytest.raises(NotFoundError):
+        await found(LAST - PINNED_AT)
 
 
 async def test_approvals_that_were_pruned_are_to_be_asked_for_elsewhere(
