@@ -117,6 +117,9 @@ WINDOW_SIZE_MAX_BYTES: Final = 64 << 20
 """What a provider sends ahead of credit, at most, whatever the requester grants."""
 AUDIT_READS_MAX: Final = 4
 """Suspects that a voter reads from at once, a block of each at a time."""
+AUDIT_PATH_TIME_MAX_S: Final = 30.0
+"""For so long a voter reads one path of blocks from a suspect: who trickles them keeps others
+waiting."""
 
 # relays
 HANDED_IN_MAX: Final = 256

@@ -5,6 +5,7 @@ so a restart only looks again.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn, Self
 
 import trio
@@ -15,6 +16,7 @@ from bftcluster.blocks.formats.block import key_of, raw_cid
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import text
 from bftcluster.errors import BlockNotFoundError, CidMismatchError, ClusterError
+from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.audits.windows import patience_ms
 from bftcluster.ledger.rules.effects import AuditMoved, Effect
 from bftcluster.ledger.state import queries
@@ -26,7 +28,7 @@ from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.parts import Parts
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
-from bftcluster.shell_limits import AUDIT_READS_MAX
+from bftcluster.shell_limits import AUDIT_PATH_TIME_MAX_S, AUDIT_READS_MAX
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.sync.audit_duties import AuditDuties, Sight
 
@@ -48,14 +50,26 @@ class _Moved:
         self.numbers |= numbers
         self._event.set()
 
-    def begin(self) -> None:
-        """Notice what moves from now on."""
+    def begin(self) -> set[int]:
+        """Return them, and notice what moves from now on: again, too, while these are looked at."""
         self._event = trio.Event()
+        numbers, self.numbers = self.numbers, set()
+        return numbers
 
     async def wait(self) -> None:
         """Return when something moves, or after a while if something is left to do."""
         with trio.move_on_after(LOOK_AGAIN_S if self.numbers else float("inf")):
             await self._event.wait()
+
+
+@dataclass(slots=True)
+class _Tries:
+    """Our tries to read one path from one suspect."""
+
+    since_s: float
+    """When we first heard that it is to be read."""
+    last_s: float = float("-inf")
+    """When the last one ended."""
 
 
 class AuditLoop:
@@ -94,8 +108,12 @@ class AuditLoop:
         self._exchange = exchange
         self._workers = workers
         self._to_answer, self._to_see = _Moved(), _Moved()
-        self._since_s: dict[tuple[int, int, int], float] = {}
-        """When we first tried to read from a suspect, by audit, how often it was asked, place."""
+        self._tries: dict[tuple[int, int, int], _Tries] = {}
+        """By audit, how often its suspect was asked, and place."""
+        self._looked_at: set[PeerId] = set()
+        """Suspects that we read from, or of whom we have ordered what we saw."""
+        self._reads = 0
+        """Under way."""
 
     @classmethod
     def of(cls, parts: Parts, gateway: Gateway, exchange: Exchange, workers: Workers) -> Self:
@@ -141,10 +159,9 @@ class AuditLoop:
     async def _answer(self) -> NoReturn:
         while True:
             moved = self._to_answer
-            moved.begin()
-            challenges = await self._workers.run(self._challenges, moved.numbers)
+            challenges = await self._workers.run(self._challenges, moved.begin())
             asked = [each for each in challenges if self._duties.is_asked(each)]
-            moved.numbers &= {each.number for each in asked}
+            moved.numbers |= {each.number for each in asked}
             found = [(each, await self._workers.run(self._digest, each)) for each in asked]
             answered = [(each, digest) for each, digest in found if digest is not None]
             await self._order(self._duties.answers(answered))
@@ -162,33 +179,51 @@ class AuditLoop:
             return None
 
     async def _see(self) -> NoReturn:
-        limit = trio.CapacityLimiter(AUDIT_READS_MAX)
-        while True:
-            moved = self._to_see
-            moved.begin()
-            challenges = await self._workers.run(self._challenges, moved.numbers)
-            voters = self._voters()
-            sights = [s for each in challenges for s in self._duties.sights(each, voters)]
-            moved.numbers &= {sight.challenge.number for sight in sights}
-            now_s = trio.current_time()
-            self._since_s = {
-                _asked(sight): self._since_s.get(_asked(sight), now_s) for sight in sights
-            }
-            async with trio.open_nursery() as nursery:
-                for sight in sights:
-                    await limit.acquire_on_behalf_of(sight)
-                    nursery.start_soon(self._attest, sight, limit)
-            await moved.wait()
+        """Begin what may begin whenever something moves or a read has ended: none waits for all."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                moved = self._to_see
+                challenges = await self._workers.run(self._challenges, moved.begin())
+                voters = self._voters()
+                sights = [s for each in challenges for s in self._duties.sights(each, voters)]
+                moved.numbers |= {sight.challenge.number for sight in sights}
+                for sight in self._next(sights):
+                    self._looked_at.add(sight.suspect.peer)
+                    self._reads += 1
+                    nursery.start_soon(self._attest, sight, self._tries[_asked(sight)])
+                await moved.wait()
 
-    async def _attest(self, sight: Sight, limit: trio.CapacityLimiter) -> None:
+    def _next(self, sights: Sequence[Sight]) -> list[Sight]:
+        """Return what to read now: of each suspect one path, those first that waited longest."""
+        now_s = trio.current_time()
+        self._tries = {
+            _asked(sight): self._tries.get(_asked(sight)) or _Tries(now_s) for sight in sights
+        }
+        chosen: dict[PeerId, Sight] = {}
+        for sight in sorted(
+            sights, key=lambda each: (self._tries[_asked(each)].last_s, _asked(each))
+        ):
+            suspect, tries = sight.suspect.peer, self._tries[_asked(sight)]
+            is_free = suspect not in self._looked_at and len(chosen) + self._reads < AUDIT_READS_MAX
+            if is_free and now_s - tries.last_s >= LOOK_AGAIN_S:
+                chosen.setdefault(suspect, sight)
+        return list(chosen.values())
+
+    async def _attest(self, sight: Sight, tries: _Tries) -> None:
         """Read from a suspect, and say what came; that nothing did, only after some tries."""
         try:
-            digest = await self._read(sight)
+            digest = b""
+            with trio.move_on_after(min(AUDIT_PATH_TIME_MAX_S, self._patience_s / 2)):
+                digest = await self._read(sight)
         finally:
-            limit.release_on_behalf_of(sight)
-        is_over = trio.current_time() - self._since_s[_asked(sight)] >= self._patience_s
+            tries.last_s = trio.current_time()
+            self._reads -= 1
+            self._to_see.add(set())
+        is_over = tries.last_s - tries.since_s >= self._patience_s
         if digest or is_over:
             await self._order(self._duties.attestations([(sight, digest)]))
+        self._looked_at.discard(sight.suspect.peer)
+        self._to_see.add(set())
 
     async def _read(self, sight: Sight) -> bytes:
         """Return the digest over the blocks that a suspect sends; empty if it does not."""

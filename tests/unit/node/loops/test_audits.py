@@ -1,5 +1,6 @@
 """Four peers answer audits from real blocks, and read those of suspects by the real exchange."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
@@ -10,20 +11,32 @@ from trio.testing import MockClock
 
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
-from bftcluster.ids import Seq
+from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.rows.memory_store import MemoryStateStore
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.batch import Applied
-from bftcluster.ledger.state.audit_rows import AuditVerdict, Grounds
+from bftcluster.ledger.rules.effects import AuditMoved
+from bftcluster.ledger.state.audit_rows import (
+    Asked,
+    AuditPhase,
+    AuditVerdict,
+    Grounds,
+    challenge_key,
+)
+from bftcluster.ledger.wire.audit_requests import Attest
+from bftcluster.ledger.wire.requests import parse_request
 from bftcluster.node.ingress.gateway import Ordered
 from bftcluster.node.loops.audits import AuditLoop
 from bftcluster.reputation import AuditOutcome
+from bftcluster.shell_limits import AUDIT_PATH_TIME_MAX_S
 from bftcluster.signing.keys import SigningKey
 from bftcluster.sync.audit_duties import AuditDuties
 from tests.unit.blocks.content import add_file, pattern
 from tests.unit.blocks.exchanging import copy_of
 from tests.unit.blocks.network import Network, open_network
 from tests.unit.ledger.audits import AuditWorld
-from tests.unit.ledger.world import PEERS, peer_id
+from tests.unit.ledger.world import PEERS, genesis_of, peer_id
+from tests.unit.sync.test_audit_duties import VOTERS, audit
 
 T = TypeVar("T")
 CONTENT = pattern(300_000)
@@ -178,3 +191,87 @@ async def test_voters_say_of_who_sends_nothing_that_nothing_came(mock_clock: Moc
         assert outcomes(cluster.verdicts(LOSER)) == {(AuditOutcome.UNKNOWN, Grounds.SILENCE)}
         [verdict, *_] = cluster.verdicts(LOSER)
         assert verdict.voters == 3
+
+
+class Reading:
+    """A voter with audits to look at; of the suspects some send nothing and never say so."""
+
+    def __init__(self, silent: Sequence[SigningKey]) -> None:
+        self._silent = {peer_id(each) for each in silent}
+        self._under_way: Counter[PeerId] = Counter()
+        self.at_once: Counter[PeerId] = Counter()
+        """How many blocks were asked for at the same time, at most."""
+        self.asked: Counter[PeerId] = Counter()
+        self.seen: set[int] = set()
+        self.store = MemoryStateStore()
+        genesis, me = genesis_of(), PEERS[0]
+        self.loop = AuditLoop(
+            duties=AuditDuties(signer=me, seed=me.seed, cluster_id=genesis.cluster_id),
+            genesis=genesis,
+            voters=lambda: VOTERS,
+            reader=Rows(self.store),  # type: ignore[arg-type]
+            gateway=self,  # type: ignore[arg-type]
+            blocks=MemoryBlockStore(),
+            exchange=self,  # type: ignore[arg-type]
+            workers=Inline(),  # type: ignore[arg-type]
+        )
+
+    def begin(self, number: int, suspect: SigningKey) -> None:
+        asked = Asked(peer=peer_id(suspect), is_suspect=True)
+        challenge = audit(AuditPhase.SIGHTING, asked, number=number)
+        self.store.flush({(Space.AUDIT, challenge_key(number)): challenge.to_value()})
+        self.loop.note([AuditMoved(number)])
+
+    async def fetch_block(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
+        [suspect] = providers
+        self.asked[suspect] += 1
+        self._under_way[suspect] += 1
+        self.at_once |= self._under_way
+        try:
+            await trio.sleep(float("inf") if suspect in self._silent else 0.1)
+        finally:
+            self._under_way[suspect] -= 1
+        return b"block"
+
+    async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered]:
+        await trio.lowlevel.checkpoint()
+        for request in map(parse_request, requests):
+            assert isinstance(request, Attest)
+            for line in request.lines:
+                self.seen.add(line.number)
+                self.store.flush({(Space.AUDIT, challenge_key(line.number)): None})
+        return []
+
+
+async def test_suspects_that_send_nothing_keep_no_other_waiting(mock_clock: MockClock) -> None:
+    reading = Reading(silent=[PEERS[1]])
+    for number in range(8):
+        reading.begin(number, PEERS[1])
+    reading.begin(8, PEERS[2])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reading.loop.run)
+        await trio.sleep(1)
+        assert reading.seen == {8}
+
+        reading.begin(9, PEERS[3])
+        await trio.sleep(1)
+        assert reading.seen == {8, 9}, "what comes later does not wait for what is under way"
+
+        await trio.sleep(3 * AUDIT_PATH_TIME_MAX_S + 1)
+        nursery.cancel_scope.cancel()
+
+    assert reading.at_once[peer_id(PEERS[1])] == 1
+    assert reading.asked[peer_id(PEERS[1])] >= 3, "and gives up in time"
+
+
+async def test_all_of_many_audits_are_looked_at(mock_clock: MockClock) -> None:
+    reading = Reading(silent=[])
+    for number in range(30):
+        reading.begin(number, PEERS[1 + number % 6])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reading.loop.run)
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+
+    assert reading.seen == set(range(30))
+    assert set(reading.at_once.values()) == {1}
