@@ -135,6 +135,12 @@ RELAYED_THREADS: Final = 8
 """Each waits for a block that another peer sends."""
 RELAYED_PER_PEER_MAX: Final = 2
 """Of them, for one peer that asks."""
+RELAYED_DOUBTED_MAX: Final = 3
+"""Of them, for all peers together that asked last for what was not to be had."""
+RELAYED_READ_TIME_MAX_S: Final = 10.0
+"""For so long a relay waits for one block."""
+RELAYED_WASTE_TIME_MAX_S: Final = 10.0
+"""After so long for blocks that did not come, what goes into one frame is given up."""
 PROVIDERS_ASKED_MAX: Final = 32
 """Peers that a relay asks for one block, one after the other: holders first, then other relays."""
 

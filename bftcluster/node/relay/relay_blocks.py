@@ -8,24 +8,36 @@ peer asks no full peer.
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import trio
 
 from bftcluster.blocks.exchange.block_server import Offload
 from bftcluster.blocks.port import BlockSource
-from bftcluster.cid import Cid
-from bftcluster.errors import BlockNotFoundError
+from bftcluster.cid import Cid, text
+from bftcluster.errors import BlockNotFoundError, RefusedError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.node.process.threads import Workers
-from bftcluster.shell_limits import PROVIDERS_ASKED_MAX, RELAYED_PER_PEER_MAX, RELAYED_THREADS
+from bftcluster.shell_limits import (
+    PROVIDERS_ASKED_MAX,
+    RELAYED_DOUBTED_MAX,
+    RELAYED_PER_PEER_MAX,
+    RELAYED_READ_TIME_MAX_S,
+    RELAYED_THREADS,
+    RELAYED_WASTE_TIME_MAX_S,
+)
 
 RELAY_TAG: Final = ("relay", "yes")
 """What relays announce themselves with: whom to ask for what light peers hold."""
 _PINS_MAX: Final = 8
 """Pins of which one peer asks for blocks at the same time, as far as we remember."""
+_SLOW_S: Final = 1.0
+"""Who gives a block up that has not come for so long wanted what was not to be had; who does so
+sooner may have had enough."""
 _T = TypeVar("_T")
 
 
@@ -47,6 +59,16 @@ class RelayedSource:
             return self._store.get(cid)
         except BlockNotFoundError:
             return self._fetch(cid)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one peer's reads came to while they held a thread."""
+
+    hits: int = 0
+    misses: int = 0
+    wasted_s: float = 0.0
+    """Waited for blocks that did not come."""
 
 
 class RelayedBlocks:
@@ -82,6 +104,9 @@ class RelayedBlocks:
         self._holders: dict[PeerId, OrderedDict[Cid, tuple[PeerId, ...]]] = {}
         """Of the pins that each peer asked us for last, who holds them."""
         self._shares: dict[PeerId, trio.Semaphore] = {}
+        self.doubted: set[PeerId] = set()
+        """Who asked last for what was not to be had: all of them together keep but a part busy."""
+        self._doubted_share = trio.Semaphore(RELAYED_DOUBTED_MAX)
 
     async def source_for(
         self, peer: PeerId, cids: Sequence[Cid]
@@ -92,23 +117,63 @@ class RelayedBlocks:
         if not providers:
             return None
 
-        async def fetch(cid: Cid) -> bytes:
-            return await self._fetch_block(cid, providers)
+        turn = _Turn()
 
+        async def fetch(cid: Cid) -> bytes:
+            return await self._read(cid, providers, turn)
+
+        if peer not in self._shares:
+            self.forget_the_gone()
         share = self._shares.setdefault(peer, trio.Semaphore(RELAYED_PER_PEER_MAX))
 
         async def offload(work: Callable[[], _T]) -> _T:
-            async with share:
-                return await self._workers.run(work)
+            nonlocal turn
+            async with share, self._doubted_share if peer in self.doubted else nullcontext():
+                turn = _Turn()
+                try:
+                    return await self._workers.run(work)
+                finally:
+                    self._judge(peer, turn)
 
         return RelayedSource(self._store, lambda cid: trio.from_thread.run(fetch, cid)), offload
 
     def forget_the_gone(self) -> None:
         """Forget what was asked by peers that are not connected any more."""
         here = {*self._guests(), *self._connected()}
-        for peer in [each for each in self._holders if each not in here]:
-            del self._holders[peer]
+        for peer in (self.doubted | self._holders.keys() | self._shares.keys()) - here:
+            self._holders.pop(peer, None)
             self._shares.pop(peer, None)
+            self.doubted.discard(peer)
+
+    async def _read(self, cid: Cid, providers: Sequence[PeerId], turn: _Turn) -> bytes:
+        """Return a block of somebody else's, for which nobody waits for long.
+
+        Raises:
+            BlockNotFoundError: It did not come.
+            RefusedError: Too much time went into what did not come.
+        """
+        if turn.wasted_s >= RELAYED_WASTE_TIME_MAX_S:
+            raise RefusedError("too many of the blocks that it wants are not to be had")
+        began_s = trio.current_time()
+        try:
+            with trio.fail_after(RELAYED_READ_TIME_MAX_S):
+                data = await self._fetch_block(cid, providers)
+        except (BlockNotFoundError, trio.TooSlowError):
+            turn.misses += 1
+            turn.wasted_s += trio.current_time() - began_s
+            raise BlockNotFoundError(f"nobody sends the block {text(cid)}") from None
+        except trio.Cancelled:
+            turn.misses += trio.current_time() - began_s >= _SLOW_S
+            raise
+        turn.hits += 1
+        return data
+
+    def _judge(self, peer: PeerId, turn: _Turn) -> None:
+        """Doubt who wanted what was not to be had, until it wants what is."""
+        if turn.misses:
+            self.doubted.add(peer)
+        elif turn.hits:
+            self.doubted.discard(peer)
 
     async def _note_pin(self, peer: PeerId, cid: Cid) -> None:
         """Remember who holds a pin, if that is what was asked for."""

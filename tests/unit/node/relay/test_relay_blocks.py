@@ -4,13 +4,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+import pytest
+import trio
+import trio.testing
+
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
-from bftcluster.errors import BlockNotFoundError
+from bftcluster.errors import BlockNotFoundError, RefusedError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.records import PinRecord
 from bftcluster.node.relay.relay_blocks import RelayedBlocks
+from bftcluster.shell_limits import (
+    RELAYED_PER_PEER_MAX,
+    RELAYED_READ_TIME_MAX_S,
+    RELAYED_THREADS,
+)
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 LIGHT, OTHER_LIGHT = PeerId(b"l" * 32), PeerId(b"m" * 32)
@@ -24,6 +33,10 @@ class Relaying:
         self.holders = tuple(holders)
         self.asked: list[tuple[Cid, list[PeerId]]] = []
         self.elsewhere: dict[Cid, bytes] = {}
+        self.guests = [LIGHT, OTHER_LIGHT]
+        self.is_asking = trio.Event()
+        self.silent: set[Cid] = set()
+        """What those who are asked do not even say that they lack."""
         world = World(genesis_of(replication_min=1, replication_max=1))
         world.join_all()
         assert world.pin(cid_of(1)).is_accepted
@@ -32,13 +45,16 @@ class Relaying:
             store=MemoryBlockStore(),
             fetch_block=self.fetch,
             pin=self.pin,
-            guests=lambda: [LIGHT, OTHER_LIGHT],
+            guests=lambda: self.guests,
             connected=lambda: [VOTER, HOLDER],
             records=dict,
         )
 
     async def fetch(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
         self.asked.append((cid, list(providers)))
+        self.is_asking.set()
+        if cid in self.silent:
+            await trio.sleep_forever()
         if cid not in self.elsewhere:
             raise BlockNotFoundError("nobody has it")
         return self.elsewhere[cid]
@@ -86,3 +102,84 @@ async def test_what_is_found_elsewhere_is_served_and_not_kept() -> None:
     assert len(relaying.asked) == 1
     await offload(lambda: source.get(block.cid))
     assert len(relaying.asked) == 2
+
+
+async def test_a_block_that_does_not_come_is_waited_for_only_so_long(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    relaying = Relaying([OTHER_LIGHT])
+    relaying.silent = {cid_of(1), cid_of(2)}
+    found = await relaying.blocks.source_for(LIGHT, [cid_of(1)])
+    assert found is not None
+    source, offload = found
+
+    def read_both() -> None:
+        with suppress(BlockNotFoundError):
+            source.get(cid_of(1))
+        source.get(cid_of(2))
+
+    with pytest.raises(RefusedError):
+        await offload(read_both)
+
+    assert trio.current_time() == pytest.approx(RELAYED_READ_TIME_MAX_S)
+    assert [cid for cid, _ in relaying.asked] == [cid_of(1)]
+
+
+async def test_guests_that_ask_for_what_nobody_has_keep_no_other_waiting() -> None:
+    relaying = Relaying([OTHER_LIGHT])
+    idle = [PeerId(bytes([n]) * 32) for n in range(RELAYED_THREADS // RELAYED_PER_PEER_MAX)]
+    relaying.guests += idle
+    relaying.elsewhere[cid_of(1)] = b"block 1"
+    for guest in idle:
+        await relaying.ask(guest, cid_of(2))
+    relaying.silent = {cid_of(2)}
+    async with trio.open_nursery() as nursery:
+        for guest in idle * RELAYED_PER_PEER_MAX:
+            nursery.start_soon(relaying.ask, guest, cid_of(2))
+        await trio.testing.wait_all_tasks_blocked()
+
+        with trio.fail_after(RELAYED_READ_TIME_MAX_S / 4):
+            assert await relaying.ask(LIGHT, cid_of(1))
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_asks_for_what_there_is_is_not_doubted_any_more() -> None:
+    relaying = Relaying([OTHER_LIGHT])
+    relaying.elsewhere[cid_of(1)] = b"block 1"
+
+    await relaying.ask(LIGHT, cid_of(2))
+    assert relaying.blocks.doubted == {LIGHT}
+    await relaying.ask(LIGHT, cid_of(1))
+
+    assert not relaying.blocks.doubted
+
+
+async def test_who_cancels_what_does_not_come_is_doubted_unless_it_was_quick(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    relaying = Relaying([OTHER_LIGHT])
+    relaying.silent = {cid_of(2)}
+
+    async def cancel_after(seconds: float) -> None:
+        relaying.is_asking = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(relaying.ask, LIGHT, cid_of(2))
+            await relaying.is_asking.wait()
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+
+    await cancel_after(0.5)
+    assert not relaying.blocks.doubted
+    await cancel_after(5)
+
+    assert relaying.blocks.doubted == {LIGHT}
+
+
+async def test_peers_that_are_gone_are_forgotten() -> None:
+    relaying = Relaying([OTHER_LIGHT])
+    await relaying.ask(LIGHT, cid_of(2))
+
+    relaying.guests = [OTHER_LIGHT]
+    await relaying.ask(OTHER_LIGHT, cid_of(2))
+
+    assert relaying.blocks.doubted == {OTHER_LIGHT}
