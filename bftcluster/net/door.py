@@ -62,8 +62,13 @@ class Door:
         self._multiselect = Multiselect()
         self._multiselect.add_handler(DOOR_PROTOCOL, _nothing)
 
-    async def serve(self, session: NoiseSession) -> None:
-        """Answer a stranger, if it asks in time and there is room; the caller closes."""
+    async def serve(self, session: NoiseSession, *, is_negotiated: bool = False) -> None:
+        """Answer a stranger, if it asks in time and there is room; the caller closes.
+
+        Args:
+            session: With somebody who has proven its key.
+            is_negotiated: Whether it has said already that it is here for an answer.
+        """
         remote = session.get_remote_address()
         address = remote[0] if remote else ""
         if not self._gate.enter(address, trio.current_time()):
@@ -71,17 +76,18 @@ class Door:
             return
         try:
             with trio.move_on_after(DOOR_TIMEOUT_S):
-                await self._converse(session)
+                await self._converse(session, is_negotiated=is_negotiated)
         except Exception as exc:  # noqa: BLE001 - a stranger's bytes end up here
             log.debug("a stranger from %s was not answered: %r", address, exc)
         finally:
             self._gate.leave(address)
 
-    async def _converse(self, session: NoiseSession) -> None:
-        communicator = BoundedCommunicator(session)
-        protocol, _ = await self._multiselect.negotiate(communicator, int(DOOR_TIMEOUT_S))
+    async def _converse(self, session: NoiseSession, *, is_negotiated: bool) -> None:
+        if not is_negotiated:
+            communicator = BoundedCommunicator(session)
+            await self._multiselect.negotiate(communicator, int(DOOR_TIMEOUT_S))
         stranger = peer_id(session.get_remote_peer())
-        if protocol is None or stranger is None:
+        if stranger is None:
             return
         question = await _read_question(session)
         await session.write(encode_frame(await self._answer(stranger, question)))

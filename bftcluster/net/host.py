@@ -27,6 +27,7 @@ from libp2p.network.stream.net_stream import NetStream
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
+from libp2p.protocol_muxer.exceptions import MultiselectError
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
@@ -38,7 +39,7 @@ from bftcluster.errors import PeerUnreachableError
 from bftcluster.limits import CONNECTIONS_PER_PEER_MAX
 from bftcluster.log_pace import LogPace, also
 from bftcluster.net import tcp
-from bftcluster.net.door import Door
+from bftcluster.net.door import DOOR_PROTOCOL, Door
 from bftcluster.net.gate import StrangersGate
 from bftcluster.net.negotiation import BoundedCommunicator, BoundedConnection
 from bftcluster.net.noise import AllowedNoise, NoiseSession
@@ -92,20 +93,30 @@ async def reset_quietly(stream: INetStream) -> None:
 
 
 class Muxer(MuxerMultistream):
-    """Negotiates ``/yamux/1.0.0`` and makes ours; libp2p's names its own class there (12)."""
+    """Negotiates ``/yamux/1.0.0`` and makes ours; libp2p's names its own class there (12).
 
-    def __init__(self, keep_alive: Callable[[ID], KeepAlive]) -> None:
+    A member may ask at the door, too: it was a stranger a second ago, and did not hear the answer.
+    """
+
+    def __init__(self, keep_alive: Callable[[ID], KeepAlive], door: Door | None) -> None:
         super().__init__({TProtocol(YAMUX_PROTOCOL): YamuxConnection})
         self._keep_alive = keep_alive
+        self._door = door
+        if door is not None:
+            self.add_transport(DOOR_PROTOCOL, YamuxConnection)
 
     async def new_conn(self, conn: ISecureConn, peer_id: ID) -> YamuxConnection:
         """Agree on yamux with the remote.
 
         Raises:
-            MultiselectError: The remote does not speak it.
+            MultiselectError: The remote does not speak it, or wanted an answer only and has it.
         """
-        await self.select_transport(conn)
         assert isinstance(conn, NoiseSession), "Noise is the only security offered"
+        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        if protocol == DOOR_PROTOCOL:
+            if self._door is not None and not conn.is_initiator:
+                await self._door.serve(conn, is_negotiated=True)
+            raise MultiselectError("the remote asked at the door")
         return YamuxConnection(conn, peer_id, self._keep_alive(peer_id))
 
 
@@ -299,7 +310,7 @@ def _swarm(
     noise = AllowedNoise(key_pair, x25519_key_pair().private_key, is_allowed, strangers)
     upgrader = TransportUpgrader({NOISE_PROTOCOL: noise}, {})
     upgrader.muxer_multistream = Muxer(
-        lambda peer: settings.guest_keep_alive if is_guest(peer) else settings.keep_alive
+        lambda peer: settings.guest_keep_alive if is_guest(peer) else settings.keep_alive, door
     )
     peerstore = PeerStore()
     peerstore.add_key_pair(me, key_pair)

@@ -39,6 +39,16 @@ async def test_a_stranger_gets_one_answer() -> None:
     assert answer == SigningKey(STRANGER).public_key + b"who am I?"
 
 
+async def test_who_was_let_in_meanwhile_is_still_answered() -> None:
+    node = Node(1, doorkeeper=echo_to)
+    async with running(node):
+        node.network.allow({PeerId(SigningKey(STRANGER).public_key): ()})
+        with trio.fail_after(TIMEOUT_S):
+            answer = await ask(node, b"and now?")
+
+    assert answer == SigningKey(STRANGER).public_key + b"and now?"
+
+
 async def test_without_a_doorkeeper_strangers_are_refused() -> None:
     node = Node(1)
     async with running(node):
