@@ -107,9 +107,15 @@ def refusal_of_stranger(
     return None
 
 
-def refusal_by_share(record: PeerRecord, now_ms: int) -> Outcome | None:
-    """Return why nothing more is heard of a peer in this hour, but for one request a minute."""
-    if peer_is_over(record.spent, now_ms) and not record.spent.is_heard_again(now_ms):
+def refusal_by_share(
+    record: PeerRecord, now_ms: int, *, is_timely: bool = True
+) -> Outcome | None:
+    """Return why nothing more is heard of a peer in this hour, but for one request a minute.
+
+    That one must be timely: what is refused whenever it is ordered has no place even then.
+    """
+    is_heard = is_timely and record.spent.is_heard_again(now_ms)
+    if peer_is_over(record.spent, now_ms) and not is_heard:
         return Outcome(OutcomeCode.TOO_MUCH, "the peer announced too much in this hour")
     return None
 

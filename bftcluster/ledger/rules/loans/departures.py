@@ -10,6 +10,7 @@ from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.peer_reports import refusal_by_share
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.rules.standings import drop
 from bftcluster.ledger.state.deadlines import leave_deadline, time_of
@@ -44,8 +45,9 @@ def leave(
         detail = f"said at {request.said_ms} ms, it is {now_ms} ms"
         refusal = Outcome(OutcomeCode.NOT_YET_VALID, detail)
     if refusal is not None:
-        spent = record.spent.refused(now_ms, len(request.payload))
-        state.put_peer(replace(record, spent=spent))
+        if refusal.code is not OutcomeCode.TOO_MUCH:
+            spent = record.spent.refused(now_ms, len(request.payload))
+            state.put_peer(replace(record, spent=spent))
         return refusal
     if request.is_final:
         _let_go(execution, record)
@@ -61,7 +63,15 @@ def leave(
 def refusal_to_leave(
     state: State, record: PeerRecord, request: Leave, now_ms: int
 ) -> Outcome | None:
-    """Return why what a peer says of its leaving changes nothing, as far as the state tells."""
+    """Return why what a peer says of its leaving changes nothing, as far as the state tells.
+
+    A word from the future is refused in execution alone, since an idle cluster's state lags behind;
+    what that may cost in an hour is bounded by the peer's share.
+    """
+    is_timely = request.said_ms <= now_ms + LEAVE_SAID_AHEAD_MAX_MS
+    too_much = refusal_by_share(record, now_ms, is_timely=is_timely)
+    if too_much is not None:
+        return too_much
     if request.said_ms <= now_ms - LEAVE_SAID_MAX_MS:
         detail = f"said at {request.said_ms} ms, it is {now_ms} ms"
         return Outcome(OutcomeCode.EXPIRED, detail)

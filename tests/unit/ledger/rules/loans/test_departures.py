@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.state.shares import HOUR_MS
 from bftcluster.ledger.wire.outcomes import OutcomeCode
-from bftcluster.limits import LEAVE_GRACE_MS, LEAVE_SAID_AHEAD_MAX_MS, LEAVE_SAID_MAX_MS
+from bftcluster.limits import (
+    LEAVE_GRACE_MS,
+    LEAVE_SAID_AHEAD_MAX_MS,
+    LEAVE_SAID_MAX_MS,
+    PEER_REQUESTS_PER_HOUR_MAX,
+    SHARE_USED_UP_PACE_MS,
+)
 from tests.unit.ledger.departures import (
     admit,
     duties,
@@ -15,7 +23,7 @@ from tests.unit.ledger.departures import (
     settle,
     world_of,
 )
-from tests.unit.ledger.invitees import departure, is_in
+from tests.unit.ledger.invitees import departure, is_in, record_of
 from tests.unit.ledger.world import PEERS, World, peer_id
 
 LEAVER = PEERS[4]
@@ -104,6 +112,29 @@ def test_a_word_from_the_future_is_early(world: World) -> None:
     word = departure(world, LEAVER, said_ms=ahead_ms)
 
     assert world.do(word).code is OutcomeCode.NOT_YET_VALID
+
+
+def test_words_from_the_future_are_heard_for_an_hours_share_alone(world: World) -> None:
+    ahead_ms = world.now_ms + LEAVE_SAID_AHEAD_MAX_MS + HOUR_MS
+    words = [departure(world, LEAVER, said_ms=ahead_ms + number) for number in range(3)]
+    assert world.verifier.refusal(words[0].to_bytes()) is None
+    world.do(words[0])
+    record = record_of(world, LEAVER)
+    assert record.spent.requests
+    used_up = replace(
+        record.spent, hour=world.now_ms // HOUR_MS, requests=PEER_REQUESTS_PER_HOUR_MAX
+    )
+    key = (Space.PEER, peer_id(LEAVER))
+    world.store.flush({key: replace(record, spent=used_up).to_value()})
+    world.reopen()
+    row = world.store.get(*key)
+
+    assert world.verifier.refusal(words[1].to_bytes()).code is OutcomeCode.TOO_MUCH
+    assert world.do(words[1]).code is OutcomeCode.TOO_MUCH
+    assert world.do(words[2], after_ms=SHARE_USED_UP_PACE_MS).code is OutcomeCode.TOO_MUCH
+
+    assert world.store.get(*key) == row
+    assert world.do(departure(world, LEAVER)).is_accepted
 
 
 def test_nobody_sends_another_away(world: World) -> None:
