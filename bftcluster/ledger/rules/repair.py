@@ -78,7 +78,8 @@ def _repair(execution: Execution, record: PinRecord) -> bool:
     """Give a pin as many copies as it may have; return whether some candidate had its part.
 
     One that has enough live copies, some of them at suspended peers, is given its minimum of sound
-    ones, and without haste: as long as candidates have not had a quarter of their part.
+    ones, and without haste: as long as candidates have not had a quarter of their part. Where the
+    holders are sound again it is given nothing, and leaves the queue.
     """
     state = execution.state
     live = [peer for peer in record.allocations if state.is_live(peer)]
@@ -87,7 +88,7 @@ def _repair(execution: Execution, record: PinRecord) -> bool:
     least, most = factors(state, record)
     is_urgent = len(live) < least
     sound = sum(1 for peer in live if is_sound(state, peer))
-    count = most - len(live) if is_urgent else least - sound
+    count = most - len(live) if is_urgent else max(0, least - sound)
     chosen, is_short = _targets(execution, record, count, is_urgent=is_urgent)
     put_at(execution, record, (*live, *absent[:REPAIR_ABSENT_KEPT_MAX], *chosen))
     period = execution.period

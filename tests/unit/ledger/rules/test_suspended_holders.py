@@ -1,5 +1,6 @@
 """What suspended peers hold is copied elsewhere, behind all that is in danger, without haste."""
 
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.limits import REPAIR_RATE_BYTES_PER_S, REPAIR_WITHOUT_HASTE_PARTS
 from bftcluster.reputation import AuditOutcome, Standing
@@ -99,3 +100,25 @@ def test_a_peer_is_given_a_quarter_as_much_of_what_suspended_ones_hold() -> None
     given = sum(len(duties(world, peer)) for peer in OTHERS[:4]) - 1
     allowed = part // REPAIR_WITHOUT_HASTE_PARTS // size + 1
     assert 0 < given <= 4 * allowed
+
+
+def test_a_pin_whose_holders_are_sound_again_is_given_no_others() -> None:
+    """Though repair looks at it before their pins are looked at."""
+    world = world_of(7)
+    pin(world, [1], 3, least=2)
+    before = holders(world, 1)
+    weak = [peer for peer in PEERS if peer_id(peer) != before[0]]
+    keys = [(space, peer_id(peer)) for peer in weak for space in (Space.PEER, Space.REPUTATION)]
+    spotless = {key: world.store.get(*key) for key in keys}
+    for peer in weak:
+        set_reputation(world, peer, audited(of(world, peer), AuditOutcome.FAILED, 4))
+    next_period(world)
+    settle(world)
+    assert waiting(world) == [cid_of(1)]
+
+    world.store.flush(spotless)
+    world.reopen()
+    settle(world)
+
+    assert holders(world, 1) == before
+    assert waiting(world) == []
