@@ -10,6 +10,7 @@ from bftcluster.ledger.rules.standings import (
     keep_pins,
     let_in,
     problem_with_return,
+    problem_with_room,
     put_weighed,
 )
 from bftcluster.ledger.state.membership_rows import (
@@ -22,7 +23,7 @@ from bftcluster.ledger.state.membership_rows import (
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
-from bftcluster.limits import LIGHT_PEERS_MAX, MOVES_MAX, PEERS_MAX, REPLICAS_MAX
+from bftcluster.limits import MOVES_MAX, REPLICAS_MAX
 from bftcluster.membership import Membership
 from bftcluster.pbft.epochs import EpochStart
 from bftcluster.reputation import OrderedEvidence
@@ -175,14 +176,7 @@ def _too_many(execution: Execution, operation: AdmitPeer) -> str:
     known = state.peers.get(operation.peer)
     if known is not None and known.terms.is_light == is_light:
         return ""
-    light_peers = sum(1 for each in state.peers.values() if each.terms.is_light)
-    if is_light:
-        return (
-            f"{LIGHT_PEERS_MAX} light peers are admitted" if light_peers >= LIGHT_PEERS_MAX else ""
-        )
-    if len(state.peers) - light_peers < PEERS_MAX:
-        return ""
-    return f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
+    return problem_with_room(state, is_light=is_light)
 
 
 def _too_few(execution: Execution, latest: Membership) -> str:

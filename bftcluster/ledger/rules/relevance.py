@@ -15,13 +15,12 @@ from bftcluster.ledger.rules.beacon.members import unproven
 from bftcluster.ledger.rules.beacon.verdicts import foreseen_refusal
 from bftcluster.ledger.rules.context import nonce_key, replayed
 from bftcluster.ledger.rules.loans.departures import refusal_to_leave
-from bftcluster.ledger.rules.loans.invitations import refusal_by_invite
+from bftcluster.ledger.rules.loans.invitations import refusal_to_come
 from bftcluster.ledger.rules.peer_reports import (
     refusal_by,
     refusal_by_share,
     unproven_registration,
 )
-from bftcluster.ledger.rules.standings import problem_with_return
 from bftcluster.ledger.state.loans.invitations import invite_record
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, proposal
 from bftcluster.ledger.state.state import State
@@ -283,12 +282,7 @@ class Wanting:
         state = self._state
         value = self._read(Space.INVITE, request.invite)
         record = None if value is None else invite_record(value)
-        is_member = request.peer in state.peers
-        refusal = refusal_by_invite(record, request, self._now_ms, is_member=is_member)
-        if refusal is not None:
-            return refusal
-        too_early = problem_with_return(state, request.peer, state.head.period, self._period_ms)
-        return Outcome(OutcomeCode.EVICTED, too_early) if too_early else None
+        return refusal_to_come(state, record, request, self._now_ms, self._period_ms)
 
     def _of_leave(self, request: Leave) -> Outcome | None:
         record = self._state.peers.get(request.peer)

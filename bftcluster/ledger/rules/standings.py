@@ -11,7 +11,9 @@ from bftcluster.ledger.state.state import State
 from bftcluster.limits import (
     GONE_AFTER_MS,
     GONE_NOTED_MAX,
+    LIGHT_PEERS_MAX,
     MOVES_MAX,
+    PEERS_MAX,
     REPUTATIONS_KEPT_MAX,
     SILENCE_MS,
 )
@@ -27,6 +29,22 @@ def problem_with_return(state: State, peer: PeerId, period: int, period_ms: int)
     if period >= first:
         return ""
     return f"the peer was evicted; it may be admitted again from {first * period_ms} ms on"
+
+
+def problem_with_room(state: State, *, is_light: bool) -> str:
+    """Return why one peer more does not fit among those of its weight, light or not, or nothing.
+
+    May be asked in any thread.
+    """
+    bound = LIGHT_PEERS_MAX if is_light else PEERS_MAX
+    if len(state.peers) < bound:
+        return ""
+    peers = list(state.peers.values())  # At once: others may come meanwhile.
+    if sum(1 for each in peers if each.terms.is_light == is_light) < bound:
+        return ""
+    if is_light:
+        return f"{LIGHT_PEERS_MAX} light peers are admitted"
+    return f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
 
 
 def let_in(execution: Execution, peer: PeerId, evidence: OrderedEvidence) -> None:

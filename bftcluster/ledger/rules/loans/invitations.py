@@ -6,7 +6,7 @@ from bftcluster.ids import Digest
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.membership import grant
-from bftcluster.ledger.rules.standings import problem_with_return
+from bftcluster.ledger.rules.standings import problem_with_return, problem_with_room
 from bftcluster.ledger.state.loans.invitations import (
     InviteRecord,
     forget_invite,
@@ -14,13 +14,15 @@ from bftcluster.ledger.state.loans.invitations import (
     invite_record,
     put_invite,
 )
+from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.invitation_operations import Invite, RevokeInvite
 from bftcluster.ledger.wire.loan_requests import Redeem
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
-from bftcluster.limits import INVITES_MAX, PEERS_MAX, PUBLIC_KEY_SIZE_BYTES
+from bftcluster.limits import INVITES_MAX, PUBLIC_KEY_SIZE_BYTES
+from bftcluster.reputation import period_of
 
 _LAST_KEY = b"\xff" * (PUBLIC_KEY_SIZE_BYTES + 1)
 
@@ -67,16 +69,11 @@ def redeem(
         return Outcome(OutcomeCode.BAD_SIGNATURE, "the newcomer or the invitation did not sign it")
     state, peer = execution.state, request.peer
     record = invite_of(state, request.invite)
-    refusal = refusal_by_invite(record, request, execution.now_ms, is_member=peer in state.peers)
+    period_ms = execution.genesis.period_ms
+    refusal = refusal_to_come(state, record, request, execution.now_ms, period_ms)
     if refusal is not None:
         return refusal
     assert record is not None, "an unknown invitation is refused"
-    too_early = problem_with_return(state, peer, execution.period, execution.genesis.period_ms)
-    if too_early:
-        return Outcome(OutcomeCode.EVICTED, too_early)
-    if len(state.peers) >= PEERS_MAX:
-        detail = f"{PEERS_MAX} peers are admitted, as many as can keep a link to each other"
-        return Outcome(OutcomeCode.INVALID_OPERATION, detail)
     admission = AdmitPeer(
         peer=peer,
         name=request.name,
@@ -89,10 +86,35 @@ def redeem(
     return Outcome(OutcomeCode.COMMITTED, "let in")
 
 
-def refusal_by_invite(
-    record: InviteRecord | None, request: Redeem, now_ms: int, *, is_member: bool
+def refusal_to_come(
+    state: State, record: InviteRecord | None, request: Redeem, now_ms: int, period_ms: int
 ) -> Outcome | None:
     """Return why a redemption changes nothing, as far as the invitation and the members tell.
+
+    Args:
+        state: Who is in, and who may not be.
+        record: The invitation, if there is one.
+        request: The redemption.
+        now_ms: Of the batch, or of the last one.
+        period_ms: How long a period is.
+    """
+    is_member = request.peer in state.peers
+    refusal = _refusal_by_invite(record, request, now_ms, is_member=is_member)
+    if refusal is not None:
+        return refusal
+    assert record is not None, "an unknown invitation is refused"
+    period = period_of(now_ms, period_ms)
+    too_early = problem_with_return(state, request.peer, period, period_ms)
+    if too_early:
+        return Outcome(OutcomeCode.EVICTED, too_early)
+    too_many = problem_with_room(state, is_light=record.invite.terms.is_light)
+    return Outcome(OutcomeCode.INVALID_OPERATION, too_many) if too_many else None
+
+
+def _refusal_by_invite(
+    record: InviteRecord | None, request: Redeem, now_ms: int, *, is_member: bool
+) -> Outcome | None:
+    """Judge a redemption by its invitation.
 
     What a peer sent once is on the log for all to send again: it lets nobody in a second time.
     """
@@ -121,4 +143,5 @@ def _terms(invited: Invite, asked: PeerTerms) -> PeerTerms:
         quota_class=approved.quota_class,
         domain=approved.domain or place.domain,
         operator=approved.operator or place.operator,
+        is_light=approved.is_light,
     )

@@ -14,6 +14,7 @@ from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.limits import LIGHT_PEERS_MAX, PEERS_MAX
 from bftcluster.signing.keys import SigningKey
+from tests.unit.ledger.invitees import invitation, record_of, redemption
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, key, peer_id
 
 LIGHT = PeerTerms(capacity_bytes=GIB, is_light=True)
@@ -87,3 +88,37 @@ def test_light_peers_have_a_limit_of_their_own(world: World) -> None:
     assert admit(world, key("light 1")) is OutcomeCode.COMMITTED
     assert admit(world, key("light 2")) is OutcomeCode.INVALID_OPERATION
     assert admit(world, PEERS[5], LIGHT) is OutcomeCode.INVALID_OPERATION
+
+
+def test_who_comes_by_an_invitation_for_light_peers_is_light(world: World) -> None:
+    world.do(world.submit(invitation(terms=LIGHT)))
+
+    assert world.do(redemption(world, PEERS[5])).code is OutcomeCode.COMMITTED
+
+    assert record_of(world, PEERS[5]).terms.is_light
+
+
+@pytest.mark.parametrize("terms", [LIGHT, FULL])
+def test_light_peers_take_no_place_from_those_who_come_by_an_invitation(
+    world: World, terms: PeerTerms
+) -> None:
+    filled(world, PEERS_MAX, LIGHT)
+    world.do(world.submit(invitation(terms=terms)))
+    request = redemption(world, PEERS[5])
+
+    assert world.verifier.refusal(request.to_bytes()) is None
+    assert world.do(request).code is OutcomeCode.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("terms", "others"), [(LIGHT, LIGHT_PEERS_MAX), (FULL, PEERS_MAX - 4)], ids=["light", "full"]
+)
+def test_an_invitation_has_no_place_in_the_order_while_nobody_more_is_let_in(
+    world: World, terms: PeerTerms, others: int
+) -> None:
+    filled(world, others, terms)
+    world.do(world.submit(invitation(terms=terms)))
+    request = redemption(world, PEERS[5])
+
+    assert world.verifier.refusal(request.to_bytes()).code is OutcomeCode.INVALID_OPERATION
+    assert world.do(request).code is OutcomeCode.INVALID_OPERATION
