@@ -107,9 +107,7 @@ def refusal_of_stranger(
     return None
 
 
-def refusal_by_share(
-    record: PeerRecord, now_ms: int, *, is_timely: bool = True
-) -> Outcome | None:
+def refusal_by_share(record: PeerRecord, now_ms: int, *, is_timely: bool = True) -> Outcome | None:
     """Return why nothing more is heard of a peer in this hour, but for one request a minute.
 
     That one must be timely: what is refused whenever it is ordered has no place even then.

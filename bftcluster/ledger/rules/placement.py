@@ -91,6 +91,12 @@ def factors(state: State, record: PinRecord) -> tuple[int, int]:
     return reachable(record.options, least, most, len(state.peers))
 
 
+def is_full(state: State, peer: PeerId) -> bool:
+    """Return whether a peer is in and not light: then it holds what everybody keeps."""
+    record = state.peers.get(peer)
+    return record is not None and not record.terms.is_light
+
+
 def is_sound(state: State, peer: PeerId) -> bool:
     """Return whether what a peer holds counts, and it is not suspended."""
     return state.is_live(peer) and state.reputations.of(peer).gets_data

@@ -6,7 +6,7 @@ themselves. Nobody could know which when it answered.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.audits.phases import begin, look_again
 from bftcluster.ledger.rules.audits.verdicts import report_on
 from bftcluster.ledger.rules.context import Execution
+from bftcluster.ledger.rules.placement import is_full
 from bftcluster.ledger.state.audit_changes import put_turn, remove_challenge
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, AuditTurn, Challenge
 from bftcluster.ledger.state.duties import duties_between, head_of
@@ -96,9 +97,9 @@ def _look_on(execution: Execution, turn: AuditTurn, beacon: bytes) -> AuditTurn:
 
 
 def _draw(execution: Execution, turn: AuditTurn, beacon: bytes) -> AuditTurn:
-    """Draw lots for the next peers, in the order of their ids."""
+    """Draw lots for the next peers, in the order of their ids; light peers have none."""
     state = execution.state
-    everybody = sorted(state.peers)
+    everybody = sorted(_full_of(state, state.peers))
     peers = [peer for peer in everybody if peer > turn.after][:AUDITS_DRAWN_PEERS_MAX]
     ever = turn.ever
     for peer in peers:
@@ -130,12 +131,14 @@ def _may_be_asked(state: State, peer: PeerId) -> bool:
 
     Light peers are not asked yet: they are not shown what they would have to answer.
     """
-    record = state.peers.get(peer)
-    if record is None or not record.joined_ms or not state.is_live(peer):
-        return False
-    if record.terms.is_light:
+    if not is_full(state, peer) or not state.peers[peer].joined_ms or not state.is_live(peer):
         return False
     return state.audits.count_of(peer) < AUDITS_PER_PEER_MAX
+
+
+def _full_of(state: State, peers: Iterable[PeerId]) -> list[PeerId]:
+    """Return those that may be asked one day, in that order: a lot of another would be a blank."""
+    return [peer for peer in peers if is_full(state, peer)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,7 @@ class _Target:
     peer: PeerId
     seed: bytes
     everybody: Sequence[PeerId]
-    """Sorted."""
+    """All but light peers, sorted."""
 
 
 def _challenge(state: State, target: _Target, number: int, period: int) -> Challenge | None:
@@ -216,7 +219,8 @@ def _everybodys_pin(state: State, target: _Target) -> PinRecord | None:
 
 def _others(state: State, target: _Target, record: PinRecord) -> list[PeerId]:
     """Return other holders to be asked for the same blocks, as drawn."""
-    holders = target.everybody if record.is_everywhere else record.allocations
+    everybody = target.everybody
+    holders = everybody if record.is_everywhere else _full_of(state, record.allocations)
     if len(holders) <= _HOLDERS_DRAWN:
         drawn = sorted(holders, key=lambda peer: _hash(target.seed, b"other", peer))
     else:

@@ -24,7 +24,7 @@ from bftcluster.limits import (
 from bftcluster.reputation import AuditOutcome, OrderedEvidence, Standing
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.audits import DAY_MS, AuditWorld, agreed_lie, silent
-from tests.unit.ledger.departures import admit
+from tests.unit.ledger.departures import admit, crowd_of
 from tests.unit.ledger.standing_world import of, set_reputation
 from tests.unit.ledger.world import PEERS, cid_of, genesis_of, peer_id
 from tests.unit.signing.people import key
@@ -212,6 +212,22 @@ def test_lots_of_many_peers_are_drawn_over_several_batches() -> None:
 
     assert batches == 3
     assert not world.ledger.wants_batches
+
+
+def test_light_peers_take_no_places_in_the_lots_and_cost_no_batches_more() -> None:
+    world = AuditWorld(pins=0)
+    world.keep(0, -1)
+    world.begin_period()
+    state = world.ledger._state
+    for peer in crowd_of(world, range(1, 3 * AUDITS_DRAWN_PEERS_MAX)):
+        record = state.peers[peer]
+        state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
+    world.store.flush(state.take_delta())
+
+    assert counted_batches(world) == 1
+
+    assert world.audits
+    assert {len(each.asked) for each in world.audits} == {4}
 
 
 def counted_batches(world: AuditWorld) -> int:
