@@ -5,6 +5,7 @@ from dataclasses import replace
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.rules.standings import (
     drop,
     keep_pins,
@@ -85,9 +86,12 @@ def grant(execution: Execution, operation: AdmitPeer, evidence: Digest) -> None:
         known = PeerRecord(
             peer=peer, name=operation.name, addresses=operation.addresses, is_replica=False
         )
+    is_new_light = operation.terms.is_light and not known.terms.is_light
     put_weighed(execution, replace(known, terms=operation.terms))
     if is_let_in:
         keep_pins(state, peer)
+    if is_new_light:
+        begin_move(state, peer, is_new_light=True)
     execution.effects.append(PeerChanged(peer))
 
 

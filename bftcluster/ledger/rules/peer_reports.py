@@ -179,7 +179,7 @@ def refusal_by(record: PeerRecord, request: Join | ReportPinned, now_ms: int) ->
 def _lines_that_count(
     execution: Execution, request: ReportPinned
 ) -> tuple[list[tuple[int, ReportEntry]], list[tuple[int, ReportEntry]]]:
-    """Return the entries on pins that the peer is to hold.
+    """Return the entries on pins that the peer is to hold: everybody's are no light peer's.
 
     Returns:
         Those on its duties, each with its slot; those on pins that everybody keeps, each with the
@@ -191,7 +191,7 @@ def _lines_that_count(
         if value is None:
             continue
         number, holders = number_and_holders(value)
-        if not holders:
+        if not holders and holder_reports.is_full(execution.state, request.peer):
             everybodys.append((number, entry))
             continue
         slot = slot_of(request.peer, holders)

@@ -57,12 +57,12 @@ def _given_up(state: State, record: PinRecord, before: PinRecord) -> dict[PeerId
         return {}
     if before.is_everywhere:
         reports = holder_reports.of_everybody(state, record.number, record.allocations)
-        holder_reports.forget(state, record.number, state.peers)
+        holder_reports.forget(state, record.number, holder_reports.full_peers(state))
         return {report.peer: report for report in reports}
     for peer, slot in zip(before.allocations, before.slots, strict=True):
         if peer not in record.allocations:
             report = release(state, peer, slot).report_of(peer)
-            if record.is_everywhere and report is not None and peer in state.peers:
+            if record.is_everywhere and report is not None and holder_reports.is_full(state, peer):
                 holder_reports.carry(state, record.number, report)
     return {}
 
@@ -70,7 +70,7 @@ def _given_up(state: State, record: PinRecord, before: PinRecord) -> dict[PeerId
 def take_away(state: State, record: PinRecord) -> None:
     """Remove a pin's row and what refers to it."""
     if record.is_everywhere:
-        holder_reports.forget(state, record.number, state.peers)
+        holder_reports.forget(state, record.number, holder_reports.full_peers(state))
     for peer, slot in zip(record.allocations, record.slots, strict=True):
         release(state, peer, slot)
     _leave_queue(state, record)
@@ -89,12 +89,6 @@ def factors(state: State, record: PinRecord) -> tuple[int, int]:
     """
     least, most = record.replication_min, record.replication_max
     return reachable(record.options, least, most, len(state.peers))
-
-
-def is_full(state: State, peer: PeerId) -> bool:
-    """Return whether a peer is in and not light: then it holds what everybody keeps."""
-    record = state.peers.get(peer)
-    return record is not None and not record.terms.is_light
 
 
 def is_sound(state: State, peer: PeerId) -> bool:

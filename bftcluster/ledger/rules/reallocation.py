@@ -16,7 +16,7 @@ from bftcluster.ledger.rules.effects import KeepPin
 from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate, pin_seed
 from bftcluster.ledger.rules.placement import factors, is_sound, place
 from bftcluster.ledger.state.duties import duties_between, head_of, report_at
-from bftcluster.ledger.state.holder_reports import forget_all
+from bftcluster.ledger.state.holder_reports import forget_all, is_full
 from bftcluster.ledger.state.membership_rows import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.state import State
@@ -24,13 +24,17 @@ from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.limits import MOVED_ROWS_MAX, REPAIR_ABSENT_KEPT_MAX
 
 
-def begin_move(state: State, peer: PeerId) -> None:
-    """Have the pins of a peer looked at: those of a move under way once more."""
+def begin_move(state: State, peer: PeerId, *, is_new_light: bool = False) -> None:
+    """Have the pins of a peer looked at: those of a move under way once more.
+
+    Who is light from now on is not to be known as a holder of what everybody keeps: what it said of
+    that is forgotten as if it had left.
+    """
     others = [move for move in state.moves if move.peer != peer]
     count = head_of(state, peer).count
-    if count or peer not in state.peers:
+    if count or is_new_light or peer not in state.peers:
         state.set_moves([*others, Move(peer=peer, slot=count)])
-    elif len(others) < len(state.moves):
+    elif len(others) < len(state.moves) and is_full(state, peer):
         state.set_moves(others)
 
 
@@ -47,7 +51,7 @@ def move_on(execution: Execution) -> None:
     for duty in reversed(duties):
         look_at(execution, duty.cid)
     is_done = start == 0
-    if is_done and first.peer not in state.peers:
+    if is_done and not is_full(state, first.peer):
         is_done = forget_all(state, first.peer, MOVED_ROWS_MAX)
     state.set_moves(others if is_done else [replace(first, slot=start), *others])
 

@@ -68,6 +68,17 @@ class _Row:
         return bytes(self._entries) + texts
 
 
+def is_full(state: State, peer: PeerId) -> bool:
+    """Return whether a peer is in and not light: then it holds what everybody keeps."""
+    record = state.peers.get(peer)
+    return record is not None and not record.terms.is_light
+
+
+def full_peers(state: State) -> list[PeerId]:
+    """Return who may have reported a pin of everybody's: that reads a row of each."""
+    return [peer for peer in state.peers if is_full(state, peer)]
+
+
 def row_key(peer: PeerId, number: int) -> bytes:
     """Return the key in ``Space.DUTY`` of what a peer says about everybody's pin with a number."""
     return peer + (_REPORTS | number // PINS_PER_ROW).to_bytes(8, "big")
@@ -138,7 +149,7 @@ def of_everybody(state: State, number: int, peers: Collection[PeerId]) -> tuple[
 
 def holders(state: State, number: int) -> tuple[PeerId, ...]:
     """Return which of the peers there are reported to have a pin of everybody's, sorted."""
-    reports = of_everybody(state, number, state.peers)
+    reports = of_everybody(state, number, full_peers(state))
     return tuple(report.peer for report in reports if report.status is HolderStatus.PINNED)
 
 

@@ -16,10 +16,10 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.audits.phases import begin, look_again
 from bftcluster.ledger.rules.audits.verdicts import report_on
 from bftcluster.ledger.rules.context import Execution
-from bftcluster.ledger.rules.placement import is_full
 from bftcluster.ledger.state.audit_changes import put_turn, remove_challenge
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, AuditTurn, Challenge
 from bftcluster.ledger.state.duties import duties_between, head_of
+from bftcluster.ledger.state.holder_reports import is_full
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis

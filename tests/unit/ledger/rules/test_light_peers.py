@@ -1,15 +1,20 @@
 """What the ledger lets a light peer be, and what it is not to hold."""
 
+from collections.abc import Iterable, Sequence
+
 import pytest
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import PeerId
-from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.ledger import Ledger
+from bftcluster.ledger.rows.spaces import Key, Space
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.holder_reports import row_key
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.replication import status_of, wanted
 from bftcluster.ledger.wire.genesis import GenesisPeer
 from bftcluster.ledger.wire.member_operations import AdmitPeer
+from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.limits import LIGHT_PEERS_MAX, PEERS_MAX
@@ -122,3 +127,69 @@ def test_an_invitation_has_no_place_in_the_order_while_nobody_more_is_let_in(
 
     assert world.verifier.refusal(request.to_bytes()).code is OutcomeCode.INVALID_OPERATION
     assert world.do(request).code is OutcomeCode.INVALID_OPERATION
+
+
+def test_what_a_light_peer_says_of_everybodys_pins_counts_nowhere(world: World) -> None:
+    world.join_all()
+    admit(world, PEERS[5])
+    world.do(world.join(PEERS[5]))
+    world.pin(cid_of(1))
+
+    assert world.do(world.report(PEERS[5], cid_of(1))).detail == "0 of 1 entries count"
+
+    assert world.store.get(Space.DUTY, row_key(peer_id(PEERS[5]), 0)) is None
+
+
+def test_who_becomes_light_is_no_holder_of_what_everybody_keeps(world: World) -> None:
+    world.join_all()
+    admit(world, PEERS[5], FULL)
+    world.do(world.join(PEERS[5]))
+    world.pin(cid_of(1))
+    world.do(world.report(PEERS[5], cid_of(1)))
+    reported = row_key(peer_id(PEERS[5]), 0)
+    assert world.store.get(Space.DUTY, reported)
+
+    assert admit(world, PEERS[5], LIGHT) is OutcomeCode.COMMITTED
+
+    assert world.store.get(Space.DUTY, reported) is None
+    assert not world.ledger._state.moves
+
+
+class Asked:
+    """Notes the keys of rows that a world's ledger asks for one by one from now on."""
+
+    def __init__(self, world: World) -> None:
+        self._store = world.store
+        self.keys: set[bytes] = set()
+        world.ledger = Ledger(world.genesis, self, world.verifier)
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        self.keys.add(key)
+        return self._store.get(space, key)
+
+    def iterate(self, space: Space, after: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        return self._store.iterate(space, after, limit)
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        wanted = list(keys)
+        self.keys.update(key for _, key in wanted)
+        self._store.prefetch(wanted)
+
+
+@pytest.mark.parametrize("change", ["unpinned", "given to some"])
+def test_a_pin_of_everybodys_asks_no_rows_of_light_peers_when_it_ends(
+    world: World, change: str
+) -> None:
+    world.join_all()
+    filled(world, 10, LIGHT)
+    world.pin(cid_of(1))
+    asked = Asked(world).keys
+
+    if change == "unpinned":
+        world.do(world.submit(UnpinOperation(cid=cid_of(1))))
+    else:
+        world.pin(cid_of(1), replication_min=1, replication_max=1)
+
+    rows = {row_key(PeerId(number.to_bytes(32, "big")), 0) for number in range(10)}
+    assert row_key(peer_id(PEERS[0]), 0) in asked
+    assert not rows & asked
