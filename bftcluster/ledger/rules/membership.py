@@ -8,6 +8,7 @@ from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.rules.standings import (
     drop,
+    keep_on,
     keep_pins,
     let_in,
     problem_with_return,
@@ -73,10 +74,14 @@ def admit(execution: Execution, approved: Approved, operation: AdmitPeer) -> Out
 def grant(execution: Execution, operation: AdmitPeer, evidence: Digest) -> None:
     """Set the row of a peer that is let in, or the terms of one that is in: these weigh at once.
 
-    ``evidence`` is what the log has it by: the intent, or the request.
+    One that was leaving stays: a recovery may have it vote. ``evidence`` is what the log has it by:
+    the intent, or the request.
     """
     state, peer = execution.state, operation.peer
     known = state.peers.get(peer)
+    if known is not None and known.goes_ms:
+        keep_on(execution, known)
+        known = state.peers[peer]
     is_let_in = known is None or state.reputations.of(peer).is_evicted
     if is_let_in:
         let_in(execution, peer, OrderedEvidence(digest=evidence, seq=execution.seq))

@@ -1,10 +1,14 @@
 """What follows from where a peer stands: who comes in with which reputation, and who goes."""
 
+from dataclasses import replace
+
 from bftcluster.ids import PeerId, ReplicaId, Seq
+from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.state.audit_changes import forget_verdicts
+from bftcluster.ledger.state.deadlines import leave_deadline
 from bftcluster.ledger.state.duties import head_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
@@ -63,6 +67,15 @@ def keep_pins(state: State, peer: PeerId) -> None:
     if head_of(state, peer).count:
         state.set_absence(state.absence.plus((peer,)))
     begin_move(state, peer)
+
+
+def keep_on(execution: Execution, record: PeerRecord) -> None:
+    """Have a peer stay that was leaving: what it holds counts again, and it is given more."""
+    state, peer = execution.state, record.peer
+    state.put(Space.DEADLINE, leave_deadline(peer, record.goes_ms), None)
+    state.put_peer(replace(record, goes_ms=0))
+    begin_move(state, peer)
+    execution.effects.append(PeerChanged(peer))
 
 
 def put_weighed(execution: Execution, record: PeerRecord) -> None:

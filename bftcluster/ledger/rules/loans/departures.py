@@ -12,7 +12,7 @@ from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.peer_reports import refusal_by_share
 from bftcluster.ledger.rules.reallocation import begin_move
-from bftcluster.ledger.rules.standings import drop
+from bftcluster.ledger.rules.standings import drop, keep_on
 from bftcluster.ledger.state.deadlines import leave_deadline, time_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
@@ -94,7 +94,7 @@ def end_leave(execution: Execution, deadline: bytes, peer: PeerId) -> None:
     if record is None or record.goes_ms != time_of(deadline):
         return  # Maintainers removed it meanwhile, and perhaps let it in again.
     if is_needed(state, peer):
-        state.put_peer(replace(record, goes_ms=0))
+        keep_on(execution, record)
     else:
         drop(execution, peer)
 

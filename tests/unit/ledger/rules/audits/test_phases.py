@@ -1,5 +1,7 @@
 """Holders answer what needs the blocks; voters look where it is doubtful."""
 
+from dataclasses import replace
+
 import pytest
 
 from bftcluster.ledger.rules.audits.windows import (
@@ -244,6 +246,20 @@ def test_what_was_unpinned_meanwhile_is_held_against_nobody(lie: Lie) -> None:
 
     assert not {AuditOutcome.UNKNOWN} & {outcome for outcome, _ in found(world, LIAR)}
     assert (AuditOutcome.FAILED, Grounds.ADMISSION) not in found(world, LIAR)
+
+
+def test_who_is_made_light_during_an_audit_is_not_failed_for_what_it_does_not_hear() -> None:
+    world = world_of(silent)
+    state, liar = world.ledger._state, peer_id(LIAR)
+    record = state.peers[liar]
+    state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
+    world.store.flush(state.take_delta())
+
+    for _ in range(3):
+        ended(world)
+        world.pass_time(rest_ms(world.genesis), heard=PEERS[:4])
+
+    assert world.verdicts(LIAR) == []
 
 
 def test_phases_last_as_long_as_periods_let_them_and_reask_over_a_day() -> None:

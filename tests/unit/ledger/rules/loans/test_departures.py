@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.effects import PeerChanged
+from bftcluster.ledger.state.membership_rows import Change
 from bftcluster.ledger.state.shares import HOUR_MS
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.limits import (
@@ -24,6 +26,7 @@ from tests.unit.ledger.departures import (
     world_of,
 )
 from tests.unit.ledger.invitees import departure, is_in, record_of
+from tests.unit.ledger.state.test_reopened import recover, recovery_of
 from tests.unit.ledger.world import PEERS, World, peer_id
 
 LEAVER = PEERS[4]
@@ -163,3 +166,37 @@ def test_who_leaves_is_let_in_again_when_it_has_left(world: World) -> None:
     assert is_in(world, LEAVER)
     world.run(after_ms=LEAVE_GRACE_MS + 60_001)
     assert is_in(world, LEAVER)
+
+
+def test_who_is_let_in_to_vote_while_it_leaves_stays_and_keeps_what_it_holds(world: World) -> None:
+    """Which a recovery alone can do."""
+    world.do(departure(world, LEAVER))
+    settle(world)
+    while world.ledger.head.seq % world.genesis.checkpoint_interval:
+        world.run(after_ms=0)
+
+    recover(world, recovery_of(world, leaving=1, coming=(peer_id(LEAVER),)))
+
+    assert record_of(world, LEAVER).goes_ms == 0
+    assert not world.store.iterate(Space.DEADLINE, b"", 10)
+    assert [move.peer for move in world.ledger._state.moves][-1:] == [peer_id(LEAVER)]
+    settle(world)
+    world.run(after_ms=LEAVE_GRACE_MS + 60_001)
+    assert is_in(world, LEAVER)
+
+
+def test_what_it_holds_counts_again_if_its_vote_is_under_way_when_its_time_is_over(
+    world: World,
+) -> None:
+    world.do(departure(world, LEAVER))
+    settle(world)
+    state = world.ledger._state
+    state.set_changes([Change(peer=peer_id(LEAVER), votes=True)])
+    world.store.flush(state.take_delta())
+
+    applied = world.run(after_ms=LEAVE_GRACE_MS + 60_001)
+
+    assert record_of(world, LEAVER).goes_ms == 0
+    assert PeerChanged(peer_id(LEAVER)) in applied.effects
+    settle(world)
+    assert all(len(holders(world, number)) == 2 for number in range(12))
