@@ -71,7 +71,8 @@ PIN_TAGS_MAX: Final = 8
 PIN_DOMAINS_MIN_MAX: Final = 1000
 AGE_RULES_MAX: Final = 8
 AGED_ROWS_MAX: Final = 100
-"""Pins that are looked at after one batch when rules by age have changed."""
+"""Pins that are looked at after one batch when rules by age have changed, and before it of those
+that came of age."""
 SPREAD_VALUES_MAX: Final = 16
 """Of a tag that copies are spread over: so many of one pin are told apart by it, at most."""
 PIN_USER_ALLOCATIONS_MAX: Final = 1000

@@ -14,6 +14,7 @@ from bftcluster.ledger.rules.pins import drop_pin
 from bftcluster.ledger.rules.proposals import forget
 from bftcluster.ledger.state.deadlines import (
     AGE_KIND,
+    AGES_AFTER,
     AUDIT_KIND,
     INVITE_KIND,
     LEAVE_KIND,
@@ -24,7 +25,7 @@ from bftcluster.ledger.state.deadlines import (
 )
 from bftcluster.ledger.state.records import pin_record
 from bftcluster.ledger.state.state import State
-from bftcluster.limits import SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
+from bftcluster.limits import AGED_ROWS_MAX, SWEEP_INTERVAL_MS, SWEEP_ROWS_MAX
 
 
 def sweep(execution: Execution) -> int:
@@ -34,9 +35,11 @@ def sweep(execution: Execution) -> int:
     for key, _ in nonces:
         state.put(Space.NONCE, key, None)
     due = state.first(Space.DEADLINE, end, SWEEP_ROWS_MAX)
-    for key, _ in due:
+    ages = state.after(Space.DEADLINE, AGES_AFTER, AGED_ROWS_MAX)
+    of_age = [row for row in ages if time_of(row[0]) <= execution.now_ms]
+    for key, _ in (*due, *of_age):
         _expire(execution, key)
-    if SWEEP_ROWS_MAX in (len(nonces), len(due)):
+    if SWEEP_ROWS_MAX in (len(nonces), len(due)) or len(of_age) == AGED_ROWS_MAX:
         return execution.now_ms
     return execution.now_ms + SWEEP_INTERVAL_MS
 

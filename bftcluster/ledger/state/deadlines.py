@@ -1,4 +1,8 @@
-"""Keys of what happens at a time: what expires, who leaves, which pins come of age."""
+"""Keys of what happens at a time: what expires, who leaves, which pins come of age.
+
+All pins of an hour come of age at once, and only some of them are looked at in a batch: their keys
+sort behind all others, so that nothing waits behind them.
+"""
 
 from typing import Final
 
@@ -13,6 +17,10 @@ AUDIT_KIND: Final = 3
 INVITE_KIND: Final = 4
 LEAVE_KIND: Final = 5
 AGE_KIND: Final = 6
+_AGES: Final = 1 << 63
+"""Added to the times at which pins come of age: no time is as late."""
+AGES_AFTER: Final = (_AGES - 1).to_bytes(TIME_SIZE_BYTES, "big") + b"\xff" * 64
+"""Behind this the keys of such times begin."""
 
 
 def pin_deadline(record: PinRecord) -> bytes:
@@ -43,7 +51,7 @@ def leave_deadline(peer: PeerId, goes_ms: int) -> bytes:
 
 def age_deadline(cid: Cid, due_ms: int) -> bytes:
     """Return the deadline of a pin that has another number of copies from then on."""
-    return _key(due_ms, AGE_KIND, cid)
+    return _key(_AGES + due_ms, AGE_KIND, cid)
 
 
 def parse_deadline(key: bytes) -> tuple[int, bytes]:
@@ -53,11 +61,11 @@ def parse_deadline(key: bytes) -> tuple[int, bytes]:
 
 def time_of(key: bytes) -> int:
     """Return when it happens, in unix milliseconds."""
-    return int.from_bytes(key[:TIME_SIZE_BYTES], "big")
+    return int.from_bytes(key[:TIME_SIZE_BYTES], "big") % _AGES
 
 
 def end_of(now_ms: int) -> bytes:
-    """Return the first key that is not due: what is due at ``now_ms`` sorts before it."""
+    """Return the first key that is not due: what is due at ``now_ms`` sorts before it, but ages."""
     return (now_ms + 1).to_bytes(TIME_SIZE_BYTES, "big")
 
 

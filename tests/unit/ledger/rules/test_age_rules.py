@@ -5,7 +5,7 @@ import pytest
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.deadlines import AGE_KIND, parse_deadline, time_of
+from bftcluster.ledger.state.deadlines import AGE_KIND, age_deadline, parse_deadline, time_of
 from bftcluster.ledger.wire.operations import UnpinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.pin_strategy import AgeRule, SetAgeRules
@@ -170,3 +170,29 @@ def test_rules_that_hold_and_rules_for_what_is_everywhere_are_refused() -> None:
 def test_rules_that_make_no_sense_are_malformed(rules: tuple[AgeRule, ...]) -> None:
     with pytest.raises(MalformedMessageError):
         SetAgeRules(rules=rules)
+
+
+def test_pins_that_come_of_age_at_once_hold_up_nothing_else() -> None:
+    world = by_default()
+    set_rules(world, *RULES)
+    assert world.pin(cid_of("template")).is_accepted
+    written_by_default(world, 2 * AGED_ROWS_MAX + 10)
+    [due_ms] = ages_due(world)
+    state = world.ledger._state
+    for number in range(1, 2 * AGED_ROWS_MAX + 11):
+        state.put(Space.DEADLINE, age_deadline(cid_of(number), due_ms), b"\x80")
+    world.store.flush(state.take_delta())
+    world.pin(cid_of("brief"), expire_at_ms=due_ms + 1)
+    assert world.ledger.due_ms <= due_ms
+    left, expired = [], []
+
+    world.run(after_ms=due_ms + 1 - world.now_ms)
+    for _ in range(3):
+        left.append(ages_due(world).count(due_ms))
+        expired.append(world.record(cid_of("brief")) is None)
+        assert (world.ledger.due_ms <= world.now_ms) == (left[-1] > 0)
+        world.run(after_ms=1)
+
+    assert left == [AGED_ROWS_MAX + 12, 12, 0]
+    assert all(expired)
+    assert_reopens_alike(world)
