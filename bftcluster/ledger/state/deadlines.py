@@ -64,6 +64,11 @@ def time_of(key: bytes) -> int:
     return int.from_bytes(key[:TIME_SIZE_BYTES], "big") % _AGES
 
 
+def rank_of(key: bytes) -> tuple[int, bytes]:
+    """Return what deadlines are ordered by: their times, and then their keys."""
+    return time_of(key), key
+
+
 def end_of(now_ms: int) -> bytes:
     """Return the first key that is not due: what is due at ``now_ms`` sorts before it, but ages."""
     return (now_ms + 1).to_bytes(TIME_SIZE_BYTES, "big")

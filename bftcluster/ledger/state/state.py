@@ -13,7 +13,7 @@ from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
 from bftcluster.ledger.state.beacon_rows import read_beacon
-from bftcluster.ledger.state.deadlines import AGES_AFTER, time_of
+from bftcluster.ledger.state.deadlines import AGES_AFTER, rank_of
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
@@ -175,13 +175,13 @@ class State:
     def _note_deadline(self, key: bytes, *, is_there: bool) -> None:
         if not is_there:
             self._is_earliest_known = self._is_earliest_known and key != self._earliest
-        elif self._earliest is None or time_of(key) < time_of(self._earliest):
+        elif self._earliest is None or rank_of(key) < rank_of(self._earliest):
             self._earliest = key
 
     def _find_earliest(self) -> bytes | None:
         first = self.after(Space.DEADLINE, b"", _DEADLINES_PAGE)[:1]
         first += self.after(Space.DEADLINE, AGES_AFTER, _DEADLINES_PAGE)[:1]
-        return min([key for key, _ in first], key=time_of, default=None)
+        return min([key for key, _ in first], key=rank_of, default=None)
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows behind ``key``, ascending."""
