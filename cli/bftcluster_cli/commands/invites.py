@@ -27,6 +27,7 @@ app = noun("invite", "Invite others to lend room, and see who came.")
 
 _RELAYS: Final = 3
 _PAUSE_S: Final = 1.0
+"""Between two looks at whether the others have approved."""
 
 
 @verb(
@@ -158,7 +159,7 @@ def _wait_until_open(client: Client, settings: GlobalOptions, operation: "Invite
                 "not enough maintainers have approved the invitation yet",
                 hint="propose it without --wait, and send the word when it is approved",
             )
-        time.sleep(_PAUSE_S)
+        time.sleep(_PAUSE_S)  # a person's command: people approve in minutes, and may stop it
 
 
 @verb(app, "ls", "bftcluster invite ls", "bftcluster invite ls --json")

@@ -37,6 +37,7 @@ _RESERVE_PART: Final = 20
 """Of the quota a twentieth is for ledger, log and votes, if that is more."""
 _CLOCK_OFF_MAX_MS: Final = 5 * 60_000
 _PAUSE_S: Final = 1.0
+"""A door lets one address ask so often, after its first questions: `DOOR_PER_ADDRESS_PER_S`."""
 
 Tell = Callable[[str, str], None]
 """Takes the word for a step, and what is to be said of it."""
@@ -208,9 +209,8 @@ def _redeem(
     while True:
         try:
             answer, _ = _ask(invitation, key.seed, question)
-        except NotReachedError:  # it may have been too slow, and know us by now
-            if time.monotonic() > end_s:
-                raise
+        except NotReachedError as exc:
+            late = exc  # who was too slow to answer may know us by now
         else:
             if answer.code in {"committed", "already"}:
                 return
@@ -219,11 +219,12 @@ def _redeem(
                     f"the cluster does not let this peer in: {message(answer.detail)}",
                     hint=message(answer.hint),
                 )
-            if time.monotonic() > end_s:
-                raise NotReachedError(
-                    "the cluster did not decide in time", hint="run the same command again"
-                )
-        time.sleep(_PAUSE_S)
+            late = NotReachedError(
+                "the cluster did not decide in time", hint="run the same command again"
+            )
+        if time.monotonic() > end_s:
+            raise late
+        time.sleep(_PAUSE_S)  # a person's command: the door tells nobody when it has decided
 
 
 def _ask(
