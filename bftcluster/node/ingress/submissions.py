@@ -12,8 +12,9 @@ from bftcluster.limits import BATCH_REQUESTS_MAX, REQUEST_SIZE_MAX_BYTES
 from bftcluster.node.ingress.gateway import Gateway, Ordered, refused
 from bftcluster.node.process.threads import Workers
 
-_JUDGED_AT_ONCE_MAX_BYTES: Final = 8 << 10
-"""A lone pin is judged sooner than a thread is told of it; the longest request takes 30 ms."""
+_JUDGED_IN_A_TURN_MAX_BYTES: Final = 4 << 10
+"""Some pins, a millisecond's work: with a thread, each signature would be a change of threads. The
+longest request takes 30 ms, and has a thread."""
 
 
 class Submissions:
@@ -23,6 +24,8 @@ class Submissions:
         """Prepare; ``judges`` look at requests that take long to look at."""
         self._gateway = gateway
         self._judges = judges
+        self._turns = trio.Lock()
+        """Gives clients their turns on the event loop, in which all else has its turn between."""
 
     async def submit(
         self, requests: Sequence[bytes], *, wait: Wait, timeout_ms: int
@@ -33,35 +36,40 @@ class Submissions:
         async with trio.open_nursery() as nursery:
             for part in _parts(requests):
                 # One part is ordered while the next is judged; of a client one is judged at a time.
-                problems = await _judge(gateway, part, self._judges)
+                problems = await self._judge(part)
                 out: list[SubmitOutcome] = []
                 answers.append(out)
                 nursery.start_soon(_submit_part, gateway, part, problems, wait, timeout_ms, out)
         return [outcome for part in answers for outcome in part]
 
+    async def _judge(self, requests: Sequence[bytes]) -> list[str]:
+        """Return why each request is not taken; empty if it may be."""
+        if closed := self._gateway.closed():
+            return [closed] * len(requests)
+        problems: list[str] = []
+        for turn in _parts(requests, size_max_bytes=_JUDGED_IN_A_TURN_MAX_BYTES):
+            if len(turn[0]) > _JUDGED_IN_A_TURN_MAX_BYTES:
+                problems += await self._judges.run(_problems, self._gateway, turn)
+            else:
+                async with self._turns:
+                    problems += _problems(self._gateway, turn)
+        return problems
 
-def _parts(requests: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield the requests in parts that take some tens of milliseconds to judge, at most."""
+
+def _parts(
+    requests: Sequence[bytes], *, size_max_bytes: int = REQUEST_SIZE_MAX_BYTES
+) -> Iterator[list[bytes]]:
+    """Yield the requests in parts that are no longer, unless one alone is."""
     part: list[bytes] = []
     size_bytes = 0
     for request in requests:
         size_bytes += len(request)
-        if len(part) == BATCH_REQUESTS_MAX or (part and size_bytes > REQUEST_SIZE_MAX_BYTES):
+        if len(part) == BATCH_REQUESTS_MAX or (part and size_bytes > size_max_bytes):
             yield part
             part, size_bytes = [], len(request)
         part.append(request)
     if part:
         yield part
-
-
-async def _judge(gateway: Gateway, requests: Sequence[bytes], judges: Workers) -> list[str]:
-    """Return why each request is not taken; empty if it may be."""
-    if closed := gateway.closed():
-        return [closed] * len(requests)
-    if sum(map(len, requests)) > _JUDGED_AT_ONCE_MAX_BYTES:
-        return await judges.run(_problems, gateway, requests)
-    await trio.lowlevel.checkpoint()
-    return _problems(gateway, requests)
 
 
 def _problems(gateway: Gateway, requests: Sequence[bytes]) -> list[str]:

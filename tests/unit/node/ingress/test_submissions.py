@@ -90,6 +90,33 @@ async def test_of_one_client_few_long_requests_are_judged_before_others_have_the
     assert order == ["one", "many"]
 
 
+async def test_short_requests_are_judged_a_few_at_a_time_and_clients_take_turns(
+    gateway: Gateway, nursery: trio.Nursery
+) -> None:
+    pin = World().submit(PinOperation(cid=cid_of(1))).to_bytes()
+    submissions = Submissions(gateway, Workers(1))
+    order: list[str] = []
+    passes = 0
+
+    async def client(name: str, count: int) -> None:
+        await submissions.submit([pin] * count, wait=Wait.NONE, timeout_ms=1000)
+        order.append(name)
+
+    async def others() -> None:
+        nonlocal passes
+        while len(order) < 2:
+            await trio.lowlevel.checkpoint()
+            passes += 1
+
+    nursery.start_soon(client, "many", 100)
+    await trio.lowlevel.checkpoint()
+    nursery.start_soon(client, "one", 1)
+    await others()
+
+    assert order == ["one", "many"]
+    assert passes >= 100 * len(pin) // 4096
+
+
 async def test_each_request_of_many_has_its_own_answer(gateway: Gateway) -> None:
     world = World()
     good = world.submit(PinOperation(cid=cid_of(1))).to_bytes()
