@@ -1,8 +1,9 @@
-"""Counts how many pins have as many copies as they need: slowly, in a thread, all the time.
+"""Counts how many pins have as many copies as they need: slowly, in a thread, when it is asked.
 
-A question about the cluster's health is answered from the last count, so it costs the same however
-many pins there are. A page of pins is followed by nine times as long a rest: a tenth of one thread,
-which is not one of those that order and execute.
+A question about the cluster's health begins a count, and is answered from the last one if that
+takes longer than a moment, so it costs the same however many pins there are. A page of pins is
+followed by nine times as long a rest: a tenth of one thread, which is not one of those that order
+and execute. Where nobody asks, a count is made now and then, so that there is a last one.
 """
 
 from collections import Counter
@@ -25,8 +26,12 @@ from bftcluster.node.ports import Clock
 from bftcluster.node.process.threads import Workers
 
 PAGE_PINS: Final = 200
-ROUND_MIN_S: Final = 10.0
-"""A count begins so long after the one before began, at the earliest."""
+FRESH_S: Final = 10.0
+"""How long a count is new: no other begins before that."""
+UNASKED_S: Final = 600.0
+"""How long nobody need ask for a count to be made all the same."""
+PATIENCE_S: Final = 0.5
+"""How long a question waits for the count that it began."""
 ARRIVING_MS: Final = 3_600_000
 """A pin that was ordered so lately may still be on its way."""
 _REST_FACTOR: Final = 9
@@ -104,24 +109,41 @@ class Census:
         self._reader = reader
         self._clock = clock
         self._workers = workers
-        self.last: PinTally | None = None
+        self._last: PinTally | None = None
         """The last count that came to its end."""
+        self._is_fresh = trio.Event()
+        """Set as long as the last count is new."""
+        self._asked = trio.Event()
+
+    async def recent(self) -> PinTally | None:
+        """Return the last count, after a new one if that takes no longer than a moment.
+
+        Return None if there was none yet.
+        """
+        self._asked.set()
+        with trio.move_on_after(PATIENCE_S):
+            await self._is_fresh.wait()
+        return self._last
 
     async def run(self) -> NoReturn:
-        """Count until cancelled."""
+        """Count when it is asked for, until cancelled."""
         while True:
-            begun_ms = self._clock.now_ms()
-            self.last = await self._count()
-            spent_s = (self._clock.now_ms() - begun_ms) / 1000
-            await trio.sleep(max(0.0, ROUND_MIN_S - spent_s))
+            self._last = await self._count()
+            self._is_fresh.set()
+            await trio.sleep(FRESH_S)
+            self._is_fresh, self._asked = trio.Event(), trio.Event()
+            with trio.move_on_after(UNASKED_S):
+                await self._asked.wait()
 
     async def _count(self) -> PinTally:
         tally = await self._workers.run(self._begin)
         after: bytes | None = b""
+        rest_s = 0.0
         while after is not None:
+            await trio.sleep(rest_s)
             begun_ms = self._clock.now_ms()
             after = await self._workers.run(partial(self._count_page, tally, after))
-            await trio.sleep(_REST_FACTOR * (self._clock.now_ms() - begun_ms) / 1000)
+            rest_s = _REST_FACTOR * (self._clock.now_ms() - begun_ms) / 1000
         return tally
 
     def _begin(self) -> PinTally:

@@ -36,7 +36,7 @@ class ClusterHealthService:
         """Return how the cluster is doing, as far as this peer knows."""
         membership = self.parts.replica.membership
         reached = sum(self.peers.is_connected(PeerId(replica)) for replica in membership.replicas)
-        tally = self.census.last
+        tally = await self.census.recent()
         view = await self.workers.run(_rows_view, self.parts.store.reader, tally)
         view = replace(view, voters=membership.n, reached=reached, quorum=membership.quorum)
         return replace(view, findings=findings_of(view))
