@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import Final, NewType, Protocol
 
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.pin_store import ROOTS_MAX, Root
@@ -46,6 +46,10 @@ class Damage:
     """Written again, since the start."""
 
 
+BLOCK_COST_BYTES: Final = 16 << 10
+"""Finding a file takes the disk as long as reading so much."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scrubbed:
     """What one step of a scrub read."""
@@ -54,6 +58,11 @@ class Scrubbed:
     """Where to go on; empty at the end."""
     blocks: int
     read_bytes: int
+
+    @property
+    def cost_bytes(self) -> int:
+        """What it cost, as if all of it had been reading."""
+        return self.read_bytes + self.blocks * BLOCK_COST_BYTES
 
 
 class BlockSource(Protocol):

@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -231,19 +232,20 @@ class EmbeddedStore:
         """
         return [(number, raw_cid(key)) for number, key in self._index.damaged(after, limit)]
 
-    def scrub(self, after: bytes = b"", size_bytes: int = _ALL_BYTES) -> Scrubbed:
-        """Read blocks whose multihash comes behind ``after``, until that much was read."""
-        blocks = read_bytes = 0
+    def scrub(self, after: bytes = b"", cost_bytes: int = _ALL_BYTES) -> Scrubbed:
+        """Read blocks whose multihash comes behind ``after``, until it has cost that much."""
+        step = Scrubbed(blocks=0, read_bytes=0, after=b"")
         while rows := self._index.page(after, STORE_GROUP_BLOCKS_MAX):
             for key, size in rows:
                 with contextlib.suppress(BlockStoreError):
                     self.get(raw_cid(key))
                 after = key
-                blocks += 1
-                read_bytes += size
-                if read_bytes >= size_bytes:
-                    return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=after)
-        return Scrubbed(blocks=blocks, read_bytes=read_bytes, after=b"")
+                step = Scrubbed(
+                    blocks=step.blocks + 1, read_bytes=step.read_bytes + size, after=after
+                )
+                if step.cost_bytes >= cost_bytes:
+                    return step
+        return replace(step, after=b"")
 
     def remove_strays(self) -> None:
         """Remove files that no row knows.

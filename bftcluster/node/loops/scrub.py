@@ -14,9 +14,7 @@ from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 
 _POSITION_FILE: Final = "scrub"
-_STEP_BYTES: Final = 1 << 20
-_BLOCK_COST_BYTES: Final = 16 << 10
-"""Finding a file takes the disk as long as reading so much."""
+_STEP_COST_BYTES: Final = 1 << 20
 _REST_FACTOR: Final = 4
 """A step is followed by so many times as long a rest: a disk that is busy is left alone longer."""
 _ROUND_MIN_S: Final = 86_400
@@ -68,9 +66,8 @@ class Scrubber:
                 await self._sleep(_RETRY_S)
                 continue
             after = step.after
-            cost_bytes = step.read_bytes + step.blocks * _BLOCK_COST_BYTES
             took_s = (self._clock.now_ms() - begun_ms) / 1000
-            await self._sleep(max(cost_bytes / self._rate_bytes_per_s, _REST_FACTOR * took_s))
+            await self._sleep(max(step.cost_bytes / self._rate_bytes_per_s, _REST_FACTOR * took_s))
             if not after:
                 spent_s = (self._clock.now_ms() - round_begun_ms) / 1000
                 await self._sleep(max(0.0, _ROUND_MIN_S - spent_s))
@@ -78,7 +75,7 @@ class Scrubber:
 
     def _step(self, after: bytes) -> Scrubbed:
         """Read some blocks and note how far that is; blocks."""
-        step = self._blocks.scrub(after, _STEP_BYTES)
+        step = self._blocks.scrub(after, _STEP_COST_BYTES)
         try:
             self._save(step.after)
         except OSError as exc:

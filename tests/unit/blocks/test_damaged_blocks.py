@@ -209,9 +209,9 @@ def test_a_scrub_finds_what_rotted_in_steps_that_it_resumes(tmp_path: Path) -> N
         store.put_many([Block.make(pattern(1000, seed)) for seed in range(10)])
         files(tmp_path)[0].write_bytes(b"rot")
 
-        steps = [store.scrub(b"", 2500)]
+        steps = [store.scrub(b"", 50_000)]
         while steps[-1].after:
-            steps.append(store.scrub(steps[-1].after, 2500))
+            steps.append(store.scrub(steps[-1].after, 50_000))
 
         assert [step.blocks for step in steps] == [3, 3, 3, 1]
         assert sum(step.read_bytes for step in steps) == 10_000

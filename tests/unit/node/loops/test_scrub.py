@@ -72,6 +72,15 @@ async def test_a_scrub_reads_no_faster_than_it_may(large: EmbeddedStore, tmp_pat
     assert all(1.0 <= seconds < 1.1 for seconds in taken)
 
 
+async def test_of_small_blocks_few_are_read_in_a_step(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "store", QUOTA) as store:
+        store.put_many([Block.make(pattern(10, seed)) for seed in range(200)])
+
+        taken = await rests(store, tmp_path, 3, rate=1 << 20)
+
+    assert all(1.0 <= seconds < 1.1 for seconds in taken)
+
+
 async def test_a_scrub_rests_longer_while_the_disk_is_slow(
     large: EmbeddedStore, tmp_path: Path
 ) -> None:
