@@ -33,6 +33,7 @@ from bftcluster.node.loops.audits import AuditLoop
 from bftcluster.node.loops.beacon import BeaconLoop
 from bftcluster.node.loops.block_care import BlockCare
 from bftcluster.node.loops.census import Census
+from bftcluster.node.loops.departure import Departure
 from bftcluster.node.loops.epoch_sync import EpochSync
 from bftcluster.node.loops.execution import ExecutionLoop
 from bftcluster.node.loops.loan import Loan
@@ -111,7 +112,15 @@ class Peer:
         self._beacon_loop = BeaconLoop.of(parts, self._gateway, threads.upkeep)
         self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
         self._stop = trio.Event()
-        self._loan = Loan(parts, self._gateway, self._clock, self._stop, threads.upkeep)
+        departure = Departure(parts, self._gateway, self._clock, self._stop, threads.upkeep)
+        self._loan = Loan(
+            directory=parts.config.directory,
+            blocks=parts.config.path(parts.config.storage.blocks),
+            blocks_quota_bytes=parts.config.quota_bytes,
+            leave=departure.go_on,
+            clock=self._clock,
+            workers=threads.upkeep,
+        )
         self._reporter = self._make_reporter()
         self._tracker, self._executor = self._make_tracker(), self._make_executor()
         self.opens_again = False

@@ -58,3 +58,15 @@ class DirectoryLock:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a process runs in a directory: whether it holds its lock now."""
+    try:
+        with (directory / LOCK_NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -14,9 +14,10 @@ from bftcluster.ledger.wire.invitation_text import invitation_from_text
 from bftcluster.node.process.loan_file import LoanChoice
 from bftcluster_cli.demo.cluster import last
 from bftcluster_cli.demo.ports import free_ports
-from bftcluster_cli.demo.processes import PeerProcess
-from tests.e2e.membership_cluster import GrowingCluster, growing
+from bftcluster_cli.demo.processes import PeerProcess, stop_all
+from tests.e2e.membership_cluster import FOUNDERS, GrowingCluster, growing, new_cluster
 from tests.e2e.processes import environment, tried
+from tests.e2e.test_light_peers import LightCluster
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +114,38 @@ def test_one_command_from_an_invitation_to_a_pinned_file_and_out_again(
         assert peer.process is not None
         assert peer.process.wait(60) == 0
     assert "lender" not in cluster.members(first)
+
+
+def test_a_light_peer_is_lent_by_the_same_command_and_leaves(tmp_path: Path) -> None:
+    cluster = new_cluster(tmp_path, FOUNDERS, kind=LightCluster)
+    try:
+        cluster.found(FOUNDERS, checkpoint_interval=256)
+        first, lent = cluster.peers[0], tmp_path / "lent"
+        word = invite(cluster, "--light", "--domain", "elsewhere")
+        file = tmp_path / "file.txt"
+        file.write_text("what somebody lends room for")
+
+        with lender(tmp_path, word, "--quota", QUOTA) as peer:
+            cluster.wait_for("joining", first, lambda: _has_joined(cluster))
+            cid = cluster.pin(file, ["lender", "peer1"])
+            cluster.wait_for("pinning", peer, lambda: cluster.is_pinned(cid, "lender"))
+            status = _status(lent)
+            assert (status["is_running"], status["state"]) == (True, "lending")
+            assert str(status["role"]).startswith("light, at ")
+            assert tried("lend", "leave", "--dir", str(lent))[0] == 0
+            assert peer.process is not None
+            assert peer.process.wait(90) == 0
+        assert "lender" not in cluster.members(first)
+        assert _status(lent)["state"] == "left"
+        code, _, err = tried("lend", "start", "--dir", str(lent))
+        assert code in {1, 2, 3}
+        assert "take another directory" in err
+    finally:
+        stop_all(cluster.peers)
+
+
+def _has_joined(cluster: GrowingCluster) -> bool:
+    return bool(cluster.members(cluster.peers[0])["lender"]["joined"])
 
 
 def test_what_does_not_work_says_why_and_what_to_do(

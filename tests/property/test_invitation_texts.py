@@ -24,9 +24,10 @@ CHARACTERS = st.sampled_from("abcdefghijklmnopqrstuvwxyz234567019ABCXYZ=- é")
     name=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=100),
     expires_ms=st.integers(1, 1 << 47),
     relays=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=8),
+    is_light=st.booleans(),
 )
 def test_a_word_says_what_was_put_into_it(
-    seed: bytes, name: str, expires_ms: int, relays: list[bytes]
+    seed: bytes, name: str, expires_ms: int, relays: list[bytes], is_light: bool
 ) -> None:
     invitation = Invitation(
         cluster_id=ClusterId(b"c" * 32),
@@ -34,6 +35,7 @@ def test_a_word_says_what_was_put_into_it(
         expires_ms=expires_ms,
         seed=seed,
         relays=tuple((PeerId(each), ("/dns4/a.example/tcp/1",)) for each in relays),
+        is_light=is_light,
     )
 
     word = invitation.to_text()

@@ -27,7 +27,7 @@ from bftcluster.signing.wire import check_array, check_size
 PREFIX: Final = "bftc1"
 _CHECKSUM_SIZE_BYTES: Final = 5
 _GROUP_CHARS: Final = 8
-_SHAPE: Final[list[type]] = [bytes, str, int, bytes, list]
+_SHAPE: Final[list[type]] = [bytes, str, int, bytes, list, bool]
 _RELAY_SHAPE: Final[list[type]] = [bytes, list]
 _MISTYPED: Final = "copy all of it, from bftc1 on, or scan its QR code"
 
@@ -50,6 +50,8 @@ class Invitation:
     """Of the invitation's key: the secret."""
     relays: tuple[tuple[PeerId, tuple[str, ...]], ...]
     """Peers that may be asked, and their multiaddrs."""
+    is_light: bool = False
+    """Whether who comes by it keeps no ledger, and dials these peers, which are relays."""
 
     def __post_init__(self) -> None:
         check_size(self.cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
@@ -67,7 +69,7 @@ class Invitation:
     def to_text(self) -> str:
         """Return the word."""
         relays = [[peer, addresses] for peer, addresses in self.relays]
-        items = [self.cluster_id, self.name, self.expires_ms, self.seed, relays]
+        items = [self.cluster_id, self.name, self.expires_ms, self.seed, relays, self.is_light]
         data = codec.encode(items)
         return PREFIX + _base32(data + _checksum(data))
 
@@ -97,7 +99,7 @@ def invitation_from_text(text: str) -> Invitation:
 
 
 def _parse(items: object) -> Invitation:
-    cluster_id, name, expires_ms, seed, relays = check_array(items, _SHAPE, "invitation")
+    cluster_id, name, expires_ms, seed, relays, is_light = check_array(items, _SHAPE, "invitation")
     pairs: list[list[Any]] = [check_array(each, _RELAY_SHAPE, "relay") for each in relays]
     return Invitation(
         cluster_id=ClusterId(cluster_id),
@@ -105,6 +107,7 @@ def _parse(items: object) -> Invitation:
         expires_ms=expires_ms,
         seed=seed,
         relays=tuple([(PeerId(peer), tuple(addresses)) for peer, addresses in pairs]),
+        is_light=is_light,
     )
 
 

@@ -22,9 +22,12 @@ from bftcluster.net.streams import StreamClass
 from bftcluster.node.ingress.gateway import Ordered
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.light.duty_reads import DutyReads
+from bftcluster.node.light.light_departure import LightDeparture
 from bftcluster.node.light.light_settings import LightConfig
 from bftcluster.node.light.memory_file import MemoryFile
 from bftcluster.node.light.relay_orders import RelayOrders
+from bftcluster.node.light.status_file import LightStatus
+from bftcluster.node.loops.loan import Loan
 from bftcluster.node.loops.tracker import TrackerLoop
 from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.logs import log_for
@@ -39,6 +42,7 @@ from bftcluster.sync.announcements import Announcer, announced_every_ms
 
 SAVE_INTERVAL_S: Final = 5.0
 """At least so far apart are two writings of what is known."""
+STATUS_INTERVAL_S: Final = 5.0
 _REPORT_DELAY_MS: Final = 1_000
 _REPORT_INTERVAL_MS: Final = 30_000
 _ENTROPY_SIZE_BYTES: Final = 32
@@ -74,6 +78,8 @@ class LightNode:
         self._has_joined = False
         """Whether a relay has said so: a checkpoint may be long in coming."""
         self._orders = RelayOrders(self._peer, self._wake)
+        self._stop = trio.Event()
+        self._loan = self._make_loan(key)
         self._network = Network(
             seed=key.seed,
             listen=(),
@@ -86,6 +92,7 @@ class LightNode:
         )
         self._exchange = Exchange(store=blocks, send=self._send_blocks, offload=self._workers.run)
         store = BlockPinStore(blocks, self._exchange, self._workers.run)
+        self._stat = store.stat
         name = config.name or peer_id_text(self._me)[-8:]
         self._reporter = PeerReporter(
             announcer=Announcer(key, genesis.cluster_id, name),
@@ -93,11 +100,32 @@ class LightNode:
             hurry_ms=lambda: None,
             clock=self._clock,
             gateway=self,
-            space=store.stat,
+            space=self._loan.space(store.stat),
             recorded=lambda: 0 if self._peer.record is None else self._peer.record.counter,
         )
         self._reads = DutyReads(self._peer)
         self._tracker = self._make_tracker(store)
+
+    def _make_loan(self, key: SigningKey) -> Loan:
+        config, peer = self._config, self._peer
+        departure = LightDeparture(
+            signer=key,
+            cluster_id=self._genesis.cluster_id,
+            directory=config.directory,
+            orders=self,
+            goes=lambda: peer.record is not None and peer.record.goes_ms > 0,
+            clock=self._clock,
+            stop=self._stop,
+            workers=self._workers,
+        )
+        return Loan(
+            directory=config.directory,
+            blocks=config.blocks,
+            blocks_quota_bytes=config.quota_bytes,
+            leave=departure.go_on,
+            clock=self._clock,
+            workers=self._workers,
+        )
 
     def _make_tracker(self, store: PinStore) -> TrackerLoop:
         return TrackerLoop(
@@ -119,18 +147,23 @@ class LightNode:
         )
 
     async def run(self) -> None:
-        """Hold what is ours until a signal comes."""
-        stop = trio.Event()
+        """Hold what is ours until a signal comes, or until we have left.
+
+        Raises:
+            StoreFullError: The directory takes more than what is lent.
+        """
         async with trio.open_nursery() as nursery:
-            await nursery.start(watch_signals, stop)
+            await nursery.start(watch_signals, self._stop)
             await nursery.start(self._network.run)
             await nursery.start(self._exchange.run)
             nursery.start_soon(self._tracker.run)
             nursery.start_soon(self._learn)
             nursery.start_soon(self._watch_links)
+            nursery.start_soon(self._loan.run)
+            nursery.start_soon(self._tell_status)
             nursery.start_soon(partial(self._reporter.run, every_ms=self._announced_every_ms))
             _log.info("light peer is running", peer=peer_id_text(self._me))
-            await stop.wait()
+            await self._stop.wait()
             _log.info("stopping")
             self._blocks.stop_removing()
             nursery.cancel_scope.cancel()
@@ -188,6 +221,21 @@ class LightNode:
             )
             self._wake()
 
+    async def _tell_status(self) -> NoReturn:
+        """Write down how we are doing, when that has changed."""
+        last: LightStatus | None = None
+        while True:
+            space = await self._stat()
+            status = LightStatus(
+                relays=len(self._connected()),
+                pins=len(self._peer.book.cids),
+                used_bytes=space.used_bytes,
+            )
+            if status != last:
+                await self._workers.run(status.save, self._config.directory)
+                last = status
+            await trio.sleep(STATUS_INTERVAL_S)
+
     def _wake(self) -> None:
         self._moved.set()
 
@@ -213,7 +261,9 @@ class LightNode:
         self._wake()
 
     async def _on_blocks(self, peer: PeerId, frame: bytes) -> None:
+        await self._loan.traffic.receive(len(frame))
         await self._exchange.on_frame(peer, frame)
 
     async def _send_blocks(self, peer: PeerId, frame: bytes) -> None:
+        await self._loan.traffic.send_frame(frame)
         await self._network.send(peer, StreamClass.BLOCKS, frame)

@@ -1,11 +1,7 @@
-"""Does what somebody who lends room has chosen: pauses, leaves, and keeps within the quota.
-
-Leaving takes two words. After the first the others are given what is here; when enough of them
-hold each of it, this peer says the second, and is let go.
-"""
+"""Does what somebody who lends room has chosen: pauses, leaves, and keeps within the quota."""
 
 import stat
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +11,6 @@ import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.errors import ConfigError, StoreFullError
-from bftcluster.ids import PeerId
-from bftcluster.ledger.rows.store import ManyRowsPort
-from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.records import PinRecord
-from bftcluster.ledger.state.replication import reachable
-from bftcluster.ledger.wire.loan_requests import leave
-from bftcluster.node.ingress.gateway import Gateway
-from bftcluster.node.parts import Parts
 from bftcluster.node.ports import Clock
 from bftcluster.node.process.loan_file import TRAFFIC_FILE, LoanChoice
 from bftcluster.node.process.logs import log_for
@@ -30,8 +18,6 @@ from bftcluster.node.process.threads import Workers
 from bftcluster.node.process.traffic import Traffic
 
 LOOK_INTERVAL_S: Final = 2.0
-_ORDER_TIMEOUT_S: Final = 15.0
-_PAGE_PINS: Final = 500
 _DISK_BLOCK_BYTES: Final = 512
 """What `stat` counts in."""
 
@@ -42,24 +28,31 @@ class Loan:
     """Looks at the choice now and then. Of a peer that is not lent it does nothing."""
 
     def __init__(
-        self, parts: Parts, gateway: Gateway, clock: Clock, stop: trio.Event, workers: Workers
+        self,
+        *,
+        directory: Path,
+        blocks: Path,
+        blocks_quota_bytes: int,
+        leave: Callable[[LoanChoice], Awaitable[None]],
+        clock: Clock,
+        workers: Workers,
     ) -> None:
         """Prepare.
 
         Args:
-            parts: Of the peer.
-            gateway: Where its words go.
-            clock: Unix time is what they are dated with.
-            stop: Set when the peer has left.
-            workers: Read the ledger, and look how much of the disk is taken.
+            directory: All that is lent lies in it.
+            blocks: The store of blocks in it.
+            blocks_quota_bytes: What the store keeps within itself.
+            leave: Says what is to be said now by a peer that is to leave, if anything is.
+            clock: Of the bounds on traffic.
+            workers: Read the choice, and look how much of the disk is taken.
         """
-        self._parts = parts
-        self._directory = parts.config.directory
-        self._gateway = gateway
-        self._clock = clock
-        self._stop = stop
+        self._directory = directory
+        self._blocks = blocks
+        self._blocks_quota_bytes = blocks_quota_bytes
+        self._leave = leave
         self._workers = workers
-        self._choice = LoanChoice.load(self._directory)
+        self._choice = LoanChoice.load(directory)
         self.traffic = Traffic(clock)
         """What the exchange of blocks may send and receive."""
         if self._choice is not None:
@@ -112,76 +105,14 @@ class Loan:
 
     def _check_quota(self, choice: LoanChoice) -> None:
         """See that what is not in the store of blocks, which has its own quota, has its room."""
-        room = choice.quota_bytes - self._parts.config.quota_bytes
-        blocks = self._parts.config.path(self._parts.config.storage.blocks)
-        taken = bytes_beside(self._directory, blocks)
+        room = choice.quota_bytes - self._blocks_quota_bytes
+        taken = bytes_beside(self._directory, self._blocks)
         if taken > room:
             raise StoreFullError(
-                f"the ledger in {self._directory} takes {taken:,} bytes; of what is lent "
+                f"what is no block in {self._directory} takes {taken:,} bytes; of what is lent "
                 f"{room:,} are left for it",
                 hint="lend more: `bftcluster lend limits --quota SIZE`, and start again",
             )
-
-    async def _leave(self, choice: LoanChoice) -> None:
-        """Say what is to be said now, if anything is."""
-        step = await self._workers.run(self._next_word, choice)
-        if step is None:
-            return
-        if step == "left":
-            _log.info("this peer has left the cluster")
-            self._stop.set()
-            return
-        word = leave(
-            self._parts.key,
-            cluster_id=self._parts.genesis.cluster_id,
-            now_ms=self._clock.wall_ms(),
-            is_final=step == "final",
-        )
-        [ordered] = await self._gateway.order([word.to_bytes()], timeout_s=_ORDER_TIMEOUT_S)
-        if ordered is not None and not ordered.outcome.is_accepted:
-            _log.warning("the cluster does not let this peer go", detail=ordered.outcome.detail)
-        elif ordered is not None:
-            _log.info("leaving", detail=ordered.outcome.detail)
-
-    def _next_word(self, choice: LoanChoice) -> str | None:
-        with self._parts.store.reader.snapshot() as rows:
-            record = queries.peer_of(rows, self._parts.me)
-            if record is None:
-                # A peer that has not caught up yet does not know that it was let in.
-                was_in = queries.reputation_of(rows, self._parts.me) is not None
-                return "left" if was_in else None
-            if choice.leaves_now:
-                return "final"
-            if not record.goes_ms:
-                return "first"
-            return "final" if is_held_by_others(rows, self._parts.me) else None
-
-
-def is_held_by_others(rows: ManyRowsPort, me: PeerId) -> bool:
-    """Return whether so many others reported each pin of a peer as are to hold it at least.
-
-    Who leaves, too, or was evicted does not count. Where fewer others stay than are to hold a pin,
-    all have to. What absent peers hold does not count now, but they may come back.
-    """
-    standings = queries.reputations(rows)
-    stay = {
-        each.peer
-        for each in queries.peers(rows).values()
-        if not each.goes_ms and each.peer != me and not standings[each.peer].is_evicted
-    }
-    here = stay - queries.absent_peers(rows)
-    cids = [duty.cid for duty in queries.duties_of(rows, me)]
-    for start in range(0, len(cids), _PAGE_PINS):
-        pins = queries.pins_of(rows, cids[start : start + _PAGE_PINS])
-        if not all(_is_held(pin, here, stay=len(stay)) for pin in pins.values()):
-            return False
-    return True
-
-
-def _is_held(pin: PinRecord, here: Collection[PeerId], *, stay: int) -> bool:
-    least, _ = reachable(pin.options, pin.replication_min, pin.replication_max, stay)
-    held = [holder for holder in pin.holders if holder in here]
-    return len(held) >= min(least, stay)
 
 
 def bytes_beside(directory: Path, blocks: Path) -> int:

@@ -16,9 +16,11 @@ _SIZE_MAX_BYTES: Final = 4096
 TRAFFIC_FILE: Final = "traffic.json"
 _KINDS: Final = {
     "quota_bytes": int,
+    "is_light": bool,
     "is_paused": bool,
     "leaves": bool,
     "leaves_now": bool,
+    "has_left": bool,
     "day_up_bytes": int,
     "day_down_bytes": int,
     "month_up_bytes": int,
@@ -32,12 +34,16 @@ class LoanChoice:
 
     quota_bytes: int
     """What all of the directory may take."""
+    is_light: bool = False
+    """Whether it is a light peer's, which keeps no ledger; as the invitation says."""
     is_paused: bool = False
     """Whether nothing new is taken; what is here is served."""
     leaves: bool = False
     """Whether the peer is to leave the cluster."""
     leaves_now: bool = False
     """Whether it does not wait until others hold what it holds."""
+    has_left: bool = False
+    """Whether a light peer left: no ledger of its own tells it so when it is started again."""
     day_up_bytes: int = 0
     """What the exchange of blocks may send in a day; 0: no bound, as for the next three."""
     day_down_bytes: int = 0

@@ -15,6 +15,8 @@ from bftcluster.blocks.exchange.exchange import Exchange
 from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.state import queries
+from bftcluster.ledger.wire.loan_requests import Leave
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Join, ReportPinned
 from bftcluster.log_pace import LogPace
@@ -22,6 +24,7 @@ from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.peer_reports import ATTEMPT_TIMEOUT_S
+from bftcluster.node.loops.departure import is_held_by_others
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.loops.state_server import StateServer
 from bftcluster.node.parts import Parts
@@ -45,7 +48,7 @@ from bftcluster.sync.frames import (
 
 _log = log_for("relay")
 
-_OWN_WORD = (Join, ReportPinned)
+_OWN_WORD = (Join, ReportPinned, Leave)
 """What a light peer may have ordered, if it is about itself. What else a peer is owed an answer to,
 as audits will be, is a kind of request that names its peer, and belongs here."""
 
@@ -83,6 +86,7 @@ class Relay:
             workers: Read the ledger, and judge signatures.
         """
         self._gateway = gateway
+        self._reader = reader
         self._send = send
         self._workers = workers
         self._hints = DutyHints(
@@ -204,8 +208,18 @@ class Relay:
         if problem:
             self._tell(peer, problem)
             return OutcomeCode.BAD_SIGNATURE
+        is_going = isinstance(said, Leave) and said.is_final
+        if is_going and await self._workers.run(self._is_counted_on, peer):
+            return OutcomeCode.NOT_YET_VALID
         [ordered] = await self._gateway.order([request], timeout_s=ATTEMPT_TIMEOUT_S)
         return None if ordered is None else ordered.outcome.code
+
+    def _is_counted_on(self, peer: PeerId) -> bool:
+        """Return whether a peer that said it leaves holds what too few others hold yet."""
+        with self._reader.snapshot() as rows:
+            record = queries.peer_of(rows, peer)
+            goes = record is not None and record.goes_ms > 0
+            return goes and not is_held_by_others(rows, peer)
 
     def _tell(self, peer: PeerId, detail: str) -> None:
         left_out = self._pace.left_out(peer, trio.current_time())

@@ -34,7 +34,7 @@ _PAUSE_S: Final = 1.0
     app,
     "new",
     "bftcluster invite new --capacity 500GB --domain 'a town' --operator carol",
-    "bftcluster invite new --capacity 1TB --uses 20 --expires 30d --open",
+    "bftcluster invite new --capacity 1TB --uses 20 --expires 30d --open --light",
 )
 def new(
     ctx: typer.Context,
@@ -64,6 +64,14 @@ def new(
             help="A peer that newcomers ask first; three that vote by default; repeatable.",
         ),
     ] = None,
+    light: Annotated[
+        bool,
+        typer.Option(
+            "--light",
+            help="Each keeps no ledger and needs no inbound port: it dials relays. They never "
+            "vote.",
+        ),
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until enough maintainers have approved it.")
     ] = False,
@@ -96,6 +104,7 @@ def new(
             quota_class=QuotaClass[quota_class.upper()],
             domain=check_place(domain, "a domain"),
             operator=check_place(operator, "an operator"),
+            is_light=light,
         ),
         is_place_open=is_open,
     )
@@ -106,7 +115,8 @@ def new(
             name=cluster.genesis.name,
             expires_ms=operation.expires_ms,
             seed=key.seed,
-            relays=_relays(client, relay or []),
+            relays=_relays(client, relay or [], are_light=light),
+            is_light=light,
         )
         record = propose_operation(client, settings, operation, valid_for=valid_for, yes=yes)
         if wait and record["code"] == "pending":
@@ -128,16 +138,34 @@ def _show(
     say(f"send it; whoever gets it runs: bftcluster lend {word[:12]}… --quota SIZE")
 
 
-def _relays(client: Client, descriptors: list[str]) -> tuple[tuple["PeerId", tuple[str, ...]], ...]:
-    """Return the peers that newcomers ask: those named, or some that vote and are connected."""
+def _relays(
+    client: Client, descriptors: list[str], *, are_light: bool
+) -> tuple[tuple["PeerId", tuple[str, ...]], ...]:
+    """Return the peers that newcomers ask: those named, or some that are connected.
+
+    They are peers that vote, and for light newcomers, which are to stay with them, relays.
+    """
+    from bftcluster.node.relay.relay_blocks import RELAY_TAG
     from bftcluster.signing.keys import parse_peer_id
 
     if descriptors:
         named = map(parse_descriptor, descriptors)
         return tuple([(each.peer, each.addresses) for each in named])
     members = client.list("/members")
-    able = [each for each in members if each.get("votes") and each.get("addresses")]
+    tag, is_set = RELAY_TAG
+    able = [
+        each
+        for each in members
+        if each.get("addresses")
+        and (dict(each.get("tags") or {}).get(tag) == is_set if are_light else each.get("votes"))
+    ]
     able.sort(key=lambda each: not each.get("connected"))
+    if not able and are_light:
+        raise RefusedError(
+            "no peer is a relay, and light peers need one",
+            hint="make one: `network.relay = true` in its config, or `bftcluster peer init "
+            "--relay`; two are better",
+        )
     if not able:
         raise RefusedError(
             "no peer that votes says where it can be reached", hint="name one with --relay"

@@ -23,7 +23,7 @@ from bftcluster_cli.loans.newcomer import (
     check_disk,
     come_in,
 )
-from bftcluster_cli.output import emit, say, size_text
+from bftcluster_cli.output import emit, plural, say, size_text
 
 if TYPE_CHECKING:
     from bftcluster.node.process.loan_file import LoanChoice
@@ -112,6 +112,8 @@ def start(
 
     Run it again, without the invitation, to go on. It asks nothing.
     """
+    from bftcluster.ledger.wire.invitation_text import invitation_from_text
+
     settings, place = settings_of(ctx), _directory(directory)
     if invite and not _belongs(place, invite):
         if not quota:
@@ -125,10 +127,16 @@ def start(
             addresses=tuple(address or ()),
             domain=check_place(domain, "a domain"),
             operator=check_place(operator, "an operator"),
+            is_light=invitation_from_text(invite).is_light,
         )
         _come(settings, invite, offer)
     _write_choice(place, _traffic_changes(day_up, day_down, month_up, month_down))
     choice = _choice(place)
+    if choice.has_left:
+        raise ConfigError(
+            f"the peer in {place} has left the cluster",
+            hint="to lend again, take another directory with --dir",
+        )
     if choice.leaves:
         _tell(
             settings,
@@ -141,9 +149,14 @@ def start(
 
 def _run(place: Path) -> None:
     """Run the peer that lends, in the foreground."""
-    from bftcluster.node.daemon import run_peer
+    if _choice(place).is_light:
+        from bftcluster_cli.commands.light import run_light_peer
 
-    run_peer(place)
+        run_light_peer(place)
+    else:
+        from bftcluster.node.daemon import run_peer
+
+        run_peer(place)
 
 
 def _come(settings: GlobalOptions, invite: str, offer: Offer) -> None:
@@ -189,26 +202,52 @@ def _tell(settings: GlobalOptions, step: str, text: str) -> None:
 def status(ctx: typer.Context, *, directory: Directory = None) -> None:
     """Show what is lent, and how the peer is doing."""
     place, settings = _directory(directory), settings_of(ctx)
-    choice, record = _choice(place), {}
-    try:
-        with Client(replace(settings, api=f"http://{_api_of(place)}")) as client:
-            record = client.get("/status")
-    except ClusterError:
-        record = {}
+    choice = _choice(place)
+    record = _light_record(place) if choice.is_light else _full_record(place, settings)
     storage = record.get("storage") or {}
-    what = "leaving" if choice.leaves else "paused" if choice.is_paused else "lending"
-    doing = f"runs, {record.get('role')}" if record else "does not run"
+    what = _state_of(choice)
+    doing = f"runs, {record.get('role')}" if record.get("runs") else "does not run"
     held = f", {size_text(int(storage['used_bytes']))} taken by blocks" if storage else ""
     shown = {
         "directory": str(place),
         "state": what,
         "quota_bytes": choice.quota_bytes,
-        "is_running": bool(record),
+        "is_running": bool(record.get("runs")),
         "role": record.get("role"),
         "used_bytes": storage.get("used_bytes"),
     }
     text = f"{what} {size_text(choice.quota_bytes)} in {place}{held}\nthe peer {doing}"
     emit(settings, shown, text)
+
+
+def _state_of(choice: "LoanChoice") -> str:
+    if choice.has_left:
+        return "left"
+    return "leaving" if choice.leaves else "paused" if choice.is_paused else "lending"
+
+
+def _light_record(place: Path) -> dict[str, Any]:
+    """Return what a light peer wrote down, in the shape in which a full one is asked."""
+    from bftcluster.node.light.status_file import LightStatus
+    from bftcluster.storage.lock import is_locked
+
+    status = LightStatus.load(place)
+    if status is None:
+        return {}
+    role = f"light, at {plural(status.relays, 'relay')}, {plural(status.pins, 'pin')}"
+    return {
+        "runs": is_locked(place),
+        "role": role,
+        "storage": {"used_bytes": status.used_bytes},
+    }
+
+
+def _full_record(place: Path, settings: GlobalOptions) -> dict[str, Any]:
+    try:
+        with Client(replace(settings, api=f"http://{_api_of(place)}")) as client:
+            return {**client.get("/status"), "runs": True}
+    except ClusterError:
+        return {}
 
 
 @verb(app, "pause", "bftcluster lend pause")
@@ -269,15 +308,15 @@ def _traffic_changes(*texts: str) -> dict[str, int]:
 
 def _set_quota(place: Path, quota_bytes: int) -> None:
     """Write how much of a quota is for blocks into the configuration."""
-    from bftcluster_cli.loans.newcomer import blocks_bytes_of
-
-    _choice(place)
-    offer = Offer(directory=place, quota_bytes=quota_bytes, name="", listen="", api="")
+    is_light = _choice(place).is_light
+    offer = Offer(
+        directory=place, quota_bytes=quota_bytes, name="", listen="", api="", is_light=is_light
+    )
     check_disk(offer)
     path = place / CONFIG_FILE
     lines = path.read_text(encoding="utf-8").splitlines()
     changed = [
-        f'quota = "{blocks_bytes_of(quota_bytes)}B"' if line.startswith("quota = ") else line
+        f'quota = "{offer.blocks_bytes}B"' if line.startswith("quota = ") else line
         for line in lines
     ]
     replace_file(path, ("\n".join(changed) + "\n").encode())

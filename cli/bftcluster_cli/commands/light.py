@@ -25,6 +25,11 @@ def run(
     It dials the peers that --bootstrap named, which must be relays (`network.relay` in their
     config); two of different people are best. It must be admitted: `cluster admit --light`.
     """
+    run_light_peer(directory)
+
+
+def run_light_peer(directory: Path) -> None:
+    """Run the light peer in ``directory`` until it is told to stop."""
     from bftcluster.node.light.light_daemon import run_light
     from bftcluster.node.light.light_settings import LightConfig
     from bftcluster.node.process.config import Config

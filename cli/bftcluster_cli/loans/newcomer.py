@@ -18,6 +18,7 @@ from bftcluster.errors import (
     RefusedError,
     TransportError,
 )
+from bftcluster.limits import LIGHT_MEMORY_SIZE_MAX_BYTES
 from bftcluster_cli.output import size_text
 from bftcluster_cli.pin_options import duration_text
 from bftcluster_cli.untrusted_text import label, message
@@ -35,6 +36,8 @@ QUOTA_MIN_BYTES: Final = 1_000_000_000
 _RESERVE_MIN_BYTES: Final = 512_000_000
 _RESERVE_PART: Final = 20
 """Of the quota a twentieth is for ledger, log and votes, if that is more."""
+_LIGHT_RESERVE_BYTES: Final = 2 * LIGHT_MEMORY_SIZE_MAX_BYTES + 2_000_000
+"""The file of what was proven, twice while it is written, and some small ones."""
 _CLOCK_OFF_MAX_MS: Final = 5 * 60_000
 _PAUSE_S: Final = 1.0
 """A door lets one address ask so often, after its first questions: `DOOR_PER_ADDRESS_PER_S`."""
@@ -55,18 +58,25 @@ class Offer:
     api: str
     addresses: tuple[str, ...] = ()
     """Where others reach it, if they do."""
+    is_light: bool = False
+    """Whether it keeps no ledger, as the invitation says."""
     domain: str = ""
     operator: str = ""
 
     @property
     def blocks_bytes(self) -> int:
         """What of it is for blocks."""
-        return blocks_bytes_of(self.quota_bytes)
+        return blocks_bytes_of(self.quota_bytes, is_light=self.is_light)
 
 
-def blocks_bytes_of(quota_bytes: int) -> int:
-    """Return what of a quota is for blocks: the rest is for ledger, log and votes."""
-    return quota_bytes - max(_RESERVE_MIN_BYTES, quota_bytes // _RESERVE_PART)
+def blocks_bytes_of(quota_bytes: int, *, is_light: bool) -> int:
+    """Return what of a quota is for blocks: the rest is for ledger, log and votes.
+
+    A light peer has none of these; what it keeps beside blocks is the proof of its duties.
+    """
+    reserve_min_bytes = _LIGHT_RESERVE_BYTES if is_light else _RESERVE_MIN_BYTES
+    part = 0 if is_light else quota_bytes // _RESERVE_PART
+    return quota_bytes - max(reserve_min_bytes, part)
 
 
 def come_in(invitation: "Invitation", offer: Offer, tell: Tell, *, timeout_s: float) -> None:
@@ -123,7 +133,7 @@ def _make_directory(invitation: "Invitation", offer: Offer, tell: Tell) -> "Sign
     config = offer.directory / CONFIG_FILE
     if not config.exists():
         write_new(config, _config_text(invitation, offer).encode())
-    choice = LoanChoice(quota_bytes=offer.quota_bytes)
+    choice = LoanChoice(quota_bytes=offer.quota_bytes, is_light=offer.is_light)
     replace_file(offer.directory / LOAN_FILE, choice.to_bytes())
     return load_identity(identity)
 

@@ -64,7 +64,7 @@ def test_limits_are_of_the_disk_and_of_traffic_each_way(shell: Shell, lent: Path
 
     assert "disk 2.0 GB; blocks: day up 5.0 GB" in answer.out
     assert choice(lent).traffic == {"day_up": 5 * GB, "day_down": 0, "month_up": 0, "month_down": 0}
-    assert Config.load(lent).quota_bytes == blocks_bytes_of(2 * GB)
+    assert Config.load(lent).quota_bytes == blocks_bytes_of(2 * GB, is_light=False)
     again = shell.ok("lend", "limits", "--day-up", "0", "--dir", lent)
     assert "no bound on traffic" in again.out
     assert choice(lent).quota_bytes == 2 * GB

@@ -11,7 +11,8 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
 from bftcluster.ledger.wire.requests import HolderStatus
-from bftcluster.node.loops.loan import bytes_beside, is_held_by_others
+from bftcluster.node.loops.departure import is_held_by_others
+from bftcluster.node.loops.loan import bytes_beside
 from bftcluster.node.process.loan_file import LOAN_FILE, LoanChoice
 from bftcluster.reputation import Standing
 from tests.unit.ledger.departures import duties, holders, pin, settle, world_of

@@ -14,7 +14,7 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
-from bftcluster.ledger.wire.requests import Submit, parse_request
+from bftcluster.ledger.wire.requests import HolderStatus, Submit, parse_request
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.process.threads import Workers
@@ -33,6 +33,7 @@ from bftcluster.sync.frames import (
     StateParts,
     parse_sync_frame,
 )
+from tests.unit.ledger.invitees import departure
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, key, peer_id
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class InPlace(Workers):
 class Desk:
     """A relay before a ledger; the order is decided by hand."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, free_bytes: int) -> None:
         self.world = World(genesis_of(replication_min=1, replication_max=1))
         genesis = self.world.genesis
         self.store = LedgerStore.open(
@@ -81,7 +82,9 @@ class Desk:
             rate_max_bytes_per_s=1 << 30,
             workers=self.working,
         )
-        self.execute([self.world.join(peer, free_bytes=0).to_bytes() for peer in PEERS[:4]])
+        self.execute(
+            [self.world.join(peer, free_bytes=free_bytes).to_bytes() for peer in PEERS[:4]]
+        )
         for light in (LIGHT, OTHER):
             terms = PeerTerms(capacity_bytes=10 * GIB, is_light=True)
             operation = AdmitPeer(
@@ -116,9 +119,12 @@ class Desk:
 
 @pytest.fixture
 async def desk(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
 ) -> AsyncIterator[Desk]:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, free_bytes=getattr(request, "param", 0))
     nursery.start_soon(desk.relay.run)
     await trio.testing.wait_all_tasks_blocked()
     yield desk
@@ -164,6 +170,30 @@ async def test_what_is_refused_keeps_its_place_for_a_while(desk: Desk) -> None:
 
     await trio.sleep(REFUSED_PAUSE_S)
     assert len(await desk.said(HandIn(number=99, request=others).frame())) == 1
+
+
+@pytest.mark.parametrize("desk", [GIB], indirect=True)
+async def test_it_is_let_go_when_others_hold_what_it_holds(desk: Desk) -> None:
+    world = desk.world
+    desk.execute([world.join(LIGHT, addresses=(), free_bytes=GIB).to_bytes()])
+    pin = PinOperation(
+        cid=cid_of(1),
+        replication_min=1,
+        replication_max=2,
+        user_allocations=(ME, peer_id(PEERS[0])),
+    )
+    desk.execute([world.submit(pin).to_bytes()])
+
+    async def code_of(number: int, *, is_final: bool) -> int:
+        word = departure(world, LIGHT, is_final=is_final).to_bytes()
+        [heard] = await desk.said(HandIn(number=number, request=word).frame())
+        assert isinstance(heard, HandedIn)
+        return heard.code
+
+    assert await code_of(1, is_final=False) == OutcomeCode.COMMITTED
+    assert await code_of(2, is_final=True) == OutcomeCode.NOT_YET_VALID
+    desk.execute([world.report(PEERS[0], cid_of(1), status=HolderStatus.PINNED).to_bytes()])
+    assert await code_of(3, is_final=True) == OutcomeCode.COMMITTED
 
 
 async def test_it_is_told_of_what_a_batch_gave_it_with_the_approvals(desk: Desk) -> None:
