@@ -113,14 +113,7 @@ class Peer:
         self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
         self._stop = trio.Event()
         departure = Departure(parts, self._gateway, self._clock, self._stop, threads.upkeep)
-        self._loan = Loan(
-            directory=parts.config.directory,
-            blocks=parts.config.path(parts.config.storage.blocks),
-            blocks_quota_bytes=parts.config.quota_bytes,
-            leave=departure.go_on,
-            clock=self._clock,
-            workers=threads.upkeep,
-        )
+        self._loan = Loan.of(parts.config, departure.go_on, self._clock, threads.upkeep)
         self._reporter = self._make_reporter()
         self._tracker, self._executor = self._make_tracker(), self._make_executor()
         self.opens_again = False

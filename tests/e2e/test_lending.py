@@ -126,7 +126,7 @@ def test_a_light_peer_is_lent_by_the_same_command_and_leaves(tmp_path: Path) -> 
         file.write_text("what somebody lends room for")
 
         with lender(tmp_path, word, "--quota", QUOTA) as peer:
-            cluster.wait_for("joining", first, lambda: _has_joined(cluster))
+            cluster.wait_for("joining", first, lambda: cluster.has_joined("lender"))
             cid = cluster.pin(file, ["lender", "peer1"])
             cluster.wait_for("pinning", peer, lambda: cluster.is_pinned(cid, "lender"))
             status = _status(lent)
@@ -142,10 +142,6 @@ def test_a_light_peer_is_lent_by_the_same_command_and_leaves(tmp_path: Path) -> 
         assert "take another directory" in err
     finally:
         stop_all(cluster.peers)
-
-
-def _has_joined(cluster: GrowingCluster) -> bool:
-    return bool(cluster.members(cluster.peers[0])["lender"]["joined"])
 
 
 def test_what_does_not_work_says_why_and_what_to_do(

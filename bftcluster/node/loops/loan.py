@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import trio
 
 from bftcluster.blocks.pin_store import StoreSpace
 from bftcluster.errors import ConfigError, StoreFullError
 from bftcluster.node.ports import Clock
+from bftcluster.node.process.config import Config
 from bftcluster.node.process.loan_file import TRAFFIC_FILE, LoanChoice
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
@@ -59,6 +60,24 @@ class Loan:
             self.traffic.set_limits(self._choice.traffic)
             with suppress(FileNotFoundError):
                 self.traffic.remember((self._directory / TRAFFIC_FILE).read_bytes())
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        leave: Callable[[LoanChoice], Awaitable[None]],
+        clock: Clock,
+        workers: Workers,
+    ) -> Self:
+        """Return the loan of a full peer."""
+        return cls(
+            directory=config.directory,
+            blocks=config.path(config.storage.blocks),
+            blocks_quota_bytes=config.quota_bytes,
+            leave=leave,
+            clock=clock,
+            workers=workers,
+        )
 
     def space(
         self, found: Callable[[], Awaitable[StoreSpace]]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from bftcluster.errors import ClusterError, ConfigError, UsageError
-from bftcluster_cli.client import Client
+from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli.descriptors import check_place, parse_size
 from bftcluster_cli.files import replace_file, write_new
 from bftcluster_cli.framework import GlobalOptions, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name
+from bftcluster_cli.loans.loan_status import status_of
 from bftcluster_cli.loans.newcomer import (
     CONFIG_FILE,
     GENESIS_FILE,
@@ -23,7 +23,7 @@ from bftcluster_cli.loans.newcomer import (
     check_disk,
     come_in,
 )
-from bftcluster_cli.output import emit, plural, say, size_text
+from bftcluster_cli.output import emit, say, size_text
 
 if TYPE_CHECKING:
     from bftcluster.node.process.loan_file import LoanChoice
@@ -202,52 +202,7 @@ def _tell(settings: GlobalOptions, step: str, text: str) -> None:
 def status(ctx: typer.Context, *, directory: Directory = None) -> None:
     """Show what is lent, and how the peer is doing."""
     place, settings = _directory(directory), settings_of(ctx)
-    choice = _choice(place)
-    record = _light_record(place) if choice.is_light else _full_record(place, settings)
-    storage = record.get("storage") or {}
-    what = _state_of(choice)
-    doing = f"runs, {record.get('role')}" if record.get("runs") else "does not run"
-    held = f", {size_text(int(storage['used_bytes']))} taken by blocks" if storage else ""
-    shown = {
-        "directory": str(place),
-        "state": what,
-        "quota_bytes": choice.quota_bytes,
-        "is_running": bool(record.get("runs")),
-        "role": record.get("role"),
-        "used_bytes": storage.get("used_bytes"),
-    }
-    text = f"{what} {size_text(choice.quota_bytes)} in {place}{held}\nthe peer {doing}"
-    emit(settings, shown, text)
-
-
-def _state_of(choice: "LoanChoice") -> str:
-    if choice.has_left:
-        return "left"
-    return "leaving" if choice.leaves else "paused" if choice.is_paused else "lending"
-
-
-def _light_record(place: Path) -> dict[str, Any]:
-    """Return what a light peer wrote down, in the shape in which a full one is asked."""
-    from bftcluster.node.light.status_file import LightStatus
-    from bftcluster.storage.lock import is_locked
-
-    status = LightStatus.load(place)
-    if status is None:
-        return {}
-    role = f"light, at {plural(status.relays, 'relay')}, {plural(status.pins, 'pin')}"
-    return {
-        "runs": is_locked(place),
-        "role": role,
-        "storage": {"used_bytes": status.used_bytes},
-    }
-
-
-def _full_record(place: Path, settings: GlobalOptions) -> dict[str, Any]:
-    try:
-        with Client(replace(settings, api=f"http://{_api_of(place)}")) as client:
-            return {**client.get("/status"), "runs": True}
-    except ClusterError:
-        return {}
+    emit(settings, *status_of(place, _choice(place), settings, api=_api_of(place)))
 
 
 @verb(app, "pause", "bftcluster lend pause")
