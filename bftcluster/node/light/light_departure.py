@@ -20,6 +20,8 @@ from bftcluster.signing.envelope import Signer
 
 ASK_INTERVAL_S: Final = 10.0
 """How often a relay is asked whether others hold what is here."""
+_FIRST_WORDS: Final = 2
+"""So often the first word is said: relays take turns, and one may have lost it."""
 
 _log = log_for("light")
 
@@ -27,8 +29,9 @@ _log = log_for("light")
 class LightDeparture:
     """Says what a light peer has to say when it leaves.
 
-    A relay hands the second word in when others hold what the peer holds. That is its word: one
-    that lies lets the peer go too early, or keeps it for the week that the cluster waits at most.
+    A relay hands the second word in when it has seen the first, and others hold what the peer
+    holds. That is its word: one that lies lets the peer go too early, or keeps it for the week that
+    the cluster waits at most.
     """
 
     def __init__(
@@ -63,17 +66,15 @@ class LightDeparture:
         self._clock = clock
         self._stop = stop
         self._workers = workers
-        self._has_said = False
-        """Whether a relay said that the first word was taken."""
+        self._said = 0
+        """How often a relay said that the first word was taken."""
         self._ask_at_s = float("-inf")
 
     async def go_on(self, choice: LoanChoice) -> None:
         """Say what is to be said now, if anything is."""
-        has_said = self._has_said or self._goes()
-        if has_said and choice.leaves_now:
-            await self._end(choice)  # Since the first word nothing counts on this peer.
-        elif trio.current_time() >= self._ask_at_s:
-            await self._say(choice, is_final=has_said or choice.leaves_now)
+        if trio.current_time() >= self._ask_at_s:
+            has_said = self._said >= _FIRST_WORDS or self._goes()
+            await self._say(choice, is_final=has_said)
 
     async def _say(self, choice: LoanChoice, *, is_final: bool) -> None:
         now_ms = self._clock.wall_ms()
@@ -87,9 +88,12 @@ class LightDeparture:
             case OutcomeCode.COMMITTED | OutcomeCode.ALREADY if is_final:
                 await self._end(choice)
             case OutcomeCode.COMMITTED | OutcomeCode.ALREADY:
-                self._has_said = True
+                self._said += 1
                 _log.info("leaving: others are given what is here")
+            case OutcomeCode.NOT_YET_VALID if is_final and choice.leaves_now:
+                await self._end(choice)  # Since the first word nothing counts on this peer.
             case OutcomeCode.NOT_YET_VALID:
+                self._said = 0  # The relay that said it was taken may have lost it.
                 self._ask_at_s = trio.current_time() + ASK_INTERVAL_S
             case _:
                 self._ask_at_s = trio.current_time() + ASK_INTERVAL_S

@@ -1,6 +1,7 @@
 """What a light peer tells its owner, who has no API of it to ask: a small file, when it changes."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,14 @@ class LightStatus:
     """Taken by blocks."""
 
     def save(self, directory: Path) -> None:
-        """Write the file; blocks. It is not synced: it says nothing that is not said again."""
+        """Write the file; blocks. It is not synced: it says nothing that is not said again.
+
+        A disk that is full does not end the peer for that: the file stays as it was.
+        """
         new = directory / f"{STATUS_FILE}.new"
-        new.write_text(json.dumps(asdict(self)) + "\n", encoding="ascii")
-        new.replace(directory / STATUS_FILE)
+        with suppress(OSError):
+            new.write_text(json.dumps(asdict(self)) + "\n", encoding="ascii")
+            new.replace(directory / STATUS_FILE)
 
     @classmethod
     def load(cls, directory: Path) -> "LightStatus | None":

@@ -215,11 +215,15 @@ class Relay:
         return None if ordered is None else ordered.outcome.code
 
     def _is_counted_on(self, peer: PeerId) -> bool:
-        """Return whether a peer that said it leaves holds what too few others hold yet."""
+        """Return whether a peer may not go yet: too few others hold what it holds, or we lag.
+
+        Before its first word is executed here, pins of it may be unknown here, too.
+        """
         with self._reader.snapshot() as rows:
             record = queries.peer_of(rows, peer)
-            goes = record is not None and record.goes_ms > 0
-            return goes and not is_held_by_others(rows, peer)
+            if record is None:
+                return False
+            return not record.goes_ms or not is_held_by_others(rows, peer)
 
     def _tell(self, peer: PeerId, detail: str) -> None:
         left_out = self._pace.left_out(peer, trio.current_time())

@@ -65,12 +65,27 @@ class Leaver:
 
 
 async def test_it_leaves_when_a_relay_has_had_the_second_word_ordered(tmp_path: Path) -> None:
-    relays = Relays(None, OutcomeCode.COMMITTED, OutcomeCode.COMMITTED)
+    relays = Relays(None, OutcomeCode.COMMITTED, OutcomeCode.ALREADY, OutcomeCode.COMMITTED)
     leaver = Leaver(tmp_path, relays)
 
-    assert not await leaver.go_on(LEAVES, 2)
+    assert not await leaver.go_on(LEAVES, 3)
     assert await leaver.go_on(LEAVES)
-    assert relays.heard == [False, False, True]
+    assert relays.heard == [False, False, False, True]
+
+
+async def test_a_first_word_that_a_relay_lost_is_said_to_the_other_one(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    taken = [OutcomeCode.COMMITTED, OutcomeCode.ALREADY]
+    relays = Relays(*taken, OutcomeCode.NOT_YET_VALID, *taken, OutcomeCode.COMMITTED)
+    leaver = Leaver(tmp_path, relays)
+
+    assert not await leaver.go_on(LEAVES, 3)
+    mock_clock.jump(ASK_INTERVAL_S)
+    assert await leaver.go_on(LEAVES, 3)
+    first, other = relays.heard[::2], relays.heard[1::2]  # Relays take turns.
+    assert False in first
+    assert False in other
 
 
 async def test_while_others_do_not_hold_what_is_here_it_asks_now_and_then(
@@ -85,18 +100,23 @@ async def test_while_others_do_not_hold_what_is_here_it_asks_now_and_then(
     assert relays.heard == [True, True]
 
 
-async def test_who_does_not_wait_says_the_second_word_alone(tmp_path: Path) -> None:
-    relays = Relays(OutcomeCode.COMMITTED)
+@pytest.mark.parametrize("code", [OutcomeCode.COMMITTED, OutcomeCode.NOT_YET_VALID])
+async def test_who_does_not_wait_ends_whatever_is_said_of_its_second_word(
+    code: OutcomeCode, tmp_path: Path
+) -> None:
+    relays = Relays(OutcomeCode.COMMITTED, OutcomeCode.ALREADY, code)
+    leaver = Leaver(tmp_path, relays)
 
-    assert await Leaver(tmp_path, relays).go_on(NOW)
-    assert relays.heard == [True]
+    assert not await leaver.go_on(NOW, 2)
+    assert await leaver.go_on(NOW)
+    assert relays.heard == [False, False, True]
 
 
-async def test_who_said_that_it_leaves_may_just_end(tmp_path: Path) -> None:
-    relays = Relays()
+async def test_who_is_known_to_leave_says_the_second_word_alone(tmp_path: Path) -> None:
+    relays = Relays(OutcomeCode.NOT_YET_VALID)
 
     assert await Leaver(tmp_path, relays, goes=True).go_on(NOW)
-    assert relays.heard == []
+    assert relays.heard == [True]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +135,7 @@ def test_what_its_owner_is_told_is_read_back_or_is_nothing(tmp_path: Path) -> No
     status.save(tmp_path)
 
     assert LightStatus.load(tmp_path) == status
+    status.save(tmp_path / "gone")  # What the disk refuses ends nothing.
     for torn in ("", "{}", "[]", '{"relays": "x"}'):
         (tmp_path / STATUS_FILE).write_text(torn)
         assert LightStatus.load(tmp_path) is None

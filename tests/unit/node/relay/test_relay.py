@@ -190,6 +190,8 @@ async def test_it_is_let_go_when_others_hold_what_it_holds(desk: Desk) -> None:
         assert isinstance(heard, HandedIn)
         return heard.code
 
+    # A relay that lags has not seen the first word when it is handed the second.
+    assert await code_of(0, is_final=True) == OutcomeCode.NOT_YET_VALID
     assert await code_of(1, is_final=False) == OutcomeCode.COMMITTED
     assert await code_of(2, is_final=True) == OutcomeCode.NOT_YET_VALID
     desk.execute([world.report(PEERS[0], cid_of(1), status=HolderStatus.PINNED).to_bytes()])
