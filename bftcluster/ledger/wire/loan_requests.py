@@ -10,9 +10,14 @@ from typing import Any, Final, TypeAlias
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, InviteKey, PeerId
-from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_signed
+from bftcluster.ledger.wire.peer_fields import check_peer_texts
 from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
-from bftcluster.ledger.wire.request_kinds import RequestKind
+from bftcluster.ledger.wire.request_kinds import (
+    PeerStatement,
+    RequestKind,
+    read_payload,
+    signed_payload,
+)
 from bftcluster.limits import (
     PEER_CAPACITY_MAX_BYTES,
     PUBLIC_KEY_SIZE_BYTES,
@@ -21,21 +26,17 @@ from bftcluster.limits import (
     TIME_MAX_MS,
 )
 from bftcluster.signing.envelope import Domain, Signer, Verifier, is_valid, sign
-from bftcluster.signing.wire import check_array, check_size, read_array
+from bftcluster.signing.wire import check_array, check_size
 
 _REDEEM_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
 _REDEEM_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, bytes, int, str, list, str, str]
-_LEAVE_SHAPE: Final[list[type]] = [int, bytes, bytes]
-_LEAVE_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, int, bool]
+_LEAVE_SHAPE: Final[list[type]] = [bytes, bytes, int, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redeem:
+class Redeem(PeerStatement):
     """A newcomer asks to be let in by an invitation. Made by ``redeem``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
-    """Who comes."""
     invite: InviteKey
     name: str
     addresses: tuple[str, ...]
@@ -43,37 +44,24 @@ class Redeem:
     asked: PeerTerms
     """The capacity that it would lend; domain and operator, which count if the invitation says so.
     Its class is the invitation's."""
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-    """The newcomer's."""
     invite_signature: bytes
     """By the invitation's key."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        kind = int(RequestKind.REDEEM)
-        return codec.encode([kind, self.payload, self.signature, self.invite_signature])
+        items = [int(self.kind), self.payload, self.signature, self.invite_signature]
+        return codec.encode(items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class Leave(PeerStatement):
     """A peer that does not vote says that it goes. Made by ``leave``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     said_ms: int
     """When it said so, in unix milliseconds: it counts for a while only, since a peer that was let
     in again must not be sent away by what it said before."""
     is_final: bool
     """Whether it goes at once; otherwise its pins are given to others first."""
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.LEAVE), self.payload, self.signature])
 
 
 LoanRequest: TypeAlias = Redeem | Leave
@@ -102,8 +90,8 @@ def redeem(
 
 def leave(signer: Signer, *, cluster_id: ClusterId, now_ms: int, is_final: bool) -> Leave:
     """Return the signer's word that it goes; ``now_ms`` is unix time."""
-    payload = codec.encode([cluster_id, signer.public_key, now_ms, is_final])
-    return _read_leave(payload, sign(signer, Domain.LEAVE, payload))
+    said = [now_ms, is_final]
+    return read_leave(*signed_payload(signer, Domain.LEAVE, cluster_id, said))
 
 
 def is_signed(verifier: Verifier, request: LoanRequest) -> bool:
@@ -127,17 +115,11 @@ def parse_redeem(items: list[Any]) -> Redeem:
     return _read_redeem(payload, signature, by_invite)
 
 
-def parse_leave(items: list[Any]) -> Leave:
-    """Return the request that the decoded ``items`` are, or raise as ``parse_redeem``."""
-    _, payload, signature = check_array(items, _LEAVE_SHAPE, "leave")
-    return _read_leave(payload, signature)
-
-
 def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
     limit = REDEMPTION_SIZE_MAX_BYTES
-    items = read_array(payload, _REDEEM_PAYLOAD_SHAPE, "redemption", size_max_bytes=limit)
+    shape = _REDEEM_PAYLOAD_SHAPE
+    items = read_payload(payload, signature, shape, "redemption", size_max_bytes=limit)
     cluster_id, peer, invite, capacity, name, addresses, domain, operator = items
-    check_signed(cluster_id, peer, signature)
     check_size(invite, PUBLIC_KEY_SIZE_BYTES, "an invitation's key")
     check_size(by_invite, SIGNATURE_SIZE_BYTES, "a signature")
     check_peer_texts(name, tuple(addresses))
@@ -150,6 +132,7 @@ def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
         operator=operator,
     )
     return Redeem(
+        kind=RequestKind.REDEEM,
         cluster_id=ClusterId(cluster_id),
         peer=PeerId(peer),
         invite=InviteKey(invite),
@@ -162,14 +145,19 @@ def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
     )
 
 
-def _read_leave(payload: bytes, signature: bytes) -> Leave:
+def read_leave(payload: bytes, signature: bytes) -> Leave:
+    """Return the request that a payload and its signature are.
+
+    Raises:
+        MalformedMessageError: They are none.
+    """
     limit = REDEMPTION_SIZE_MAX_BYTES
-    items = read_array(payload, _LEAVE_PAYLOAD_SHAPE, "leave", size_max_bytes=limit)
+    items = read_payload(payload, signature, _LEAVE_SHAPE, "leave", size_max_bytes=limit)
     cluster_id, peer, said_ms, is_final = items
-    check_signed(cluster_id, peer, signature)
     if not 0 <= said_ms <= TIME_MAX_MS:
         raise MalformedMessageError("a time that is none")
     return Leave(
+        kind=RequestKind.LEAVE,
         cluster_id=ClusterId(cluster_id),
         peer=PeerId(peer),
         said_ms=said_ms,
