@@ -161,11 +161,6 @@ class PinOperation:
             _check_origins(self.origins)
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "pin"
-
-    @property
     def subject(self) -> str:
         """What it is about, besides ``cid``, for people."""
         return self.name
@@ -211,11 +206,6 @@ class UnpinOperation:
     cid: Cid
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "unpin"
-
-    @property
     def subject(self) -> str:
         """Return nothing: the content has no other name here."""
         return ""
@@ -228,7 +218,28 @@ class UnpinOperation:
 MemberOperation: TypeAlias = AdmitPeer | RemovePeer | RecoverCluster | Invite | RevokeInvite
 """What is about peers, and about no content."""
 Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation | SetAgeRules
-"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
+"""Each has a ``subject``: what it is about, besides content, for people."""
+
+_LABELS: Final[Mapping[type[Operation], str]] = {
+    PinOperation: "pin",
+    UnpinOperation: "unpin",
+    AdmitPeer: "admit",
+    RemovePeer: "remove",
+    RecoverCluster: "recover",
+    Invite: "invite",
+    RevokeInvite: "revoke-invite",
+    SetAgeRules: "age-rules",
+}
+
+
+def label_of(operation: Operation) -> str:
+    """Return one word for the kind of ``operation``."""
+    return _LABELS[type(operation)]
+
+
+def content_of(operation: Operation) -> Cid | None:
+    """Return the root of the content that ``operation`` is about; None: it is about none."""
+    return operation.cid if isinstance(operation, (PinOperation, UnpinOperation)) else None
 
 
 def pins_read_by(operation: Operation) -> tuple[Cid, ...]:

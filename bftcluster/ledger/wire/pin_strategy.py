@@ -223,16 +223,6 @@ class SetAgeRules:
             last = rule.older_than_ms
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "age-rules"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
-
-    @property
     def subject(self) -> str:
         """What it is about, for people."""
         return "pins that do not say how many copies they have"
