@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
-from bftcluster.ledger.wire.request_kinds import (
+from bftcluster.ledger.wire.peer_fields import (
     PeerStatement,
-    RequestKind,
     read_payload,
     signed_payload,
 )
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import AUDIT_LINES_MAX, AUDIT_PEERS_MAX, AUDITS_ASKED_MAX, DIGEST_SIZE_BYTES
 from bftcluster.signing.envelope import Domain, Signer
 from bftcluster.signing.wire import check_array

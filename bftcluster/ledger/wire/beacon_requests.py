@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
-from bftcluster.ledger.wire.request_kinds import (
+from bftcluster.ledger.wire.peer_fields import (
     PeerStatement,
-    RequestKind,
     read_payload,
     signed_payload,
 )
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import DEALING_SIZE_MAX_BYTES, DIGEST_SIZE_BYTES
 from bftcluster.signing.envelope import Domain, Signer
 from bftcluster.signing.threshold.complaints import Complaint

@@ -10,14 +10,14 @@ from typing import Any, Final, TypeAlias
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, InviteKey, PeerId
-from bftcluster.ledger.wire.peer_fields import check_peer_texts
-from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
-from bftcluster.ledger.wire.request_kinds import (
+from bftcluster.ledger.wire.peer_fields import (
     PeerStatement,
-    RequestKind,
+    check_peer_texts,
     read_payload,
     signed_payload,
 )
+from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
     PEER_CAPACITY_MAX_BYTES,
     PUBLIC_KEY_SIZE_BYTES,

@@ -17,14 +17,15 @@ from bftcluster.ledger.wire.beacon_requests import (
     read_deal,
 )
 from bftcluster.ledger.wire.loan_requests import LoanRequest, parse_redeem, read_leave
-from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable
-from bftcluster.ledger.wire.request_kinds import (
+from bftcluster.ledger.wire.peer_fields import (
     PeerStatement,
-    RequestKind,
+    check_peer_texts,
+    check_readable,
     read_payload,
     signed_payload,
     statement_parser,
 )
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
     DIGEST_SIZE_BYTES,
