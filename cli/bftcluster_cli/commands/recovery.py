@@ -76,10 +76,7 @@ def recover_cluster(
     output: Output,
     peer: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE|NAME=12D3…@ADDRESS,…",
-            help="A new peer that will vote, under a new key; may be repeated.",
-        ),
+        options.peers("A new peer that will vote, under a new key"),
     ] = None,
     lost: Annotated[
         list[str] | None,
