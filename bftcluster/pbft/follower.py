@@ -5,7 +5,7 @@ which differs from follower to follower, so that they share the work. A source t
 answer is replaced at once, one that withholds entries when another voter is seen to have them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bftcluster.ids import ReplicaId, Seq
 from bftcluster.pbft.core import Core
@@ -20,25 +20,32 @@ class _Question:
     asked_ms: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Follower:
     """Keeps one question open at one source."""
 
-    _core: Core
-    _place: int = field(init=False)
-    """Counts on with each source that failed; modulo the voters it says who is asked."""
-    _question: _Question | None = None
-    _witness: int = 0
-    """How often somebody else than the source was asked where it is."""
-    served_ms: int = 0
-    """When a source answered last."""
-    is_served: bool = False
-    """Whether the source answered the last question that it had the time to answer."""
-    _rest_ms: int = 0
-    """Not to ask before, lest two who contradict each other make us ask without pause."""
+    __slots__ = (
+        "_core",
+        "_place",
+        "_question",
+        "_rest_ms",
+        "_witness",
+        "is_served",
+        "served_ms",
+    )
 
-    def __post_init__(self) -> None:
-        self._place = int.from_bytes(self._core.me[:8], "big")
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._question: _Question | None = None
+        self._place = int.from_bytes(core.me[:8], "big")
+        """Counts on with each source that failed; modulo the voters it says who is asked."""
+        self._witness = 0
+        """How often somebody else than the source was asked where it is."""
+        self.served_ms = 0
+        """When a source answered last."""
+        self.is_served = False
+        """Whether the source answered the last question that it had the time to answer."""
+        self._rest_ms = 0
+        """Not to ask before, lest two who contradict each other make us ask without pause."""
 
     @property
     def deadline_ms(self) -> int | None:

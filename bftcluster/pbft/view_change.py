@@ -1,7 +1,5 @@
 """Changes the view (OSDI'99, section 4.4): gives one up, opens the next, enters it."""
 
-from dataclasses import dataclass, field
-
 from bftcluster.ids import ReplicaId, Seq, View
 from bftcluster.pbft.certificates import CommitCertificate
 from bftcluster.pbft.checkpoints import Checkpoints
@@ -26,30 +24,47 @@ from bftcluster.pbft.votes import VoteKind
 _DOUBLINGS_MAX = 30
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ViewChanger:
     """Knows who wants which view, and when to want the next."""
 
-    _core: Core
-    _normal_case: NormalCase
-    _checkpoints: Checkpoints
-    _proposer: Proposer
-    _wishes: dict[ReplicaId, ViewChange] = field(default_factory=dict)
-    """The latest VIEW-CHANGE of each member: one each, of the highest view."""
-    _refused: dict[ReplicaId, View] = field(default_factory=dict)
-    """The last view a member asked for without proof: asking again is not heard."""
-    _own: bytes | None = None
-    """The frame of ours, while it is unanswered."""
-    _entered_frame: bytes | None = None
-    """The NEW-VIEW of the current view; None in view 0."""
-    _entered_changes: tuple[ViewChange, ...] = ()
-    """The VIEW-CHANGEs in it."""
-    _quorum_ms: int | None = None
-    """When a quorum was seen to want the target view or a later one: from then on it is timed, so
-    that replicas which want different views meet."""
-    _resend_ms: int = 0
-    _failures: int = 0
-    """Views given up since something was decided."""
+    __slots__ = (
+        "_checkpoints",
+        "_core",
+        "_entered_changes",
+        "_entered_frame",
+        "_failures",
+        "_normal_case",
+        "_own",
+        "_proposer",
+        "_quorum_ms",
+        "_refused",
+        "_resend_ms",
+        "_wishes",
+    )
+
+    def __init__(
+        self, core: Core, normal_case: NormalCase, checkpoints: Checkpoints, proposer: Proposer
+    ) -> None:
+        self._core = core
+        self._normal_case = normal_case
+        self._checkpoints = checkpoints
+        self._proposer = proposer
+        self._wishes: dict[ReplicaId, ViewChange] = {}
+        """The latest VIEW-CHANGE of each member: one each, of the highest view."""
+        self._refused: dict[ReplicaId, View] = {}
+        """The last view a member asked for without proof: asking again is not heard."""
+        self._own: bytes | None = None
+        """The frame of ours, while it is unanswered."""
+        self._entered_frame: bytes | None = None
+        """The NEW-VIEW of the current view; None in view 0."""
+        self._entered_changes: tuple[ViewChange, ...] = ()
+        """The VIEW-CHANGEs in it."""
+        self._quorum_ms: int | None = None
+        """When a quorum was seen to want the target view or a later one: from then on it is timed,
+        so that replicas which want different views meet."""
+        self._resend_ms = 0
+        self._failures = 0
+        """Views given up since something was decided."""
 
     @property
     def timeout_ms(self) -> int:

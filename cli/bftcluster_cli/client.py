@@ -232,7 +232,7 @@ Limit = Annotated[int, typer.Option(help="At most so many, up to 1000.")]
 def list_lines(
     ctx: typer.Context, path: str, line_of: Callable[[Record], str], nothing: str
 ) -> None:
-    """Write what the peer streams at ``path``, each in a line; if there is none, say ``nothing``."""
+    """Write what the peer streams at ``path``, each in a line; say ``nothing`` if it is empty."""
     settings = settings_of(ctx)
     with Client(settings) as client:
         emit_all(settings, client.lines(path), line_of, nothing)

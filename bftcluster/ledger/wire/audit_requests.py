@@ -11,11 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
-from bftcluster.ledger.wire.peer_fields import (
-    PeerStatement,
-    read_payload,
-    signed_payload,
-)
+from bftcluster.ledger.wire.peer_fields import PeerStatement, SignedPayload, StatementFormat
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import AUDIT_LINES_MAX, AUDIT_PEERS_MAX, AUDITS_ASKED_MAX, DIGEST_SIZE_BYTES
 from bftcluster.signing.envelope import Domain, Signer
@@ -23,13 +19,15 @@ from bftcluster.signing.wire import check_array
 
 MARK_SIZE_BYTES: Final = 8
 SALT_SIZE_BYTES: Final = 16
-_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, list]
 _PLEDGE_SHAPE: Final[list[type]] = [int, bytes, bytes]
 _ANSWER_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
 _SIGHT_SHAPE: Final[list[type]] = [int, bytes, int, int, bytes]
 _NUMBER_MAX: Final = 1 << 63
 _LINE_SIZE_MAX_BYTES: Final = 96
 _PAYLOAD_SIZE_MAX_BYTES: Final = 128 + AUDIT_LINES_MAX * _LINE_SIZE_MAX_BYTES
+_PLEDGE: Final = StatementFormat(RequestKind.PLEDGE, Domain.PLEDGE, [list], _PAYLOAD_SIZE_MAX_BYTES)
+_ANSWER: Final = StatementFormat(RequestKind.ANSWER, Domain.ANSWER, [list], _PAYLOAD_SIZE_MAX_BYTES)
+_ATTEST: Final = StatementFormat(RequestKind.ATTEST, Domain.ATTEST, [list], _PAYLOAD_SIZE_MAX_BYTES)
 _COMMITMENT_TAG: Final = b"bftcluster/audit-commitment/v1\x00"
 _DIGEST_TAG: Final = b"bftcluster/audit-digest/v1\x00"
 _LINK_TAG: Final = b"bftcluster/audit-link/v1\x00"
@@ -143,23 +141,17 @@ def commitment_of(seed: bytes, peer: PeerId, digest: bytes, salt: bytes) -> Dige
 
 def make_pledge(signer: Signer, cluster_id: ClusterId, lines: Sequence[PledgeLine]) -> Pledge:
     """Return the signer's commitments, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return read_pledge(*_signed(signer, Domain.PLEDGE, cluster_id, lines))
+    return read_pledge(*_PLEDGE.signed(signer, cluster_id, _listed(lines)))
 
 
 def make_answer(signer: Signer, cluster_id: ClusterId, lines: Sequence[AnswerLine]) -> Answer:
     """Return the signer's answers, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return read_answer(*_signed(signer, Domain.ANSWER, cluster_id, lines))
+    return read_answer(*_ANSWER.signed(signer, cluster_id, _listed(lines)))
 
 
 def make_attest(signer: Signer, cluster_id: ClusterId, lines: Sequence[SightLine]) -> Attest:
     """Return what the signer saw, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return read_attest(*_signed(signer, Domain.ATTEST, cluster_id, lines))
-
-
-def _signed(
-    signer: Signer, domain: Domain, cluster_id: ClusterId, lines: Sequence[tuple[int | bytes, ...]]
-) -> tuple[bytes, bytes]:
-    return signed_payload(signer, domain, cluster_id, [[list(line) for line in lines]])
+    return read_attest(*_ATTEST.signed(signer, cluster_id, _listed(lines)))
 
 
 def read_pledge(payload: bytes, signature: bytes) -> Pledge:
@@ -168,44 +160,34 @@ def read_pledge(payload: bytes, signature: bytes) -> Pledge:
     Raises:
         MalformedMessageError: They are none.
     """
-    return _read(Pledge, RequestKind.PLEDGE, payload, signature, _pledge_line)
+    return _read(Pledge, *_PLEDGE.read(payload, signature), _pledge_line)
 
 
 def read_answer(payload: bytes, signature: bytes) -> Answer:
     """Return the request that they are, or raise as ``read_pledge``."""
-    return _read(Answer, RequestKind.ANSWER, payload, signature, _answer_line)
+    return _read(Answer, *_ANSWER.read(payload, signature), _answer_line)
 
 
 def read_attest(payload: bytes, signature: bytes) -> Attest:
     """Return the request that they are, or raise as ``read_pledge``."""
-    return _read(Attest, RequestKind.ATTEST, payload, signature, _sight_line)
+    return _read(Attest, *_ATTEST.read(payload, signature), _sight_line)
+
+
+def _listed(lines: Sequence[tuple[int | bytes, ...]]) -> list[object]:
+    return [[list(line) for line in lines]]
 
 
 def _read(
-    request: type[A],
-    kind: RequestKind,
-    payload: bytes,
-    signature: bytes,
-    read_line: Callable[[object], Any],
+    request: type[A], said: SignedPayload, items: list[Any], read_line: Callable[[object], Any]
 ) -> A:
-    limit = _PAYLOAD_SIZE_MAX_BYTES
-    cluster_id, peer, items = read_payload(
-        payload, signature, _PAYLOAD_SHAPE, "part of an audit", size_max_bytes=limit
-    )
+    [items] = items
     if not 1 <= len(items) <= AUDIT_LINES_MAX:
         raise MalformedMessageError(f"{len(items)} lines about audits")
     lines = tuple([read_line(item) for item in items])
     keys = [line[:-1] if isinstance(line, SightLine) else line[:1] for line in lines]
     if sorted(set(keys)) != keys:
         raise MalformedMessageError("lines about audits must be distinct, and sorted")
-    return request(
-        kind=kind,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        lines=lines,
-        payload=payload,
-        signature=signature,
-    )
+    return request(said=said, lines=lines)
 
 
 def _pledge_line(item: object) -> PledgeLine:

@@ -7,16 +7,12 @@ else, not even on another branch of a log that was given up.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import ClusterId, Digest, PeerId
-from bftcluster.ledger.wire.peer_fields import (
-    PeerStatement,
-    read_payload,
-    signed_payload,
-)
+from bftcluster.ids import ClusterId, Digest
+from bftcluster.ledger.wire.peer_fields import PeerStatement, StatementFormat
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import DEALING_SIZE_MAX_BYTES, DIGEST_SIZE_BYTES
 from bftcluster.signing.envelope import Domain, Signer
@@ -26,10 +22,14 @@ from bftcluster.signing.threshold.group_key import GroupKey
 from bftcluster.signing.threshold.partials import Partial
 from bftcluster.signing.wire import check_size
 
-_DEAL_SHAPE: Final[list[type]] = [bytes, bytes, bytes]
-_COMPLAIN_SHAPE: Final[list[type]] = [bytes, bytes, bytes, bytes]
-_CONTRIBUTE_SHAPE: Final[list[type]] = [bytes, bytes, bytes, int, bytes]
 _PAYLOAD_SIZE_MAX_BYTES: Final = DEALING_SIZE_MAX_BYTES + 128
+_DEAL: Final = StatementFormat(RequestKind.DEAL, Domain.DEAL, [bytes], _PAYLOAD_SIZE_MAX_BYTES)
+_COMPLAIN: Final = StatementFormat(
+    RequestKind.COMPLAIN, Domain.COMPLAIN, [bytes, bytes], _PAYLOAD_SIZE_MAX_BYTES
+)
+_CONTRIBUTE: Final = StatementFormat(
+    RequestKind.CONTRIBUTE, Domain.CONTRIBUTE, [bytes, int, bytes], _PAYLOAD_SIZE_MAX_BYTES
+)
 _PERIOD_MAX: Final = 1 << 63
 _GROUP_TAG: Final = b"bftcluster/holder-group/v1\x00"
 _DEALING_TAG: Final = b"bftcluster/ordered-dealing/v1\x00"
@@ -90,7 +90,7 @@ def beacon_value(signature: bytes) -> bytes:
 
 def make_deal(signer: Signer, cluster_id: ClusterId, dealing: Dealing) -> Deal:
     """Return the signer's dealing, to be ordered."""
-    return read_deal(*signed_payload(signer, Domain.DEAL, cluster_id, [dealing.to_bytes()]))
+    return read_deal(*_DEAL.signed(signer, cluster_id, [dealing.to_bytes()]))
 
 
 def make_complain(
@@ -98,7 +98,7 @@ def make_complain(
 ) -> Complain:
     """Return the signer's complaint about ``dealing``, to be ordered."""
     items = [dealing_digest(dealing), complaint.to_bytes()]
-    return read_complain(*signed_payload(signer, Domain.COMPLAIN, cluster_id, items))
+    return read_complain(*_COMPLAIN.signed(signer, cluster_id, items))
 
 
 def make_contribute(
@@ -106,7 +106,7 @@ def make_contribute(
 ) -> Contribute:
     """Return the signer's part of a period's beacon, to be ordered."""
     items: list[bytes | int] = [group, period, partial.to_bytes()]
-    return read_contribute(*signed_payload(signer, Domain.CONTRIBUTE, cluster_id, items))
+    return read_contribute(*_CONTRIBUTE.signed(signer, cluster_id, items))
 
 
 def read_deal(payload: bytes, signature: bytes) -> Deal:
@@ -115,50 +115,24 @@ def read_deal(payload: bytes, signature: bytes) -> Deal:
     Raises:
         MalformedMessageError: They are none.
     """
-    cluster_id, peer, dealing = _read(payload, signature, _DEAL_SHAPE)
-    return Deal(
-        kind=RequestKind.DEAL,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        dealing=Dealing.from_bytes(dealing),
-        payload=payload,
-        signature=signature,
-    )
+    said, [dealing] = _DEAL.read(payload, signature)
+    return Deal(said=said, dealing=Dealing.from_bytes(dealing))
 
 
 def read_complain(payload: bytes, signature: bytes) -> Complain:
     """Return the request that they are, or raise as ``read_deal``."""
-    cluster_id, peer, digest, complaint = _read(payload, signature, _COMPLAIN_SHAPE)
+    said, [digest, complaint] = _COMPLAIN.read(payload, signature)
     check_size(digest, DIGEST_SIZE_BYTES, "a dealing's digest")
     return Complain(
-        kind=RequestKind.COMPLAIN,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        dealing_digest=Digest(digest),
-        complaint=Complaint.from_bytes(complaint),
-        payload=payload,
-        signature=signature,
+        said=said, dealing_digest=Digest(digest), complaint=Complaint.from_bytes(complaint)
     )
 
 
 def read_contribute(payload: bytes, signature: bytes) -> Contribute:
     """Return the request that they are, or raise as ``read_deal``."""
-    cluster_id, peer, digest, period, partial = _read(payload, signature, _CONTRIBUTE_SHAPE)
+    said, [digest, period, partial] = _CONTRIBUTE.read(payload, signature)
     check_size(digest, DIGEST_SIZE_BYTES, "a group's digest")
     if not 0 <= period < _PERIOD_MAX:
         raise MalformedMessageError("a period outside 63 bits")
-    return Contribute(
-        kind=RequestKind.CONTRIBUTE,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        group_digest=Digest(digest),
-        period=period,
-        partial=Partial.from_bytes(partial),
-        payload=payload,
-        signature=signature,
-    )
-
-
-def _read(payload: bytes, signature: bytes, shape: list[type]) -> list[Any]:
-    limit = _PAYLOAD_SIZE_MAX_BYTES
-    return read_payload(payload, signature, shape, "part of a beacon", size_max_bytes=limit)
+    group, made = Digest(digest), Partial.from_bytes(partial)
+    return Contribute(said=said, group_digest=group, period=period, partial=made)

@@ -9,13 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import ClusterId, InviteKey, PeerId
-from bftcluster.ledger.wire.peer_fields import (
-    PeerStatement,
-    check_peer_texts,
-    read_payload,
-    signed_payload,
-)
+from bftcluster.ids import ClusterId, InviteKey
+from bftcluster.ledger.wire.peer_fields import PeerStatement, StatementFormat, check_peer_texts
 from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
@@ -29,8 +24,12 @@ from bftcluster.signing.envelope import Domain, Signer, Verifier, is_valid, sign
 from bftcluster.signing.wire import check_array, check_size
 
 _REDEEM_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
-_REDEEM_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, bytes, int, str, list, str, str]
-_LEAVE_SHAPE: Final[list[type]] = [bytes, bytes, int, bool]
+_REDEEM: Final = StatementFormat(
+    RequestKind.REDEEM, Domain.REDEEM, [bytes, int, str, list, str, str], REDEMPTION_SIZE_MAX_BYTES
+)
+_LEAVE: Final = StatementFormat(
+    RequestKind.LEAVE, Domain.LEAVE, [int, bool], REDEMPTION_SIZE_MAX_BYTES
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class Redeem(PeerStatement):
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        items = [int(self.kind), self.payload, self.signature, self.invite_signature]
+        items = [int(self.said.kind), self.payload, self.signature, self.invite_signature]
         return codec.encode(items)
 
 
@@ -81,17 +80,15 @@ def redeem(
     Raises:
         MalformedMessageError: Over a limit of ``limits.PEER_…``, or an address is no multiaddr.
     """
-    who = [cluster_id, newcomer.public_key, invite.public_key]
-    what = [asked.capacity_bytes, name, addresses, asked.domain, asked.operator]
-    payload = codec.encode([*who, *what])
-    signature = sign(newcomer, Domain.REDEEM, payload)
+    place = [asked.domain, asked.operator]
+    items = [invite.public_key, asked.capacity_bytes, name, addresses, *place]
+    payload, signature = _REDEEM.signed(newcomer, cluster_id, items)
     return _read_redeem(payload, signature, sign(invite, Domain.REDEEM, payload))
 
 
 def leave(signer: Signer, *, cluster_id: ClusterId, now_ms: int, is_final: bool) -> Leave:
     """Return the signer's word that it goes; ``now_ms`` is unix time."""
-    said = [now_ms, is_final]
-    return read_leave(*signed_payload(signer, Domain.LEAVE, cluster_id, said))
+    return read_leave(*_LEAVE.signed(signer, cluster_id, [now_ms, is_final]))
 
 
 def is_signed(verifier: Verifier, request: LoanRequest) -> bool:
@@ -116,10 +113,8 @@ def parse_redeem(items: list[Any]) -> Redeem:
 
 
 def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
-    limit = REDEMPTION_SIZE_MAX_BYTES
-    shape = _REDEEM_PAYLOAD_SHAPE
-    items = read_payload(payload, signature, shape, "redemption", size_max_bytes=limit)
-    cluster_id, peer, invite, capacity, name, addresses, domain, operator = items
+    said, items = _REDEEM.read(payload, signature)
+    invite, capacity, name, addresses, domain, operator = items
     check_size(invite, PUBLIC_KEY_SIZE_BYTES, "an invitation's key")
     check_size(by_invite, SIGNATURE_SIZE_BYTES, "a signature")
     check_peer_texts(name, tuple(addresses))
@@ -132,15 +127,11 @@ def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
         operator=operator,
     )
     return Redeem(
-        kind=RequestKind.REDEEM,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
+        said=said,
         invite=InviteKey(invite),
         name=name,
         addresses=tuple(addresses),
         asked=asked,
-        payload=payload,
-        signature=signature,
         invite_signature=by_invite,
     )
 
@@ -151,17 +142,7 @@ def read_leave(payload: bytes, signature: bytes) -> Leave:
     Raises:
         MalformedMessageError: They are none.
     """
-    limit = REDEMPTION_SIZE_MAX_BYTES
-    items = read_payload(payload, signature, _LEAVE_SHAPE, "leave", size_max_bytes=limit)
-    cluster_id, peer, said_ms, is_final = items
+    said, [said_ms, is_final] = _LEAVE.read(payload, signature)
     if not 0 <= said_ms <= TIME_MAX_MS:
         raise MalformedMessageError("a time that is none")
-    return Leave(
-        kind=RequestKind.LEAVE,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        said_ms=said_ms,
-        is_final=is_final,
-        payload=payload,
-        signature=signature,
-    )
+    return Leave(said=said, said_ms=said_ms, is_final=is_final)

@@ -64,9 +64,9 @@ def check_peer_texts(name: str, addresses: tuple[object, ...]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStatement:
-    """What a peer says of itself and has ordered."""
+@dataclass(frozen=True, slots=True)
+class SignedPayload:
+    """What a peer signed, and the signature, which is not checked."""
 
     kind: RequestKind
     cluster_id: ClusterId
@@ -76,32 +76,71 @@ class PeerStatement:
     """The signed bytes."""
     signature: bytes
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatement:
+    """What a peer says of itself and has ordered."""
+
+    said: SignedPayload
+
+    @property
+    def cluster_id(self) -> ClusterId:
+        """Where it counts."""
+        return self.said.cluster_id
+
+    @property
+    def peer(self) -> PeerId:
+        """Who signed it."""
+        return self.said.peer
+
+    @property
+    def payload(self) -> bytes:
+        """The signed bytes."""
+        return self.said.payload
+
+    @property
+    def signature(self) -> bytes:
+        """Over the payload."""
+        return self.said.signature
+
     def to_bytes(self) -> bytes:
         """Return the canonical encoding, a request."""
-        return codec.encode([int(self.kind), self.payload, self.signature])
+        said = self.said
+        return codec.encode([int(said.kind), said.payload, said.signature])
 
 
-def signed_payload(
-    signer: Signer, domain: Domain, cluster_id: ClusterId, items: Sequence[object]
-) -> tuple[bytes, bytes]:
-    """Return what is signed, behind the cluster and the signer, and the signature."""
-    payload = codec.encode([cluster_id, signer.public_key, *items])
-    return payload, sign(signer, domain, payload)
+@dataclass(frozen=True, slots=True)
+class StatementFormat:
+    """How what peers sign for one kind of request is encoded."""
 
+    kind: RequestKind
+    domain: Domain
+    """What the signature is for."""
+    shape: list[type]
+    """The exact type of each item behind the cluster and the peer."""
+    size_max_bytes: int
 
-def read_payload(
-    payload: bytes, signature: bytes, shape: list[type], what: str, *, size_max_bytes: int
-) -> list[Any]:
-    """Return the items of what a peer signed: its cluster and its peer first.
+    def signed(
+        self, signer: Signer, cluster_id: ClusterId, items: Sequence[object]
+    ) -> tuple[bytes, bytes]:
+        """Return what is signed, behind the cluster and the signer, and the signature."""
+        payload = codec.encode([cluster_id, signer.public_key, *items])
+        return payload, sign(signer, self.domain, payload)
 
-    Raises:
-        MalformedMessageError: Too long, of another shape, or what names no peer of a cluster.
-    """
-    items = read_array(payload, shape, what, size_max_bytes=size_max_bytes)
-    check_size(items[0], DIGEST_SIZE_BYTES, "a cluster id")
-    check_size(items[1], PUBLIC_KEY_SIZE_BYTES, "a peer id")
-    check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
-    return items
+    def read(self, payload: bytes, signature: bytes) -> tuple[SignedPayload, list[Any]]:
+        """Return what a peer signed, and what is in it behind the cluster and the peer.
+
+        Raises:
+            MalformedMessageError: Too long, of another shape, or what names no peer of a cluster.
+        """
+        limit, shape = self.size_max_bytes, [bytes, bytes, *self.shape]
+        found = read_array(payload, shape, self.kind.name.lower(), size_max_bytes=limit)
+        cluster_id, peer, *items = found
+        check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
+        check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+        check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
+        said = SignedPayload(self.kind, ClusterId(cluster_id), PeerId(peer), payload, signature)
+        return said, items
 
 
 def statement_parser(read: Callable[[bytes, bytes], T], what: str) -> Callable[[list[Any]], T]:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
+from bftcluster.ids import ClusterId, Digest, MaintainerId
 from bftcluster.ledger.wire import audit_requests
 from bftcluster.ledger.wire.beacon_requests import (
     BeaconRequest,
@@ -19,10 +19,9 @@ from bftcluster.ledger.wire.beacon_requests import (
 from bftcluster.ledger.wire.loan_requests import LoanRequest, parse_redeem, read_leave
 from bftcluster.ledger.wire.peer_fields import (
     PeerStatement,
+    StatementFormat,
     check_peer_texts,
     check_readable,
-    read_payload,
-    signed_payload,
     statement_parser,
 )
 from bftcluster.ledger.wire.request_kinds import RequestKind
@@ -45,8 +44,12 @@ from bftcluster.signing.wire import check_array, check_items, check_size, read_k
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
 _VOTE_SHAPE: Final[list[type]] = [int, str, bytes, bytes, bytes]
-_REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
-_JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list, bytes]
+_REPORT: Final = StatementFormat(
+    RequestKind.REPORT, Domain.REPORT, [int, int, list, list, list], REQUEST_SIZE_MAX_BYTES
+)
+_JOIN: Final = StatementFormat(
+    RequestKind.JOIN, Domain.JOIN, [int, str, list, int, int, list, bytes], REQUEST_SIZE_MAX_BYTES
+)
 _EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
 _UINT_MAX: Final = 1 << 63
 
@@ -188,7 +191,7 @@ def report(
     unpinned = [e.cid for e in entries if e.status is HolderStatus.UNPINNED]
     errors = [[e.cid, e.error] for e in entries if e.status is HolderStatus.PIN_ERROR]
     items = [counter, free_bytes, pinned, unpinned, errors]
-    return _read_report(*signed_payload(signer, Domain.REPORT, cluster_id, items))
+    return _read_report(*_REPORT.signed(signer, cluster_id, items))
 
 
 def join(
@@ -210,7 +213,7 @@ def join(
     """
     pairs = [[key, tags[key]] for key in sorted(tags)]
     items = [counter, name, addresses, capacity_bytes, free_bytes, pairs, registration]
-    return _read_join(*signed_payload(signer, Domain.JOIN, cluster_id, items))
+    return _read_join(*_JOIN.signed(signer, cluster_id, items))
 
 
 def parse_request(data: bytes) -> Request:
@@ -268,9 +271,7 @@ def _parse_vote_on_log(items: list[Any]) -> tuple[str, Digest, Approval]:
 
 
 def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
-    cluster_id, peer, counter, free_bytes, pinned, unpinned, errors = read_payload(
-        payload, signature, _REPORT_SHAPE, "report", size_max_bytes=REQUEST_SIZE_MAX_BYTES
-    )
+    said, [counter, free_bytes, pinned, unpinned, errors] = _REPORT.read(payload, signature)
     _check_unsigned(counter, free_bytes)
     pairs = [check_array(item, [bytes, str], "report entry") for item in errors]
     for _, text in pairs:
@@ -289,37 +290,23 @@ def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
     for entry in entries:
         if not 1 <= len(entry.cid) <= CID_SIZE_MAX_BYTES:
             raise MalformedMessageError("a report names what is no CID")
-    return ReportPinned(
-        kind=RequestKind.REPORT,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        counter=counter,
-        entries=entries,
-        free_bytes=free_bytes,
-        payload=payload,
-        signature=signature,
-    )
+    return ReportPinned(said=said, counter=counter, entries=entries, free_bytes=free_bytes)
 
 
 def _read_join(payload: bytes, signature: bytes) -> Join:
-    cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags, key = read_payload(
-        payload, signature, _JOIN_SHAPE, "join", size_max_bytes=REQUEST_SIZE_MAX_BYTES
-    )
+    said, items = _JOIN.read(payload, signature)
+    counter, name, addresses, capacity, free_bytes, tags, key = items
     _check_unsigned(counter, capacity, free_bytes)
     check_peer_texts(name, tuple(addresses))
     return Join(
-        kind=RequestKind.JOIN,
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
+        said=said,
         counter=counter,
         name=name,
         addresses=tuple(addresses),
         capacity_bytes=capacity,
         free_bytes=free_bytes,
         tags=_parse_tags(tags),
-        registration=_parse_registration(key, peer),
-        payload=payload,
-        signature=signature,
+        registration=_parse_registration(key, said.peer),
     )
 
 

@@ -1,7 +1,7 @@
 """Tells the operator, in the log, whose standing changed, and who is absent or back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import trio
@@ -30,17 +30,17 @@ class _Place:
     is_absent: bool
 
 
-@dataclass(slots=True, kw_only=True)
 class StandingLog:
     """Compares where peers stand with where they stood."""
 
-    me: PeerId
-    reader: RowPort
-    workers: Workers
-    _places: dict[PeerId, _Place] = field(default_factory=dict, init=False)
-    _to_read: set[PeerId] = field(default_factory=set, init=False)
-    """Of whom we heard that something changed, since they were read last."""
-    _changed: trio.Event = field(default_factory=trio.Event, init=False)
+    def __init__(self, *, me: PeerId, reader: RowPort, workers: Workers) -> None:
+        self._me = me
+        self._reader = reader
+        self._workers = workers
+        self._places: dict[PeerId, _Place] = {}
+        self._to_read: set[PeerId] = set()
+        """Of whom we heard that something changed, since they were read last."""
+        self._changed = trio.Event()
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""
@@ -51,12 +51,12 @@ class StandingLog:
 
     async def run(self) -> NoReturn:
         """Tell what changes until cancelled: of this peer as a warning."""
-        self._places = await self.workers.run(self._read_all)
+        self._places = await self._workers.run(self._read_all)
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
             peers, self._to_read = sorted(self._to_read), set()
-            places = await self.workers.run(self._read, peers)
+            places = await self._workers.run(self._read, peers)
             for peer in peers:
                 before = self._places.pop(peer, None)
                 if (after := places.get(peer)) is not None:
@@ -65,7 +65,7 @@ class StandingLog:
             await trio.sleep(_PAUSE_S)
 
     def _tell(self, peer: PeerId, before: _Place, after: _Place) -> None:
-        is_own = peer == self.me
+        is_own = peer == self._me
         tell, whose = (_log.warning, "this peer") if is_own else (_log.info, "a peer")
         about = {} if is_own else {"peer": peer_id_text(peer)}
         if after.is_absent != before.is_absent:
@@ -76,14 +76,14 @@ class StandingLog:
             tell(f"the standing of {whose} changed", **about)
 
     def _read_all(self) -> dict[PeerId, _Place]:
-        absent = queries.absent_peers(self.reader)
-        found = queries.reputations(self.reader)
+        absent = queries.absent_peers(self._reader)
+        found = queries.reputations(self._reader)
         return {peer: _place(found[peer], is_absent=peer in absent) for peer in found}
 
     def _read(self, peers: Sequence[PeerId]) -> dict[PeerId, _Place]:
         """Return where these stand: of many peers that come and go, few do at a time."""
-        absent = queries.absent_peers(self.reader)
-        found = {peer: queries.reputation_of(self.reader, peer) for peer in peers}
+        absent = queries.absent_peers(self._reader)
+        found = {peer: queries.reputation_of(self._reader, peer) for peer in peers}
         return {
             peer: _place(reputation, is_absent=peer in absent)
             for peer, reputation in found.items()

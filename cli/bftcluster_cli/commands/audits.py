@@ -13,11 +13,7 @@ app = noun("audit", "See which peers were asked for which blocks, and what came 
 
 
 @verb(app, "ls", "bftcluster audit ls", "bftcluster audit ls --limit 20 --json")
-def ls(
-    ctx: typer.Context,
-    *,
-    limit: Limit = 1000,
-) -> None:
+def ls(ctx: typer.Context, *, limit: Limit = 1000) -> None:
     """List the last audits that something is kept of, the newest first."""
     list_lines(ctx, f"/audits?limit={limit}", audit_line, "nothing is kept of any audit")
 

@@ -10,11 +10,7 @@ app = noun("repair", "Show which pins lost holders and wait for others.")
 
 
 @verb(app, "ls", "bftcluster repair ls", "bftcluster repair ls --limit 20 --json")
-def ls(
-    ctx: typer.Context,
-    *,
-    limit: Limit = 1000,
-) -> None:
+def ls(ctx: typer.Context, *, limit: Limit = 1000) -> None:
     """List the pins that have too few live copies, the most endangered first."""
     list_lines(ctx, f"/repairs?limit={limit}", repair_line, "nothing waits for repair")
 
