@@ -61,9 +61,9 @@ ValidFor = Annotated[
 ]
 
 
-def peers(help_text: str) -> Any:  # noqa: ANN401
+def peers(help_text: str, metavar: str = PEER) -> Any:  # noqa: ANN401
     """Return an option that names peers, and may be given several times."""
-    return typer.Option(metavar=PEER, help=f"{help_text}; repeatable.")
+    return typer.Option(metavar=metavar, help=f"{help_text}; repeatable.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final, TypeAlias, assert_never
 
 from bftcluster import cid as cids
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
-from bftcluster.ids import PeerId
+from bftcluster.ids import PeerId, WordedNumber
 from bftcluster.ledger.wire.block_tree import (
     PinContents,
     contents_from_wire,
@@ -68,18 +67,13 @@ _CHOSEN_PIN_SHAPE: Final[list[type]] = [*_PIN_SHAPE, list]
 _UNPIN_SHAPE: Final[list[type]] = [int, bytes]
 
 
-class PinMode(IntEnum):
+class PinMode(WordedNumber):
     """How much of the DAG is kept. The numbers are part of the wire format."""
 
     RECURSIVE = 0
     """The block and everything it links to."""
     DIRECT = 1
     """The block alone."""
-
-    @property
-    def word(self) -> str:
-        """The word that ipfs-cluster's clients know: ``recursive``."""
-        return self.name.lower()
 
 
 _MODES: Final = {int(mode): mode for mode in PinMode}

@@ -54,14 +54,6 @@ _EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
 _UINT_MAX: Final = 1 << 63
 
 
-class HolderStatus(IntEnum):
-    """What a holder last reported about a pin. The numbers are part of the wire format."""
-
-    PINNED = 1
-    PIN_ERROR = 2
-    UNPINNED = 3
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
     """A complete certificate, collected off the log."""
@@ -114,6 +106,14 @@ class Reject:
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
         return _vote_bytes(RequestKind.REJECT, self.scheme, self.intent_digest, self.approval)
+
+
+class HolderStatus(IntEnum):
+    """What a holder last reported about a pin. The numbers are part of the wire format."""
+
+    PINNED = 1
+    PIN_ERROR = 2
+    UNPINNED = 3
 
 
 class ReportEntry(NamedTuple):

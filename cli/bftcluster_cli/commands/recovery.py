@@ -80,10 +80,7 @@ def recover_cluster(
     ] = None,
     lost: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME|12D3…|FILE",
-            help="A peer whose disk is lost: its key never votes again; may be repeated.",
-        ),
+        options.peers("One whose disk is lost: its key never votes again", "NAME|12D3…|FILE"),
     ] = None,
     valid_for: options.ValidFor = "14d",
     yes: options.Yes = False,
