@@ -51,7 +51,7 @@ def _items_of_request(request: Request) -> int:
             | requests.ReportEvidence()
         ):
             return 0
-        case requests.ReportEvidence() | Complain() | Contribute() | Leave():
+        case Complain() | Contribute() | Leave():
             return 0
         case Redeem(addresses=addresses):
             return len(addresses)
