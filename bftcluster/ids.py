@@ -1,5 +1,9 @@
-"""Identifiers. Each is its own type, so that one cannot be passed where another is meant."""
+"""Identifiers, each of its own type, so that one cannot be passed where another is meant.
 
+And numbers of which people see a word.
+"""
+
+from enum import IntEnum
 from typing import NewType
 
 PeerId = NewType("PeerId", bytes)
@@ -28,3 +32,12 @@ Seq = NewType("Seq", int)
 
 Digest = NewType("Digest", bytes)
 """SHA-256, 32 bytes."""
+
+
+class WordedNumber(IntEnum):
+    """A number on the wire or for programs, and a word for people."""
+
+    @property
+    def word(self) -> str:
+        """Its name in JSON and for people: ``pin_queued``, ``volunteer``."""
+        return self.name.lower()

@@ -12,18 +12,18 @@ from bftcluster.api.ports import ClusterService
 from bftcluster.api.routes.add import AddRoutes
 from bftcluster.api.routes.allocations import AllocationRoutes
 from bftcluster.api.routes.audits import AuditRoutes
-from bftcluster.api.routes.cluster_health import ClusterHealthRoutes
+from bftcluster.api.routes.cluster_health import cluster_health_route
 from bftcluster.api.routes.content import ContentRoutes
 from bftcluster.api.routes.garbage import GarbageRoutes
 from bftcluster.api.routes.health import HealthRoutes
 from bftcluster.api.routes.members import MemberRoutes
-from bftcluster.api.routes.metrics import MetricRoutes
+from bftcluster.api.routes.metrics import metrics_route
 from bftcluster.api.routes.operations import OperationRoutes
 from bftcluster.api.routes.peers import PeerRoutes
 from bftcluster.api.routes.pins import PinRoutes
 from bftcluster.api.routes.policy import PolicyRoutes
 from bftcluster.api.routes.proposals import ProposalRoutes
-from bftcluster.api.routes.reputations import ReputationRoutes
+from bftcluster.api.routes.reputations import reputation_route
 from bftcluster.api.settings import ApiSettings
 from bftcluster.errors import ClusterError
 
@@ -35,7 +35,7 @@ def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
         *OperationRoutes(service.operations).routes(),
         *PeerRoutes(service.peers).routes(),
         *MemberRoutes(service.members).routes(),
-        *ReputationRoutes(service.members).routes(),
+        reputation_route(service.members),
         *AuditRoutes(service.audits, pinset_gate).routes(),
         *ProposalRoutes(service.proposals).routes(),
         *PolicyRoutes(service.policy, service.genesis).routes(),
@@ -45,8 +45,8 @@ def create_app(service: ClusterService, settings: ApiSettings) -> ASGIApp:
         *ContentRoutes(service.content).routes(),
         *GarbageRoutes(service.garbage).routes(),
         *HealthRoutes(service.health).routes(),
-        *ClusterHealthRoutes(service.cluster_health).routes(),
-        *MetricRoutes(service.exposition).routes(),
+        cluster_health_route(service.cluster_health),
+        metrics_route(service.exposition),
     ]
     application = Starlette(
         routes=routes,

@@ -1,12 +1,11 @@
 """How the cluster is doing, as the API shows it: what is short, what is missing, what would be."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-from bftcluster.ids import PeerId
+from bftcluster.ids import PeerId, WordedNumber
 
 
-class HealthGrade(IntEnum):
+class HealthGrade(WordedNumber):
     """How bad it is. The numbers are the exit codes of `cluster health`, as monitors know them."""
 
     HEALTHY = 0
@@ -14,11 +13,6 @@ class HealthGrade(IntEnum):
     """Somebody should look; nothing is lost yet."""
     ENDANGERED = 2
     """One failure more loses content or stops the order, or that has happened."""
-
-    @property
-    def word(self) -> str:
-        """Its name in JSON and for people."""
-        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ log entries, whose commit certificates need no trust in the source; one who lags
 more than anybody's log, has the state of a certified checkpoint fetched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import ReplicaId, Seq
@@ -44,51 +44,32 @@ class _Fetch:
     deadline_ms: int
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class CatchUp:
     """Statuses, retransmission, and fetching what we missed."""
 
-    __slots__ = (
-        "_body_asker",
-        "_checkpoints",
-        "_core",
-        "_fetch",
-        "_following",
-        "_is_log_gone",
-        "_late",
-        "_normal_case",
-        "_refused",
-        "_started_ms",
-        "_state_asked",
-        "_state_asked_ms",
-        "_status_said_ms",
-        "_view_changer",
-    )
+    _core: Core
+    _normal_case: NormalCase
+    _checkpoints: Checkpoints
+    _view_changer: ViewChanger
+    _following: Follower = field(init=False)
+    _body_asker: BodyAsker = field(init=False)
+    _status_said_ms: int | None = None
+    _started_ms: int = 0
+    _fetch: _Fetch | None = None
+    _refused: set[ReplicaId] = field(default_factory=set)
+    """Sources whose log does not reach back to where we are, in this round of asking."""
+    _late: set[ReplicaId] = field(default_factory=set)
+    """Those that let us wait in vain in this round: dead, or liars."""
+    _is_log_gone: bool = False
+    """Nobody who was asked had the entries that we need, and nobody sent any since."""
+    _state_asked: Seq = field(default=Seq(0))
+    """The state we asked the shell to fetch, and when."""
+    _state_asked_ms: int = 0
 
-    def __init__(
-        self,
-        core: Core,
-        normal_case: NormalCase,
-        checkpoints: Checkpoints,
-        view_changer: ViewChanger,
-    ) -> None:
-        self._core = core
-        self._normal_case = normal_case
-        self._checkpoints = checkpoints
-        self._view_changer = view_changer
-        self._following = Follower(core)
-        self._status_said_ms: int | None = None
-        self._started_ms = 0
-        self._fetch: _Fetch | None = None
-        self._body_asker = BodyAsker(core)
-        self._refused: set[ReplicaId] = set()
-        """Sources whose log does not reach back to where we are, in this round of asking."""
-        self._late: set[ReplicaId] = set()
-        """Those that let us wait in vain in this round: dead, or liars."""
-        self._is_log_gone = False
-        """Nobody who was asked had the entries that we need, and nobody sent any since."""
-        self._state_asked = Seq(0)
-        """The state we asked the shell to fetch, and when."""
-        self._state_asked_ms = 0
+    def __post_init__(self) -> None:
+        self._following = Follower(self._core)
+        self._body_asker = BodyAsker(self._core)
 
     @property
     def deadline_ms(self) -> int:

@@ -8,7 +8,7 @@ voted in, and keep every promise that anybody can show us. It costs one round tr
 lost, and nothing is lost by waiting: those who must answer are needed for a decision anyway.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bftcluster.errors import ClusterError
 from bftcluster.ids import Epoch, ReplicaId, Seq, View
@@ -35,34 +35,21 @@ class _Voucher:
     is_sure: bool
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Probation:
     """Asks for, gives and weighs vouchers."""
 
-    __slots__ = (
-        "_checkpoints",
-        "_core",
-        "_heard",
-        "_highest",
-        "_nonce",
-        "_stash",
-        "_view_changer",
-        "_vouchers",
-    )
-
-    def __init__(
-        self, core: Core, checkpoints: Checkpoints, view_changer: ViewChanger, stash: Stash
-    ) -> None:
-        self._core = core
-        self._checkpoints = checkpoints
-        self._view_changer = view_changer
-        self._stash = stash
-        self._vouchers: dict[ReplicaId, _Voucher] = {}
-        """Who answered, and what: members of some epoch only."""
-        self._heard: dict[ReplicaId, Claimed] = {}
-        """The furthest that members heard of us, perhaps in an earlier life."""
-        self._highest = Seq(0)
-        """The highest slot with a vote of ours that somebody showed."""
-        self._nonce = 0
+    _core: Core
+    _checkpoints: Checkpoints
+    _view_changer: ViewChanger
+    _stash: Stash
+    _vouchers: dict[ReplicaId, _Voucher] = field(default_factory=dict)
+    """Who answered, and what: members of some epoch only."""
+    _heard: dict[ReplicaId, Claimed] = field(default_factory=dict)
+    """The furthest that members heard of us, perhaps in an earlier life."""
+    _highest: Seq = field(default=Seq(0))
+    """The highest slot with a vote of ours that somebody showed."""
+    _nonce: int = 0
 
     def begin(self) -> None:
         """Ask everybody from the first status on; nobody need be asked if there is nobody."""

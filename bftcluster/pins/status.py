@@ -1,9 +1,9 @@
 """What a peer has done about a pin, in ipfs-cluster's words and numbers (``api/types.go``)."""
 
-from enum import IntEnum
+from bftcluster.ids import WordedNumber
 
 
-class TrackerStatus(IntEnum):
+class TrackerStatus(WordedNumber):
     """The status of one CID at one peer. Each but ``UNDEFINED`` is one bit of a client's filter."""
 
     UNDEFINED = 0
@@ -23,8 +23,3 @@ class TrackerStatus(IntEnum):
     SHARDED = 1 << 11
     UNEXPECTEDLY_UNPINNED = 1 << 12
     """Should be held, was reported as held, and is not."""
-
-    @property
-    def word(self) -> str:
-        """The word that ipfs-cluster's clients know: ``pin_queued``."""
-        return self.name.lower()

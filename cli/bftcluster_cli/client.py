@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from bftcluster.errors import (
     ClusterError,
@@ -13,7 +15,8 @@ from bftcluster.errors import (
     StoreFullError,
     UsageError,
 )
-from bftcluster_cli.framework import GlobalOptions
+from bftcluster_cli.framework import GlobalOptions, settings_of
+from bftcluster_cli.output import emit_all
 from bftcluster_cli.untrusted_text import message
 
 if TYPE_CHECKING:
@@ -220,6 +223,19 @@ class Client:
                 hint="check --api or BFTCLUSTER_API",
             )
         raise _error_of(response.status_code, shape)
+
+
+Limit = Annotated[int, typer.Option(help="At most so many, up to 1000.")]
+"""Of what a command lists."""
+
+
+def list_lines(
+    ctx: typer.Context, path: str, line_of: Callable[[Record], str], nothing: str
+) -> None:
+    """Write what the peer streams at ``path``, each in a line; say ``nothing`` if it is empty."""
+    settings = settings_of(ctx)
+    with Client(settings) as client:
+        emit_all(settings, client.lines(path), line_of, nothing)
 
 
 def base_url(text: str) -> str:

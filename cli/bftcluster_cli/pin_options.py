@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -53,10 +53,17 @@ Place = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", "-w", help="Wait until every allocated peer holds it.")
 ]
+PEER: Final = "FILE|NAME=12D3…@ADDRESS,…"
+"""How people name a peer that a command has to know of: by what `peer init` wrote."""
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Sign without asking.")]
 ValidFor = Annotated[
     str, typer.Option(metavar="TIME", help="How long others can approve, for example 48h.")
 ]
+
+
+def peers(help_text: str, metavar: str = PEER) -> Any:  # noqa: ANN401
+    """Return an option that names peers, and may be given several times."""
+    return typer.Option(metavar=metavar, help=f"{help_text}; repeatable.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

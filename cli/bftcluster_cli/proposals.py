@@ -162,6 +162,8 @@ def find(client: Client, cluster: Cluster, target: str) -> Proposal:
         UsageError: It means none, or several.
         RefusedError: The peer shows something else than it says.
     """
+    from bftcluster.ledger.wire.operations import content_of
+
     if len(target) == _DIGEST_CHARS and _is_hex(target):
         return fetch(client, cluster, target.lower())
     matches = [record for record in client.lines("/proposals") if _is_meant(record, target)]
@@ -173,7 +175,7 @@ def find(client: Client, cluster: Cluster, target: str) -> Proposal:
             f"{len(matches)} open proposals match {target!r}", hint=f"name one of {digests}"
         )
     found = fetch(client, cluster, str(matches[0].get("digest", "")))
-    if not _is_hex(target) and found.operation.cid != _cid(target):
+    if not _is_hex(target) and content_of(found.operation) != _cid(target):
         raise RefusedError(
             f"{client.api} shows a proposal about another CID than it says",
             hint="this peer lies; use another with --api",

@@ -10,19 +10,14 @@ from bftcluster.api.ports import ClusterHealthPort
 from bftcluster.api.shapes import Shape, peer_text
 
 
-class ClusterHealthRoutes:
-    """Tells operators how the cluster is, as this peer sees it."""
+def cluster_health_route(port: ClusterHealthPort) -> Route:
+    """Return the route that tells operators how the cluster is, as this peer sees it."""
 
-    def __init__(self, health: ClusterHealthPort) -> None:
-        self._health = health
-
-    def routes(self) -> list[Route]:
-        """Return the routes."""
-        return [Route("/health/cluster", self.health)]
-
-    async def health(self, _: Request) -> Response:
+    async def health(_: Request) -> Response:
         """Return the cluster's health; the status is 200 however it is."""
-        return json_response(health_shape(await self._health.cluster_health()))
+        return json_response(health_shape(await port.cluster_health()))
+
+    return Route("/health/cluster", health)
 
 
 def health_shape(view: ClusterHealthView) -> Shape:

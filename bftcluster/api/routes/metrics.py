@@ -14,27 +14,20 @@ from bftcluster.api.health_views import MetricFamily
 from bftcluster.api.ports import ExpositionPort
 
 _PREFIX = "bftcluster_"
+_CONTENT_TYPE = str(CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class MetricRoutes:
-    """Answers monitors that collect."""
+def metrics_route(port: ExpositionPort) -> Route:
+    """Return the route that answers monitors which collect."""
 
-    def __init__(self, exposition: ExpositionPort) -> None:
-        self._exposition = exposition
-
-    def routes(self) -> list[Route]:
-        """Return the routes."""
-        return [Route("/metrics", self.metrics)]
-
-    async def metrics(self, _: Request) -> Response:
+    async def metrics(_: Request) -> Response:
         """Return all samples as of now, and what the process takes."""
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
-        registry.register(_Once(await self._exposition.metric_families()))
+        registry.register(_Once(await port.metric_families()))
         return Response(generate_latest(registry), headers={"content-type": _CONTENT_TYPE})
 
-
-_CONTENT_TYPE = str(CONTENT_TYPE_PLAIN_0_0_4)
+    return Route("/metrics", metrics)
 
 
 class _Once(Collector):

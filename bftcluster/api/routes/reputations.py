@@ -19,20 +19,15 @@ _DIGITS: Final = 1000
 """Shares are shown in thousandths, rounded down: .8999 is not .9."""
 
 
-class ReputationRoutes:
-    """Tells who asks about one peer all that is kept about it."""
+def reputation_route(port: MembersPort) -> Route:
+    """Return the route that tells who asks about one peer all that is kept about it."""
 
-    def __init__(self, members: MembersPort) -> None:
-        self._members = members
-
-    def routes(self) -> list[Route]:
-        """Return the routes."""
-        return [Route("/reputation/{peer}", self.reputation)]
-
-    async def reputation(self, request: Request) -> Response:
+    async def reputation(request: Request) -> Response:
         """Return a peer's reputation; 404 of one that nothing is known about."""
         peer = parse_peer_id(request.path_params["peer"])
-        return json_response(reputation_shape(await self._members.reputation(peer)))
+        return json_response(reputation_shape(await port.reputation(peer)))
+
+    return Route("/reputation/{peer}", reputation)
 
 
 def standing_shape(view: ReputationView) -> Shape:

@@ -44,7 +44,7 @@ from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.loan_requests import Leave, Redeem
-from bftcluster.ledger.wire.operations import pins_read_by
+from bftcluster.ledger.wire.operations import content_of, pins_read_by
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import (
     Approve,
@@ -202,8 +202,9 @@ def keys_of(
 def _keys_of_intent(inspected: Inspected, *, with_proposal: bool) -> Iterable[Key]:
     intent, operation = inspected.proposed
     yield Space.NONCE, nonce_key(intent)
-    if operation.cid is not None:
-        yield Space.PIN, operation.cid
+    content = content_of(operation)
+    if content is not None:
+        yield Space.PIN, content
     if with_proposal:
         yield Space.PROPOSAL, intent.digest
     for cid in pins_read_by(operation):
@@ -243,7 +244,7 @@ def _submit(execution: Execution, verifier: ApprovalVerifier, inspected: Inspect
         return refusal
     approvers = verifier.approvers(inspected, execution.state.policy)
     if isinstance(approvers, SigningError):
-        return Outcome(_code_of(approvers), str(approvers), intent.digest, operation.cid)
+        return Outcome(_code_of(approvers), str(approvers), intent.digest, content_of(operation))
     approved = Approved(intent=intent, operation=operation, approvers=approvers)
     outcome = execute_operation(execution, approved)
     if outcome.is_accepted and execution.proposals_open:

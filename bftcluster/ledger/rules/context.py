@@ -9,7 +9,7 @@ from bftcluster.ledger.state.beacon_rows import changes
 from bftcluster.ledger.state.beacon_state import BeaconState
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.operations import Operation
+from bftcluster.ledger.wire.operations import Operation, content_of
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.reputation import period_of
 from bftcluster.signing.approvals import Intent
@@ -64,7 +64,7 @@ class Approved:
 
     def outcome(self, code: OutcomeCode, detail: str = "") -> Outcome:
         """Return how executing it ended."""
-        return Outcome(code, detail, self.intent.digest, self.operation.cid)
+        return Outcome(code, detail, self.intent.digest, content_of(self.operation))
 
 
 def judge_intent(execution: Execution, intent: Intent) -> Outcome | None:

@@ -14,6 +14,7 @@ from bftcluster.ledger.rules.context import Approved, Execution, burn, judge_int
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.state.deadlines import proposal_deadline
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
+from bftcluster.ledger.wire.operations import content_of
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.requests import Approve, Propose, Reject
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
@@ -214,7 +215,7 @@ def _count_approval(execution: Execution, record: ProposalRecord, approval: Appr
             return outcome
     else:
         code = OutcomeCode.ALREADY if repeated else OutcomeCode.PENDING
-        outcome = Outcome(code, f"{count} of {threshold} approvals", digest, operation.cid)
+        outcome = Outcome(code, f"{count} of {threshold} approvals", digest, content_of(operation))
     if not repeated:
         state.put_proposal(record)
     return outcome

@@ -29,6 +29,7 @@ from bftcluster.ledger.wire.audit_requests import Answer, Attest, AuditRequest, 
 from bftcluster.ledger.wire.beacon_requests import BeaconRequest, Complain, Contribute, Deal
 from bftcluster.ledger.wire.bounded_cache import Recent
 from bftcluster.ledger.wire.loan_requests import Leave, Redeem
+from bftcluster.ledger.wire.operations import content_of
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import COMING_MEMORY_MAX_BYTES, SHARE_USED_UP_PACE_MS
@@ -236,7 +237,7 @@ class Wanting:
                 refusal = Outcome(OutcomeCode.INVALID_OPERATION, detail, digest)
             return refusal
         detail = f"{count} of {threshold} approvals"
-        return Outcome(OutcomeCode.ALREADY, detail, digest, known.operation.cid)
+        return Outcome(OutcomeCode.ALREADY, detail, digest, content_of(known.operation))
 
     def _of_announcement(
         self, inspected: Inspected, request: requests.Join | requests.ReportPinned

@@ -206,9 +206,9 @@ def _read_asked(items: list[object]) -> Asked:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AuditTurn:
-    """How far drawing has come."""
+    """How far drawing has come. Its row has the fields in their order."""
 
     ever: int = 0
     """How many audits there ever were: the number of the next one."""
@@ -232,17 +232,7 @@ class AuditTurn:
 
 def read_turn(value: bytes | None) -> AuditTurn:
     """Return what a row holds."""
-    if value is None:
-        return AuditTurn()
-    ever, period, is_over, looked, is_looked, after = codec.decode(value)
-    return AuditTurn(
-        ever=ever,
-        period=period,
-        is_over=is_over,
-        looked=looked,
-        is_looked=is_looked,
-        after=after,
-    )
+    return AuditTurn() if value is None else AuditTurn(*codec.decode(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

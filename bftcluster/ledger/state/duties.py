@@ -35,9 +35,9 @@ _NO_DUTIES: Final = bytes(_HEAD.size)
 _EMPTY: Final = _ROW.pack(0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DutyHead:
-    """How much a peer is to hold."""
+    """How much a peer is to hold. Its row has the fields in their order."""
 
     version: int = 0
     """Rises with each duty that comes or goes."""
@@ -95,14 +95,7 @@ def duty_key(peer: PeerId, slot: int) -> bytes:
 
 def read_head(value: bytes | None) -> DutyHead:
     """Return the head in a row; who has none has no duties."""
-    version, count, size_bytes, period, repaired_bytes = _HEAD.unpack(value or _NO_DUTIES)
-    return DutyHead(
-        version=version,
-        count=count,
-        size_bytes=size_bytes,
-        period=period,
-        repaired_bytes=repaired_bytes,
-    )
+    return DutyHead(*_HEAD.unpack(value or _NO_DUTIES))
 
 
 def head_of(state: State, peer: PeerId) -> DutyHead:

@@ -248,9 +248,12 @@ class ProposalRecord:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ClosedProposal:
-    """What is left of a decided proposal until its intent expires; the rest is on the log."""
+    """What is left of a decided proposal until its intent expires; the rest is on the log.
+
+    Its row has the fields in their order.
+    """
 
     state: ProposalState
     proposer: MaintainerId
@@ -270,14 +273,7 @@ def proposal(value: bytes) -> ProposalRecord | ClosedProposal:
     """Return the proposal in a row of ``Space.PROPOSAL``."""
     state, *items = codec.decode(value)
     if state != ProposalState.OPEN:
-        proposer, proposed_ms, expires_ms, seq = items
-        return ClosedProposal(
-            state=ProposalState(state),
-            proposer=MaintainerId(proposer),
-            proposed_ms=proposed_ms,
-            expires_ms=expires_ms,
-            seq=Seq(seq),
-        )
+        return ClosedProposal(ProposalState(state), *items)
     encoded, proposer, proposed_ms, approvals, rejections = items
     intent = Intent.from_bytes(encoded)
     return ProposalRecord(
@@ -294,9 +290,9 @@ def _votes(items: list[list[bytes]]) -> tuple[Approval, ...]:
     return tuple(Approval(maintainer=MaintainerId(key), signature=sig) for key, sig in items)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class EvidenceRecord:
-    """The first proof against one peer that was ordered."""
+    """The first proof against one peer that was ordered. Its row has the fields in their order."""
 
     evidence: bytes
     seq: Seq
@@ -314,13 +310,12 @@ class EvidenceRecord:
 
 def evidence_record(value: bytes) -> EvidenceRecord:
     """Return what a row of ``Space.EVIDENCE`` holds."""
-    evidence, seq, timestamp_ms = codec.decode(value)
-    return EvidenceRecord(evidence=evidence, seq=Seq(seq), timestamp_ms=timestamp_ms)
+    return EvidenceRecord(*codec.decode(value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Head:
-    """How far the log was executed."""
+    """How far the log was executed. Its row has the fields in their order."""
 
     seq: Seq
     timestamp_ms: int
@@ -355,15 +350,4 @@ class Head:
 
 def head(value: bytes) -> Head:
     """Return the head in the row ``b"head"`` of ``Space.META``."""
-    seq, timestamp_ms, chain, next_sweep_ms, *rest = codec.decode(value)
-    pins, pins_ever, proposals_open, period = rest
-    return Head(
-        seq=Seq(seq),
-        timestamp_ms=timestamp_ms,
-        chain=Digest(chain),
-        next_sweep_ms=next_sweep_ms,
-        pins=pins,
-        pins_ever=pins_ever,
-        proposals_open=proposals_open,
-        period=period,
-    )
+    return Head(*codec.decode(value))

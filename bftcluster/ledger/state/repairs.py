@@ -63,9 +63,9 @@ def waiting_pin(key: bytes, value: bytes) -> WaitingPin:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RepairTurn:
-    """How far repair has come through the queue."""
+    """How far repair has come through the queue. Its row has the fields in their order."""
 
     waiting: int = 0
     """How many pins are in the queue."""
@@ -102,17 +102,7 @@ def repair_turn_to_value(turn: RepairTurn) -> bytes | None:
 
 def read_repair_turn(value: bytes | None) -> RepairTurn:
     """Return what a row holds."""
-    if value is None:
-        return RepairTurn()
-    waiting, is_over, after, is_short, period, candidates = codec.decode(value)
-    return RepairTurn(
-        waiting=waiting,
-        is_over=is_over,
-        after=after,
-        is_short=is_short,
-        period=period,
-        candidates=candidates,
-    )
+    return RepairTurn() if value is None else RepairTurn(*codec.decode(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

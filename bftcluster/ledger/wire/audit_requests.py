@@ -7,27 +7,27 @@ signed counts on another branch of a log that was given up.
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
-from bftcluster.ledger.wire.peer_fields import check_signed
+from bftcluster.ledger.wire.peer_fields import PeerStatement, SignedPayload, StatementFormat
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import AUDIT_LINES_MAX, AUDIT_PEERS_MAX, AUDITS_ASKED_MAX, DIGEST_SIZE_BYTES
-from bftcluster.signing.envelope import Domain, Signer, sign
-from bftcluster.signing.wire import check_array, read_array
+from bftcluster.signing.envelope import Domain, Signer
+from bftcluster.signing.wire import check_array
 
 MARK_SIZE_BYTES: Final = 8
 SALT_SIZE_BYTES: Final = 16
-_SIGNED_SHAPE: Final[list[type]] = [int, bytes, bytes]
-_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, list]
 _PLEDGE_SHAPE: Final[list[type]] = [int, bytes, bytes]
 _ANSWER_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
 _SIGHT_SHAPE: Final[list[type]] = [int, bytes, int, int, bytes]
 _NUMBER_MAX: Final = 1 << 63
 _LINE_SIZE_MAX_BYTES: Final = 96
 _PAYLOAD_SIZE_MAX_BYTES: Final = 128 + AUDIT_LINES_MAX * _LINE_SIZE_MAX_BYTES
+_PLEDGE: Final = StatementFormat(RequestKind.PLEDGE, Domain.PLEDGE, [list], _PAYLOAD_SIZE_MAX_BYTES)
+_ANSWER: Final = StatementFormat(RequestKind.ANSWER, Domain.ANSWER, [list], _PAYLOAD_SIZE_MAX_BYTES)
+_ATTEST: Final = StatementFormat(RequestKind.ATTEST, Domain.ATTEST, [list], _PAYLOAD_SIZE_MAX_BYTES)
 _COMMITMENT_TAG: Final = b"bftcluster/audit-commitment/v1\x00"
 _DIGEST_TAG: Final = b"bftcluster/audit-digest/v1\x00"
 _LINK_TAG: Final = b"bftcluster/audit-link/v1\x00"
@@ -69,54 +69,28 @@ class SightLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pledge:
+class Pledge(PeerStatement):
     """A peer's commitments. Made by ``make_pledge``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     lines: tuple[PledgeLine, ...]
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.PLEDGE), self.payload, self.signature])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(PeerStatement):
     """What a peer had committed to. Made by ``make_answer``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     lines: tuple[AnswerLine, ...]
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.ANSWER), self.payload, self.signature])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attest:
+class Attest(PeerStatement):
     """What a voter read from suspects. Made by ``make_attest``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     lines: tuple[SightLine, ...]
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.ATTEST), self.payload, self.signature])
 
 
 AuditRequest: TypeAlias = Pledge | Answer | Attest
+A = TypeVar("A", Pledge, Answer, Attest)
 AUDIT_DOMAINS: Final = {
     Pledge: Domain.PLEDGE,
     Answer: Domain.ANSWER,
@@ -167,103 +141,75 @@ def commitment_of(seed: bytes, peer: PeerId, digest: bytes, salt: bytes) -> Dige
 
 def make_pledge(signer: Signer, cluster_id: ClusterId, lines: Sequence[PledgeLine]) -> Pledge:
     """Return the signer's commitments, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return _read_pledge(*_signed(signer, Domain.PLEDGE, cluster_id, lines))
+    return read_pledge(*_PLEDGE.signed(signer, cluster_id, _listed(lines)))
 
 
 def make_answer(signer: Signer, cluster_id: ClusterId, lines: Sequence[AnswerLine]) -> Answer:
     """Return the signer's answers, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return _read_answer(*_signed(signer, Domain.ANSWER, cluster_id, lines))
+    return read_answer(*_ANSWER.signed(signer, cluster_id, _listed(lines)))
 
 
 def make_attest(signer: Signer, cluster_id: ClusterId, lines: Sequence[SightLine]) -> Attest:
     """Return what the signer saw, to be ordered: at most ``AUDIT_LINES_MAX``."""
-    return _read_attest(*_signed(signer, Domain.ATTEST, cluster_id, lines))
+    return read_attest(*_ATTEST.signed(signer, cluster_id, _listed(lines)))
 
 
-def parse_pledge(items: list[Any]) -> Pledge:
-    """Return the request that the decoded ``items`` are.
+def read_pledge(payload: bytes, signature: bytes) -> Pledge:
+    """Return the request that a payload and its signature are.
 
     Raises:
         MalformedMessageError: They are none.
     """
-    _, payload, signature = check_array(items, _SIGNED_SHAPE, "pledge")
-    return _read_pledge(payload, signature)
+    return _read(Pledge, *_PLEDGE.read(payload, signature), _pledge_line)
 
 
-def parse_answer(items: list[Any]) -> Answer:
-    """Return the request that the decoded ``items`` are, or raise as ``parse_pledge``."""
-    _, payload, signature = check_array(items, _SIGNED_SHAPE, "answer")
-    return _read_answer(payload, signature)
+def read_answer(payload: bytes, signature: bytes) -> Answer:
+    """Return the request that they are, or raise as ``read_pledge``."""
+    return _read(Answer, *_ANSWER.read(payload, signature), _answer_line)
 
 
-def parse_attest(items: list[Any]) -> Attest:
-    """Return the request that the decoded ``items`` are, or raise as ``parse_pledge``."""
-    _, payload, signature = check_array(items, _SIGNED_SHAPE, "attestation")
-    return _read_attest(payload, signature)
+def read_attest(payload: bytes, signature: bytes) -> Attest:
+    """Return the request that they are, or raise as ``read_pledge``."""
+    return _read(Attest, *_ATTEST.read(payload, signature), _sight_line)
 
 
-def _signed(
-    signer: Signer, domain: Domain, cluster_id: ClusterId, lines: Sequence[tuple[int | bytes, ...]]
-) -> tuple[bytes, bytes]:
-    payload = codec.encode([cluster_id, signer.public_key, [list(line) for line in lines]])
-    return payload, sign(signer, domain, payload)
-
-
-def _read_pledge(payload: bytes, signature: bytes) -> Pledge:
-    def line(item: object) -> PledgeLine:
-        number, mark, commitment = check_array(item, _PLEDGE_SHAPE, "a pledge")
-        _check(number, mark, commitment, is_empty_allowed=False)
-        return PledgeLine(number, mark, commitment)
-
-    cluster_id, peer, lines = _read(payload, signature, line)
-    return Pledge(
-        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
-    )
-
-
-def _read_answer(payload: bytes, signature: bytes) -> Answer:
-    def line(item: object) -> AnswerLine:
-        number, mark, digest, salt = check_array(item, _ANSWER_SHAPE, "an answer")
-        _check(number, mark, digest, is_empty_allowed=True)
-        if len(salt) != (SALT_SIZE_BYTES if digest else 0):
-            raise MalformedMessageError("an answer has a salt, unless the blocks are missing")
-        return AnswerLine(number, mark, digest, salt)
-
-    cluster_id, peer, lines = _read(payload, signature, line)
-    return Answer(
-        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
-    )
-
-
-def _read_attest(payload: bytes, signature: bytes) -> Attest:
-    def line(item: object) -> SightLine:
-        number, mark, asked, place, digest = check_array(item, _SIGHT_SHAPE, "a sight")
-        _check(number, mark, digest, is_empty_allowed=True)
-        if not (1 <= asked <= AUDITS_ASKED_MAX and 0 <= place < AUDIT_PEERS_MAX):
-            raise MalformedMessageError("an audit has no such suspect")
-        return SightLine(number, mark, asked, place, digest)
-
-    cluster_id, peer, lines = _read(payload, signature, line)
-    return Attest(
-        cluster_id=cluster_id, peer=peer, lines=lines, payload=payload, signature=signature
-    )
+def _listed(lines: Sequence[tuple[int | bytes, ...]]) -> list[object]:
+    return [[list(line) for line in lines]]
 
 
 def _read(
-    payload: bytes, signature: bytes, read_line: Callable[[object], Any]
-) -> tuple[ClusterId, PeerId, Any]:
-    limit = _PAYLOAD_SIZE_MAX_BYTES
-    cluster_id, peer, items = read_array(
-        payload, _PAYLOAD_SHAPE, "part of an audit", size_max_bytes=limit
-    )
-    check_signed(cluster_id, peer, signature)
+    request: type[A], said: SignedPayload, items: list[Any], read_line: Callable[[object], Any]
+) -> A:
+    [items] = items
     if not 1 <= len(items) <= AUDIT_LINES_MAX:
         raise MalformedMessageError(f"{len(items)} lines about audits")
     lines = tuple([read_line(item) for item in items])
     keys = [line[:-1] if isinstance(line, SightLine) else line[:1] for line in lines]
     if sorted(set(keys)) != keys:
         raise MalformedMessageError("lines about audits must be distinct, and sorted")
-    return ClusterId(cluster_id), PeerId(peer), lines
+    return request(said=said, lines=lines)
+
+
+def _pledge_line(item: object) -> PledgeLine:
+    number, mark, commitment = check_array(item, _PLEDGE_SHAPE, "a pledge")
+    _check(number, mark, commitment, is_empty_allowed=False)
+    return PledgeLine(number, mark, commitment)
+
+
+def _answer_line(item: object) -> AnswerLine:
+    number, mark, digest, salt = check_array(item, _ANSWER_SHAPE, "an answer")
+    _check(number, mark, digest, is_empty_allowed=True)
+    if len(salt) != (SALT_SIZE_BYTES if digest else 0):
+        raise MalformedMessageError("an answer has a salt, unless the blocks are missing")
+    return AnswerLine(number, mark, digest, salt)
+
+
+def _sight_line(item: object) -> SightLine:
+    number, mark, asked, place, digest = check_array(item, _SIGHT_SHAPE, "a sight")
+    _check(number, mark, digest, is_empty_allowed=True)
+    if not (1 <= asked <= AUDITS_ASKED_MAX and 0 <= place < AUDIT_PEERS_MAX):
+        raise MalformedMessageError("an audit has no such suspect")
+    return SightLine(number, mark, asked, place, digest)
 
 
 def _check(number: int, mark: bytes, digest: bytes, *, is_empty_allowed: bool) -> None:

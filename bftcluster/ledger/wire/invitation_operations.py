@@ -46,16 +46,6 @@ class Invite:
             raise MalformedMessageError("an invitation grants some capacity")
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "invite"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
-
-    @property
     def subject(self) -> str:
         """How people name the invitation."""
         return invite_name(self.key)
@@ -75,16 +65,6 @@ class RevokeInvite:
 
     def __post_init__(self) -> None:
         check_size(self.key, PUBLIC_KEY_SIZE_BYTES, "an invitation's key")
-
-    @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "revoke-invite"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
 
     @property
     def subject(self) -> str:

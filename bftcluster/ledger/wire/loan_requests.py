@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import ClusterId, InviteKey, PeerId
-from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_signed
+from bftcluster.ids import ClusterId, InviteKey
+from bftcluster.ledger.wire.peer_fields import PeerStatement, StatementFormat, check_peer_texts
 from bftcluster.ledger.wire.peer_terms import PeerTerms, QuotaClass
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
@@ -21,21 +21,21 @@ from bftcluster.limits import (
     TIME_MAX_MS,
 )
 from bftcluster.signing.envelope import Domain, Signer, Verifier, is_valid, sign
-from bftcluster.signing.wire import check_array, check_size, read_array
+from bftcluster.signing.wire import check_array, check_size
 
 _REDEEM_SHAPE: Final[list[type]] = [int, bytes, bytes, bytes]
-_REDEEM_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, bytes, int, str, list, str, str]
-_LEAVE_SHAPE: Final[list[type]] = [int, bytes, bytes]
-_LEAVE_PAYLOAD_SHAPE: Final[list[type]] = [bytes, bytes, int, bool]
+_REDEEM: Final = StatementFormat(
+    RequestKind.REDEEM, Domain.REDEEM, [bytes, int, str, list, str, str], REDEMPTION_SIZE_MAX_BYTES
+)
+_LEAVE: Final = StatementFormat(
+    RequestKind.LEAVE, Domain.LEAVE, [int, bool], REDEMPTION_SIZE_MAX_BYTES
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redeem:
+class Redeem(PeerStatement):
     """A newcomer asks to be let in by an invitation. Made by ``redeem``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
-    """Who comes."""
     invite: InviteKey
     name: str
     addresses: tuple[str, ...]
@@ -43,37 +43,24 @@ class Redeem:
     asked: PeerTerms
     """The capacity that it would lend; domain and operator, which count if the invitation says so.
     Its class is the invitation's."""
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-    """The newcomer's."""
     invite_signature: bytes
     """By the invitation's key."""
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        kind = int(RequestKind.REDEEM)
-        return codec.encode([kind, self.payload, self.signature, self.invite_signature])
+        items = [int(self.said.kind), self.payload, self.signature, self.invite_signature]
+        return codec.encode(items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class Leave(PeerStatement):
     """A peer that does not vote says that it goes. Made by ``leave``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     said_ms: int
     """When it said so, in unix milliseconds: it counts for a while only, since a peer that was let
     in again must not be sent away by what it said before."""
     is_final: bool
     """Whether it goes at once; otherwise its pins are given to others first."""
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.LEAVE), self.payload, self.signature])
 
 
 LoanRequest: TypeAlias = Redeem | Leave
@@ -93,17 +80,15 @@ def redeem(
     Raises:
         MalformedMessageError: Over a limit of ``limits.PEER_…``, or an address is no multiaddr.
     """
-    who = [cluster_id, newcomer.public_key, invite.public_key]
-    what = [asked.capacity_bytes, name, addresses, asked.domain, asked.operator]
-    payload = codec.encode([*who, *what])
-    signature = sign(newcomer, Domain.REDEEM, payload)
+    place = [asked.domain, asked.operator]
+    items = [invite.public_key, asked.capacity_bytes, name, addresses, *place]
+    payload, signature = _REDEEM.signed(newcomer, cluster_id, items)
     return _read_redeem(payload, signature, sign(invite, Domain.REDEEM, payload))
 
 
 def leave(signer: Signer, *, cluster_id: ClusterId, now_ms: int, is_final: bool) -> Leave:
     """Return the signer's word that it goes; ``now_ms`` is unix time."""
-    payload = codec.encode([cluster_id, signer.public_key, now_ms, is_final])
-    return _read_leave(payload, sign(signer, Domain.LEAVE, payload))
+    return read_leave(*_LEAVE.signed(signer, cluster_id, [now_ms, is_final]))
 
 
 def is_signed(verifier: Verifier, request: LoanRequest) -> bool:
@@ -127,17 +112,9 @@ def parse_redeem(items: list[Any]) -> Redeem:
     return _read_redeem(payload, signature, by_invite)
 
 
-def parse_leave(items: list[Any]) -> Leave:
-    """Return the request that the decoded ``items`` are, or raise as ``parse_redeem``."""
-    _, payload, signature = check_array(items, _LEAVE_SHAPE, "leave")
-    return _read_leave(payload, signature)
-
-
 def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
-    limit = REDEMPTION_SIZE_MAX_BYTES
-    items = read_array(payload, _REDEEM_PAYLOAD_SHAPE, "redemption", size_max_bytes=limit)
-    cluster_id, peer, invite, capacity, name, addresses, domain, operator = items
-    check_signed(cluster_id, peer, signature)
+    said, items = _REDEEM.read(payload, signature)
+    invite, capacity, name, addresses, domain, operator = items
     check_size(invite, PUBLIC_KEY_SIZE_BYTES, "an invitation's key")
     check_size(by_invite, SIGNATURE_SIZE_BYTES, "a signature")
     check_peer_texts(name, tuple(addresses))
@@ -150,30 +127,22 @@ def _read_redeem(payload: bytes, signature: bytes, by_invite: bytes) -> Redeem:
         operator=operator,
     )
     return Redeem(
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
+        said=said,
         invite=InviteKey(invite),
         name=name,
         addresses=tuple(addresses),
         asked=asked,
-        payload=payload,
-        signature=signature,
         invite_signature=by_invite,
     )
 
 
-def _read_leave(payload: bytes, signature: bytes) -> Leave:
-    limit = REDEMPTION_SIZE_MAX_BYTES
-    items = read_array(payload, _LEAVE_PAYLOAD_SHAPE, "leave", size_max_bytes=limit)
-    cluster_id, peer, said_ms, is_final = items
-    check_signed(cluster_id, peer, signature)
+def read_leave(payload: bytes, signature: bytes) -> Leave:
+    """Return the request that a payload and its signature are.
+
+    Raises:
+        MalformedMessageError: They are none.
+    """
+    said, [said_ms, is_final] = _LEAVE.read(payload, signature)
     if not 0 <= said_ms <= TIME_MAX_MS:
         raise MalformedMessageError("a time that is none")
-    return Leave(
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        said_ms=said_ms,
-        is_final=is_final,
-        payload=payload,
-        signature=signature,
-    )
+    return Leave(said=said, said_ms=said_ms, is_final=is_final)

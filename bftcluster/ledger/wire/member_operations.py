@@ -42,16 +42,6 @@ class AdmitPeer:
             raise MalformedMessageError("a light peer has no ledger to vote on")
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "admit"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
-
-    @property
     def subject(self) -> str:
         """What the peer calls itself."""
         return self.name
@@ -71,16 +61,6 @@ class RemovePeer:
 
     def __post_init__(self) -> None:
         check_size(self.peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
-
-    @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "remove"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
 
     @property
     def subject(self) -> str:

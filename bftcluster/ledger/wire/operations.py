@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final, TypeAlias, assert_never
 
 from bftcluster import cid as cids
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError, UsageError
-from bftcluster.ids import PeerId
+from bftcluster.ids import PeerId, WordedNumber
 from bftcluster.ledger.wire.block_tree import (
     PinContents,
     contents_from_wire,
@@ -68,18 +67,13 @@ _CHOSEN_PIN_SHAPE: Final[list[type]] = [*_PIN_SHAPE, list]
 _UNPIN_SHAPE: Final[list[type]] = [int, bytes]
 
 
-class PinMode(IntEnum):
+class PinMode(WordedNumber):
     """How much of the DAG is kept. The numbers are part of the wire format."""
 
     RECURSIVE = 0
     """The block and everything it links to."""
     DIRECT = 1
     """The block alone."""
-
-    @property
-    def word(self) -> str:
-        """The word that ipfs-cluster's clients know: ``recursive``."""
-        return self.name.lower()
 
 
 _MODES: Final = {int(mode): mode for mode in PinMode}
@@ -161,11 +155,6 @@ class PinOperation:
             _check_origins(self.origins)
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "pin"
-
-    @property
     def subject(self) -> str:
         """What it is about, besides ``cid``, for people."""
         return self.name
@@ -211,11 +200,6 @@ class UnpinOperation:
     cid: Cid
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "unpin"
-
-    @property
     def subject(self) -> str:
         """Return nothing: the content has no other name here."""
         return ""
@@ -228,7 +212,28 @@ class UnpinOperation:
 MemberOperation: TypeAlias = AdmitPeer | RemovePeer | RecoverCluster | Invite | RevokeInvite
 """What is about peers, and about no content."""
 Operation: TypeAlias = PinOperation | UnpinOperation | MemberOperation | SetAgeRules
-"""Each has a ``label``, a word for its kind, and says what it is about: ``cid``, ``subject``."""
+"""Each has a ``subject``: what it is about, besides content, for people."""
+
+_LABELS: Final[Mapping[type[Operation], str]] = {
+    PinOperation: "pin",
+    UnpinOperation: "unpin",
+    AdmitPeer: "admit",
+    RemovePeer: "remove",
+    RecoverCluster: "recover",
+    Invite: "invite",
+    RevokeInvite: "revoke-invite",
+    SetAgeRules: "age-rules",
+}
+
+
+def label_of(operation: Operation) -> str:
+    """Return one word for the kind of ``operation``."""
+    return _LABELS[type(operation)]
+
+
+def content_of(operation: Operation) -> Cid | None:
+    """Return the root of the content that ``operation`` is about; None: it is about none."""
+    return operation.cid if isinstance(operation, (PinOperation, UnpinOperation)) else None
 
 
 def pins_read_by(operation: Operation) -> tuple[Cid, ...]:

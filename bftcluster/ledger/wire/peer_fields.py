@@ -1,13 +1,21 @@
-"""What a peer may call itself, and where it may say it is.
+"""What all that peers sign has in common; what a peer may call itself, and where it may say it is.
+
+A statement is a payload and its signature. The payload names the cluster and the peer first, so
+that nothing that a peer signed counts elsewhere or in another's name.
 
 Every peer dials what the ledger accepts here, and every client shows it: so it accepts nothing that
 one of them could not bear. The one place that judges; the grammar is our own, since that of a
 library may change between two replicas.
 """
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
+from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import ClusterId, PeerId
+from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
     DIGEST_SIZE_BYTES,
     MULTIADDR_MAX_CHARS,
@@ -16,7 +24,12 @@ from bftcluster.limits import (
     PUBLIC_KEY_SIZE_BYTES,
     SIGNATURE_SIZE_BYTES,
 )
-from bftcluster.signing.wire import check_size
+from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster.signing.wire import check_array, check_size, read_array
+
+T = TypeVar("T")
+
+_STATEMENT_SHAPE: Final[list[type]] = [int, bytes, bytes]
 
 _DIGITS: Final = frozenset("0123456789")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
@@ -51,15 +64,97 @@ def check_peer_texts(name: str, addresses: tuple[object, ...]) -> None:
             )
 
 
-def check_signed(cluster_id: bytes, peer: bytes, signature: bytes) -> None:
-    """Return if these are as long as what a peer signs for a cluster has to name.
+@dataclass(frozen=True, slots=True)
+class SignedPayload:
+    """What a peer signed, and the signature, which is not checked."""
 
-    Raises:
-        MalformedMessageError: They are not.
+    kind: RequestKind
+    cluster_id: ClusterId
+    peer: PeerId
+    """Who signed it."""
+    payload: bytes
+    """The signed bytes."""
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatement:
+    """What a peer says of itself and has ordered."""
+
+    said: SignedPayload
+
+    @property
+    def cluster_id(self) -> ClusterId:
+        """Where it counts."""
+        return self.said.cluster_id
+
+    @property
+    def peer(self) -> PeerId:
+        """Who signed it."""
+        return self.said.peer
+
+    @property
+    def payload(self) -> bytes:
+        """The signed bytes."""
+        return self.said.payload
+
+    @property
+    def signature(self) -> bytes:
+        """Over the payload."""
+        return self.said.signature
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical encoding, a request."""
+        said = self.said
+        return codec.encode([int(said.kind), said.payload, said.signature])
+
+
+@dataclass(frozen=True, slots=True)
+class StatementFormat:
+    """How what peers sign for one kind of request is encoded."""
+
+    kind: RequestKind
+    domain: Domain
+    """What the signature is for."""
+    shape: list[type]
+    """The exact type of each item behind the cluster and the peer."""
+    size_max_bytes: int
+
+    def signed(
+        self, signer: Signer, cluster_id: ClusterId, items: Sequence[object]
+    ) -> tuple[bytes, bytes]:
+        """Return what is signed, behind the cluster and the signer, and the signature."""
+        payload = codec.encode([cluster_id, signer.public_key, *items])
+        return payload, sign(signer, self.domain, payload)
+
+    def read(self, payload: bytes, signature: bytes) -> tuple[SignedPayload, list[Any]]:
+        """Return what a peer signed, and what is in it behind the cluster and the peer.
+
+        Raises:
+            MalformedMessageError: Too long, of another shape, or what names no peer of a cluster.
+        """
+        limit, shape = self.size_max_bytes, [bytes, bytes, *self.shape]
+        found = read_array(payload, shape, self.kind.name.lower(), size_max_bytes=limit)
+        cluster_id, peer, *items = found
+        check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
+        check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
+        check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
+        said = SignedPayload(self.kind, ClusterId(cluster_id), PeerId(peer), payload, signature)
+        return said, items
+
+
+def statement_parser(read: Callable[[bytes, bytes], T], what: str) -> Callable[[list[Any]], T]:
+    """Return what reads a decoded request, by what reads its payload and its signature.
+
+    What is returned raises `MalformedMessageError` as ``read`` does, or if the request has
+    another shape.
     """
-    check_size(cluster_id, DIGEST_SIZE_BYTES, "a cluster id")
-    check_size(peer, PUBLIC_KEY_SIZE_BYTES, "a peer id")
-    check_size(signature, SIGNATURE_SIZE_BYTES, "a signature")
+
+    def parse(items: list[Any]) -> T:
+        _, payload, signature = check_array(items, _STATEMENT_SHAPE, what)
+        return read(payload, signature)
+
+    return parse
 
 
 def check_readable(text: str, what: str) -> None:

@@ -4,10 +4,10 @@ A peer says the same things of itself, and more; only what stands here counts fo
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import WordedNumber
 from bftcluster.ledger.wire.peer_fields import check_readable
 from bftcluster.limits import PEER_CAPACITY_MAX_BYTES, PEER_PLACE_MAX_CHARS
 from bftcluster.signing.wire import check_array
@@ -16,7 +16,7 @@ _SHAPE: Final[list[type]] = [int, int, str, str]
 _LIGHT_SHAPE: Final[list[type]] = [*_SHAPE, bool]
 
 
-class QuotaClass(IntEnum):
+class QuotaClass(WordedNumber):
     """Whose disk it is: what rules go by that bound how much rests on disks of one kind.
 
     The numbers are part of the wire format.
@@ -28,11 +28,6 @@ class QuotaClass(IntEnum):
     """Of somebody who has agreed to keep it up."""
     VOLUNTEER = 2
     """Lent by anybody, who may take it back at any time."""
-
-    @property
-    def word(self) -> str:
-        """How people write it: ``own``."""
-        return self.name.lower()
 
 
 _CLASSES: Final = {int(each): each for each in QuotaClass}

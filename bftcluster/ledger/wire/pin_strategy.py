@@ -1,11 +1,11 @@
 """By what a pin's holders are chosen, and how many by its age, as maintainers approve it."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError, UsageError
+from bftcluster.ids import WordedNumber
 from bftcluster.limits import (
     AGE_RULES_MAX,
     PEER_TAG_MAX_CHARS,
@@ -24,7 +24,7 @@ _AGES_SHAPE: Final[list[type]] = [int, list]
 _AGE_RULE_SHAPE: Final[list[type]] = [int, int, int]
 
 
-class StrategyName(IntEnum):
+class StrategyName(WordedNumber):
     """By what candidates are compared. The numbers are part of the wire format.
 
     What everybody keeps needs none: its replication is -1.
@@ -36,11 +36,6 @@ class StrategyName(IntEnum):
     """By free space alone."""
     TAGS = 3
     """First by what peers say of themselves, then by weight."""
-
-    @property
-    def word(self) -> str:
-        """Its name for people and programs."""
-        return self.name.lower()
 
 
 _NAMES: Final = {int(name): name for name in StrategyName}
@@ -221,16 +216,6 @@ class SetAgeRules:
             if not 1 <= rule.replication_min <= rule.replication_max <= PIN_REPLICATION_MAX:
                 raise MalformedMessageError("a rule by age has 1 <= min <= max copies")
             last = rule.older_than_ms
-
-    @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "age-rules"
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
 
     @property
     def subject(self) -> str:

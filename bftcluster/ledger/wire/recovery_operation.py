@@ -76,11 +76,6 @@ class RecoverCluster:
             raise MalformedMessageError("the certificate is of another checkpoint")
 
     @property
-    def label(self) -> str:
-        """One word for its kind."""
-        return "recover"
-
-    @property
     def proof(self) -> CheckpointCertificate | None:
         """The certificate, decoded; nothing is verified."""
         return CheckpointCertificate.from_bytes(self.certificate) if self.certificate else None
@@ -90,11 +85,6 @@ class RecoverCluster:
         """The epoch that it begins."""
         voters = (*self.staying, *(peer.peer for peer in self.coming))
         return EpochStart(Seq(self.seq + 1), Membership(self.epoch, tuple(map(ReplicaId, voters))))
-
-    @property
-    def cid(self) -> None:
-        """Return None: this is about no content."""
-        return
 
     @property
     def subject(self) -> str:

@@ -2,20 +2,12 @@
 
 from typing import Final, assert_never
 
+from bftcluster.ledger.wire import requests
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge
 from bftcluster.ledger.wire.beacon_requests import Complain, Contribute, Deal
 from bftcluster.ledger.wire.loan_requests import Leave, Redeem
 from bftcluster.ledger.wire.operations import Operation, items_of
-from bftcluster.ledger.wire.requests import (
-    Approve,
-    Join,
-    Propose,
-    Reject,
-    ReportEvidence,
-    ReportPinned,
-    Request,
-    Submit,
-)
+from bftcluster.ledger.wire.requests import Request
 
 _ENTRY_OVERHEAD_BYTES: Final = 2500
 """What any parsed request takes beside its bytes, at most."""
@@ -43,15 +35,21 @@ def weight_bytes(data: bytes, request: Request | None, operation: Operation | No
 
 def _items_of_request(request: Request) -> int:
     match request:
-        case ReportPinned(entries=entries):
+        case requests.ReportPinned(entries=entries):
             return len(entries)
-        case Join(tags=tags, addresses=addresses):
+        case requests.Join(tags=tags, addresses=addresses):
             return len(tags) + len(addresses)
         case Deal(dealing=dealing):
             return len(dealing.commitments) + len(dealing.sealed)
         case Pledge() | Answer() | Attest():
             return len(request.lines)
-        case Submit() | Propose() | Approve() | Reject() | ReportEvidence():
+        case (
+            requests.Submit()
+            | requests.Propose()
+            | requests.Approve()
+            | requests.Reject()
+            | requests.ReportEvidence()
+        ):
             return 0
         case Complain() | Contribute() | Leave():
             return 0

@@ -8,16 +8,22 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import ClusterId, Digest, MaintainerId, PeerId
+from bftcluster.ids import ClusterId, Digest, MaintainerId
 from bftcluster.ledger.wire import audit_requests
 from bftcluster.ledger.wire.beacon_requests import (
     BeaconRequest,
-    parse_complain,
-    parse_contribute,
-    parse_deal,
+    read_complain,
+    read_contribute,
+    read_deal,
 )
-from bftcluster.ledger.wire.loan_requests import LoanRequest, parse_leave, parse_redeem
-from bftcluster.ledger.wire.peer_fields import check_peer_texts, check_readable, check_signed
+from bftcluster.ledger.wire.loan_requests import LoanRequest, parse_redeem, read_leave
+from bftcluster.ledger.wire.peer_fields import (
+    PeerStatement,
+    StatementFormat,
+    check_peer_texts,
+    check_readable,
+    statement_parser,
+)
 from bftcluster.ledger.wire.request_kinds import RequestKind
 from bftcluster.limits import (
     CID_SIZE_MAX_BYTES,
@@ -31,26 +37,21 @@ from bftcluster.limits import (
     REQUEST_SIZE_MAX_BYTES,
 )
 from bftcluster.signing.approvals import Approval, ApprovalCertificate, check_scheme
-from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster.signing.envelope import Domain, Signer
 from bftcluster.signing.policies import ED25519_MULTISIG
 from bftcluster.signing.threshold.share_key import Registration
-from bftcluster.signing.wire import check_array, check_items, check_size, read_array, read_kind
+from bftcluster.signing.wire import check_array, check_items, check_size, read_kind
 
 _SUBMIT_SHAPE: Final[list[type]] = [int, bytes, str, bytes, bytes]
 _VOTE_SHAPE: Final[list[type]] = [int, str, bytes, bytes, bytes]
-_PEER_SHAPE: Final[list[type]] = [int, bytes, bytes]
-_REPORT_SHAPE: Final[list[type]] = [bytes, bytes, int, int, list, list, list]
-_JOIN_SHAPE: Final[list[type]] = [bytes, bytes, int, str, list, int, int, list, bytes]
+_REPORT: Final = StatementFormat(
+    RequestKind.REPORT, Domain.REPORT, [int, int, list, list, list], REQUEST_SIZE_MAX_BYTES
+)
+_JOIN: Final = StatementFormat(
+    RequestKind.JOIN, Domain.JOIN, [int, str, list, int, int, list, bytes], REQUEST_SIZE_MAX_BYTES
+)
 _EVIDENCE_SHAPE: Final[list[type]] = [int, bytes]
 _UINT_MAX: Final = 1 << 63
-
-
-class HolderStatus(IntEnum):
-    """What a holder last reported about a pin. The numbers are part of the wire format."""
-
-    PINNED = 1
-    PIN_ERROR = 2
-    UNPINNED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,14 @@ class Reject:
         return _vote_bytes(RequestKind.REJECT, self.scheme, self.intent_digest, self.approval)
 
 
+class HolderStatus(IntEnum):
+    """What a holder last reported about a pin. The numbers are part of the wire format."""
+
+    PINNED = 1
+    PIN_ERROR = 2
+    UNPINNED = 3
+
+
 class ReportEntry(NamedTuple):
     """What a holder says about one pin."""
 
@@ -117,30 +126,19 @@ class ReportEntry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportPinned:
+class ReportPinned(PeerStatement):
     """A holder's signed account of up to 1000 pins. Made by ``report``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     counter: int
     """Higher than in any earlier report or join of this peer."""
     entries: tuple[ReportEntry, ...]
     free_bytes: int
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.REPORT), self.payload, self.signature])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(PeerStatement):
     """An admitted peer announces itself. Made by ``join``."""
 
-    cluster_id: ClusterId
-    peer: PeerId
     counter: int
     name: str
     addresses: tuple[str, ...]
@@ -150,13 +148,6 @@ class Join:
     """Sorted by key."""
     registration: Registration | None
     """The key that shares of a beacon's key are sealed for, its proof unchecked."""
-    payload: bytes
-    """The signed bytes."""
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical encoding."""
-        return codec.encode([int(RequestKind.JOIN), self.payload, self.signature])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +190,8 @@ def report(
     pinned = [e.cid for e in entries if e.status is HolderStatus.PINNED]
     unpinned = [e.cid for e in entries if e.status is HolderStatus.UNPINNED]
     errors = [[e.cid, e.error] for e in entries if e.status is HolderStatus.PIN_ERROR]
-    items = [cluster_id, signer.public_key, counter, free_bytes, pinned, unpinned, errors]
-    payload = codec.encode(items)
-    return _read_report(payload, sign(signer, Domain.REPORT, payload))
+    items = [counter, free_bytes, pinned, unpinned, errors]
+    return _read_report(*_REPORT.signed(signer, cluster_id, items))
 
 
 def join(
@@ -222,9 +212,8 @@ def join(
         MalformedMessageError: Over a limit of ``limits.PEER_…``, or an address is no multiaddr.
     """
     pairs = [[key, tags[key]] for key in sorted(tags)]
-    items = [cluster_id, signer.public_key, counter, name, addresses]
-    payload = codec.encode([*items, capacity_bytes, free_bytes, pairs, registration])
-    return _read_join(payload, sign(signer, Domain.JOIN, payload))
+    items = [counter, name, addresses, capacity_bytes, free_bytes, pairs, registration]
+    return _read_join(*_JOIN.signed(signer, cluster_id, items))
 
 
 def parse_request(data: bytes) -> Request:
@@ -262,16 +251,6 @@ def _parse_reject(items: list[Any]) -> Reject:
     return Reject(intent_digest=digest, approval=approval, scheme=scheme)
 
 
-def _parse_report(items: list[Any]) -> ReportPinned:
-    _, payload, signature = check_array(items, _PEER_SHAPE, "report")
-    return _read_report(payload, signature)
-
-
-def _parse_join(items: list[Any]) -> Join:
-    _, payload, signature = check_array(items, _PEER_SHAPE, "join")
-    return _read_join(payload, signature)
-
-
 def _parse_evidence(items: list[Any]) -> ReportEvidence:
     _, evidence = check_array(items, _EVIDENCE_SHAPE, "evidence")
     if len(evidence) > EVIDENCE_SIZE_MAX_BYTES:
@@ -292,10 +271,7 @@ def _parse_vote_on_log(items: list[Any]) -> tuple[str, Digest, Approval]:
 
 
 def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
-    cluster_id, peer, counter, free_bytes, pinned, unpinned, errors = read_array(
-        payload, _REPORT_SHAPE, "report", size_max_bytes=REQUEST_SIZE_MAX_BYTES
-    )
-    check_signed(cluster_id, peer, signature)
+    said, [counter, free_bytes, pinned, unpinned, errors] = _REPORT.read(payload, signature)
     _check_unsigned(counter, free_bytes)
     pairs = [check_array(item, [bytes, str], "report entry") for item in errors]
     for _, text in pairs:
@@ -314,36 +290,23 @@ def _read_report(payload: bytes, signature: bytes) -> ReportPinned:
     for entry in entries:
         if not 1 <= len(entry.cid) <= CID_SIZE_MAX_BYTES:
             raise MalformedMessageError("a report names what is no CID")
-    return ReportPinned(
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
-        counter=counter,
-        entries=entries,
-        free_bytes=free_bytes,
-        payload=payload,
-        signature=signature,
-    )
+    return ReportPinned(said=said, counter=counter, entries=entries, free_bytes=free_bytes)
 
 
 def _read_join(payload: bytes, signature: bytes) -> Join:
-    cluster_id, peer, counter, name, addresses, capacity, free_bytes, tags, key = read_array(
-        payload, _JOIN_SHAPE, "join", size_max_bytes=REQUEST_SIZE_MAX_BYTES
-    )
-    check_signed(cluster_id, peer, signature)
+    said, items = _JOIN.read(payload, signature)
+    counter, name, addresses, capacity, free_bytes, tags, key = items
     _check_unsigned(counter, capacity, free_bytes)
     check_peer_texts(name, tuple(addresses))
     return Join(
-        cluster_id=ClusterId(cluster_id),
-        peer=PeerId(peer),
+        said=said,
         counter=counter,
         name=name,
         addresses=tuple(addresses),
         capacity_bytes=capacity,
         free_bytes=free_bytes,
         tags=_parse_tags(tags),
-        registration=_parse_registration(key, peer),
-        payload=payload,
-        signature=signature,
+        registration=_parse_registration(key, said.peer),
     )
 
 
@@ -381,16 +344,16 @@ _PARSERS: Final[Mapping[int, Callable[[list[Any]], Request]]] = {
     RequestKind.PROPOSE.value: _parse_propose,
     RequestKind.APPROVE.value: _parse_approve,
     RequestKind.REJECT.value: _parse_reject,
-    RequestKind.REPORT.value: _parse_report,
-    RequestKind.JOIN.value: _parse_join,
+    RequestKind.REPORT.value: statement_parser(_read_report, "report"),
+    RequestKind.JOIN.value: statement_parser(_read_join, "join"),
     RequestKind.EVIDENCE.value: _parse_evidence,
-    RequestKind.DEAL.value: parse_deal,
-    RequestKind.COMPLAIN.value: parse_complain,
-    RequestKind.CONTRIBUTE.value: parse_contribute,
-    RequestKind.PLEDGE.value: audit_requests.parse_pledge,
-    RequestKind.ANSWER.value: audit_requests.parse_answer,
-    RequestKind.ATTEST.value: audit_requests.parse_attest,
+    RequestKind.DEAL.value: statement_parser(read_deal, "deal"),
+    RequestKind.COMPLAIN.value: statement_parser(read_complain, "complain"),
+    RequestKind.CONTRIBUTE.value: statement_parser(read_contribute, "contribute"),
+    RequestKind.PLEDGE.value: statement_parser(audit_requests.read_pledge, "pledge"),
+    RequestKind.ANSWER.value: statement_parser(audit_requests.read_answer, "answer"),
+    RequestKind.ATTEST.value: statement_parser(audit_requests.read_attest, "attestation"),
     RequestKind.REDEEM.value: parse_redeem,
-    RequestKind.LEAVE.value: parse_leave,
+    RequestKind.LEAVE.value: statement_parser(read_leave, "leave"),
 }
 """By the first item of a request."""

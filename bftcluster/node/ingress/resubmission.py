@@ -5,6 +5,7 @@ from typing import Final
 
 from bftcluster import cid as cids
 from bftcluster.ids import Digest
+from bftcluster.ledger.wire.operations import content_of
 from bftcluster.node.ingress.gateway import Gateway, Ordered
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
@@ -81,11 +82,12 @@ class Resubmission:
             return
         inspected = self._gateway.inspect(request)
         operation = inspected.operation
+        cid = None if operation is None else content_of(operation)
         _log.info(
             "what was set aside was refused",
             request=type(inspected.request).__name__,
             proposal=None if proposal is None else proposal.hex()[:12],
-            cid=None if operation is None or not operation.cid else cids.text(operation.cid),
+            cid=None if cid is None else cids.text(cid),
             code=code,
             reason=reason,
         )

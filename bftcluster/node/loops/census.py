@@ -44,12 +44,8 @@ class PinTally:
     peers: Mapping[PeerId, PeerRecord]
     absent: Collection[PeerId]
     now_ms: int
-    pins: int = 0
-    enough: int = 0
-    arriving: int = 0
-    short: int = 0
-    endangered: int = 0
-    missing: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    """How many pins are as each field of `PinCounts` says."""
     without_peer: Counter[PeerId] = field(default_factory=Counter)
     """How many pins would fall below their minimum without one peer."""
     without_domain: Counter[str] = field(default_factory=Counter)
@@ -61,17 +57,13 @@ class PinTally:
         copies, needed = len(status.pinned), status.needed
         if pin.is_everywhere:
             needed -= sum(1 for peer in status.wanted if peer in self.absent)
-        self.pins += 1
         if copies >= needed > 0:
-            self.enough += 1
+            fate = "enough"
         elif self.now_ms - pin.timestamp_ms < ARRIVING_MS:
-            self.arriving += 1
-        elif copies == 0:
-            self.missing += 1
-        elif copies == 1:
-            self.endangered += 1
+            fate = "arriving"
         else:
-            self.short += 1
+            fate = ("missing", "endangered", "short")[min(copies, 2)]
+        self.fates.update(("pins", fate))
         if copies >= needed and not pin.is_everywhere:
             self._note_losses(status.pinned, copies - needed)
 
@@ -84,15 +76,7 @@ class PinTally:
 
     def counts(self) -> PinCounts:
         """Return the numbers for people."""
-        return PinCounts(
-            counted_ms=self.now_ms,
-            pins=self.pins,
-            enough=self.enough,
-            arriving=self.arriving,
-            short=self.short,
-            endangered=self.endangered,
-            missing=self.missing,
-        )
+        return PinCounts(counted_ms=self.now_ms, **self.fates)
 
 
 class Census:

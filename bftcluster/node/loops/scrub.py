@@ -1,6 +1,7 @@
 """Reads every block once in a while, slowly, to find damage before a reader does."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -23,59 +24,49 @@ _RETRY_S: Final = 60.0
 _log = log_for("blocks")
 
 
+@dataclass(slots=True, kw_only=True)
 class Scrubber:
     """Goes round the block store. Where it is survives a restart, give or take a step."""
 
-    def __init__(
-        self,
-        *,
-        blocks: EmbeddedStore,
-        directory: Path,
-        rate_bytes_per_s: int,
-        clock: Clock,
-        workers: Workers,
-        sleep: Callable[[float], Awaitable[None]] = trio.sleep,
-    ) -> None:
-        """Read ``blocks``.
+    blocks: EmbeddedStore
+    directory: Path
+    """Where the position is kept, in a small file."""
+    rate_bytes_per_s: int
+    """How much is read, at most."""
+    clock: Clock
+    """Tells how long a step took."""
+    workers: Workers
+    """The threads that read."""
+    sleep: Callable[[float], Awaitable[None]] = trio.sleep
+    """How it rests."""
 
-        Args:
-            blocks: The store.
-            directory: Where the position is kept, in a small file.
-            rate_bytes_per_s: How much is read, at most.
-            clock: Tells how long a step took.
-            workers: The threads that read.
-            sleep: How it rests.
-        """
-        self._blocks = blocks
-        self._path = directory / _POSITION_FILE
-        self._rate_bytes_per_s = rate_bytes_per_s
-        self._clock = clock
-        self._workers = workers
-        self._sleep = sleep
+    @property
+    def _path(self) -> Path:
+        return self.directory / _POSITION_FILE
 
     async def run(self) -> NoReturn:
         """Scrub until cancelled."""
-        after = await self._workers.run(self._load)
-        round_begun_ms = self._clock.now_ms()
+        after = await self.workers.run(self._load)
+        round_begun_ms = self.clock.now_ms()
         while True:
-            begun_ms = self._clock.now_ms()
+            begun_ms = self.clock.now_ms()
             try:
-                step = await self._workers.run(self._step, after)
+                step = await self.workers.run(self._step, after)
             except ClusterError as exc:
                 _log.warning("the scrub of the blocks had to stop for a while", reason=str(exc))
-                await self._sleep(_RETRY_S)
+                await self.sleep(_RETRY_S)
                 continue
             after = step.after
-            took_s = (self._clock.now_ms() - begun_ms) / 1000
-            await self._sleep(max(step.cost_bytes / self._rate_bytes_per_s, _REST_FACTOR * took_s))
+            took_s = (self.clock.now_ms() - begun_ms) / 1000
+            await self.sleep(max(step.cost_bytes / self.rate_bytes_per_s, _REST_FACTOR * took_s))
             if not after:
-                spent_s = (self._clock.now_ms() - round_begun_ms) / 1000
-                await self._sleep(max(0.0, _ROUND_MIN_S - spent_s))
-                round_begun_ms = self._clock.now_ms()
+                spent_s = (self.clock.now_ms() - round_begun_ms) / 1000
+                await self.sleep(max(0.0, _ROUND_MIN_S - spent_s))
+                round_begun_ms = self.clock.now_ms()
 
     def _step(self, after: bytes) -> Scrubbed:
         """Read some blocks and note how far that is; blocks."""
-        step = self._blocks.scrub(after, _STEP_COST_BYTES)
+        step = self.blocks.scrub(after, _STEP_COST_BYTES)
         try:
             self._save(step.after)
         except OSError as exc:
@@ -87,7 +78,7 @@ class Scrubber:
     def _remove_strays(self) -> None:
         """Remove what is left behind, as far as the disk lets us; the next round tries again."""
         try:
-            self._blocks.remove_strays()
+            self.blocks.remove_strays()
         except ClusterError as exc:
             _log.warning("files that are no blocks cannot be removed", reason=str(exc))
 

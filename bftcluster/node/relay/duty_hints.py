@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 import trio
@@ -32,48 +33,35 @@ _KEPT_MAX: Final = 256
 _log = log_for("relay")
 
 
+@dataclass(slots=True, kw_only=True)
 class DutyHints:
     """Finds the approvals of what light peers were given, one pin after the other."""
 
-    def __init__(
-        self,
-        *,
-        reads: LedgerReads,
-        reader: ManyRowsPort,
-        guests: Callable[[], Collection[PeerId]],
-        stable: Callable[[], CheckpointCertificate | None],
-        send: Callable[[PeerId, bytes], object],
-        workers: Workers,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            reads: Of the ledger, for approvals.
-            reader: Of the ledger, for duties.
-            guests: Returns the light peers that are connected.
-            stable: Returns the last stable checkpoint: what it has they can prove.
-            send: Sends a frame.
-            workers: Read the ledger.
-        """
-        self._reads = reads
-        self._reader = reader
-        self._guests = guests
-        self._stable = stable
-        self._send = send
-        self._workers = workers
-        self._given: OrderedDict[tuple[PeerId, Cid], None] = OrderedDict()
-        self._asked: dict[PeerId, int] = {}
-        """From which slot on who asked wants to be told; the newest question of each."""
-        self._approvals: OrderedDict[tuple[Cid, Seq], bytes] = OrderedDict()
-        """Those that were found; empty: they are not to be found."""
-        self._arrived = trio.Event()
+    reads: LedgerReads
+    """Of the ledger, for approvals."""
+    reader: ManyRowsPort
+    """Of the ledger, for duties."""
+    guests: Callable[[], Collection[PeerId]]
+    """Returns the light peers that are connected."""
+    stable: Callable[[], CheckpointCertificate | None]
+    """Returns the last stable checkpoint: what it has they can prove."""
+    send: Callable[[PeerId, bytes], object]
+    """Sends a frame."""
+    workers: Workers
+    """Read the ledger."""
+    _given: OrderedDict[tuple[PeerId, Cid], None] = field(default_factory=OrderedDict, init=False)
+    _asked: dict[PeerId, int] = field(default_factory=dict, init=False)
+    """From which slot on who asked wants to be told; the newest question of each."""
+    _approvals: OrderedDict[tuple[Cid, Seq], bytes] = field(default_factory=OrderedDict, init=False)
+    """Those that were found; empty: they are not to be found."""
+    _arrived: trio.Event = field(default_factory=trio.Event, init=False)
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what batches gave to whom. Beyond the bound it is asked for."""
         guests: Collection[PeerId] | None = None
         for effect in effects:
             if isinstance(effect, KeepPin) and effect.record.allocations:
-                guests = set(self._guests()) if guests is None else guests
+                guests = set(self.guests()) if guests is None else guests
                 for peer in effect.record.allocations:
                     if peer in guests and len(self._given) < HINTS_WAITING_MAX:
                         self._given[peer, effect.cid] = None
@@ -103,17 +91,17 @@ class DutyHints:
                 _log.info("a light peer was not told of its duties", reason=str(exc))
 
     async def _answer(self, peer: PeerId, slot: int) -> None:
-        stable = self._stable()
-        duties = await self._workers.run(
-            queries.duties_from, self._reader, peer, slot, 2 * HINTS_PER_ANSWER_MAX
+        stable = self.stable()
+        duties = await self.workers.run(
+            queries.duties_from, self.reader, peer, slot, 2 * HINTS_PER_ANSWER_MAX
         )
         cids = [duty.cid for duty in duties]
         await self._tell(peer, cids, after=Seq(0) if stable is None else stable.seq)
 
     async def _tell(self, peer: PeerId, cids: Sequence[Cid], *, after: Seq) -> None:
         """Tell a light peer of those of ``cids`` that were ordered behind ``after``."""
-        head, policy = await self._reads.head(), await self._reads.policy()
-        records = await self._reads.pins_of(cids)
+        head, policy = await self.reads.head(), await self.reads.policy()
+        records = await self.reads.pins_of(cids)
         new = [records[cid] for cid in cids if cid in records and records[cid].seq > after]
         told = 0
         for record in new:
@@ -124,14 +112,14 @@ class DutyHints:
                 approval = await self._approval(record, policy)
                 self._keep(record, approval)
             if approval:
-                self._send(peer, DutyHint(seq=head.seq, approval=approval).frame())
+                self.send(peer, DutyHint(seq=head.seq, approval=approval).frame())
                 told += 1
 
     async def _approval(self, record: PinRecord, policy: Policy) -> bytes:
         """Return what approved a pin; empty if it is not to be found, which concerns no other."""
         try:
             certificate = await approval_certificate(
-                self._reads, record, policy, entries_max=HINT_LOG_ENTRIES_MAX
+                self.reads, record, policy, entries_max=HINT_LOG_ENTRIES_MAX
             )
         except ClusterError as exc:
             _log.info("light peers are not told of a duty", cid=text(record.cid), reason=str(exc))

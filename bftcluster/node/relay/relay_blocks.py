@@ -9,7 +9,7 @@ peer asks no full peer.
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import trio
@@ -71,42 +71,33 @@ class _Turn:
     """Waited for blocks that did not come."""
 
 
+@dataclass(slots=True, kw_only=True)
 class RelayedBlocks:
     """Knows whom to ask on whose behalf."""
 
-    def __init__(
-        self,
-        *,
-        store: BlockSource,
-        fetch_block: Callable[[Cid, Sequence[PeerId]], Awaitable[bytes]],
-        pin: Callable[[Cid], Awaitable[PinRecord | None]],
-        guests: Callable[[], Collection[PeerId]],
-        connected: Callable[[], Sequence[PeerId]],
-        records: Callable[[], Mapping[PeerId, PeerRecord]],
-    ) -> None:
-        """Prepare.
-
-        Args:
-            store: Our own blocks.
-            fetch_block: Asks peers for one block, one after the other.
-            pin: Looks a pin up.
-            guests: Returns the light peers that are connected.
-            connected: Returns the others that are.
-            records: Returns the admitted peers.
-        """
-        self._store = store
-        self._fetch_block = fetch_block
-        self._pin = pin
-        self._guests = guests
-        self._connected = connected
-        self._records = records
-        self._workers = Workers(RELAYED_THREADS)
-        self._holders: dict[PeerId, OrderedDict[Cid, tuple[PeerId, ...]]] = {}
-        """Of the pins that each peer asked us for last, who holds them."""
-        self._shares: dict[PeerId, trio.Semaphore] = {}
-        self.doubted: set[PeerId] = set()
-        """Who asked last for what was not to be had: all of them together keep but a part busy."""
-        self._doubted_share = trio.Semaphore(RELAYED_DOUBTED_MAX)
+    store: BlockSource
+    """Our own blocks."""
+    fetch_block: Callable[[Cid, Sequence[PeerId]], Awaitable[bytes]]
+    """Asks peers for one block, one after the other."""
+    pin: Callable[[Cid], Awaitable[PinRecord | None]]
+    """Looks a pin up."""
+    guests: Callable[[], Collection[PeerId]]
+    """Returns the light peers that are connected."""
+    connected: Callable[[], Sequence[PeerId]]
+    """Returns the others that are."""
+    records: Callable[[], Mapping[PeerId, PeerRecord]]
+    """Returns the admitted peers."""
+    doubted: set[PeerId] = field(default_factory=set, init=False)
+    """Who asked last for what was not to be had: all of them together keep but a part busy."""
+    _workers: Workers = field(default_factory=lambda: Workers(RELAYED_THREADS), init=False)
+    _holders: dict[PeerId, OrderedDict[Cid, tuple[PeerId, ...]]] = field(
+        default_factory=dict, init=False
+    )
+    """Of the pins that each peer asked us for last, who holds them."""
+    _shares: dict[PeerId, trio.Semaphore] = field(default_factory=dict, init=False)
+    _doubted_share: trio.Semaphore = field(
+        default_factory=lambda: trio.Semaphore(RELAYED_DOUBTED_MAX), init=False
+    )
 
     async def source_for(
         self, peer: PeerId, cids: Sequence[Cid]
@@ -135,11 +126,11 @@ class RelayedBlocks:
                 finally:
                     self._judge(peer, turn)
 
-        return RelayedSource(self._store, lambda cid: trio.from_thread.run(fetch, cid)), offload
+        return RelayedSource(self.store, lambda cid: trio.from_thread.run(fetch, cid)), offload
 
     def forget_the_gone(self) -> None:
         """Forget what was asked by peers that are not connected any more."""
-        here = {*self._guests(), *self._connected()}
+        here = {*self.guests(), *self.connected()}
         for peer in (self.doubted | self._holders.keys() | self._shares.keys()) - here:
             self._holders.pop(peer, None)
             self._shares.pop(peer, None)
@@ -157,7 +148,7 @@ class RelayedBlocks:
         began_s = trio.current_time()
         try:
             with trio.fail_after(RELAYED_READ_TIME_MAX_S):
-                data = await self._fetch_block(cid, providers)
+                data = await self.fetch_block(cid, providers)
         except (BlockNotFoundError, trio.TooSlowError):
             turn.misses += 1
             turn.wasted_s += trio.current_time() - began_s
@@ -177,7 +168,7 @@ class RelayedBlocks:
 
     async def _note_pin(self, peer: PeerId, cid: Cid) -> None:
         """Remember who holds a pin, if that is what was asked for."""
-        record = await self._pin(cid)
+        record = await self.pin(cid)
         if record is None or not record.allocations:
             return
         if peer not in self._holders:
@@ -192,7 +183,7 @@ class RelayedBlocks:
         """Return whom to ask for ``peer``, the likeliest first."""
         pins = self._holders.get(peer, OrderedDict[Cid, tuple[PeerId, ...]]())
         holders = [each for held in reversed(pins.values()) for each in held if each != peer]
-        guests, full = set(self._guests()), set(self._connected())
+        guests, full = set(self.guests()), set(self.connected())
         wanted = [each for each in holders if each in guests]
         if peer in guests:
             wanted += [each for each in holders if each in full]
@@ -200,5 +191,5 @@ class RelayedBlocks:
         return list(dict.fromkeys(wanted))[:PROVIDERS_ASKED_MAX]
 
     def _is_relay(self, peer: PeerId) -> bool:
-        record = self._records().get(peer)
+        record = self.records().get(peer)
         return record is not None and RELAY_TAG in record.tags

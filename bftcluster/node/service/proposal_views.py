@@ -3,6 +3,7 @@
 from bftcluster.api.views import ProposalView, SignerView
 from bftcluster.ids import Digest, Seq
 from bftcluster.ledger.state.records import ClosedProposal, ProposalRecord, ProposalState
+from bftcluster.ledger.wire.operations import content_of, label_of
 from bftcluster.signing.approvals import Approval
 from bftcluster.signing.policies import Policy
 
@@ -14,8 +15,8 @@ def proposal_view(record: ProposalRecord, policy: Policy, *, now_ms: int) -> Pro
     return ProposalView(
         digest=record.intent.digest,
         intent=record.intent.encoded,
-        kind=operation.label,
-        cid=operation.cid,
+        kind=label_of(operation),
+        cid=content_of(operation),
         name=operation.subject,
         state=state,
         threshold=policy.threshold,

@@ -4,25 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
-from bftcluster_cli.client import Client, Record
+from bftcluster_cli.client import Client, Limit, Record, list_lines
 from bftcluster_cli.framework import noun, settings_of, verb
-from bftcluster_cli.output import emit, emit_all
+from bftcluster_cli.output import emit
 from bftcluster_cli.untrusted_text import label, message
 
 app = noun("audit", "See which peers were asked for which blocks, and what came of it.")
 
 
 @verb(app, "ls", "bftcluster audit ls", "bftcluster audit ls --limit 20 --json")
-def ls(
-    ctx: typer.Context,
-    *,
-    limit: Annotated[int, typer.Option(help="At most so many, up to 1000.")] = 1000,
-) -> None:
+def ls(ctx: typer.Context, *, limit: Limit = 1000) -> None:
     """List the last audits that something is kept of, the newest first."""
-    settings = settings_of(ctx)
-    with Client(settings) as client:
-        records = client.lines(f"/audits?limit={limit}")
-        emit_all(settings, records, audit_line, "nothing is kept of any audit")
+    list_lines(ctx, f"/audits?limit={limit}", audit_line, "nothing is kept of any audit")
 
 
 @verb(app, "show", "bftcluster audit show 17", "bftcluster audit show 17 --json")

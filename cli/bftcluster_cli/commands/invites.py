@@ -59,10 +59,7 @@ def new(
     ] = False,
     relay: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE|NAME=12D3…@ADDRESS,…",
-            help="A peer that newcomers ask first; three that vote by default; repeatable.",
-        ),
+        options.peers("A peer that newcomers ask first; three that vote by default"),
     ] = None,
     light: Annotated[
         bool,

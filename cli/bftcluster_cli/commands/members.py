@@ -73,9 +73,7 @@ def admit(
     ctx: typer.Context,
     descriptor: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE|NAME=12D3…@ADDRESS,…", help="The peer.txt of `bftcluster peer init`."
-        ),
+        typer.Argument(metavar=options.PEER, help="The peer.txt of `bftcluster peer init`."),
     ],
     *,
     no_vote: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from bftcluster.errors import ConfigError, UsageError
+from bftcluster_cli import pin_options as options
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.descriptors import (
     check_place,
@@ -78,10 +79,7 @@ def init(
     ] = None,
     bootstrap: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE|NAME=12D3…@ADDRESS,…",
-            help="A member to follow until this peer, not in the genesis, is admitted; repeatable.",
-        ),
+        options.peers("A member to follow until this peer, not in the genesis, is admitted"),
     ] = None,
 ) -> None:
     """Make a peer in DIR: its identity, its config, and a line about it for `cluster init`.

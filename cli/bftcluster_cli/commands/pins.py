@@ -7,9 +7,9 @@ import typer
 
 from bftcluster.errors import RefusedError, UsageError
 from bftcluster_cli import pin_options as options
-from bftcluster_cli.client import Client
+from bftcluster_cli.client import Client, list_lines
 from bftcluster_cli.framework import GlobalOptions, noun, settings_of, verb
-from bftcluster_cli.output import emit, emit_all, say, suggest
+from bftcluster_cli.output import emit, say, suggest
 from bftcluster_cli.untrusted_text import label, message
 
 if TYPE_CHECKING:
@@ -109,9 +109,7 @@ def reject(ctx: typer.Context, target: Target, yes: options.Yes = False) -> None
 @verb(app, "pending", "bftcluster pin pending", "bftcluster pin pending --json")
 def pending(ctx: typer.Context) -> None:
     """List the proposals that wait for approvals, oldest first."""
-    settings = settings_of(ctx)
-    with Client(settings) as client:
-        emit_all(settings, client.lines("/proposals"), pending_line, "nothing waits for approvals")
+    list_lines(ctx, "/proposals", pending_line, "nothing waits for approvals")
 
 
 @verb(app, "ls", "bftcluster pin ls", "bftcluster pin ls --json | jq .cid")

@@ -76,17 +76,11 @@ def recover_cluster(
     output: Output,
     peer: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="FILE|NAME=12D3…@ADDRESS,…",
-            help="A new peer that will vote, under a new key; may be repeated.",
-        ),
+        options.peers("A new peer that will vote, under a new key"),
     ] = None,
     lost: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME|12D3…|FILE",
-            help="A peer whose disk is lost: its key never votes again; may be repeated.",
-        ),
+        options.peers("One whose disk is lost: its key never votes again", "NAME|12D3…|FILE"),
     ] = None,
     valid_for: options.ValidFor = "14d",
     yes: options.Yes = False,

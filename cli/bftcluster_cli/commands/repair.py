@@ -1,28 +1,18 @@
 """``bftcluster repair``: which pins lost holders and wait for others."""
 
-from typing import Annotated
-
 import typer
 
-from bftcluster_cli.client import Client, Record
-from bftcluster_cli.framework import noun, settings_of, verb
-from bftcluster_cli.output import emit_all
+from bftcluster_cli.client import Limit, Record, list_lines
+from bftcluster_cli.framework import noun, verb
 from bftcluster_cli.untrusted_text import label, message
 
 app = noun("repair", "Show which pins lost holders and wait for others.")
 
 
 @verb(app, "ls", "bftcluster repair ls", "bftcluster repair ls --limit 20 --json")
-def ls(
-    ctx: typer.Context,
-    *,
-    limit: Annotated[int, typer.Option(help="At most so many, up to 1000.")] = 1000,
-) -> None:
+def ls(ctx: typer.Context, *, limit: Limit = 1000) -> None:
     """List the pins that have too few live copies, the most endangered first."""
-    settings = settings_of(ctx)
-    with Client(settings) as client:
-        records = client.lines(f"/repairs?limit={limit}")
-        emit_all(settings, records, repair_line, "nothing waits for repair")
+    list_lines(ctx, f"/repairs?limit={limit}", repair_line, "nothing waits for repair")
 
 
 def repair_line(record: Record) -> str:

@@ -131,9 +131,11 @@ def operation_lines(operation: "Operation", cluster: Cluster) -> list[str]:
 def subject_record(operation: "Operation") -> dict[str, str | None]:
     """Return what an operation is about, for a command's JSON."""
     from bftcluster import cid as cids
+    from bftcluster.ledger.wire.operations import content_of, label_of
 
-    cid = None if operation.cid is None else cids.text(operation.cid)
-    return {"kind": operation.label, "cid": cid, "name": operation.subject}
+    content = content_of(operation)
+    cid = None if content is None else cids.text(content)
+    return {"kind": label_of(operation), "cid": cid, "name": operation.subject}
 
 
 def _invite_lines(operation: "Invite") -> list[str]:

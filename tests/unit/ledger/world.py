@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from bftcluster import cid as cids
 from bftcluster.cid import Cid
@@ -14,6 +15,7 @@ from bftcluster.ledger.state.records import PinRecord
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
 from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation
 from bftcluster.ledger.wire.outcomes import Outcome
+from bftcluster.ledger.wire.peer_fields import PeerStatement
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import (
     Approve,
@@ -42,6 +44,8 @@ from tests.unit.signing.people import (
     key,
     policy_of,
 )
+
+S = TypeVar("S", bound=PeerStatement)
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -92,6 +96,11 @@ def genesis_of(
         nonce=nonce,
         **(everywhere | options),
     )
+
+
+def resigned(request: S, signature: bytes) -> S:
+    """Return what a peer signed with another signature."""
+    return replace(request, said=replace(request.said, signature=signature))
 
 
 class World:

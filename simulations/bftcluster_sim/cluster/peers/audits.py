@@ -12,7 +12,7 @@ from bftcluster.ledger.state.audit_rows import Challenge
 from bftcluster.ledger.wire.audit_requests import answer_digest
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.sync.audit_duties import AuditDuties, Sight
-from bftcluster_sim.cluster.peers.processes import Process
+from bftcluster_sim.cluster.peers.processes import NextLook, Process
 
 _LOOK_AGAIN_MS = 1_000
 
@@ -38,7 +38,7 @@ class AuditedPeer:
         self._moved: set[int] = set()
         self._asked: dict[tuple[int, int, int], int] = {}
         """Since when we try to read from a suspect, by audit, how often it was asked, and place."""
-        self._is_planned = False
+        self._next = NextLook(node, self._look)
         node.call_later(0, self._begin)
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
@@ -46,20 +46,14 @@ class AuditedPeer:
         moved = {each.number for each in effects if isinstance(each, AuditMoved)}
         if moved:
             self._moved |= moved
-            self._plan(0)
+            self._next.plan(0)
 
     def _begin(self) -> None:
         audits = queries.open_audits(self._node.state.database)
         self._moved |= {each.number for each in audits}
-        self._plan(0)
-
-    def _plan(self, delay_ms: int) -> None:
-        if delay_ms == 0 or not self._is_planned:
-            self._is_planned = True
-            self._node.call_later(delay_ms, self._look)
+        self._next.plan(0)
 
     def _look(self) -> None:
-        self._is_planned = False
         database = self._node.state.database
         voters = self._node.state.epochs[-1].membership
         found: list[tuple[Challenge, bytes]] = []
@@ -78,7 +72,7 @@ class AuditedPeer:
                 self._moved.discard(number)
         self._submit(self._duties.answers(found))
         if self._moved:
-            self._plan(_LOOK_AGAIN_MS)
+            self._next.plan(_LOOK_AGAIN_MS)
 
     def _answer(self, challenge: Challenge) -> bytes | None:
         right = answer_digest(challenge.seed, [data_of(challenge.cid)])

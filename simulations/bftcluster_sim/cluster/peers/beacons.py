@@ -9,7 +9,7 @@ from bftcluster.ledger.state import queries
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.sync.beacon_duties import BeaconDuties
 from bftcluster_sim.cluster.peers.beacon_speech import BeaconLiar
-from bftcluster_sim.cluster.peers.processes import Process
+from bftcluster_sim.cluster.peers.processes import NextLook, Process
 
 _LOOK_AGAIN_MS = 2_000
 
@@ -35,22 +35,16 @@ class BeaconMember:
         self.registration = self._duties.registration()
         self.exposed: set[PeerId] = set()
         """Who was proved to lie while this process ran."""
-        self._is_planned = False
-        self._plan(0)
+        self._next = NextLook(node, self._look)
+        self._next.plan(0)
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Take in what the ledger changed."""
         self.exposed |= {each.peer for each in effects if isinstance(each, FraudProven)}
         if any(isinstance(effect, BeaconMoved) for effect in effects):
-            self._plan(0)
-
-    def _plan(self, delay_ms: int) -> None:
-        if delay_ms == 0 or not self._is_planned:
-            self._is_planned = True
-            self._node.call_later(delay_ms, self._look)
+            self._next.plan(0)
 
     def _look(self) -> None:
-        self._is_planned = False
         node, database = self._node, self._node.state.database
         beacon = queries.beacon_of(database)
         owed = self._duties.owed(beacon, queries.head_of(database).period)
@@ -59,4 +53,4 @@ class BeaconMember:
             node.world.integrity.asked.add(request)
             node.take(RequestSubmitted(request))
         if owed:
-            self._plan(_LOOK_AGAIN_MS)
+            self._next.plan(_LOOK_AGAIN_MS)

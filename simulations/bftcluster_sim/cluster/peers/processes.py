@@ -309,6 +309,25 @@ class Surroundings(Protocol):
         ...
 
 
+class NextLook:
+    """When a part of a process looks again whether it owes something."""
+
+    def __init__(self, node: Process, look: Callable[[], None]) -> None:
+        self._node = node
+        self._look = look
+        self._is_planned = False
+
+    def plan(self, delay_ms: int) -> None:
+        """Look after so many milliseconds, unless a look is planned already; or now, with 0."""
+        if delay_ms == 0 or not self._is_planned:
+            self._is_planned = True
+            self._node.call_later(delay_ms, self._run)
+
+    def _run(self) -> None:
+        self._is_planned = False
+        self._look()
+
+
 class Behaviour(Protocol):
     """Decides what really leaves a peer."""
 

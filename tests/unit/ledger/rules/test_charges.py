@@ -28,7 +28,7 @@ from bftcluster.limits import (
 )
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, no, yes
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, no, resigned, yes
 from tests.unit.signing.people import (
     ALICE,
     BOB,
@@ -213,7 +213,7 @@ def test_trying_again_what_the_state_refuses_is_charged_to_nobody(world: World) 
 
 def test_what_somebody_did_not_sign_is_not_charged_to_it(world: World) -> None:
     before = spent_by(world)
-    forged = replace(world.join(PEER, counter=1), signature=world.join(PEERS[1]).signature)
+    forged = resigned(world.join(PEER, counter=1), world.join(PEERS[1]).signature)
     intent = world.intent(PIN, begin_ms=world.now_ms + DAY_MS)
     approval = replace(approve(intent.to_bytes(), MALLORY), maintainer=ALICE.public_key)
     proposal = Propose(intent=intent.to_bytes(), approval=approval)

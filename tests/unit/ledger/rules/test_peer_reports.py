@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from bftcluster.errors import MalformedMessageError
@@ -10,7 +8,17 @@ from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import DAY_MS, GIB, PEERS, START_MS, World, cid_of, genesis_of, peer_id
+from tests.unit.ledger.world import (
+    DAY_MS,
+    GIB,
+    PEERS,
+    START_MS,
+    World,
+    cid_of,
+    genesis_of,
+    peer_id,
+    resigned,
+)
 
 CID = cid_of(1)
 PINNED, PIN_ERROR, UNPINNED = HolderStatus.PINNED, HolderStatus.PIN_ERROR, HolderStatus.UNPINNED
@@ -92,7 +100,7 @@ def test_an_announcement_for_another_cluster_is_refused() -> None:
 
 def test_nobody_announces_for_somebody_else() -> None:
     world = World()
-    forged = replace(world.join(PEERS[0]), signature=world.join(PEERS[1]).signature)
+    forged = resigned(world.join(PEERS[0]), world.join(PEERS[1]).signature)
 
     assert world.do(forged).code is OutcomeCode.BAD_SIGNATURE
 

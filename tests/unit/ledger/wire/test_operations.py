@@ -14,6 +14,7 @@ from bftcluster.ledger.wire.operations import (
     PinMode,
     PinOperation,
     UnpinOperation,
+    label_of,
     parse_operation,
     sorted_metadata,
 )
@@ -62,14 +63,14 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=label_of)
 def test_an_operation_survives_its_encoding(operation: Operation) -> None:
     assert parse_operation(operation.to_bytes()) == operation
 
 
 def test_every_kind_of_operation_is_among_them() -> None:
     assert {type(operation) for operation in OPERATIONS} == set(get_args(Operation))
-    assert len({operation.label for operation in OPERATIONS}) == len(get_args(Operation))
+    assert len(set(map(label_of, OPERATIONS))) == len(get_args(Operation))
 
 
 @pytest.mark.parametrize("kind", [0, 7, -1, True, b"", None, [1]])

@@ -9,7 +9,7 @@ from bftcluster.pbft import request_digest
 from bftcluster.signing.approvals import Approval, Intent, approve, reject
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.keys import SigningKey
-from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
+from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, resigned
 from tests.unit.signing.people import ALICE, BOB, CAROL, MALLORY, VERIFIER, policy_of
 
 OPERATION = PinOperation(cid=cid_of(1))
@@ -59,8 +59,8 @@ def test_what_is_provably_bad_is_inadmissible() -> None:
         Submit(certificate=replace(certificate, signers=b"\x01")).to_bytes(),
         Propose(intent=data, approval=forged).to_bytes(),
         Propose(intent=data, approval=approve(data, MALLORY)).to_bytes(),
-        replace(world.report(PEERS[0], cid_of(1)), signature=bytes(64)).to_bytes(),
-        replace(world.join(PEERS[0]), signature=bytes(64)).to_bytes(),
+        resigned(world.report(PEERS[0], cid_of(1)), bytes(64)).to_bytes(),
+        resigned(world.join(PEERS[0]), bytes(64)).to_bytes(),
     ]
 
     assert not any(knowing(world).admissible(request) for request in requests)

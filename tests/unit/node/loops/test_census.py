@@ -136,7 +136,7 @@ async def test_a_page_is_followed_by_a_rest_nine_times_as_long(
 
     last = await census.recent()
     assert last is not None
-    assert last.pins == 2 * PAGE_PINS + 1
+    assert last.counts().pins == 2 * PAGE_PINS + 1
     assert (threads.runs, trio.current_time() - begun_s) == (4, 22.5)
     nursery.cancel_scope.cancel()
 
@@ -183,5 +183,5 @@ async def test_a_question_has_a_new_count_begun_and_is_answered_by_it(
     last = await census.recent()
 
     assert last is not None
-    assert last.pins == 1
+    assert last.counts().pins == 1
     nursery.cancel_scope.cancel()

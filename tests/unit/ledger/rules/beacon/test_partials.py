@@ -20,7 +20,7 @@ from bftcluster_sim.cluster.adversary.beacon_lies import (
     withholds_partials,
 )
 from tests.unit.ledger.beacons import BeaconWorld
-from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
+from tests.unit.ledger.world import PEERS, World, cid_of, peer_id, resigned
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def refusals(world: BeaconWorld) -> dict[str, tuple[bytes, OutcomeCode]]:
         return make_contribute(signer, cluster_id, **values).to_bytes()
 
     not_a_point = replace(partial, signature=bytes(96))
-    forged = replace(said, signature=bytes(SIGNATURE_SIZE_BYTES))
+    forged = resigned(said, bytes(SIGNATURE_SIZE_BYTES))
     return {
         "early": (made(period=world.period + 1), OutcomeCode.NOT_YET_VALID),
         "late": (made(period=world.period - 1), OutcomeCode.EXPIRED),

@@ -27,7 +27,7 @@ from tests.unit.ledger.departures import (
 )
 from tests.unit.ledger.invitees import departure, is_in, record_of
 from tests.unit.ledger.state.test_reopened import recover, recovery_of
-from tests.unit.ledger.world import PEERS, World, peer_id
+from tests.unit.ledger.world import PEERS, World, peer_id, resigned
 
 LEAVER = PEERS[4]
 
@@ -141,7 +141,7 @@ def test_words_from_the_future_are_heard_for_an_hours_share_alone(world: World) 
 
 
 def test_nobody_sends_another_away(world: World) -> None:
-    forged = replace(departure(world, LEAVER), signature=bytes(64))
+    forged = resigned(departure(world, LEAVER), bytes(64))
 
     assert world.do(forged).code is OutcomeCode.BAD_SIGNATURE
     assert not world.verifier.admissible(forged.to_bytes())

@@ -20,7 +20,7 @@ from tests.unit.ledger.invitees import (
     record_of,
     redemption,
 )
-from tests.unit.ledger.world import GIB, PEERS, World, peer_id
+from tests.unit.ledger.world import GIB, PEERS, World, peer_id, resigned
 from tests.unit.signing.people import ALICE, DAY_MS, START_MS, key
 
 NEWCOMER, SECOND = PEERS[5], PEERS[6]
@@ -97,7 +97,7 @@ def test_without_the_secret_nobody_is_let_in(world: World) -> None:
 
 
 def test_nobody_is_brought_in_whose_key_did_not_sign(world: World) -> None:
-    forged = replace(redemption(world, NEWCOMER), signature=bytes(64))
+    forged = resigned(redemption(world, NEWCOMER), bytes(64))
 
     assert world.do(forged).code is OutcomeCode.BAD_SIGNATURE
 
