@@ -51,11 +51,14 @@ _THRESHOLD = 2
 
 @dataclass(frozen=True, slots=True)
 class Founding:
-    """A cluster's genesis, and what follows from it alone."""
+    """A cluster's genesis, and what every peer begins with."""
 
     genesis: Genesis
     cluster_id: ClusterId
     delta: Delta
+    """The rows of the genesis, or of a later state."""
+    checkpoint: Checkpoint | None = None
+    """Which state that is, if a later one."""
 
     def request(self, number: int) -> bytes:
         """Return the pin number ``number``, approved by enough maintainers."""
@@ -85,6 +88,7 @@ def founding(
     checkpoint_interval_seqs: int,
     period_ms: int = PERIOD_DEFAULT_MS,
     audit_day_ms: int = AUDIT_DAY_DEFAULT_MS,
+    created_ms: int = WALL_EPOCH_MS,
 ) -> Founding:
     """Return the founding of a cluster of ``n`` simulated peers."""
     founders = [
@@ -93,7 +97,7 @@ def founding(
     ]
     genesis = Genesis(
         name="simulated",
-        created_ms=WALL_EPOCH_MS,
+        created_ms=created_ms,
         peers=tuple(
             GenesisPeer(peer=PeerId(sim_key(i)), name=f"peer{i}", addresses=(), terms=TERMS)
             for i in range(n)
@@ -161,7 +165,7 @@ class LedgerState:
         self._founding = founding
         self.approvals = approvals.sibling()
         """What this peer asks of requests; of signatures it knows what all peers know."""
-        self.database = SimDatabase(founding.delta, call)
+        self.database = SimDatabase(founding.delta, call, founding.checkpoint)
         self.restart()
 
     @property
