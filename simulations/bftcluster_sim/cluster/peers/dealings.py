@@ -19,8 +19,7 @@ from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.sync.announcements import Announcer
 from bftcluster.sync.beacon_duties import BeaconDuties
-from bftcluster_sim.cluster.adversary.mutations import signed_vote
-from bftcluster_sim.cluster.environment.signatures import SimSigner
+from bftcluster_sim.cluster.environment.signatures import SimSigner, signed_vote
 from bftcluster_sim.cluster.peers.beacons import seed_of
 from bftcluster_sim.cluster.peers.states import (
     CAPACITY_BYTES,
