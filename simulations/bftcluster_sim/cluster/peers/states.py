@@ -27,7 +27,6 @@ from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, INTENT_NONCE_SIZE_BYTES, PERIOD_DEFAULT_MS
 from bftcluster.pbft import CheckpointCertificate, Decided, EpochStart, Recovered
-from bftcluster.reputation import AuditOutcome
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -224,12 +223,9 @@ class LedgerState:
         return set(queries.evidence_by_peer(self.database)), evicted
 
     def failed(self) -> set[PeerId]:
-        """Return who failed one of its last audits."""
-        return {
-            peer
-            for peer, verdicts in queries.audit_verdicts(self.database).items()
-            if any(each.outcome is AuditOutcome.FAILED for each in verdicts)
-        }
+        """Return who failed an audit, however long ago."""
+        reputations = queries.reputations(self.database).items()
+        return {peer for peer, each in reputations if each.integrity.failed is not None}
 
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""
