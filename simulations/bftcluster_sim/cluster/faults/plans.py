@@ -67,10 +67,10 @@ _SLEEPING = 0.06
 """How many seeds have a succession."""
 _CALM = {Fault.MEMBERS, Fault.DRIFT, Fault.MUTE}
 """What a succession does without: changes of its own, and clocks that are set while it lasts."""
-_AUDITED = 0.04
+_AUDITED = 0.02
 """How many seeds have audits."""
-_AUDITED_MS = 40_000
-"""Four periods: a deleter is found in the second, and evicted when the next one begins."""
+_AUDITED_MS = 45_000
+"""Four periods: a deleter is found from the second on, and evicted when the next one begins."""
 _CHEATS = 0.8
 """How many of the faulty cheat, where there are audits."""
 _KEPT_SEQS = (0, 4, 8)
