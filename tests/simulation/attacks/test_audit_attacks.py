@@ -12,8 +12,9 @@ from bftcluster.limits import AUDITED_AGAIN_PERMILLE
 from bftcluster.reputation import AuditOutcome
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.audits import AuditWorld, agreed_lie, denies, right, silent, wrong
-from tests.unit.ledger.departures import duties
+from tests.unit.ledger.departures import admit, duties, remove
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
+from tests.unit.signing.people import key
 
 FAILED, PASSED, UNKNOWN = AuditOutcome.FAILED, AuditOutcome.PASSED, AuditOutcome.UNKNOWN
 LOOKED_95 = 59
@@ -70,6 +71,29 @@ def test_the_bound_of_slander_is_sharp() -> None:
     ended(world)
 
     assert FAILED in outcomes(world, *PEERS[:2])
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_the_silence_of_f_plus_one_voters_stops_audits_only(n: int) -> None:
+    """Bound (ADR 0035): where f + 1 of n voters say nothing, 0 peers are judged for it.
+
+    Pins are ordered and given holders meanwhile, and peers admitted and removed.
+    """
+    quiet = (n - 1) // 3 + 1
+    world = AuditWorld(peers=PEERS[:n], pins=1, copies=n)
+    suspect = PEERS[0]
+    world.lies[suspect] = silent
+    world.lost[suspect] = {cid_of(0)}
+    world.false_sights = dict.fromkeys(PEERS[n - quiet : n], silent)
+
+    ended(world)
+
+    assert outcomes(world, suspect).total() == 0
+    assert world.pin(cid_of(1), replication_min=2, replication_max=3).is_accepted
+    assert len(world.holders(cid_of(1))) == 3
+    newcomer = key("comes meanwhile")
+    admit(world, newcomer)
+    remove(world, newcomer)
 
 
 def test_colluders_beside_one_honest_holder_pass_no_audit() -> None:

@@ -31,7 +31,7 @@ def names(word: bytes, count: int) -> list[ReplicaId]:
     return [ReplicaId((word + b"%d" % number).ljust(32, b".")) for number in range(count)]
 
 
-def flooded_pool() -> tuple[RequestPool, list[ReplicaId]]:
+def flooded_pool(size_bytes: int = 0) -> tuple[RequestPool, list[ReplicaId]]:
     """A pool that relays filled with what ten thousand light peers handed them."""
     me, *voters = names(b"voter", VOTERS)
     relays = names(b"relay", RELAYS)
@@ -43,7 +43,8 @@ def flooded_pool() -> tuple[RequestPool, list[ReplicaId]]:
     )
     pool.seat((me, *voters))
     for number in range(IDENTITIES):
-        bring(pool, b"report %d" % number, relays[number % RELAYS])
+        said = b"report %d " % number
+        bring(pool, said.ljust(size_bytes, b"."), relays[number % RELAYS])
     return pool, [me, *voters]
 
 
@@ -77,6 +78,15 @@ def test_a_flood_of_ten_thousand_is_one_turn_of_a_batch_among_the_voters() -> No
 
     assert batches[0][b"report"] == SETTINGS.batch_requests_max // SHARES
     assert sum(each[b"approval"] for each in batches) == VOTERS * APPROVALS
+
+
+def test_a_flood_of_large_reports_is_a_quarter_of_a_batch() -> None:
+    """Bound (ADR 0023): of a batch of 1 MiB all relays together have 256 KiB."""
+    pool, _ = flooded_pool(size_bytes=9_000)
+
+    [reports] = taken(pool).values()
+
+    assert reports * 9_000 <= SETTINGS.batch_share_max_bytes < (reports + 1) * 9_000
 
 
 def test_a_flood_of_ten_thousand_leaves_each_voter_its_part_of_the_pool() -> None:

@@ -40,6 +40,8 @@ def whitewashed(identities: int) -> int:
         for number in range(identities):
             keys.append(key(f"washed {life} {number}"))
             admit(world, keys[-1])
+            assert world.do(world.join(keys[-1], free_bytes=10 * GIB)).is_accepted
+        next_period(world, *PEERS[:4])
         pin(world, life * PINS_A_LIFE, PINS_A_LIFE)
         given += sum(len(duties(world, each)) for each in keys)
         for each in keys:
