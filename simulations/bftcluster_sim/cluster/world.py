@@ -92,8 +92,7 @@ class World:
             log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
             tracks: Have every peer hold what the ledger wants it to.
             deals: Have members make beacons of short periods; they join, and so ``tracks``.
-            audit_day_ms: Have peers audited once in so long; they need beacons, and so ``deals``.
-                They begin with the key dealt.
+            audit_day_ms: Audit peers once in so long; they need ``deals``, and have dealt a key.
             membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
