@@ -212,7 +212,10 @@ def test_outsourcing_who_fetches_nothing_passes_nothing() -> None:
     world.lies[PEERS[0]] = copied
     world.lost[PEERS[0]] = {cid_of(0)}
 
-    ended(world, PERIODS)
+    for _ in range(PERIODS):
+        world.draw()
+        world.settle(6)
+    ended(world)
 
     assert outcomes(world, PEERS[0])[PASSED] == 0
     assert outcomes(world, *PEERS[1:4]).keys() == {PASSED}
