@@ -11,6 +11,7 @@ from bftcluster.ledger.state.audit_rows import AuditVerdict
 from bftcluster.limits import AUDIT_DAY_MIN_MS
 from bftcluster.reputation import AuditOutcome
 from bftcluster_sim.cluster.adversary.audit_lies import (
+    AUDIT_LIES,
     Colluder,
     Copier,
     Denier,
@@ -24,7 +25,6 @@ from bftcluster_sim.cluster.world import SETTINGS, World
 from tests.simulation.test_beacons import PERIOD_MS, correct, dealt, work
 
 AUDITED_MS = 60_000
-LIES: tuple[AuditLie, ...] = (Guesser(), Copier(), Colluder(), Mum(), Denier(), Slanderer())
 
 
 def world_of(n: int, lies: dict[int, AuditLie] | None = None) -> World:
@@ -128,7 +128,7 @@ def test_whatever_f_of_them_do_and_whoever_is_killed_nobody_honest_fails(seed: i
     random = Random(seed)
     n = random.choice((4, 5, 7))
     liars = random.sample(range(n), (n - 1) // 3)
-    world = world_of(n, {index: random.choice(LIES) for index in liars})
+    world = world_of(n, {index: random.choice(AUDIT_LIES) for index in liars})
     dealt(world)
     for _ in range(12):
         node = random.choice(correct(world))

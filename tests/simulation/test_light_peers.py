@@ -50,19 +50,6 @@ def test_a_hint_makes_a_duty_known_within_a_second() -> None:
     assert world.world.clock.now_ms - begun_ms < 1_000
 
 
-def test_one_relay_that_is_silent_or_withholds_hides_nothing() -> None:
-    world = LightWorld()
-    world.relays[0].lie = lambda _, frame: [] if kind_of(frame) == HINT else [frame]
-    world.pin(20)
-    world.wait(lambda: world.is_settled)
-
-    world.relays[0].lie = lambda _light, _frame: []
-    world.pin(20)
-    world.wait(
-        lambda: all(world.owed(light) == set(light.core.book.proven) for light in world.lights)
-    )
-
-
 def test_relays_that_lie_about_approvals_have_nothing_kept() -> None:
     """Both invent pins, and forge the approvals of others: it costs each hint a look."""
     world = LightWorld()

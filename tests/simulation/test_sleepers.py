@@ -13,7 +13,7 @@ from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.sync.epoch_proofs import links_after
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS
-from bftcluster_sim.cluster.adversary.mutations import signed_vote
+from bftcluster_sim.cluster.environment.signatures import signed_vote
 from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.states import TERMS
 from bftcluster_sim.cluster.world import SETTINGS, World

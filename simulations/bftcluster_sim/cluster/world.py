@@ -8,7 +8,7 @@ from bftcluster.cid import Cid, text
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq
 from bftcluster.ledger.rules.recovery import VerifiedRecovery
 from bftcluster.ledger.state.audit_rows import Challenge
-from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, PERIOD_DEFAULT_MS, PERIOD_MIN_MS
+from bftcluster.limits import PERIOD_DEFAULT_MS, PERIOD_MIN_MS
 from bftcluster.membership import Membership
 from bftcluster.pbft import (
     Decided,
@@ -47,6 +47,7 @@ from bftcluster_sim.cluster.peers.audit_speech import AuditLie
 from bftcluster_sim.cluster.peers.beacon_speech import BeaconLie
 from bftcluster_sim.cluster.peers.contents import ContentFaults
 from bftcluster_sim.cluster.peers.databases import Checkpoint
+from bftcluster_sim.cluster.peers.dealings import dealt
 from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.states import Founding, approvals_of, founding
@@ -91,7 +92,7 @@ class World:
             log_kept_seqs: Log entries that a peer keeps before a stable checkpoint; None: all.
             tracks: Have every peer hold what the ledger wants it to.
             deals: Have members make beacons of short periods; they join, and so ``tracks``.
-            audit_day_ms: Have peers audited once in so long; they need beacons, and so ``deals``.
+            audit_day_ms: Audit peers once in so long; they need ``deals``, and have dealt a key.
             membership: Who votes, if not the first ``n`` keys.
             is_traced: Keep a readable line for each thing that happens.
         """
@@ -389,6 +390,7 @@ class World:
 
 
 def _founding(n: int, settings: ReplicaSettings, *, deals: bool, audit_day_ms: int) -> Founding:
+    if audit_day_ms:
+        return dealt(n, settings.checkpoint_interval_seqs, audit_day_ms)
     period_ms = PERIOD_MIN_MS if deals else PERIOD_DEFAULT_MS
-    day_ms = audit_day_ms or AUDIT_DAY_DEFAULT_MS
-    return founding(n, settings.checkpoint_interval_seqs, period_ms, day_ms)
+    return founding(n, settings.checkpoint_interval_seqs, period_ms)

@@ -1,7 +1,7 @@
 """A cluster whose peers hold blocks and answer audits, batch by batch; some of them do not."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bftcluster.cid import Cid
 from bftcluster.ids import Digest, PeerId
@@ -66,6 +66,8 @@ class AuditWorld(World):
         """What a peer does not have, and does not show."""
         self.lies: dict[SigningKey, Lie] = {}
         self.false_sights: dict[SigningKey, FalseSight] = {}
+        self.shown_to: dict[SigningKey, Collection[SigningKey]] = {}
+        """To whom a peer sends its blocks, if not to everybody."""
         self.outcomes: list[Outcome] = []
         self.said_bytes = 0
         """Of all that was said of audits."""
@@ -149,8 +151,9 @@ class AuditWorld(World):
         lie = self.false_sights.get(voter)
         if lie is not None:
             return lie(self, voter, sight)
-        suspect = next(each for each in PEERS if peer_id(each) == sight.suspect.peer)
+        suspect = next(each for each in self.members if peer_id(each) == sight.suspect.peer)
         has = self.has(suspect, sight.challenge.cid)
+        has = has and voter in self.shown_to.get(suspect, (voter,))
         return right(self, voter, sight.challenge) if has else b""
 
     def step(self, after_ms: int = STEP_MS) -> Applied:
@@ -167,12 +170,12 @@ class AuditWorld(World):
         for _ in range(steps):
             self.step()
 
-    def pass_time(self, ms: int, *, heard: Sequence[SigningKey]) -> None:
+    def pass_time(self, ms: int, *, heard: Sequence[SigningKey], each_ms: int = 1_000) -> None:
         """Let time pass in which everybody says what it owes, and some announce themselves."""
         end_ms = self.now_ms + ms
         while self.now_ms < end_ms:
             self.run(*[self.report(peer) for peer in heard], after_ms=1)
-            self.step(min(1_000, end_ms - self.now_ms) or 1)
+            self.step(min(each_ms, end_ms - self.now_ms) or 1)
 
     def ids(self, *peers: SigningKey) -> set[PeerId]:
         return {peer_id(peer) for peer in peers}

@@ -1,5 +1,6 @@
 """Verdicts: passed, stuck and split are different things, and each can be reached."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from bftcluster.ids import PeerId
 from bftcluster.pbft.votes import VoteKind
 from bftcluster_sim.cluster.adversary.behaviours import Vice
 from bftcluster_sim.cluster.environment.traces import describe
-from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan
+from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan, plan_of
 from bftcluster_sim.cluster.runs import twins
 from bftcluster_sim.cluster.runs.swarm import RunOutcome, RunVerdict, run
 from bftcluster_sim.cluster.world import World
@@ -56,6 +57,34 @@ def test_a_key_that_runs_twice_and_is_caught_is_evicted_in_every_ledger() -> Non
     correct = [node for node in world.nodes if node.is_correct]
     assert len(correct) == 3
     assert all(node.state.standings() == (culprit, culprit) for node in correct)
+
+
+@pytest.mark.parametrize("seed", [2, 7], ids=["Guesser", "Colluder"])
+def test_a_deleter_is_found_by_audits_and_evicted_in_every_ledger(seed: int) -> None:
+    faults = frozenset({Fault.AUDIT, Fault.CONTENT})
+    ruins = ((3, Ruin.CHEAT, NOTHING),)
+    plan = replace(CALM, seed=seed, faults=faults, ruins=ruins, chaos_ms=45_000, requests=16)
+
+    outcome, world = run(plan)
+
+    assert outcome.verdict is RunVerdict.PASS
+    culprit = {PeerId(world.nodes[3].key)}
+    correct = [node for node in world.nodes if node.is_correct]
+    assert all(node.state.failed() == culprit for node in correct)
+    assert all(node.state.standings()[1] == culprit for node in correct)
+
+
+def test_one_seed_of_fifty_has_audits_and_most_of_the_faulty_cheat_in_them() -> None:
+    plans = [plan_of(seed) for seed in range(2_000)]
+    audited = [plan for plan in plans if Fault.AUDIT in plan.faults]
+
+    assert 25 <= len(audited) <= 55
+    kinds = Counter(ruin for plan in audited for _, ruin, _ in plan.ruins)
+    assert kinds[Ruin.CHEAT] > kinds.total() // 2
+    for plan in plans:
+        cheats = [ruin for _, ruin, _ in plan.ruins if ruin is Ruin.CHEAT]
+        assert not cheats or plan in audited
+        assert plan not in audited or len(plan.ruins) <= (plan.n - 1) // 3
 
 
 def forked(seed: int) -> tuple[RunOutcome, World]:

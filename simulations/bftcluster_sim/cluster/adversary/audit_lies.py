@@ -5,6 +5,7 @@ import hashlib
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.audit_rows import Challenge
 from bftcluster.sync.audit_duties import Sight
+from bftcluster_sim.cluster.peers.audit_speech import AuditLie
 
 
 class HonestInAudits:
@@ -99,3 +100,13 @@ class Slanderer(HonestInAudits):
     def sight(self, sight: Sight, _right: bytes) -> bytes | None:
         """Say that others sent blocks with that digest."""
         return hashlib.sha256(b"slander " + sight.challenge.seed).digest()
+
+
+AUDIT_LIES: tuple[AuditLie, ...] = (
+    Guesser(),
+    Copier(),
+    Colluder(),
+    Mum(),
+    Denier(),
+    Slanderer(),
+)

@@ -19,7 +19,7 @@ from bftcluster.signing.threshold.curve import ORDER
 from bftcluster.signing.threshold.partials import make_partial
 from bftcluster.signing.threshold.scalars import decode_scalar, encode_scalar
 from bftcluster.signing.threshold.share_key import ShareKey
-from bftcluster_sim.cluster.peers.beacon_speech import BeaconLiar
+from bftcluster_sim.cluster.peers.beacon_speech import BeaconLiar, BeaconLie
 
 
 def is_silent(_liar: BeaconLiar, _beacon: BeaconState, _owed: list[bytes]) -> list[bytes]:
@@ -90,3 +90,17 @@ def _replaced(
     return [
         lie(request).to_bytes() if isinstance(request, kind) else each for each, request in requests
     ]
+
+
+def is_honest(_liar: BeaconLiar, _beacon: BeaconState, owed: list[bytes]) -> list[bytes]:
+    """Do what is owed."""
+    return owed
+
+
+BEACON_LIES: tuple[BeaconLie, ...] = (
+    is_honest,
+    is_silent,
+    withholds_partials,
+    sends_wrong_partials,
+)
+"""What members may do that hold a key; to deal one wrongly there is no time in a short run."""

@@ -31,8 +31,9 @@ from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.approvals import Approval
 from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.adversary.lies import forged_claims, forged_entries, forgetful, misgiven
-from bftcluster_sim.cluster.adversary.mutations import mutate, sign_again, signed_vote
+from bftcluster_sim.cluster.adversary.mutations import mutate, sign_again
 from bftcluster_sim.cluster.adversary.usurpers import Pretext, Usurper
+from bftcluster_sim.cluster.environment.signatures import signed_vote
 from bftcluster_sim.cluster.peers.processes import Process
 from bftcluster_sim.cluster.peers.states import WALL_EPOCH_MS
 

@@ -19,8 +19,9 @@ from bftcluster.limits import COUNTER_MAX, DIGEST_SIZE_BYTES
 from bftcluster.pbft.frames import parse_frame
 from bftcluster.pbft.new_view import proposals_of
 from bftcluster.pbft.view_messages import NewView, ViewChange
-from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind
+from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.envelope import Domain, Signer, sign
+from bftcluster_sim.cluster.environment.signatures import signed_vote
 
 _VOTES = [int(kind) for kind in VoteKind]
 _DEEPER_PERCENT = 70
@@ -69,11 +70,6 @@ def sign_again(frame: bytes, signer: Signer, cluster_id: ClusterId, *, is_mended
             return replace(message, signature=sign(signer, Domain.NEW_VIEW, payload)).frame()
         case _:
             return frame
-
-
-def signed_vote(vote: Vote, signer: Signer, cluster_id: ClusterId) -> Vote:
-    """Return ``vote`` with a signature that is valid."""
-    return replace(vote, signature=sign(signer, DOMAINS[vote.kind], vote.payload(cluster_id)))
 
 
 def _mended(new_view: NewView, signer: Signer, cluster_id: ClusterId) -> NewView:

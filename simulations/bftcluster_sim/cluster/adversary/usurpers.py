@@ -15,7 +15,8 @@ from bftcluster.pbft.view_messages import Choice, Claim, NewView, ViewChange
 from bftcluster.pbft.votes import Vote, VoteKind
 from bftcluster.signing.envelope import Domain, Signer, sign
 from bftcluster_sim.cluster.adversary.lies import forgetful
-from bftcluster_sim.cluster.adversary.mutations import sign_again, signed_vote
+from bftcluster_sim.cluster.adversary.mutations import sign_again
+from bftcluster_sim.cluster.environment.signatures import signed_vote
 
 
 class Pretext(Enum):

@@ -4,9 +4,12 @@ Nobody inside a simulation can forge them, as long as its actors sign only throu
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bftcluster.ids import ClusterId
 from bftcluster.limits import SIGNATURE_SIZE_BYTES
+from bftcluster.pbft.votes import DOMAINS, Vote
+from bftcluster.signing.envelope import Signer, sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,8 @@ class SimVerifier:
 def sim_key(index: int) -> bytes:
     """Return the public key of the simulated peer number ``index``."""
     return hashlib.sha256(b"replica %d" % index).digest()
+
+
+def signed_vote(vote: Vote, signer: Signer, cluster_id: ClusterId) -> Vote:
+    """Return ``vote`` with a signature that is valid."""
+    return replace(vote, signature=sign(signer, DOMAINS[vote.kind], vote.payload(cluster_id)))

@@ -40,6 +40,7 @@ class Fault(Enum):
     CONTENT = "contents are fetched and reported; they are late, missing, or do not fit"
     PRUNE = "logs are cut short: who lags has to fetch the state"
     SLEEP = "one sleeps while all others are replaced, and old keys lie to it when it wakes"
+    AUDIT = "members make beacons, holders are audited, and who fails is evicted"
 
 
 class Ruin(Enum):
@@ -52,6 +53,7 @@ class Ruin(Enum):
     SCHEMER = "it has one other decide alone, and opens the next view as if nothing had been"
     HASTY = "its timers run ten times too fast, or far too slow"
     WIPED = "its disk is emptied, or an old copy put back: it must recover, and counts until then"
+    CHEAT = "it lies in audits or about its blocks, and may withhold or forge parts of beacons"
 
 
 _RARE: dict[Fault, float] = {
@@ -65,6 +67,12 @@ _SLEEPING = 0.06
 """How many seeds have a succession."""
 _CALM = {Fault.MEMBERS, Fault.DRIFT, Fault.MUTE}
 """What a succession does without: changes of its own, and clocks that are set while it lasts."""
+_AUDITED = 0.02
+"""How many seeds have audits."""
+_AUDITED_MS = 45_000
+"""Four periods: a deleter is found from the second on, and evicted when the next one begins."""
+_CHEATS = 0.8
+"""How many of the faulty cheat, where there are audits."""
 _KEPT_SEQS = (0, 4, 8)
 _STOPPING = 0.08
 """How many seeds empty more disks than f."""
@@ -120,7 +128,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> RunPlan:
     n = random.choice((4, 4, 4, 4, 4, 4, 5, 6, 7))
     f = (n - 1) // 3
     common: list[Fault] = [
-        fault for fault in Fault if fault not in _RARE and fault is not Fault.SLEEP
+        fault for fault in Fault if fault not in {*_RARE, Fault.SLEEP, Fault.AUDIT}
     ]
     faults: frozenset[Fault] = frozenset(random.sample(common, len(common) // 2))
     faults |= {fault for fault, rate in _RARE.items() if random.random() < rate}
@@ -128,7 +136,8 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> RunPlan:
         faults -= {Fault.MEMBERS}  # Who is to blame depends on who voted: forks would name two.
     spares = _SPARES if Fault.MEMBERS in faults else 0
     is_hard_to_fetch = Fault.PRUNE in faults and not is_beyond_f and random.random() < 0.5
-    allowed = random.sample([ruin for ruin in Ruin if not (is_beyond_f and ruin is Ruin.WIPED)], 2)
+    unused = {Ruin.CHEAT, *({Ruin.WIPED} if is_beyond_f else ())}
+    allowed = random.sample([ruin for ruin in Ruin if ruin not in unused], 2)
     count = f + is_beyond_f if is_beyond_f or is_hard_to_fetch else random.randint(0, f)
     keys = random.sample(range(n + spares), count)
     if is_beyond_f and random.random() < 0.7:
@@ -155,7 +164,7 @@ def plan_of(seed: int, *, is_beyond_f: bool = False) -> RunPlan:
         is_beyond_f=is_beyond_f,
         may_stop=may_stop,
     )
-    return plan if is_beyond_f or may_stop else _with_sleeper(plan)
+    return plan if is_beyond_f or may_stop else _with_audits(_with_sleeper(plan))
 
 
 def _with_sleeper(plan: RunPlan) -> RunPlan:
@@ -169,6 +178,24 @@ def _with_sleeper(plan: RunPlan) -> RunPlan:
         always = frozenset({Vice.MISGIVE})
         ruins = (_ruin(random, random.randrange(plan.n, 2 * plan.n - 1), Ruin.VICES, always),)
     return replace(plan, faults=faults, ruins=ruins)
+
+
+def _with_audits(plan: RunPlan) -> RunPlan:
+    """Return the plan with beacons and audits, if its seed has them: most of the faulty cheat."""
+    random = Random(f"audits {plan.seed}")  # noqa: S311 - a simulation, not a secret
+    if random.random() >= _AUDITED or Fault.SLEEP in plan.faults:
+        return plan
+    kept = [ruin for ruin in plan.ruins if ruin[0] < plan.n and random.random() >= _CHEATS]
+    left = [key for key in range(plan.n) if key not in {ruin[0] for ruin in kept}]
+    cheats = random.sample(left, (plan.n - 1) // 3 - len(kept))
+    ruins = [*kept, *((key, Ruin.CHEAT, frozenset[Vice]()) for key in cheats)]
+    return replace(
+        plan,
+        faults=plan.faults - {Fault.MEMBERS} | {Fault.CONTENT, Fault.AUDIT},
+        ruins=tuple(sorted(ruins, key=lambda ruin: ruin[0])),
+        chaos_ms=_AUDITED_MS,
+        requests=2 * plan.requests,
+    )
 
 
 def _ruin(

@@ -12,7 +12,7 @@ from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.messages import StableCheckpoint, Status
 from bftcluster.pbft.votes import Vote, VoteKind
-from bftcluster_sim.cluster.adversary.mutations import signed_vote
+from bftcluster_sim.cluster.environment.signatures import signed_vote
 from bftcluster_sim.cluster.faults.plans import RunPlan
 from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.states import TERMS

@@ -14,6 +14,11 @@ from bftcluster_sim.cluster.peers.processes import NextLook, Process
 _LOOK_AGAIN_MS = 2_000
 
 
+def seed_of(key: bytes) -> bytes:
+    """Return the seed of a simulated identity: its shares follow from it."""
+    return hashlib.sha256(b"seed of " + key).digest()
+
+
 class BeaconMember:
     """Ends with its process; it follows from the state and a seed."""
 
@@ -22,7 +27,7 @@ class BeaconMember:
         world = node.world
         self._liar = BeaconLiar(
             signer=node.signer,
-            seed=hashlib.sha256(b"seed of " + node.key).digest(),
+            seed=seed_of(node.key),
             cluster_id=world.founding.cluster_id,
             curve=world.approvals.curve,
         )

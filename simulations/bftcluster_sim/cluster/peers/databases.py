@@ -46,14 +46,18 @@ Change = Callable[[Tables], None]
 class SimDatabase:
     """State, stage and log, and how much of them is on the disk for good."""
 
-    def __init__(self, founding: Delta, call: Callable[[str], None]) -> None:
-        """Begin with the rows of a new cluster.
+    def __init__(
+        self, founding: Delta, call: Callable[[str], None], checkpoint: Checkpoint | None = None
+    ) -> None:
+        """Begin with the rows of a new cluster, or of one that is older, without its log.
 
         Args:
             founding: These rows.
             call: Told of each write, before it happens; raises ``OSError`` if it fails.
+            checkpoint: What they are the state of, if not of the genesis.
         """
         self._founding = founding
+        self._checkpoint = checkpoint
         self._call = call
         self._done: list[tuple[Seq, Change]] = []
         """Each transaction, and the position after it."""
@@ -157,8 +161,10 @@ class SimDatabase:
             self.tables = self._replay()
 
     def _replay(self) -> Tables:
-        tables = Tables()
+        tables = Tables(installed=self._checkpoint)
         tables.state.flush(self._founding)
+        if self._checkpoint is not None:
+            tables.position = tables.forgotten = self._checkpoint[0]
         for _, change in self._done:
             change(tables)
         return tables

@@ -27,7 +27,6 @@ from bftcluster.ledger.wire.requests import Submit
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, INTENT_NONCE_SIZE_BYTES, PERIOD_DEFAULT_MS
 from bftcluster.pbft import CheckpointCertificate, Decided, EpochStart, Recovered
-from bftcluster.reputation import AuditOutcome
 from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.policies import Maintainer, Policy
 from bftcluster.signing.schemes import scheme_of
@@ -51,11 +50,14 @@ _THRESHOLD = 2
 
 @dataclass(frozen=True, slots=True)
 class Founding:
-    """A cluster's genesis, and what follows from it alone."""
+    """A cluster's genesis, and what every peer begins with."""
 
     genesis: Genesis
     cluster_id: ClusterId
     delta: Delta
+    """The rows of the genesis, or of a later state."""
+    checkpoint: Checkpoint | None = None
+    """Which state that is, if a later one."""
 
     def request(self, number: int) -> bytes:
         """Return the pin number ``number``, approved by enough maintainers."""
@@ -85,6 +87,7 @@ def founding(
     checkpoint_interval_seqs: int,
     period_ms: int = PERIOD_DEFAULT_MS,
     audit_day_ms: int = AUDIT_DAY_DEFAULT_MS,
+    created_ms: int = WALL_EPOCH_MS,
 ) -> Founding:
     """Return the founding of a cluster of ``n`` simulated peers."""
     founders = [
@@ -93,7 +96,7 @@ def founding(
     ]
     genesis = Genesis(
         name="simulated",
-        created_ms=WALL_EPOCH_MS,
+        created_ms=created_ms,
         peers=tuple(
             GenesisPeer(peer=PeerId(sim_key(i)), name=f"peer{i}", addresses=(), terms=TERMS)
             for i in range(n)
@@ -161,7 +164,7 @@ class LedgerState:
         self._founding = founding
         self.approvals = approvals.sibling()
         """What this peer asks of requests; of signatures it knows what all peers know."""
-        self.database = SimDatabase(founding.delta, call)
+        self.database = SimDatabase(founding.delta, call, founding.checkpoint)
         self.restart()
 
     @property
@@ -220,12 +223,9 @@ class LedgerState:
         return set(queries.evidence_by_peer(self.database)), evicted
 
     def failed(self) -> set[PeerId]:
-        """Return who failed one of its last audits."""
-        return {
-            peer
-            for peer, verdicts in queries.audit_verdicts(self.database).items()
-            if any(each.outcome is AuditOutcome.FAILED for each in verdicts)
-        }
+        """Return who failed an audit, however long ago."""
+        reputations = queries.reputations(self.database).items()
+        return {peer for peer, each in reputations if each.integrity.failed is not None}
 
     def recovered(self, records: Sequence[bytes], wall_ms: int) -> Recovered:
         """Return what a replica starts from, given its write-ahead log and the time."""

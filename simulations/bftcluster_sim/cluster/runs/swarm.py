@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from bftcluster.ids import PeerId, Seq
+from bftcluster.limits import AUDIT_DAY_MIN_MS
+from bftcluster_sim.cluster.adversary.audit_lies import AUDIT_LIES
+from bftcluster_sim.cluster.adversary.beacon_lies import BEACON_LIES
 from bftcluster_sim.cluster.adversary.behaviours import Byzantine, Vice, draw_corruption
 from bftcluster_sim.cluster.environment.links import LinkFaults
 from bftcluster_sim.cluster.faults.chaos import Chaos
@@ -22,6 +25,8 @@ LIVENESS_LIMIT_MS = 90_000
 _MAY_STOP_LIMIT_MS = 15_000
 """Where nothing need be decided any more: long enough to decide what is wrong."""
 _SLICE_MS = 50
+_PACE_MS = 4_000
+"""A chaos that lasts longer has as many things happen as one that lasts so long."""
 _AFTERMATH_REQUESTS = 3
 _CORRUPTIONS_MAX = 6
 _HASTY_PERMILLE = (50, 10_000)
@@ -112,6 +117,8 @@ class _Run:
             settings=_FETCHING if has_pruned_logs else SETTINGS,
             log_kept_seqs=plan.log_kept_seqs if has_pruned_logs else None,
             tracks=Fault.CONTENT in plan.faults,
+            deals=Fault.AUDIT in plan.faults,
+            audit_day_ms=AUDIT_DAY_MIN_MS if Fault.AUDIT in plan.faults else 0,
             is_traced=is_traced,
         )
         self.random = self.world.random
@@ -125,6 +132,9 @@ class _Run:
             (world.forgetful if ruin is Ruin.WIPED else world.faulty).add(key)
             if ruin is Ruin.HASTY:
                 self.hasty.add(key)
+            if ruin is Ruin.CHEAT:
+                world.audit_lies[key] = self.random.choice(AUDIT_LIES)
+                world.beacon_lies[key] = self.random.choice(BEACON_LIES)
         self.succession = Succession(plan, world) if self._has(Fault.SLEEP) else None
         self.correct = [node for node in world.nodes if node.is_correct]
 
@@ -193,10 +203,11 @@ class _Run:
         if is_split:
             self._split_twins()
         submit_each_ms = max(1, plan.chaos_ms // plan.requests)
+        pace = max(1, plan.chaos_ms // _PACE_MS)
         begun_ms = world.clock.now_ms
         next_submit_ms = begun_ms + 20
         while world.clock.now_ms < begun_ms + plan.chaos_ms:
-            world.run_until(world.clock.now_ms + random.randint(20, 400))
+            world.run_until(world.clock.now_ms + pace * random.randint(20, 400))
             while next_submit_ms <= world.clock.now_ms:
                 self._ask()
                 next_submit_ms += submit_each_ms

@@ -8,9 +8,10 @@ from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.pbft import ReplicaSettings
 from bftcluster_sim.cluster.peers.light_peers import SimLightPeer, SimRelay
 from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES, pinned
-from bftcluster_sim.cluster.world import World
+from bftcluster_sim.cluster.world import SETTINGS, World
 
 VOTERS: Final = 4
 RELAYS: Final = 2
@@ -38,8 +39,11 @@ class VolunteerCosts:
 class VolunteerWorld:
     """Four replicas, two relays that follow, and light peers, which alone have room for pins."""
 
-    def __init__(self, volunteers: int, *, seed: int = 0) -> None:
-        self.world = World(seed=seed, keys=range(VOTERS + RELAYS), n=VOTERS)
+    def __init__(
+        self, volunteers: int, *, seed: int = 0, settings: ReplicaSettings = SETTINGS
+    ) -> None:
+        keys = range(VOTERS + RELAYS)
+        self.world = World(seed=seed, keys=keys, n=VOTERS, settings=settings)
         self.world.start()
         self.approvals: dict[Cid, bytes] = {}
         self.asked_ms: dict[Cid, int] = {}

@@ -241,23 +241,6 @@ def counted_batches(world: AuditWorld) -> int:
     return batches
 
 
-@pytest.mark.parametrize(("lost", "of_all", "audits"), [(1, 100, 459), (10, 100, 44)])
-def test_audits_find_a_part_that_is_missing_as_often_as_the_arithmetic_says(
-    lost: int, of_all: int, audits: int
-) -> None:
-    """A12: with c audits a missing part f is found with 1 - (1 - f)^c; at these numbers, .99."""
-    found = 0
-    runs = 200
-    for run in range(runs):
-        drawn = (
-            lots._number(b"%d" % run, b"slot", number.to_bytes(2, "big")) % of_all
-            for number in range(audits)
-        )
-        found += any(slot < lost for slot in drawn)
-
-    assert found / runs > 0.97
-
-
 def test_a_deleter_of_a_tenth_is_found_by_the_audits_of_the_ledger() -> None:
     world = AuditWorld(pins=10, copies=4)
     deleter: SigningKey = PEERS[0]
