@@ -197,6 +197,8 @@ DUTIES_LIGHT_MAX: Final = 100_000
 """Duties that a light peer takes: their rows are some 10 MB, and it keeps them in memory."""
 LIGHT_MEMORY_SIZE_MAX_BYTES: Final = 64 << 20
 """What a light peer keeps on its disk beside its blocks."""
+HANDED_IN_EVERY_MS: Final = 5_000
+"""How often a relay submits what light peers hand in: together, so that it makes one batch."""
 HANDED_UNDER_WAY_MAX: Final = 16
 """Requests that a light peer has handed in and heard nothing of yet."""
 EPOCH_LINKS_MAX: Final = 64

@@ -5,7 +5,6 @@ the queue in turns: what it could do nothing for waits until there is another ca
 those that had their part of this period may be given more.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -146,9 +145,19 @@ class Heard:
     def __init__(self) -> None:
         self._times: dict[PeerId, int] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, PeerId]]:
-        """Yield times and peers."""
-        return ((heard_ms, peer) for peer, heard_ms in self._times.items())
+    @property
+    def first_ms(self) -> int | None:
+        """Return when the first was heard, if there is one."""
+        return next(iter(self._times.values()), None)
+
+    def until(self, latest_ms: int) -> list[tuple[int, PeerId]]:
+        """Return times and peers of those that were heard by then: it costs what there are."""
+        found: list[tuple[int, PeerId]] = []
+        for peer, heard_ms in self._times.items():
+            if heard_ms > latest_ms:
+                break
+            found.append((heard_ms, peer))
+        return found
 
     def note(self, peer: PeerId, heard_ms: int) -> None:
         """Note when a peer was heard, 0 if it does not matter: no earlier than any other before."""
