@@ -186,7 +186,7 @@ def volunteers(
     ] = 32,
     pins: Annotated[
         int, typer.Option(min=1, max=3600, help="One a second, each with two copies.")
-    ] = 60,
+    ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Decides what is not scripted.")] = 0,
 ) -> None:
     """Pin past light peers without faults: how soon they know, and what replicas and relays pay.

@@ -110,6 +110,14 @@ class VolunteerWorld:
             self.wait_ms(every_ms)
         return [pinned(number) for number in range(first, first + count)]
 
+    def pin_past_checkpoint(self) -> None:
+        """Have contents pinned up to the next checkpoint: it takes in what changed until now."""
+        state, interval = self.world.nodes[0].state, self.world.settings.checkpoint_interval_seqs
+        checkpoint = state.executed // interval
+        while state.executed // interval == checkpoint:
+            self.pin(1)
+        self.wait_ms(_SETTLED_MS)
+
     def owed(self, light: SimLightPeer) -> set[Cid]:
         """Return what the first replica's ledger says that a light peer is to hold."""
         database = self.world.nodes[0].state.database
@@ -186,6 +194,7 @@ def count_volunteers(
     for node in cluster.world.nodes:
         node.meter.is_on = True
     voters, relays = slice(0, VOTERS), slice(VOTERS, VOTERS + RELAYS)
+    cluster.pin_past_checkpoint()
     begun_ms = cluster.world.clock.now_ms
     before, relays_before = cluster.work(voters), cluster.work(relays)
     sent_bytes = sum(relay.sent_bytes for relay in cluster.relays)
