@@ -116,7 +116,7 @@ GONE_AFTER_MS: Final = 30 * 86_400_000
 """Who was not heard for so long and does not vote leaves."""
 GONE_NOTED_MAX: Final = 16
 """Peers that leave so when a period begins."""
-JUDGED_PER_BATCH_MAX: Final = 128
+JUDGED_PER_BATCH_MAX: Final = 64
 """Peers that one batch judges and weighs for a period that began."""
 EVICTED_PER_BATCH_MAX: Final = 16
 """Of those that are to be evicted in a period, how many one batch evicts."""

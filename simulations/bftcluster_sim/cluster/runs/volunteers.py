@@ -208,6 +208,7 @@ def count_volunteers(
         since_ms - cluster.asked_ms[cid]
         for light in cluster.lights
         for cid, since_ms in light.kept.items()
+        if cluster.asked_ms[cid] >= begun_ms
     ]
     before = cluster.work(voters)
     cluster.begin_period()
