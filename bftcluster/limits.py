@@ -116,6 +116,12 @@ GONE_AFTER_MS: Final = 30 * 86_400_000
 """Who was not heard for so long and does not vote leaves."""
 GONE_NOTED_MAX: Final = 16
 """Peers that leave so when a period begins."""
+JUDGED_PER_BATCH_MAX: Final = 64
+"""Peers that one batch judges and weighs for a period that began."""
+EVICTED_PER_BATCH_MAX: Final = 16
+"""Of those that are to be evicted in a period, how many one batch evicts."""
+LIGHT_HEARD_PERIODS: Final = 12
+"""For how many periods it counts that a light peer was heard: it says so three times in them."""
 SILENCE_MS: Final = 43_200_000
 """Where nothing was ordered for so long, nobody could be heard: twice what peers may wait before
 they announce themselves again."""
@@ -191,6 +197,8 @@ DUTIES_LIGHT_MAX: Final = 100_000
 """Duties that a light peer takes: their rows are some 10 MB, and it keeps them in memory."""
 LIGHT_MEMORY_SIZE_MAX_BYTES: Final = 64 << 20
 """What a light peer keeps on its disk beside its blocks."""
+HANDED_IN_EVERY_MS: Final = 5_000
+"""How often a relay submits what light peers hand in: together, so that it makes one batch."""
 HANDED_UNDER_WAY_MAX: Final = 16
 """Requests that a light peer has handed in and heard nothing of yet."""
 EPOCH_LINKS_MAX: Final = 64

@@ -129,7 +129,7 @@ class HealthPort(IdPort, Protocol):
         """Return how this peer is doing, for its operator."""
         ...
 
-    def metrics(self) -> Sequence[MetricView]:
+    async def metrics(self) -> Sequence[MetricView]:
         """Return the latest metrics (``ping``, ``freespace``, …) of every peer."""
         ...
 

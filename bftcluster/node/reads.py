@@ -1,6 +1,6 @@
 """Reads of the committed ledger for everything that is not the executor."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -42,6 +42,7 @@ class LedgerReads:
         self._peers: dict[PeerId, PeerRecord] = {}
         self._absent: frozenset[PeerId] = frozenset()
         self._peers_at = -_PEERS_AGE_MAX_S
+        self._looking = trio.Lock()
 
     async def pin(self, cid: Cid) -> PinRecord | None:
         """Return one pin."""
@@ -99,14 +100,22 @@ class LedgerReads:
         """Return that what is not in the ledger is not pinned."""
         return True
 
-    def peers(self) -> dict[PeerId, PeerRecord]:
-        """Return every admitted peer; at most a second old, blocks for two reads."""
-        self._look_at_peers()
+    async def peers(self) -> Mapping[PeerId, PeerRecord]:
+        """Return every admitted peer; at most a second old when it is asked for.
+
+        A thread reads them, a page at a time: with ten thousand peers that takes tenths of a
+        second.
+        """
+        now_s = trio.current_time()
+        async with self._looking:
+            if now_s - self._peers_at >= _PEERS_AGE_MAX_S:
+                self._peers, self._absent = await self._lists.run(self._look_at_peers)
+                self._peers_at = now_s
         return self._peers
 
-    def absent(self) -> frozenset[PeerId]:
+    async def absent(self) -> frozenset[PeerId]:
         """Return whose copies do not count, as nothing was heard of them; as old as ``peers``."""
-        self._look_at_peers()
+        await self.peers()
         return self._absent
 
     async def log_entries(self, first: Seq, count: int) -> list[bytes]:
@@ -117,12 +126,8 @@ class LedgerReads:
         """Return how far the log was executed, and how much there is of what."""
         return await self._workers.run(queries.head_of, self._reader)
 
-    def _look_at_peers(self) -> None:
-        now = trio.current_time()
-        if now - self._peers_at >= _PEERS_AGE_MAX_S:
-            self._peers = queries.peers(self._reader)
-            self._absent = queries.absent_peers(self._reader)
-            self._peers_at = now
+    def _look_at_peers(self) -> tuple[dict[PeerId, PeerRecord], frozenset[PeerId]]:
+        return queries.peers(self._reader), queries.absent_peers(self._reader)
 
     def _repairs(self, limit: int) -> list[tuple[WaitingPin, PinRecord]]:
         waiting = [each for _, each in queries.repairs_behind(self._reader, b"", limit)]

@@ -8,9 +8,9 @@ Whoever keeps the rows (the ledger) has one per peer, `PeerReputation.to_value`,
   ``before.first_period_back(terms)``, so a row outlives the membership;
 - an audit's outcome: ``reputation.audited(outcome, evidence)``;
 - proof of fraud: ``reputation.defrauded(period, evidence)``, at once;
-- the first batch of a new period: for each peer ``reputation.observed(...)`` with the period that
-  ended, then once ``at_period(...)`` with the one that starts, for all of them. It returns the
-  changed reputations with cause and evidence, and who waits for an eviction: an alarm.
+- the start of a period: for each peer ``reputation.observed(...)`` with the period that ended, then
+  ``settled(...)`` with the one that starts; once all are, those of ``due_for_eviction(...)`` go,
+  the worst first, as far as an `EvictionRation` reaches. That others wait is an alarm.
 
 In between nothing but fraud moves a standing, and the caller freezes
 ``reputation.weight(free_units, period, terms)`` for as long. That candidates together get at most
@@ -19,7 +19,7 @@ period_ms)`` turn the length of a cluster's periods into what the rest counts in
 the simulator's, too.
 """
 
-from bftcluster.reputation.evictions import PeriodJudgement, StandingChange, at_period
+from bftcluster.reputation.evictions import EvictionRation, due_for_eviction, settled
 from bftcluster.reputation.peer_reputation import (
     PeerReputation,
     founder,
@@ -33,17 +33,17 @@ from bftcluster.reputation.tracks import AuditOutcome
 __all__ = [
     "AuditOutcome",
     "Cause",
+    "EvictionRation",
     "OrderedEvidence",
     "PeerReputation",
-    "PeriodJudgement",
     "Standing",
-    "StandingChange",
     "StandingRecord",
     "Terms",
-    "at_period",
+    "due_for_eviction",
     "founder",
     "newcomer",
     "peer_reputation",
     "period_of",
+    "settled",
     "terms_of",
 ]

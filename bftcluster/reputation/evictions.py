@@ -7,7 +7,7 @@ first, the rest wait, suspended, and that they do is an alarm. Proof of fraud is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bftcluster.ids import PeerId
 from bftcluster.limits import EVICTED_CAPACITY_MAX_PERCENT
@@ -17,80 +17,52 @@ from bftcluster.reputation.terms import Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingChange:
-    """A peer that stands elsewhere from this period on; ``after.last_change`` says why."""
+class EvictionRation:
+    """How much may be evicted in one period, and how much was."""
 
-    peer: PeerId
-    before: Standing
-    after: PeerReputation
+    capacity: int = 0
+    """Approved, of all that were judged and are not evicted, in any one unit."""
+    spent: int = 0
+    """Of that, what was evicted."""
+    evicted: int = 0
+    """How many peers were."""
+
+    def judged(self, capacity: int) -> "EvictionRation":
+        """Return this with one more peer that was judged; one without any has one unit."""
+        return replace(self, capacity=self.capacity + max(1, capacity))
+
+    def used(self, capacity: int) -> "EvictionRation | None":
+        """Return this after one more eviction; None: it has to wait for another period."""
+        spent = self.spent + max(1, capacity)
+        if self.evicted and spent * 100 > self.capacity * EVICTED_CAPACITY_MAX_PERCENT:
+            return None
+        return replace(self, spent=spent, evicted=self.evicted + 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodJudgement:
-    """What the start of a period changes."""
+def settled(reputation: PeerReputation, period: int, terms: Terms) -> PeerReputation:
+    """Return a reputation as it stands from the start of ``period`` on.
 
-    changes: tuple[StandingChange, ...]
-    """Sorted by peer."""
-    waiting: tuple[PeerId, ...]
-    """Who is to be evicted and was not, the worst first: there is an alarm if there is any."""
-
-
-def at_period(
-    period: int,
-    peers: Mapping[PeerId, PeerReputation],
-    capacities: Mapping[PeerId, int],
-    terms: Terms,
-) -> PeriodJudgement:
-    """Return what changes at the start of ``period``, whatever the order of the mappings.
-
-    Args:
-        period: The one that starts; asked once, after `PeerReputation.observed` of the last one.
-        peers: All of the cluster.
-        capacities: Approved, in any one unit; who is not there, or has none, has one unit.
-        terms: Of the cluster.
+    One that is to be evicted is suspended, until the ration reaches it. Asked once in a period,
+    after `PeerReputation.observed` of the last one.
     """
+    standing = reputation.next_standing(period, terms)
+    if standing is Standing.EVICTED and not reputation.is_evicted:
+        standing = Standing.SUSPENDED
+    return reputation if standing is reputation.standing else reputation.moved(standing, period)
+
+
+def due_for_eviction(
+    peers: Mapping[PeerId, PeerReputation], period: int, terms: Terms
+) -> list[PeerId]:
+    """Return who of settled peers is to be evicted, the worst first: nobody passes one worse."""
     due: list[PeerId] = []
-    total = 0
-    after: dict[PeerId, Standing] = {}
-    for peer in sorted(peers):
-        reputation = peers[peer]
-        if reputation.is_evicted:
-            continue
-        total += _capacity(capacities, peer)
-        standing = reputation.next_standing(period, terms)
-        if standing is Standing.EVICTED:
+    for peer, reputation in peers.items():
+        is_suspended = reputation.standing is Standing.SUSPENDED
+        if is_suspended and reputation.next_standing(period, terms) is Standing.EVICTED:
             due.append(peer)
-            standing = Standing.SUSPENDED
-        after[peer] = standing
-    due.sort(key=lambda peer: _goodness(peer, peers[peer]))
-    evicted = _rationed(due, capacities, total)
-    after.update((peer, Standing.EVICTED) for peer in due[:evicted])
-    changes = tuple(
-        StandingChange(
-            peer=peer, before=peers[peer].standing, after=peers[peer].moved(standing, period)
-        )
-        for peer, standing in after.items()
-        if standing is not peers[peer].standing
-    )
-    return PeriodJudgement(changes=changes, waiting=tuple(due[evicted:]))
+    return sorted(due, key=lambda peer: _goodness(peer, peers[peer]))
 
 
-def _goodness(peer: PeerId, reputation: PeerReputation) -> tuple[int, bool, int, PeerId]:
-    """Return what sorts the worst first: by score, then those suspended, the longest first."""
-    last = reputation.last_change
-    is_suspended = last.standing is Standing.SUSPENDED
-    return reputation.integrity.score, not is_suspended, last.since, peer
-
-
-def _rationed(due: list[PeerId], capacities: Mapping[PeerId, int], total: int) -> int:
-    """Return how many of ``due`` go; nobody goes before somebody who is worse."""
-    spent = 0
-    for count, peer in enumerate(due):
-        spent += _capacity(capacities, peer)
-        if count > 0 and spent * 100 > total * EVICTED_CAPACITY_MAX_PERCENT:
-            return count
-    return len(due)
-
-
-def _capacity(capacities: Mapping[PeerId, int], peer: PeerId) -> int:
-    return max(1, capacities.get(peer, 1))
+def _goodness(peer: PeerId, reputation: PeerReputation) -> tuple[int, int, PeerId]:
+    """Return what sorts the worst first: by score, then the longest suspended."""
+    return reputation.integrity.score, reputation.last_change.since, peer

@@ -34,6 +34,8 @@ class PeerReputation:
     last_change: StandingRecord
     admitted: int
     """The period of its last admission, from which it ages."""
+    judged: int = 0
+    """The period at whose start it was judged last, or in which it was admitted."""
     evictions: int = 0
     """How often it was evicted, ever."""
 
@@ -131,6 +133,7 @@ class PeerReputation:
             [
                 [int(last.standing), last.since, int(last.cause), _pair(last.evidence)],
                 self.admitted,
+                self.judged,
                 self.evictions,
                 [
                     integrity.good,
@@ -194,12 +197,12 @@ def newcomer(
         before: What is kept of it, if it was here before.
     """
     if before is not None and before.standing is Standing.SUSPENDED:
-        return replace(before, admitted=period)
+        return replace(before, admitted=period, judged=period)
     admitted = StandingRecord(
         standing=Standing.CANDIDATE, since=period, cause=Cause.ADMITTED, evidence=evidence
     )
     if before is not None and not before.is_evicted:
-        return replace(before, last_change=admitted, admitted=period)
+        return replace(before, last_change=admitted, admitted=period, judged=period)
     assert before is None or period >= before.first_period_back(terms), "it is admitted too early"
     return PeerReputation(
         integrity=IntegrityTrack(),
@@ -207,6 +210,7 @@ def newcomer(
         availability=AvailabilityTrack(window=period // terms.window),
         last_change=admitted,
         admitted=period,
+        judged=period,
         evictions=0 if before is None else before.evictions,
     )
 
@@ -225,6 +229,7 @@ def founder(period: int, terms: Terms, evidence: OrderedEvidence) -> PeerReputat
             standing=Standing.ACTIVE, since=period, cause=Cause.FOUNDED, evidence=evidence
         ),
         admitted=arithmetic.elapsed(terms.full_age, period),
+        judged=period,
     )
 
 
@@ -234,8 +239,8 @@ def peer_reputation(value: bytes) -> PeerReputation:
     Raises:
         MalformedMessageError: There is none: too long, another shape, or a number out of bounds.
     """
-    last, admitted, evictions, integrity, unknown, present = _items(
-        codec.decode(value, size_max_bytes=REPUTATION_SIZE_MAX_BYTES), 6
+    last, admitted, judged, evictions, integrity, unknown, present = _items(
+        codec.decode(value, size_max_bytes=REPUTATION_SIZE_MAX_BYTES), 7
     )
     standing, since, cause, evidence = _items(last, 4)
     good, bad, audits, passed, failed = _items(integrity, 5)
@@ -271,6 +276,7 @@ def peer_reputation(value: bytes) -> PeerReputation:
             evidence=_evidence(evidence),
         ),
         admitted=_number(admitted, arithmetic.PERIOD_MAX),
+        judged=_number(judged, arithmetic.PERIOD_MAX),
         evictions=_number(evictions, arithmetic.COUNT_MAX),
     )
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-SCHEMA_VERSION: Final = 12
+SCHEMA_VERSION: Final = 13
 
 METADATA: Final = sa.MetaData()
 

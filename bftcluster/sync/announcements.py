@@ -6,7 +6,7 @@ from typing import Final
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import join, report
-from bftcluster.limits import SILENCE_MS
+from bftcluster.limits import LIGHT_HEARD_PERIODS, SILENCE_MS
 from bftcluster.pins.events import ReportLine
 from bftcluster.signing.envelope import Signer
 from bftcluster.sync.pin_events import entries_of
@@ -31,6 +31,18 @@ def announced_every_ms(wanted_ms: int, *, period_ms: int, peers: int) -> int:
         peers: How many there are.
     """
     return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3, SILENCE_MS // 2)
+
+
+def light_announced_every_ms(period_ms: int) -> int:
+    """Return how often a light peer announces itself when nothing happens.
+
+    What it says counts for ``LIGHT_HEARD_PERIODS`` periods of ``period_ms``: three times in them,
+    and twice at least before it could be taken for absent. There are ten times as many of them as
+    of others, and each announcement costs every replica a signature and a row.
+    """
+    return announced_every_ms(
+        LIGHT_HEARD_PERIODS * period_ms, period_ms=LIGHT_HEARD_PERIODS * period_ms, peers=1
+    )
 
 
 def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:

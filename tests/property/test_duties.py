@@ -105,7 +105,8 @@ class Duties(RuleBasedStateMachine):
     @rule(absent=st.sets(st.sampled_from(IDS), max_size=2))
     def fall_silent(self, absent: set[PeerId]) -> None:
         """Whoever is absent, what waits is written down with the pins that change."""
-        self.state.set_absence(replace(self.state.absence, peers=frozenset(absent)))
+        for peer in IDS:
+            self.state.set_absent(peer, is_absent=peer in absent)
 
     def record(self, number: int) -> PinRecord | None:
         value = self.state.get(Space.PIN, cid_of(number))

@@ -16,12 +16,12 @@ from bftcluster.reputation import (
     StandingRecord,
     Terms,
     arithmetic,
-    at_period,
     newcomer,
     peer_reputation,
 )
 from bftcluster.reputation.standing import Cause
 from bftcluster.reputation.tracks import AvailabilityTrack, IntegrityTrack, UnknownTrack
+from tests.unit.reputation.periods import at_period
 
 TERMS = Terms()
 MOVES = {

@@ -57,12 +57,12 @@ class HealthRoutes:
 
     async def metric_names(self, _: Request) -> Response:
         """Return the names of the metrics, sorted."""
-        return json_response(sorted({metric.name for metric in self._health.metrics()}))
+        return json_response(sorted({metric.name for metric in await self._health.metrics()}))
 
     async def metrics(self, request: Request) -> Response:
         """Return the latest valid ``Metric`` of each peer."""
         name = request.path_params["name"]
-        found = [metric for metric in self._health.metrics() if metric.name == name]
+        found = [metric for metric in await self._health.metrics() if metric.name == name]
         if not found:
             raise NotFoundError(f"no metric {name[:64]!r}", hint="see /monitor/metrics")
         return json_response([metric_shape(metric) for metric in found if metric.is_valid])

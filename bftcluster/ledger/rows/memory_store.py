@@ -36,11 +36,13 @@ class MemoryStateStore:
     def flush(self, delta: Delta) -> None:
         """Apply a delta."""
         for (space, key), value in delta.items():
+            rows = self._rows[space]
+            if (key in rows) != (value is not None):
+                self._keys[space] = None
             if value is not None:
-                self._rows[space][key] = value
+                rows[key] = value
             else:
-                self._rows[space].pop(key, None)
-            self._keys[space] = None
+                rows.pop(key, None)
 
     def state_rows(self) -> list[tuple[Key, bytes]]:
         """Return what is under the state root, in order, for comparison."""

@@ -4,9 +4,6 @@ To be heard is to have a join or a report ordered: all replicas know the same. W
 ordered for long, nobody could be heard, and all have as long again.
 """
 
-from dataclasses import replace
-from itertools import takewhile
-
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged
@@ -22,32 +19,30 @@ def note_absent(execution: Execution) -> None:
     """
     state, now_ms = execution.state, execution.now_ms
     if now_ms - state.head.timestamp_ms >= SILENCE_MS:
-        state.set_absence(replace(state.absence, since_ms=now_ms))
+        state.set_silent_until(now_ms)
     latest_ms = now_ms - ABSENT_AFTER_MS
     if state.absence.since_ms > latest_ms:
         return
-    silent = sorted(takewhile(lambda each: each[0] <= latest_ms, state.heard))
-    gone = [peer for _, peer in silent[:ABSENT_NOTED_MAX]]
-    if gone:
-        state.set_absence(state.absence.plus(gone))
-        for peer in gone:
-            begin_move(state, peer)
-            execution.effects.append(PeerChanged(peer))
+    silent = sorted(state.heard.until(latest_ms))
+    for _, peer in silent[:ABSENT_NOTED_MAX]:
+        state.set_absent(peer, is_absent=True)
+        begin_move(state, peer)
+        execution.effects.append(PeerChanged(peer))
 
 
 def welcome_back(execution: Execution, peer: PeerId) -> None:
     """Count what a peer holds again, now that it was heard."""
     state = execution.state
     if peer in state.absence.peers:
-        state.set_absence(state.absence.without(peer))
+        state.set_absent(peer, is_absent=False)
         begin_move(state, peer)
         execution.effects.append(PeerChanged(peer))
 
 
 def absence_due_ms(state: State) -> int | None:
     """Return from which time of a batch on somebody is absent, if nobody is heard until then."""
-    first = next(iter(state.heard), None)
-    if first is None:
+    first_ms = state.heard.first_ms
+    if first_ms is None:
         return None
-    due_ms = max(first[0], state.absence.since_ms) + ABSENT_AFTER_MS
+    due_ms = max(first_ms, state.absence.since_ms) + ABSENT_AFTER_MS
     return due_ms if due_ms <= TIME_MAX_MS else None

@@ -34,7 +34,7 @@ from bftcluster.ledger.rules.loans.invitations import redeem
 from bftcluster.ledger.rules.membership import turn
 from bftcluster.ledger.rules.operations import execute_operation
 from bftcluster.ledger.rules.peer_reports import join, report
-from bftcluster.ledger.rules.periods import begin_period, period_due_ms
+from bftcluster.ledger.rules.periods import judge_on, period_due_ms
 from bftcluster.ledger.rules.proposals import close_if_open, vote
 from bftcluster.ledger.rules.reallocation import move_on
 from bftcluster.ledger.rules.repair import repair_due_ms, repair_on
@@ -102,8 +102,8 @@ def apply(
         seq=batch.seq,
         now_ms=max(min(batch.timestamp_ms, TIME_MAX_MS), head.timestamp_ms),
     )
+    judge_on(execution)
     if execution.period > head.period:
-        begin_period(execution)
         begin_partials(execution)
     fix_window(execution)
     note_absent(execution)

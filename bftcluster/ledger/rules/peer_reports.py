@@ -6,6 +6,7 @@ from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.rules.absence import welcome_back
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged, Reported
+from bftcluster.ledger.rules.periods import judge_early
 from bftcluster.ledger.rules.standings import put_weighed
 from bftcluster.ledger.state import duties, holder_reports
 from bftcluster.ledger.state.peer_records import PeerRecord
@@ -150,7 +151,10 @@ def _judge(
         refusal = unproven_registration()
     if refusal is not None and refusal.code is not OutcomeCode.TOO_MUCH:
         execution.state.put_peer(replace(record, spent=record.spent.refused(now_ms, size_bytes)))
-    return refusal or record
+    if refusal is not None:
+        return refusal
+    judge_early(execution, request.peer)
+    return execution.state.peers[request.peer]
 
 
 def unproven_registration() -> Outcome:

@@ -17,7 +17,7 @@ from bftcluster.ledger.rules.holders.allocation import NotEnoughPeers, allocate,
 from bftcluster.ledger.rules.placement import factors, is_sound, place
 from bftcluster.ledger.state.duties import duties_between, head_of, report_at
 from bftcluster.ledger.state.holder_reports import forget_all, is_full
-from bftcluster.ledger.state.membership_rows import Move
+from bftcluster.ledger.state.progress.moves import Move
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.requests import HolderStatus
@@ -30,20 +30,20 @@ def begin_move(state: State, peer: PeerId, *, is_new_light: bool = False) -> Non
     Who is light from now on is not to be known as a holder of what everybody keeps: what it said of
     that is forgotten as if it had left.
     """
-    others = [move for move in state.moves if move.peer != peer]
     count = head_of(state, peer).count
     if count or is_new_light or peer not in state.peers:
-        state.set_moves([*others, Move(peer=peer, slot=count)])
-    elif len(others) < len(state.moves) and is_full(state, peer):
-        state.set_moves(others)
+        state.end_move(peer)
+        state.set_move(Move(peer=peer, slot=count))
+    elif is_full(state, peer):
+        state.end_move(peer)
 
 
 def move_on(execution: Execution) -> None:
     """Look at the next pins of the first peer whose pins are to be looked at, if any."""
     state = execution.state
-    if not state.moves:
+    first = state.moves.first
+    if first is None:
         return
-    first, *others = state.moves
     end = min(first.slot, head_of(state, first.peer).count)
     start = max(0, end - MOVED_ROWS_MAX)
     duties = duties_between(first.peer, start, end, partial(state.get, Space.DUTY))
@@ -53,7 +53,10 @@ def move_on(execution: Execution) -> None:
     is_done = start == 0
     if is_done and not is_full(state, first.peer):
         is_done = forget_all(state, first.peer, MOVED_ROWS_MAX)
-    state.set_moves(others if is_done else [replace(first, slot=start), *others])
+    if is_done:
+        state.end_move(first.peer)
+    else:
+        state.set_move(replace(first, slot=start))
 
 
 def look_at(execution: Execution, cid: Cid) -> None:

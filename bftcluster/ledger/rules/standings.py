@@ -65,7 +65,7 @@ def keep_pins(state: State, peer: PeerId) -> None:
     They count once it is heard.
     """
     if head_of(state, peer).count:
-        state.set_absence(state.absence.plus((peer,)))
+        state.set_absent(peer, is_absent=True)
     begin_move(state, peer)
 
 
@@ -117,17 +117,9 @@ def expel(execution: Execution, peer: PeerId) -> None:
 
     Who votes goes on voting, since that is the maintainers' to say. It holds no pins any more.
     """
-    if not _dismiss(execution, peer):
+    if not dismiss(execution, peer):
         begin_move(execution.state, peer)
         execution.effects.append(PeerChanged(peer))
-
-
-def dismiss_evicted(execution: Execution) -> None:
-    """Let those go that were evicted and could not go then: they voted."""
-    state = execution.state
-    for peer in sorted(state.peers):
-        if state.reputations.of(peer).is_evicted:
-            _dismiss(execution, peer)
 
 
 def dismiss_gone(execution: Execution) -> None:
@@ -143,7 +135,7 @@ def dismiss_gone(execution: Execution) -> None:
         return
     gone = [p for p in sorted(state.absence.peers) if _is_silent_since(state, p, latest_ms)]
     for peer in gone[:GONE_NOTED_MAX]:
-        _dismiss(execution, peer)
+        dismiss(execution, peer)
 
 
 def _is_silent_since(state: State, peer: PeerId, latest_ms: int) -> bool:
@@ -151,7 +143,7 @@ def _is_silent_since(state: State, peer: PeerId, latest_ms: int) -> bool:
     return record is not None and 0 < record.reported_ms <= latest_ms and not record.is_replica
 
 
-def _dismiss(execution: Execution, peer: PeerId) -> bool:
+def dismiss(execution: Execution, peer: PeerId) -> bool:
     """Let an evicted peer go, unless it is needed or too many are going; return whether it went."""
     if len(execution.state.moves) >= MOVES_MAX or _is_needed(execution, peer):
         return False

@@ -4,6 +4,7 @@ All pins of an hour come of age at once, and only some of them are looked at in 
 sort behind all others, so that nothing waits behind them.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bftcluster.cid import Cid
@@ -72,6 +73,35 @@ def rank_of(key: bytes) -> tuple[int, bytes]:
 def end_of(now_ms: int) -> bytes:
     """Return the first key that is not due: what is due at ``now_ms`` sorts before it, but ages."""
     return (now_ms + 1).to_bytes(TIME_SIZE_BYTES, "big")
+
+
+class EarliestDeadline:
+    """The key of what happens next, without asking the rows more often than needed."""
+
+    def __init__(self, first: Callable[[], Sequence[bytes]]) -> None:
+        """Begin, knowing nothing.
+
+        Args:
+            first: Returns keys of rows that are there, the earliest among them.
+        """
+        self._first = first
+        self._key: bytes | None = None
+        self._is_known = False
+
+    @property
+    def key(self) -> bytes | None:
+        """Return it, if anything will happen."""
+        if not self._is_known:
+            self._key = min(self._first(), key=rank_of, default=None)
+            self._is_known = True
+        return self._key
+
+    def note(self, key: bytes, *, is_there: bool) -> None:
+        """Take in that a row was put or deleted."""
+        if not is_there:
+            self._is_known = self._is_known and key != self._key
+        elif self._key is None or rank_of(key) < rank_of(self._key):
+            self._key = key
 
 
 def _key(time_ms: int, kind: int, subject: bytes) -> bytes:

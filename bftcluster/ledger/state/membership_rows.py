@@ -160,28 +160,3 @@ def read_epoch(value: bytes) -> EpochStart:
         Epoch(epoch), tuple(map(ReplicaId, replicas)), frozenset(map(ReplicaId, barred))
     )
     return EpochStart(Seq(first), membership)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A peer that left, was not heard for long, or is back, while its pins are looked at.
-
-    From the last of its duties to the first, some after each batch. Whichever of its duties is
-    given up meanwhile, the last takes its slot, so none is missed.
-    """
-
-    peer: PeerId
-    slot: int
-    """Those in the slots below are yet to be looked at."""
-
-
-def moves_to_value(moves: Sequence[Move]) -> bytes | None:
-    """Return the row of all moves under way; ``None`` if there are none."""
-    return codec.encode([[move.peer, move.slot] for move in moves]) if moves else None
-
-
-def read_moves(value: bytes | None) -> tuple[Move, ...]:
-    """Return the moves in a row."""
-    if value is None:
-        return ()
-    return tuple(Move(peer=PeerId(peer), slot=slot) for peer, slot in codec.decode(value))

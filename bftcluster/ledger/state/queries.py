@@ -51,10 +51,10 @@ from bftcluster.ledger.state.records import (
     proposal,
 )
 from bftcluster.ledger.state.repairs import (
-    ABSENCE_KEY,
     REPAIR_KEY,
     RepairTurn,
     WaitingPin,
+    absence_key,
     read_absence,
     read_repair_turn,
     waiting_pin,
@@ -203,7 +203,12 @@ def repair_turn_of(store: RowPort) -> RepairTurn:
 
 def absent_peers(store: RowPort) -> frozenset[PeerId]:
     """Return who was not heard for so long that what it holds does not count."""
-    return read_absence(store.get(Space.META, ABSENCE_KEY)).peers
+    return frozenset(read_absence(store).peers)
+
+
+def is_absent(store: RowPort, peer: PeerId) -> bool:
+    """Return whether one peer is."""
+    return store.get(Space.META, absence_key(peer)) is not None
 
 
 # Proposals

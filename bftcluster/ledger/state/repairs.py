@@ -5,16 +5,20 @@ the queue in turns: what it could do nothing for waits until there is another ca
 those that had their part of this period may be given more.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import RowPort, scan
 
 REPAIR_KEY: Final = b"repair"
 ABSENCE_KEY: Final = b"absence"
+ABSENCE_PREFIX: Final = b"absence/"
+ABSENT_ROW: Final = b"\x01"
+"""Of a peer that is absent: that there is a row is all it says."""
 WITHOUT_HASTE: Final = 1 << 15
 """Added to the place of a pin that has enough live copies, some of them at suspended peers."""
 _PLACE_SIZE: Final = 2
@@ -105,21 +109,24 @@ def read_repair_turn(value: bytes | None) -> RepairTurn:
     return RepairTurn() if value is None else RepairTurn(*codec.decode(value))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Absence:
     """Whose copies do not count, as nothing was heard of them for long."""
 
     since_ms: int = 0
     """Before this nobody was heard, as nothing was ordered: no one is held to account for that."""
-    peers: frozenset[PeerId] = frozenset()
+    peers: set[PeerId] = field(default_factory=set)
+    """Each has a row of its own."""
 
-    def without(self, peer: PeerId) -> "Absence":
-        """Return this without a peer."""
-        return replace(self, peers=self.peers - {peer})
-
-    def plus(self, peers: Collection[PeerId]) -> "Absence":
-        """Return this with some peers more."""
-        return replace(self, peers=self.peers | set(peers))
+    def set(self, peer: PeerId, *, is_absent: bool) -> bool:
+        """Take in whether a peer is absent; return whether that is new."""
+        if (peer in self.peers) == is_absent:
+            return False
+        if is_absent:
+            self.peers.add(peer)
+        else:
+            self.peers.remove(peer)
+        return True
 
 
 class Heard:
@@ -128,9 +135,19 @@ class Heard:
     def __init__(self) -> None:
         self._times: dict[PeerId, int] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, PeerId]]:
-        """Yield times and peers."""
-        return ((heard_ms, peer) for peer, heard_ms in self._times.items())
+    @property
+    def first_ms(self) -> int | None:
+        """Return when the first was heard, if there is one."""
+        return next(iter(self._times.values()), None)
+
+    def until(self, latest_ms: int) -> list[tuple[int, PeerId]]:
+        """Return times and peers of those that were heard by then: it costs what there are."""
+        found: list[tuple[int, PeerId]] = []
+        for peer, heard_ms in self._times.items():
+            if heard_ms > latest_ms:
+                break
+            found.append((heard_ms, peer))
+        return found
 
     def note(self, peer: PeerId, heard_ms: int) -> None:
         """Note when a peer was heard, 0 if it does not matter: no earlier than any other before."""
@@ -144,16 +161,22 @@ class Heard:
         self._times.pop(peer, None)
 
 
-def absence_to_value(absence: Absence) -> bytes | None:
-    """Return the row; ``None`` if nobody ever was absent."""
-    if absence == Absence():
-        return None
-    return codec.encode([absence.since_ms, sorted(absence.peers)])
+def absence_key(peer: PeerId) -> bytes:
+    """Return the key of the row that says that a peer is absent."""
+    return ABSENCE_PREFIX + peer
 
 
-def read_absence(value: bytes | None) -> Absence:
-    """Return what a row holds."""
-    if value is None:
-        return Absence()
-    since_ms, peers = codec.decode(value)
-    return Absence(since_ms=since_ms, peers=frozenset(map(PeerId, peers)))
+def absence_to_value(absence: Absence) -> bytes:
+    """Return the row that says before when nobody was heard."""
+    return codec.encode(absence.since_ms)
+
+
+def read_absence(store: RowPort) -> Absence:
+    """Return what the rows hold."""
+    value = store.get(Space.META, ABSENCE_KEY)
+    absence = Absence(since_ms=0 if value is None else codec.decode(value))
+    for key, _ in scan(store, Space.META, ABSENCE_PREFIX):
+        if not key.startswith(ABSENCE_PREFIX):
+            break
+        absence.peers.add(PeerId(key[len(ABSENCE_PREFIX) :]))
+    return absence

@@ -13,29 +13,33 @@ from bftcluster.ids import Digest, Epoch, MaintainerId, PeerId, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key, Rows, Space
 from bftcluster.ledger.rows.store import StatePort, scan
 from bftcluster.ledger.state.beacon_rows import read_beacon
-from bftcluster.ledger.state.deadlines import AGES_AFTER, rank_of
+from bftcluster.ledger.state.deadlines import AGES_AFTER, EarliestDeadline
 from bftcluster.ledger.state.intents import SeenIntents, TriedIntents
 from bftcluster.ledger.state.membership_rows import (
     Change,
-    Move,
     changes_to_value,
     epoch_key,
     epoch_to_value,
-    moves_to_value,
     read_changes,
     read_epoch,
-    read_moves,
 )
 from bftcluster.ledger.state.open_audits import OpenAudits
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.primary_penalties import Turns, read_turns, turns_to_value
+from bftcluster.ledger.state.progress.moves import MOVE_PREFIX, Move, MoveQueue
+from bftcluster.ledger.state.progress.period_turns import (
+    PERIOD_TURN_KEY,
+    PeriodTurn,
+    read_period_turn,
+)
 from bftcluster.ledger.state.records import ClosedProposal, Head, ProposalRecord, head, proposal
 from bftcluster.ledger.state.repairs import (
     ABSENCE_KEY,
+    ABSENT_ROW,
     REPAIR_KEY,
-    Absence,
     Heard,
     RepairTurn,
+    absence_key,
     absence_to_value,
     read_absence,
     read_repair_turn,
@@ -63,7 +67,6 @@ HEAD_KEY: Final = b"head"
 POLICY_KEY: Final = b"policy"
 """The current policy's version, 8 bytes."""
 CHANGES_KEY: Final = b"members/changes"
-MOVES_KEY: Final = b"members/moves"
 TURNS_KEY: Final = b"members/turns"
 _DEADLINES_PAGE: Final = 16
 _PROPOSAL_OVERHEAD_BYTES: Final = 3000
@@ -95,17 +98,17 @@ class State:
         """Changes of members under way, in the order of their approval."""
         self.accused = {PeerId(key) for key, _ in self.scan(Space.EVIDENCE)}
         """Whom proof is recorded against."""
-        self.moves = read_moves(self.get(Space.META, MOVES_KEY))
+        self.moves = MoveQueue(self.scan(Space.META, MOVE_PREFIX))
         """Peers whose pins are looked at, since they left, are absent or are back."""
-        self.absence = read_absence(self.get(Space.META, ABSENCE_KEY))
+        self.absence = read_absence(store)
         self.heard = Heard()
         self.repair = read_repair_turn(self.get(Space.META, REPAIR_KEY))
+        self.period_turn = read_period_turn(self.get(Space.META, PERIOD_TURN_KEY), founding)
         self.turns = read_turns(self.get(Space.META, TURNS_KEY))
         """Who lost a view lately."""
         self.audits = OpenAudits(self.scan(Space.AUDIT))
         self.beacon = read_beacon(self.scan(Space.BEACON), founding.cluster_id)
-        self._earliest: bytes | None = None
-        self._is_earliest_known = False
+        self._earliest = EarliestDeadline(self._first_deadlines)
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         self.age_rules = read_age_rules(self.get(Space.META, AGE_RULES_KEY))
         self.reputations = Reputations(self.scan(Space.REPUTATION), terms_of(founding.period_ms))
@@ -154,7 +157,7 @@ class State:
         self._rows[space][key] = value
         self._dirty[space][key] = value
         if space is Space.DEADLINE:
-            self._note_deadline(key, is_there=value is not None)
+            self._earliest.note(key, is_there=value is not None)
 
     def first(self, space: Space, before: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows with ``key < before``, ascending."""
@@ -167,21 +170,11 @@ class State:
     @property
     def earliest_deadline(self) -> bytes | None:
         """Return the key of what happens next, if anything will."""
-        if not self._is_earliest_known:
-            self._earliest = self._find_earliest()
-            self._is_earliest_known = True
-        return self._earliest
+        return self._earliest.key
 
-    def _note_deadline(self, key: bytes, *, is_there: bool) -> None:
-        if not is_there:
-            self._is_earliest_known = self._is_earliest_known and key != self._earliest
-        elif self._earliest is None or rank_of(key) < rank_of(self._earliest):
-            self._earliest = key
-
-    def _find_earliest(self) -> bytes | None:
-        first = self.after(Space.DEADLINE, b"", _DEADLINES_PAGE)[:1]
-        first += self.after(Space.DEADLINE, AGES_AFTER, _DEADLINES_PAGE)[:1]
-        return min([key for key, _ in first], key=rank_of, default=None)
+    def _first_deadlines(self) -> list[bytes]:
+        pages = [self.after(Space.DEADLINE, key, _DEADLINES_PAGE) for key in (b"", AGES_AFTER)]
+        return [page[0][0] for page in pages if page]
 
     def after(self, space: Space, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Return up to ``limit`` rows behind ``key``, ascending."""
@@ -235,8 +228,7 @@ class State:
         self.reported_ms = max((each.reported_ms for each in self.peers.values()), default=0)
         self.heard.forget(peer)
         self.roster.remove(peer)
-        if peer in self.absence.peers:
-            self.set_absence(self.absence.without(peer))
+        self.set_absent(peer, is_absent=False)
 
     def put_reputation(self, peer: PeerId, reputation: PeerReputation | None) -> None:
         """Set the row of a peer's reputation, which bears on its weight at once."""
@@ -244,6 +236,12 @@ class State:
         self.reputations.set(peer, reputation)
         if peer in self.peers:
             self._weigh(self.peers[peer])
+
+    def set_period_turn(self, turn: PeriodTurn) -> None:
+        """Set how far peers are judged for the period that began last."""
+        if turn != self.period_turn:
+            self.period_turn = turn
+            self.put(Space.META, PERIOD_TURN_KEY, turn.to_value())
 
     def set_waiting(self, peers: Sequence[PeerId]) -> None:
         """Set whose eviction waits."""
@@ -259,7 +257,8 @@ class State:
     @property
     def wants_batches(self) -> bool:
         """Whether something is under way that every batch, or a checkpoint, brings further."""
-        return bool(self.changes or self.moves) or self.is_repairing or self._is_recovering
+        is_changing = bool(self.changes) or len(self.moves) > 0 or not self.period_turn.is_over
+        return is_changing or self.is_repairing or self._is_recovering
 
     @property
     def is_repairing(self) -> bool:
@@ -295,19 +294,26 @@ class State:
         self.epochs = epochs[:-1]
         self.add_epoch(start)
 
-    def set_moves(self, moves: Sequence[Move]) -> None:
-        """Set which peers' pins are looked at."""
-        self.moves = tuple(moves)
-        self.put(Space.META, MOVES_KEY, moves_to_value(moves))
+    def set_move(self, move: Move) -> None:
+        """Set how far the pins of a peer are looked at: a new move comes behind all others."""
+        self.put(Space.META, *self.moves.set(move))
 
-    def set_absence(self, absence: Absence) -> None:
-        """Set whose copies do not count: these are given no pins meanwhile."""
-        changed = absence.peers ^ self.absence.peers
-        self.absence = absence
-        self.put(Space.META, ABSENCE_KEY, absence_to_value(absence))
-        for peer in sorted(peer for peer in changed if peer in self.peers):
-            self._hear(self.peers[peer])
-            self._weigh(self.peers[peer])
+    def end_move(self, peer: PeerId) -> None:
+        """Have the pins of a peer looked at no longer, if they are."""
+        if peer in self.moves:
+            self.put(Space.META, self.moves.remove(peer), None)
+
+    def set_silent_until(self, since_ms: int) -> None:
+        """Set before when nobody was heard, as nothing was ordered."""
+        self.absence.since_ms = since_ms
+        self.put(Space.META, ABSENCE_KEY, absence_to_value(self.absence))
+
+    def set_absent(self, peer: PeerId, *, is_absent: bool) -> None:
+        """Set whether the copies of a peer do not count: it is given no pins meanwhile."""
+        if self.absence.set(peer, is_absent=is_absent):
+            self.put(Space.META, absence_key(peer), ABSENT_ROW if is_absent else None)
+            if peer in self.peers:
+                self._remember_peer(self.peers[peer])
 
     def set_repair(self, turn: RepairTurn) -> None:
         """Set how far repair has come."""

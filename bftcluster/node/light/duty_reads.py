@@ -41,11 +41,11 @@ class DutyReads:
         """Return whether our duties were proven once: a memory that was lost proves no removal."""
         return self._peer.book.seq > 0
 
-    def peers(self) -> Mapping[PeerId, PeerRecord]:
+    async def peers(self) -> Mapping[PeerId, PeerRecord]:
         """Return nobody: a light peer knows of no other."""
         return {}
 
-    def absent(self) -> frozenset[PeerId]:
+    async def absent(self) -> frozenset[PeerId]:
         """Return nobody, for the same reason."""
         return frozenset()
 

@@ -38,7 +38,7 @@ from bftcluster.pins.events import Desired, Missed, NotDesired
 from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
-from bftcluster.sync.announcements import Announcer, announced_every_ms
+from bftcluster.sync.announcements import Announcer, light_announced_every_ms
 
 SAVE_INTERVAL_S: Final = 5.0
 """At least so far apart are two writings of what is known."""
@@ -248,8 +248,7 @@ class LightNode:
         return replace(known, addresses=(), joined_ms=joined_ms)
 
     def _announced_every_ms(self) -> int:
-        period_ms = self._genesis.period_ms
-        return announced_every_ms(period_ms, period_ms=period_ms, peers=1)
+        return light_announced_every_ms(self._genesis.period_ms)
 
     def _connected(self) -> list[PeerId]:
         return [peer for peer, link in self._network.links().items() if link.connected]

@@ -82,10 +82,9 @@ class StandingLog:
 
     def _read(self, peers: Sequence[PeerId]) -> dict[PeerId, _Place]:
         """Return where these stand: of many peers that come and go, few do at a time."""
-        absent = queries.absent_peers(self._reader)
         found = {peer: queries.reputation_of(self._reader, peer) for peer in peers}
         return {
-            peer: _place(reputation, is_absent=peer in absent)
+            peer: _place(reputation, is_absent=queries.is_absent(self._reader, peer))
             for peer, reputation in found.items()
             if reputation is not None
         }

@@ -77,11 +77,11 @@ class PinReads(Protocol):
         """Return whether what is not found is not pinned: before, nothing of the store goes."""
         ...
 
-    def peers(self) -> Mapping[PeerId, PeerRecord]:
+    async def peers(self) -> Mapping[PeerId, PeerRecord]:
         """Return the admitted peers, as far as they are known."""
         ...
 
-    def absent(self) -> frozenset[PeerId]:
+    async def absent(self) -> frozenset[PeerId]:
         """Return who of them is known not to have been heard for a day."""
         ...
 
@@ -191,7 +191,7 @@ class TrackerLoop:
     async def _give_up_replicated(self, cids: Sequence[Cid]) -> None:
         """Let go of what was added here if enough peers hold it, unless it is ours to hold."""
         pins = await self._reads.pins_of(cids)
-        peers, absent = list(self._reads.peers().values()), self._reads.absent()
+        peers, absent = (await self._reads.peers()).values(), await self._reads.absent()
         for cid, record in pins.items():
             if status_of(record, peers, absent=absent).is_replicated:
                 self._temporary_roots.give_up(cid)

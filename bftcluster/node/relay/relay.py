@@ -19,6 +19,7 @@ from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.loan_requests import Leave
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Join, ReportPinned
+from bftcluster.limits import HANDED_IN_EVERY_MS
 from bftcluster.log_pace import LogPace
 from bftcluster.net.network import Network
 from bftcluster.net.streams import StreamClass
@@ -35,6 +36,7 @@ from bftcluster.node.reads import LedgerReads
 from bftcluster.node.relay.duty_hints import DutyHints
 from bftcluster.node.relay.relay_blocks import RELAY_TAG, RelayedBlocks
 from bftcluster.pbft import CheckpointCertificate
+from bftcluster.pins.pace import Pace
 from bftcluster.shell_limits import HANDED_IN_MAX, HANDED_IN_PER_PEER_MAX
 from bftcluster.storage.ledger_reader import LedgerReader
 from bftcluster.sync.frames import (
@@ -103,6 +105,7 @@ class Relay:
         self._handed: Counter[PeerId] = Counter()
         """Requests under way, by who handed them in."""
         self._nursery: trio.Nursery | None = None
+        self._bundles = Pace(HANDED_IN_EVERY_MS)
         self._pace = LogPace()
 
     @classmethod
@@ -211,8 +214,15 @@ class Relay:
         is_going = isinstance(said, Leave) and said.is_final
         if is_going and await self._workers.run(self._is_counted_on, peer):
             return OutcomeCode.NOT_YET_VALID
+        await self._wait_for_others()
         [ordered] = await self._gateway.order([request], timeout_s=ATTEMPT_TIMEOUT_S)
         return None if ordered is None else ordered.outcome.code
+
+    async def _wait_for_others(self) -> None:
+        """Wait until what was handed in is submitted: at once after a pause, and then together."""
+        await trio.sleep(self._bundles.pause_ms(_now_ms()) / 1000)
+        if not self._bundles.pause_ms(_now_ms()):
+            self._bundles.begin(_now_ms())
 
     def _is_counted_on(self, peer: PeerId) -> bool:
         """Return whether a peer may not go yet: too few others hold what it holds, or we lag.
@@ -234,6 +244,10 @@ class Relay:
 def tags_of(config: Config) -> Mapping[str, str]:
     """Return what a peer says of itself: what its operator says, and that it is a relay."""
     return config.peer.tags | (dict([RELAY_TAG]) if config.network.relay else {})
+
+
+def _now_ms() -> int:
+    return int(trio.current_time() * 1000)
 
 
 def _send(network: Network, peer: PeerId, frame: bytes) -> None:

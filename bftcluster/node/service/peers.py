@@ -17,7 +17,6 @@ from bftcluster.net.network import Network
 from bftcluster.node.loops.peer_directory import PeerDirectory
 from bftcluster.node.parts import Parts
 from bftcluster.node.process.threads import Workers
-from bftcluster.node.reads import LedgerReads
 from bftcluster.node.service.member_views import member_views
 from bftcluster.node.service.reputation_views import reputation_views
 from bftcluster.signing.keys import peer_id_text
@@ -37,7 +36,6 @@ class PeerService:
     """
 
     parts: Parts
-    reads: LedgerReads
     peer_directory: PeerDirectory
     network: Network
     workers: Workers
@@ -48,7 +46,7 @@ class PeerService:
 
     def peers(self) -> Sequence[IdView]:
         """Return every admitted peer, sorted by id."""
-        peers = self.reads.peers()
+        peers = self.peer_directory.records
         evidence = queries.evidence_by_peer(self.parts.store.reader)
         views = [self._id_view(peers[peer]) for peer in sorted(peers)]
         return [
@@ -121,7 +119,7 @@ class PeerService:
         ]
 
     def _id_view(self, record: PeerRecord) -> IdView:
-        peers = self.reads.peers()
+        peers = self.peer_directory.records
         me = record.peer == self.parts.me
         addresses = _with_id(record.addresses, record.peer)
         if not me and not self.is_connected(record.peer):

@@ -1,6 +1,6 @@
 """What peers have done about pins, and what this peer may propose in a maintainer's name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bftcluster.api.http.errors import PinNotFoundError
@@ -37,13 +37,13 @@ class PinService:
         """Return the status of any CID."""
         record = await self.reads.pin(cid)
         if record is None:
-            return unpinned_view(cid, self._shown_peers(local=local))
+            return unpinned_view(cid, await self._shown_peers(local=local))
         [view] = await self._status_views([record], local=local)
         return view
 
     async def repairs(self, limit: int) -> Sequence[RepairView]:
         """Return the first pins that wait for other holders."""
-        peers = self.reads.peers().values()
+        peers = (await self.reads.peers()).values()
         return [
             RepairView(
                 pin=pin,
@@ -99,15 +99,15 @@ class PinService:
     async def _status_views(
         self, records: Sequence[PinRecord], *, local: bool
     ) -> list[PinStatusView]:
-        peers, absent = self._shown_peers(local=local), self.reads.absent()
+        peers, absent = await self._shown_peers(local=local), await self.reads.absent()
         infos = await self.tracker.infos(records)
         return [
             pin_status_view(record, peers, own=info, absent=absent)
             for record, info in zip(records, infos, strict=True)
         ]
 
-    def _shown_peers(self, *, local: bool) -> dict[PeerId, PeerRecord]:
+    async def _shown_peers(self, *, local: bool) -> Mapping[PeerId, PeerRecord]:
         if not local:
-            return self.reads.peers()
+            return await self.reads.peers()
         own = self.own_record()
         return {own.peer: own}

@@ -57,7 +57,6 @@ def make_service(
     proposer = _make_proposer(parts, reads, gateway, clock)
     peers = PeerService(
         parts=parts,
-        reads=reads,
         peer_directory=peer_directory,
         network=network,
         workers=threads.rest,

@@ -1,7 +1,9 @@
 """``bftcluster sim cluster``: the cluster's own code on simulated networks, disks and clocks."""
 
+import time
 from collections.abc import Callable, Mapping
 from enum import Enum
+from resource import RUSAGE_SELF, getrusage
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -13,6 +15,7 @@ from bftcluster_cli.output import emit, say
 if TYPE_CHECKING:
     from bftcluster_sim.cluster.faults.plans import RunPlan
     from bftcluster_sim.cluster.runs.swarm import RunOutcome
+    from bftcluster_sim.cluster.runs.volunteers import VolunteerCosts
 
 app = noun("sim", "Simulate clusters: every run is decided by its seed.")
 cluster = noun("cluster", "The real consensus and ledger among liars, crashes and bad disks.")
@@ -174,34 +177,64 @@ def replay(
     _finish(settings, record, must_be_zero=())
 
 
-@verb(cluster, "volunteers", "bftcluster sim cluster volunteers --volunteers 64 --pins 200 --json")
+@verb(cluster, "volunteers", "bftcluster sim cluster volunteers --volunteers 1000 --json")
 def volunteers(
     ctx: typer.Context,
     *,
     count: Annotated[
         int, typer.Option("--volunteers", min=2, max=10_000, help="Light peers, at two relays.")
     ] = 32,
-    pins: Annotated[int, typer.Option(min=1, max=10_000, help="Each has two copies.")] = 100,
+    pins: Annotated[
+        int, typer.Option(min=1, max=3600, help="One a second, each with two copies.")
+    ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Decides what is not scripted.")] = 0,
 ) -> None:
-    """Pin past light peers without faults: how soon they know, and what it costs.
+    """Pin past light peers without faults: how soon they know, and what replicas and relays pay.
 
-    Times are simulated, with a delay of a millisecond for each frame.
+    First at 100 and at 1,000 light peers, as far as these are fewer. Times are simulated, with a
+    delay of a millisecond for each frame; CPU time is this machine's.
     """
-    from bftcluster_sim.cluster.runs.volunteers import count_volunteers
+    from bftcluster_sim.cluster.runs.volunteers import count_volunteers_of_real_sizes
 
-    costs = count_volunteers(count, pins, seed=seed)
-    known = costs.known_ms
-    record = {
-        "volunteers": count,
-        "pins": pins,
+    settings = settings_of(ctx)
+    sizes = [size for size in (100, 1_000) if size < count]
+    records = []
+    for size in (*sizes, count):
+        begun = time.perf_counter()
+        costs = count_volunteers_of_real_sizes(size, pins, seed=seed)
+        record = _costs_of(size, costs) | {
+            "wall_s": round(time.perf_counter() - begun, 1),
+            "rss_max_mb": getrusage(RUSAGE_SELF).ru_maxrss >> 10,
+        }
+        records.append(record)
+        if len(sizes) > 0:
+            say(", ".join(f"{name} {value}" for name, value in record.items()))
+    least, most = records[0], records[-1]
+    growth = {
+        f"{name}_growth": round(most[name] / least[name], 3)
+        for name in ("replica_sent_bytes_per_hour", "replica_cpu_ms_per_hour")
+    }
+    _finish(settings, most | {"pins": pins} | growth | {"sizes": records}, must_be_zero=())
+
+
+def _costs_of(volunteers: int, costs: "VolunteerCosts") -> dict[str, float]:
+    known, hour = costs.known_ms, costs.hour()
+    return {
+        "volunteers": volunteers,
         "known_ms_p50": known[len(known) // 2],
         "known_ms_p99": known[len(known) * 99 // 100],
-        "relay_bytes_per_duty": costs.relay_bytes // len(known),
+        "newcomer_ms": costs.newcomer_ms,
         "newcomer_bytes": costs.newcomer_bytes,
+        "replica_sent_bytes_per_hour": hour.sent_bytes,
+        "replica_cpu_ms_per_hour": round(hour.cpu_ms),
+        "period_sent_bytes": costs.period.sent_bytes,
+        "period_cpu_ms": round(costs.period.cpu_ms),
+        "relay_cpu_ms_per_pin": round(costs.relay.cpu_ms / (len(known) / 2), 2),
+        "relay_bytes_per_light_peer_and_minute": round(
+            costs.relay_bytes * 60_000 / costs.window_ms / volunteers
+        ),
         "batches": costs.batches,
     }
-    _finish(settings_of(ctx), record, must_be_zero=())
 
 
 def _plan(seed: int, faults: FaultCount, *, shrink: bool) -> "RunPlan":

@@ -139,7 +139,7 @@ class MemoryPeers(MemoryContent):
             problem=self.problem(),
         )
 
-    def metrics(self) -> Sequence[views.MetricView]:
+    async def metrics(self) -> Sequence[views.MetricView]:
         return [
             views.MetricView(
                 name=name,

@@ -8,11 +8,10 @@ from bftcluster.reputation import (
     AuditOutcome,
     OrderedEvidence,
     PeerReputation,
-    PeriodJudgement,
     Terms,
-    at_period,
     newcomer,
 )
+from tests.unit.reputation.periods import PeriodJudgement, at_period
 
 TERMS = Terms()
 HOURS = 1

@@ -5,9 +5,7 @@ from bftcluster.ids import PeerId
 from bftcluster.reputation import (
     Cause,
     PeerReputation,
-    PeriodJudgement,
     Standing,
-    at_period,
 )
 from tests.unit.reputation.lives import (
     DAYS,
@@ -20,6 +18,7 @@ from tests.unit.reputation.lives import (
     peer,
     vetted,
 )
+from tests.unit.reputation.periods import PeriodJudgement, at_period
 
 NOW = FIRST + 30 * DAYS
 ACTIVE = vetted().reputation

@@ -4,12 +4,14 @@ import pytest
 
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.wire.requests import Join, parse_request
+from bftcluster.limits import LIGHT_HEARD_PERIODS
 from bftcluster.sync.announcements import (
     LOOK_AGAIN_MS,
     AnnouncementPace,
     Announcer,
     announced_every_ms,
     hurry_ms,
+    light_announced_every_ms,
 )
 from tests.unit.ledger.world import PEERS
 
@@ -77,6 +79,14 @@ def test_a_peer_announces_itself_three_times_a_period_and_of_many_each_no_more_o
     every_ms = announced_every_ms(wanted_s * 1000, period_ms=period_s * 1000, peers=peers)
 
     assert every_ms == every_s * 1000
+
+
+@pytest.mark.parametrize(("period_s", "every_s"), [(3600, 4 * 3600), (10, 40), (86_400, 6 * 3600)])
+def test_a_light_peer_announces_itself_three_times_in_the_periods_for_which_it_counts(
+    period_s: int, every_s: int
+) -> None:
+    assert light_announced_every_ms(period_s * 1000) == every_s * 1000
+    assert 3 * every_s <= LIGHT_HEARD_PERIODS * period_s
 
 
 def test_only_voters_hurry_and_only_while_a_change_waits() -> None:

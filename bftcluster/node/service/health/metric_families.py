@@ -43,7 +43,7 @@ class MetricsService:
         cluster = await self.cluster.cluster_health()
         reader = parts.store.reader
         standings = await self.cluster.workers.run(queries.reputations, reader)
-        members = self.health.reads.peers()
+        members = await self.health.reads.peers()
         stands = Counter(
             each.standing.name.lower() for peer, each in standings.items() if peer in members
         )

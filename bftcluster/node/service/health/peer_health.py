@@ -79,10 +79,10 @@ class HealthService:
             silence=replica.silence,
         )
 
-    def metrics(self) -> Sequence[MetricView]:
+    async def metrics(self) -> Sequence[MetricView]:
         """Return who is reachable, what each peer last said it has free, and what rotted here."""
         return metric_views(
-            self.reads.peers(),
+            await self.reads.peers(),
             self.peers.is_connected,
             me=self.parts.me,
             damage=self.parts.blocks.damage(),

@@ -14,12 +14,13 @@ from bftcluster.ledger.state import queries
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.light.light_memory import LightMemory
 from bftcluster.light.light_peer import LightPeer
-from bftcluster.limits import HINTS_PER_ANSWER_MAX
+from bftcluster.limits import HANDED_IN_EVERY_MS, HINTS_PER_ANSWER_MAX
 from bftcluster.pbft import RequestSubmitted
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.pins.events import ReportLine
+from bftcluster.pins.pace import Pace
 from bftcluster.pins.status import TrackerStatus
-from bftcluster.sync.announcements import Announcer
+from bftcluster.sync.announcements import Announcer, light_announced_every_ms
 from bftcluster.sync.execution import ExecutedBatch
 from bftcluster.sync.frames import (
     DutyHint,
@@ -40,7 +41,7 @@ from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES, WALL_EPOCH_MS, F
 
 FIRST_NUMBER: Final = 1_000_000
 """Light peers are numbered from here on, among keys and on links."""
-REPORT_AGAIN_MS: Final = 5_000
+REPORT_AGAIN_MS: Final = 2 * HANDED_IN_EVERY_MS
 
 Lie = Callable[["SimLightPeer", bytes], list[bytes]]
 """What a relay sends a light peer instead of a frame."""
@@ -58,11 +59,15 @@ class SimRelay:
     lie: Lie | None = None
     sent_bytes: int = 0
     _handed: dict[bytes, tuple[ReplicaId, int]] = field(default_factory=dict)
+    _bundle: list[bytes] = field(default_factory=list)
+    _pace: Pace = field(default_factory=lambda: Pace(HANDED_IN_EVERY_MS))
 
     def receive(self, guest: ReplicaId, frame: bytes) -> None:
         """Take a frame of a light peer."""
-        if not self.node.is_up or guest not in self.guests:
-            return
+        if self.node.is_up and guest in self.guests:
+            self.node.meter.run(lambda: self._take(guest, frame))
+
+    def _take(self, guest: ReplicaId, frame: bytes) -> None:
         if receiver_of(frame) is Receiver.STATE_SERVER:
             question = read_question(frame)
             assert self.node.replica is not None, "it is up"
@@ -79,7 +84,16 @@ class SimRelay:
         elif isinstance(message, HandIn):
             self._handed[message.request] = (guest, message.number)
             self.node.world.integrity.asked.add(message.request)
-            self.node.take(RequestSubmitted(message.request))
+            self._bundle.append(message.request)
+            if len(self._bundle) == 1:
+                self.node.call_later(self._pace.pause_ms(self.node.now_ms), self._submit)
+
+    def _submit(self) -> None:
+        """Submit what was handed in since the last time: it makes one batch."""
+        self._pace.begin(self.node.now_ms)
+        bundle, self._bundle = self._bundle, []
+        for request in bundle:
+            self.node.take(RequestSubmitted(request))
 
     def executed(self, batch: ExecutedBatch) -> None:
         """Tell light peers what a batch gave them, and what became of what they handed in."""
@@ -129,11 +143,16 @@ class SimLightPeer:
         self._clock = clock
         self._relays = {PeerId(relay.node.key): relay for relay in relays}
         self._disk: LightMemory | None = None
+        """What was written last; the next life reads its bytes."""
         self._life = 0
+        self._planned_ms = 0
+        """When it steps next, if it is not told of anything before."""
         self._reported: set[Cid] = set()
         self._awaited: dict[int, frozenset[Cid]] = {}
         self.has_joined = False
         """Whether a relay has said so."""
+        self._again_ms = 0
+        """When it is to announce itself again, once it has joined."""
         self._announcer = Announcer(SimSigner(self.key), founding.cluster_id, f"light{index}")
         self.core = self._new_core()
 
@@ -175,14 +194,15 @@ class SimLightPeer:
         self._step()
 
     def _new_core(self) -> LightPeer:
-        genesis = self._founding.genesis
+        genesis, disk = self._founding.genesis, self._disk
         me, verifier = PeerId(self.key), SimVerifier()
-        return LightPeer(genesis=genesis, me=me, verifier=verifier, memory=self._disk)
+        memory = None if disk is None else LightMemory.from_bytes(disk.to_bytes())
+        return LightPeer(genesis=genesis, me=me, verifier=verifier, memory=memory)
 
     def _step(self) -> None:
         actions = self.core.step(self._clock.now_ms)
         if actions.is_memory_changed:
-            self._disk = LightMemory.from_bytes(self.core.memory.to_bytes())
+            self._disk = self.core.memory
         for cid in actions.changes.desired:
             self.kept.setdefault(cid, self._clock.now_ms)
             self.ever_desired.add(cid)
@@ -192,13 +212,33 @@ class SimLightPeer:
         for outcome in actions.outcomes:
             said = self._awaited.pop(outcome.number, None)
             if said is not None and outcome.code < int(OutcomeCode.MALFORMED):
-                self.has_joined = True
-                self._reported |= said
+                self._on_heard(said)
         for relay, frame in actions.sends:
             self._send(relay, frame)
-        life = self._life
-        due_ms = max(actions.deadline_ms, self._clock.now_ms + 1)
-        self._clock.call_at(due_ms, lambda: self._step() if life == self._life else None)
+        self._plan(max(actions.deadline_ms, self._clock.now_ms + 1))
+
+    def _plan(self, due_ms: int) -> None:
+        """Have it step when something is due: what was planned before does not count any more."""
+        if due_ms == self._planned_ms:
+            return
+        self._planned_ms, life = due_ms, self._life
+
+        def act() -> None:
+            if (life, due_ms) == (self._life, self._planned_ms):
+                self._step()
+
+        self._clock.call_at(due_ms, act)
+
+    def _on_heard(self, said: frozenset[Cid]) -> None:
+        """Note that an announcement was ordered; at first its turns are spread over the time."""
+        every_ms = light_announced_every_ms(self._founding.genesis.period_ms)
+        now_ms = self._clock.now_ms
+        if not self.has_joined:
+            self._again_ms = now_ms + int.from_bytes(self.key[:4], "big") * every_ms // (1 << 32)
+            self.has_joined = True
+        elif not said:
+            self._again_ms = now_ms + every_ms
+        self._reported |= said
 
     def _send(self, relay: PeerId, frame: bytes) -> None:
         to = self._relays[relay]
@@ -218,7 +258,7 @@ class SimLightPeer:
         for given_up in self._awaited:
             self.core.give_up(given_up)
         self._awaited.clear()
-        if not self.has_joined:
+        if not self.has_joined or self._clock.now_ms >= self._again_ms:
             request = self._announcer.join(
                 (),
                 capacity_bytes=CAPACITY_BYTES,
@@ -234,13 +274,10 @@ class SimLightPeer:
             )
             self._hand_in(request, frozenset(news))
         again_ms = self._clock.now_ms + REPORT_AGAIN_MS
-        self._clock.call_at(again_ms, lambda: self._again() if life == self._life else None)
-
-    def _again(self) -> None:
-        self._speak()
-        self._step()
+        self._clock.call_at(again_ms, lambda: self._speak() if life == self._life else None)
 
     def _hand_in(self, request: bytes, said: frozenset[Cid]) -> None:
         number = self.core.hand_in(request)
         if number is not None:
             self._awaited[number] = said
+            self._step()

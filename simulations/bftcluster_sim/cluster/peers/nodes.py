@@ -28,6 +28,7 @@ from bftcluster.storage.wal import Wal
 from bftcluster.sync.execution import ExecutedBatch
 from bftcluster.sync.frames import Receiver, receiver_of
 from bftcluster_sim.cluster.environment.clocks import PeerClock
+from bftcluster_sim.cluster.environment.meters import WorkMeter
 from bftcluster_sim.cluster.environment.signatures import SimSigner
 from bftcluster_sim.cluster.peers.audits import AuditedPeer
 from bftcluster_sim.cluster.peers.beacons import BeaconMember
@@ -53,6 +54,7 @@ class Node:
         self.world = world
         self.clock = clock
         self.signer = SimSigner(key)
+        self.meter = WorkMeter()
         self.behaviour: Behaviour | None = None
         self.replica: Replica | None = None
         self.halt: Halt | None = None
@@ -269,7 +271,7 @@ class Node:
 
     def _guarded(self, action: Callable[[], None], when: str = "") -> None:
         try:
-            action()
+            self.meter.run(action)
         except ProcessCrashedError:
             self.kill()
         except FatalStorageError as exc:

@@ -6,8 +6,8 @@ import pytest
 
 from bftcluster.ids import Digest, Epoch, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rows.spaces import Space
-from bftcluster.ledger.state.membership_rows import Change, Move, moves_to_value, next_membership
-from bftcluster.ledger.state.state import MOVES_KEY
+from bftcluster.ledger.state.membership_rows import Change, next_membership
+from bftcluster.ledger.state.progress.moves import Move, MoveQueue
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
@@ -232,9 +232,11 @@ def test_no_more_peers_are_admitted_than_can_keep_links_to_each_other(world: Wor
 def test_a_removal_waits_while_the_pins_of_many_removed_peers_are_on_the_move(
     world: World,
 ) -> None:
+    queue = MoveQueue(())
     moves = [Move(peer=PeerId(n.to_bytes(32, "big")), slot=0) for n in range(MOVES_MAX)]
     assert admit(world, PEERS[5], votes=False) is OutcomeCode.COMMITTED
-    world.store.flush({(Space.META, MOVES_KEY): moves_to_value(moves)})
+    for key, value in map(queue.set, moves):
+        world.store.flush({(Space.META, key): value})
     world.reopen()
 
     assert remove(world, PEERS[5]) is OutcomeCode.CHANGE_UNDER_WAY

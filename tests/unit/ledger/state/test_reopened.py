@@ -8,6 +8,7 @@ from bftcluster.ledger.state.shares import Share
 from bftcluster.ledger.wire.member_operations import AdmitPeer, RemovePeer
 from bftcluster.ledger.wire.recovery_operation import RecoverCluster
 from bftcluster.ledger.wire.verification import ApprovalVerifier
+from bftcluster.limits import TIME_MAX_MS
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.epochs import recovery_after
 from bftcluster.pbft.votes import DOMAINS, Vote, VoteKind, vote_payload
@@ -35,10 +36,11 @@ def memory_of(ledger: Ledger) -> dict[str, object]:
         "waiting": state.waiting,
         "reported": state.reported_ms,
         "changes": state.changes,
-        "moves": state.moves,
+        "moves": (list(state.moves), state.moves._keys),
         "absence": state.absence,
+        "period": state.period_turn,
         "repair": state.repair,
-        "heard": sorted(state.heard),
+        "heard": sorted(state.heard.until(TIME_MAX_MS)),
         "epochs": state.epochs,
         "accused": state.accused,
         "turns": state.turns,

@@ -9,7 +9,7 @@ from bftcluster.errors import ConfigError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
+from bftcluster.ledger.state.repairs import ABSENT_ROW, absence_key
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.node.loops.departure import is_held_by_others
 from bftcluster.node.loops.loan import bytes_beside
@@ -62,8 +62,7 @@ def test_what_absent_peers_hold_does_not_count(world: World) -> None:
     others = frozenset(each for each in map(peer_id, PEERS[:7]) if each != peer_id(LEAVER))
 
     for absent in (frozenset({co_holder(world)}), others):
-        value = absence_to_value(Absence(since_ms=1, peers=absent))
-        world.store.flush({(Space.META, ABSENCE_KEY): value})
+        world.store.flush({(Space.META, absence_key(each)): ABSENT_ROW for each in absent})
         assert not is_held_by_others(world.store, peer_id(LEAVER))
 
 

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.memory_store import MemoryStateStore
 from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rows.store import Delta
 from bftcluster.ledger.rules.effects import PeerChanged, PeerRemoved
 from bftcluster.ledger.state import queries
-from bftcluster.ledger.state.repairs import ABSENCE_KEY, Absence, absence_to_value
+from bftcluster.ledger.state.repairs import ABSENT_ROW, absence_key
 from bftcluster.node.loops.standings import StandingLog
 from bftcluster.reputation import Cause, Standing
 from bftcluster.signing.keys import SigningKey, peer_id_text
@@ -32,8 +33,11 @@ def suspend(world: World, peer: SigningKey) -> None:
 
 
 def set_absent(world: World, *peers: SigningKey) -> None:
-    absence = Absence(since_ms=1, peers=frozenset(map(peer_id, peers)))
-    world.store.flush({(Space.META, ABSENCE_KEY): absence_to_value(absence)})
+    rows: Delta = {
+        (Space.META, absence_key(peer_id(each))): ABSENT_ROW if each in peers else None
+        for each in PEERS
+    }
+    world.store.flush(rows)
 
 
 class CountingReader:

@@ -15,6 +15,7 @@ from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import HolderStatus, Submit, parse_request
+from bftcluster.limits import HANDED_IN_EVERY_MS
 from bftcluster.node.ingress.gateway import Gateway
 from bftcluster.node.ingress.inbox import OrderInbox
 from bftcluster.node.process.threads import Workers
@@ -138,6 +139,26 @@ async def test_its_own_word_is_ordered_and_it_hears_what_became_of_it(desk: Desk
     heard = await desk.said(HandIn(number=7, request=request).frame())
 
     assert heard == [HandedIn(number=7, code=int(OutcomeCode.RECORDED))]
+
+
+async def test_what_many_hand_in_is_submitted_together_and_the_first_at_once(desk: Desk) -> None:
+    desk.guests = [ME, peer_id(OTHER)]
+    first = desk.world.join(LIGHT, addresses=()).to_bytes()
+    later = [desk.world.join(peer, addresses=()).to_bytes() for peer in (LIGHT, OTHER)]
+    begun_s = trio.current_time()
+
+    desk.relay.on_frame(ME, HandIn(number=1, request=first).frame())
+    assert await desk.taken() == [first]
+    desk.execute([first])
+    for number, (peer, request) in enumerate(zip(desk.guests, later, strict=True)):
+        desk.relay.on_frame(peer, HandIn(number=number, request=request).frame())
+        await trio.sleep(1)
+    taken: list[bytes] = []
+    while not taken:
+        taken = await desk.taken()
+
+    assert sorted(taken) == sorted(later)
+    assert trio.current_time() - begun_s == pytest.approx(HANDED_IN_EVERY_MS / 1000, abs=0.1)
 
 
 async def test_the_word_of_another_or_of_a_maintainer_is_not_handed_in(desk: Desk) -> None:

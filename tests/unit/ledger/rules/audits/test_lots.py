@@ -136,7 +136,7 @@ def test_only_who_said_that_it_holds_a_pin_is_asked_for_it() -> None:
 def test_a_peer_that_is_absent_is_not_asked() -> None:
     world = AuditWorld(pins=1, copies=4)
     state = world.ledger._state
-    state.set_absence(state.absence.plus([peer_id(PEERS[0])]))
+    state.set_absent(peer_id(PEERS[0]), is_absent=True)
 
     assert not lots._may_be_asked(state, peer_id(PEERS[0]))
     assert lots._may_be_asked(state, peer_id(PEERS[1]))

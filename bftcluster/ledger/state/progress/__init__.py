@@ -1,0 +1,1 @@
+"""How far that has come which takes several batches."""
