@@ -249,7 +249,9 @@ class LightNode:
 
     def _announced_every_ms(self) -> int:
         period_ms = self._genesis.period_ms
-        return announced_every_ms(period_ms, period_ms=period_ms, peers=1)
+        return announced_every_ms(
+            period_ms, period_ms=period_ms, peers=1, day_ms=self._genesis.day_ms
+        )
 
     def _connected(self) -> list[PeerId]:
         return [peer for peer, link in self._network.links().items() if link.connected]

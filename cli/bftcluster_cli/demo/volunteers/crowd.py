@@ -1,0 +1,153 @@
+"""The volunteers: who they are, how much each lends, and how they come in."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from bftcluster_cli.client import Record
+from bftcluster_cli.demo.cluster import DemoCluster, descriptor, last
+from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.demo.processes import PeerProcess
+from bftcluster_cli.demo.volunteers.maintainers import Desk
+from bftcluster_cli.descriptors import parse_descriptor
+
+_SMALLEST_BYTES: Final = 34_000_000
+"""A store of blocks has 32 MiB at least."""
+_RATIO: Final = 2_000
+_DISK_PART: Final = 0.9
+"""Whoever lends says so only if the disk has room for it, though the story fills little of it."""
+_LEDGER_PART: Final = 20
+"""Of what is lent by a peer that keeps the ledger, a twentieth is not for blocks."""
+_LIGHT_PARTS: Final = (1, 10, 10, 100, _RATIO, 10, 100, _RATIO)
+"""Of the largest quota, what light peers have, in turn."""
+_FOLLOWERS_HONEST: Final = 2
+_DISK_BLOCK_BYTES: Final = 512
+
+
+class Role(Enum):
+    """What a volunteer does."""
+
+    HONEST = "honest"
+    DELETES = "deletes"
+    LIES = "lies"
+    FLAPS = "flaps"
+    EQUIVOCATES = "equivocates"
+    LEAVES = "leaves"
+
+    @property
+    def is_dishonest(self) -> bool:
+        """Whether it is to be found out."""
+        return self not in {Role.HONEST, Role.LEAVES}
+
+
+@dataclass(slots=True, kw_only=True)
+class Volunteer:
+    """One of them."""
+
+    name: str
+    role: Role
+    quota_bytes: int
+    """For blocks."""
+    lent_bytes: int
+    """All that its directory may take; of a light peer, what its blocks may."""
+    peer: PeerProcess
+    is_light: bool
+    id: str = ""
+    """As the API names it, once it was let in."""
+
+    @property
+    def taken_bytes(self) -> int:
+        """What of what is lent the disk says is taken."""
+        directory = self.peer.directory
+        return taken_in(directory / "blocks" if self.is_light else directory)
+
+
+def new_crowd(directory: Path, count: int) -> list[Volunteer]:
+    """Return volunteers that have neither identity nor process yet."""
+    followers = [Role.DELETES, Role.LIES, Role.EQUIVOCATES, Role.LEAVES]
+    followers += [Role.HONEST] * (_FOLLOWERS_HONEST if count > 2 * len(followers) else 1)
+    lights = [Role.FLAPS] + [Role.HONEST] * (count - len(followers) - 1)
+    ports = free_ports(2 * count)
+    most = int(shutil.disk_usage(directory).free * _DISK_PART)
+    lent = min(_RATIO * _SMALLEST_BYTES * _LEDGER_PART // (_LEDGER_PART - 1), most)
+    largest = lent - lent // _LEDGER_PART
+    crowd = []
+    for number, role in enumerate((*followers, *lights)):
+        name, index = f"v{number + 1:02}", number - len(followers)
+        part = 1 if index < 0 else _LIGHT_PARTS[(index + 1) % len(_LIGHT_PARTS)]
+        quota = max(largest // part, _SMALLEST_BYTES)
+        place = directory / name
+        listen, api = ports[2 * number], ports[2 * number + 1]
+        crowd.append(
+            Volunteer(
+                name=name,
+                role=role,
+                quota_bytes=quota,
+                lent_bytes=lent if index < 0 else quota,
+                peer=PeerProcess(name, place, listen, api, noun="light"),
+                is_light=index >= 0,
+            )
+        )
+    return crowd
+
+
+def invite(cluster: DemoCluster, at: PeerProcess, *, uses: int, capacity_bytes: int) -> str:
+    """Have an invitation approved that lets in so many, each with so much; return the word."""
+    made = last(
+        cluster.run(
+            "invite", "new", "--capacity", f"{capacity_bytes}B", "--uses", str(uses), "--yes",
+            by="alice", at=at,
+        )
+    )  # fmt: skip
+    cluster.run("pin", "approve", str(made["proposal"])[:16], "--yes", by="bob", at=at)
+    return str(made["invitation"])
+
+
+def lend(volunteer: Volunteer, word: str) -> None:
+    """Start ``bftcluster lend`` with an invitation; the same line goes on after a stop."""
+    peer = volunteer.peer
+    peer.directory.mkdir(mode=0o700)
+    peer.words = (
+        "lend", word, "--quota", f"{volunteer.lent_bytes}B", "--dir", str(peer.directory), "--name", peer.name,
+        "--listen", peer.listen, "--address", peer.listen, "--api", f"127.0.0.1:{peer.api_port}",
+    )  # fmt: skip
+    peer.start()
+
+
+def come_light(
+    cluster: DemoCluster, desk: Desk, volunteer: Volunteer, relays: Sequence[PeerProcess]
+) -> None:
+    """Make a light peer that dials relays, have it admitted, and start it."""
+    options = ["--genesis", str(cluster.genesis)]
+    for relay in relays:
+        options += ["--bootstrap", descriptor(relay, "")]
+    peer = volunteer.peer
+    cluster.run(
+        "peer", "init", str(peer.directory), "--name", peer.name, "--listen", peer.listen,
+        "--api", f"127.0.0.1:{peer.api_port}", "--quota", f"{volunteer.quota_bytes}B", *options, shown=False,
+    )  # fmt: skip
+    line = parse_descriptor(descriptor(peer, "")).with_choice(light=True)
+    desk.decide(line.admission(votes=False), at=cluster.peers[0])
+    peer.start()
+
+
+def members(cluster: DemoCluster, at: PeerProcess) -> dict[str, Record]:
+    """Return what a peer knows of the admitted peers, by name."""
+    with cluster.client(at) as client:
+        return {str(each["name"]): each for each in client.list("/members")}
+
+
+def taken_in(directory: Path) -> int:
+    """Return what the files in a directory take of the disk."""
+    taken = 0
+    for root, _, names in os.walk(directory):
+        for name in names:
+            try:
+                taken += Path(root, name).lstat().st_blocks * _DISK_BLOCK_BYTES
+            except FileNotFoundError:
+                continue  # it was removed meanwhile
+    return taken
