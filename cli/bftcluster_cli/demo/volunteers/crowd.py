@@ -19,7 +19,7 @@ _SMALLEST_BYTES: Final = 34_000_000
 """A store of blocks has 32 MiB at least."""
 _RATIO: Final = 2_000
 _DISK_PART: Final = 0.9
-"""Whoever lends says so only if the disk has room for it, though the story fills little of it."""
+"""Whoever keeps the ledger lends only what the disk has room for, though the story fills little."""
 _LEDGER_PART: Final = 20
 """Of what is lent by a peer that keeps the ledger, a twentieth is not for blocks."""
 _LIGHT_PARTS: Final = (1, 10, 10, 100, _RATIO, 10, 100, _RATIO)
@@ -72,14 +72,14 @@ def new_crowd(directory: Path, count: int) -> list[Volunteer]:
     followers += [Role.HONEST] * (_FOLLOWERS_HONEST if count > 2 * len(followers) else 1)
     lights = [Role.FLAPS] + [Role.HONEST] * (count - len(followers) - 1)
     ports = free_ports(2 * count)
+    largest = _RATIO * _SMALLEST_BYTES
     most = int(shutil.disk_usage(directory).free * _DISK_PART)
-    lent = min(_RATIO * _SMALLEST_BYTES * _LEDGER_PART // (_LEDGER_PART - 1), most)
-    largest = lent - lent // _LEDGER_PART
+    lent = min(largest * _LEDGER_PART // (_LEDGER_PART - 1), most)
     crowd = []
     for number, role in enumerate((*followers, *lights)):
         name, index = f"v{number + 1:02}", number - len(followers)
         part = 1 if index < 0 else _LIGHT_PARTS[(index + 1) % len(_LIGHT_PARTS)]
-        quota = max(largest // part, _SMALLEST_BYTES)
+        quota = largest // part if index >= 0 else lent - lent // _LEDGER_PART
         place = directory / name
         listen, api = ports[2 * number], ports[2 * number + 1]
         crowd.append(
@@ -112,8 +112,9 @@ def lend(volunteer: Volunteer, word: str) -> None:
     peer = volunteer.peer
     peer.directory.mkdir(mode=0o700)
     peer.words = (
-        "lend", word, "--quota", f"{volunteer.lent_bytes}B", "--dir", str(peer.directory), "--name", peer.name,
-        "--listen", peer.listen, "--address", peer.listen, "--api", f"127.0.0.1:{peer.api_port}",
+        "lend", word, "--quota", f"{volunteer.lent_bytes}B", "--dir", str(peer.directory),
+        "--name", peer.name, "--listen", peer.listen, "--address", peer.listen,
+        "--api", f"127.0.0.1:{peer.api_port}",
     )  # fmt: skip
     peer.start()
 
@@ -128,7 +129,8 @@ def come_light(
     peer = volunteer.peer
     cluster.run(
         "peer", "init", str(peer.directory), "--name", peer.name, "--listen", peer.listen,
-        "--api", f"127.0.0.1:{peer.api_port}", "--quota", f"{volunteer.quota_bytes}B", *options, shown=False,
+        "--api", f"127.0.0.1:{peer.api_port}", "--quota", f"{volunteer.quota_bytes}B", *options,
+        shown=False,
     )  # fmt: skip
     line = parse_descriptor(descriptor(peer, "")).with_choice(light=True)
     desk.decide(line.admission(votes=False), at=cluster.peers[0])

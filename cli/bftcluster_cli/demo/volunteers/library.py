@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bftcluster.errors import ClusterError
+from bftcluster_cli.client import Client
 from bftcluster_cli.commands.content import upload
 from bftcluster_cli.demo.cluster import DemoCluster
 from bftcluster_cli.demo.processes import PeerProcess
@@ -34,37 +35,35 @@ class Library:
         Raises:
             ClusterError: One was refused.
         """
-        for _ in range(count):
-            self._add_one(at)
+        self.directory.mkdir(exist_ok=True)
+        with self.cluster.client(at) as client:
+            for _ in range(count):
+                self._add_one(client)
 
-    def _add_one(self, at: PeerProcess) -> None:
+    def _add_one(self, client: Client) -> None:
         from bftcluster.blocks.formats.layout import Layout
 
-        self.directory.mkdir(exist_ok=True)
         path = self.directory / f"file {len(self.digests) + 1}"
         data = os.urandom(FILE_SIZE_BYTES)
         path.write_bytes(data)
-        settings = GlobalOptions(api=at.api, is_json=True)
-        with self.cluster.client(at) as client:
-            added, contents = upload(
-                client, settings, [path], layout=Layout(), is_wrapped=False, hidden=False
-            )
+        settings = GlobalOptions(is_json=True)
+        added, contents = upload(
+            client, settings, [path], layout=Layout(), is_wrapped=False, hidden=False
+        )
         cid = str(added[-1]["cid"])
         operation = PinChoice(name=path.name).operation(cid, now_ms=now_ms(), contents=contents)
-        self.desk.decide(operation, at=at)
+        self.desk.decide_with(client, operation)
         self.digests[cid] = hashlib.sha256(data).digest()
 
     def lost(self, *, at: PeerProcess) -> list[str]:
         """Return the CIDs of which a peer does not give the bytes back that were added."""
-        return [cid for cid in self.digests if not self._comes_back(cid, at)]
+        with self.cluster.client(at) as client:
+            return [cid for cid in self.digests if not self._comes_back(client, cid)]
 
-    def _comes_back(self, cid: str, at: PeerProcess) -> bool:
+    def _comes_back(self, client: Client, cid: str) -> bool:
         digest = hashlib.sha256()
         try:
-            with (
-                self.cluster.client(at) as client,
-                client.stream("GET", f"/content/{cid}") as response,
-            ):
+            with client.stream("GET", f"/content/{cid}") as response:
                 for piece in response.iter_bytes():
                     digest.update(piece)
         except ClusterError:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bftcluster_cli import proposals
-from bftcluster_cli.client import Record
+from bftcluster_cli.client import Client, Record
 from bftcluster_cli.clusters import Cluster, cluster_of
 from bftcluster_cli.demo.cluster import MAINTAINERS, THRESHOLD, DemoCluster
 from bftcluster_cli.demo.processes import PeerProcess
@@ -25,6 +25,11 @@ class Desk:
     _known: Cluster | None = None
 
     def decide(self, operation: "Operation", *, at: PeerProcess) -> Record:
+        """Have an operation approved and ordered at a peer; see ``decide_with``."""
+        with self.cluster.client(at) as client:
+            return self.decide_with(client, operation)
+
+    def decide_with(self, client: Client, operation: "Operation") -> Record:
         """Have an operation approved and ordered; return what became of it.
 
         Raises:
@@ -35,14 +40,13 @@ class Desk:
         from bftcluster.signing.keys import Ed25519Verifier
         from bftcluster.signing.schemes import certify
 
-        with self.cluster.client(at) as client:
-            if self._known is None:
-                self._open()
-                self._known = cluster_of(client, GlobalOptions(genesis=self.cluster.genesis))
-            intent = proposals.new_intent(self._known, operation).to_bytes()
-            approvals = [approve(intent, key) for key in self._keys]
-            certificate = certify(intent, approvals, self._known.policy, Ed25519Verifier())
-            return proposals.submit(client, Submit(certificate=certificate).to_bytes())
+        if self._known is None:
+            self._open()
+            self._known = cluster_of(client, GlobalOptions(genesis=self.cluster.genesis))
+        intent = proposals.new_intent(self._known, operation).to_bytes()
+        approvals = [approve(intent, key) for key in self._keys]
+        certificate = certify(intent, approvals, self._known.policy, Ed25519Verifier())
+        return proposals.submit(client, Submit(certificate=certificate).to_bytes())
 
     def _open(self) -> None:
         for name in MAINTAINERS[:THRESHOLD]:

@@ -30,10 +30,16 @@ from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.output import plural
 
 RELAYS: Final = 2
+MISDEEDS: Final = {
+    Role.LIES: "reports what it does not hold",
+    Role.DELETES: "deletes blocks and goes on reporting them",
+    Role.FLAPS: "comes and goes",
+    Role.EQUIVOCATES: "votes twice for one place",
+}
 PERIOD: Final = "10s"
 DAY: Final = "20s"
 """Half a day is a period: what availability is counted in."""
-_FILES_AT_FIRST: Final = 120
+_FILES_AT_FIRST: Final = 80
 _FILE_EVERY_S: Final = 4.0
 _LOOK_S: Final = 0.5
 _AWAY_S: Final = 15.0
@@ -78,6 +84,7 @@ class VolunteersStory:
         crowd = new_crowd(cluster.directory, volunteers)
         desk = Desk(cluster=cluster)
         files = cluster.directory / "files"
+        misdeeds = {Role.EQUIVOCATES: MISDEEDS[Role.EQUIVOCATES]} if is_brief else MISDEEDS
         return cls(
             cluster=cluster,
             relays=relays,
@@ -91,6 +98,11 @@ class VolunteersStory:
                 light=sum(each.is_light for each in crowd),
                 quota_ratio=max(each.quota_bytes for each in crowd)
                 // min(each.quota_bytes for each in crowd),
+                liars=[
+                    Finding(name=each.name, misdeed=misdeeds[each.role])
+                    for each in crowd
+                    if each.role in misdeeds
+                ],
             ),
             is_brief=is_brief,
         )
@@ -117,14 +129,20 @@ class VolunteersStory:
             self._come_in()
         with chapter("pin", f"{_FILES_AT_FIRST} files are pinned, and more all the time."):
             self._pin()
+        if not self.is_brief:
+            with chapter("misdeeds", "One lies, one deletes, one comes and goes."):
+                self._begin_misdeeds()
+        with chapter("replicate", "Every pin gets its copies."):
+            self._until("replicating", lambda: not self._short())
         with chapter("drop_out", "A quarter of all drop out at once, and come back."):
             self._drop_out()
-        with chapter("misdeeds", "One deletes, one lies, one flaps, one leaves."):
-            self._begin_misdeeds()
+        with chapter("leave", "One leaves, and hands over first."):
+            self._leave()
         with chapter("equivocation", "One is given a vote, and votes twice."):
             self._equivocate()
-        with chapter("found", "They are found out."):
-            self._find()
+        if not self.is_brief:
+            with chapter("found", "The others are found out."):
+                self._find()
         with chapter("repair", "What they should have held is copied elsewhere."):
             self._repair()
         with chapter("read_back", "Every file is read back, and every disk is looked at."):
@@ -184,8 +202,6 @@ class VolunteersStory:
             error = measures.share_ratio_error(client, self.crowd)
         self.report.share_ratio_error = round(error, 4)
         self._next_file_s = time.monotonic()
-        self._until("replicating", lambda: not self._short())
-        self.cluster.narrator.tell("Every pin has its copies.")
 
     def _drop_out(self) -> None:
         honest = [each for each in self.crowd if each.role is Role.HONEST and each.is_light]
@@ -202,8 +218,7 @@ class VolunteersStory:
         self.cluster.narrator.tell("All of them are heard again.")
 
     def _begin_misdeeds(self) -> None:
-        tell = self.cluster.narrator.tell
-        liar, leaver = self._one(Role.LIES), self._one(Role.LEAVES)
+        tell, liar = self.cluster.narrator.tell, self._one(Role.LIES)
         stop_all([liar.peer])
         liar.peer.module = "bftcluster_cli.demo.volunteers.liar"
         liar.peer.words = (str(liar.peer.directory),)
@@ -217,16 +232,20 @@ class VolunteersStory:
         tell(f"{self._flapping.volunteer.name} comes and goes.")
         for role in (Role.LIES, Role.DELETES, Role.FLAPS):
             self._began_s[self._one(role).name] = time.monotonic()
+
+    def _leave(self) -> None:
+        leaver = self._one(Role.LEAVES)
         self.cluster.run("lend", "leave", "--dir", str(leaver.peer.directory))
         self._until("leaving", lambda: leaver.name not in members(self.cluster, self._first))
         self._until("ending", lambda: self._has_ended(leaver))
         self.report.left = True
-        tell(f"{leaver.name} has handed over, and left.")
+        self.cluster.narrator.tell(f"{leaver.name} has handed over, and left.")
 
     def _equivocate(self) -> None:
         tell, one = self.cluster.narrator.tell, self._one(Role.EQUIVOCATES)
         line = f"{one.name}={one.id}@{one.peer.listen};capacity={one.quota_bytes}B"
-        self._until("a beacon", self._has_beacon, timeout_s=_FOUND_S)
+        if not self.is_brief:
+            self._until("a beacon", self._has_beacon, timeout_s=_FOUND_S)
         admission = parse_descriptor(line).with_choice(quota_class="volunteer")
         self.desk.decide(admission.admission(votes=True), at=self._first)
         self._until("voting", lambda: bool(self._member(one).get("votes")))
@@ -241,23 +260,16 @@ class VolunteersStory:
         self._began_s[one.name] = time.monotonic()
         one.peer.start()
         self._until("accusing", lambda: bool(self._member(one).get("contradicted_itself")))
-        self._note(one, "votes twice for one place")
+        self._note(one)
         stop_all([one.peer])
 
     def _find(self) -> None:
-        for role, misdeed in (
-            (Role.LIES, "reports what it does not hold"),
-            (Role.DELETES, "deletes blocks and goes on reporting them"),
-            (Role.FLAPS, "comes and goes"),
-        ):
+        for role, standing in (
+            (Role.LIES, "evicted"), (Role.DELETES, "evicted"), (Role.FLAPS, "suspended"),
+        ):  # fmt: skip
             one = self._one(role)
-            wanted = "suspended" if role is Role.FLAPS else "evicted"
-            self._until(
-                f"finding {one.name}",
-                lambda one=one, wanted=wanted: self._standing(one) == wanted,  # type: ignore[misc]
-                timeout_s=_FOUND_S,
-            )
-            self._note(one, misdeed)
+            self._until(f"finding {one.name}", self._is, one, standing, timeout_s=_FOUND_S)
+            self._note(one)
 
     def _repair(self) -> None:
         self._next_file_s = float("inf")
@@ -285,6 +297,9 @@ class VolunteersStory:
 
     def _standing(self, volunteer: Volunteer) -> str:
         return str(measures.standing_of(self.cluster, self._first, volunteer)["standing"])
+
+    def _is(self, volunteer: Volunteer, standing: str) -> bool:
+        return self._standing(volunteer) == standing
 
     def _all_joined(self, names: list[str] | None = None) -> bool:
         known = members(self.cluster, self._first)
@@ -315,8 +330,9 @@ class VolunteersStory:
             return True
         return False
 
-    def _note(self, one: Volunteer, misdeed: str) -> None:
+    def _note(self, one: Volunteer) -> None:
         """Take down how somebody was found, from what the ledger keeps."""
+        finding = next(each for each in self.report.liars if each.name == one.name)
         record = measures.standing_of(self.cluster, self._first, one)
         evidence: dict[str, object] = {"cause_evidence": record.get("cause_evidence")}
         if record.get("evidence"):
@@ -324,17 +340,11 @@ class VolunteersStory:
         with self.cluster.client(self._first) as client:
             evidence |= measures.audit_evidence(client, one)
         evidence |= {key: record.get(key) for key in ("score", "answered", "availability")}
-        finding = Finding(
-            name=one.name,
-            misdeed=misdeed,
-            standing=str(record["standing"]),
-            found_by=str(record["cause"]),
-            evidence=evidence,
-            seconds=round(time.monotonic() - self._began_s[one.name], 1),
-        )
-        self.report.liars.append(finding)
+        finding.standing, finding.found_by = str(record["standing"]), str(record["cause"])
+        finding.evidence = evidence
+        finding.seconds = round(time.monotonic() - self._began_s[one.name], 1)
         self.cluster.narrator.tell(
-            f"{one.name} {misdeed}: {finding.standing} ({finding.found_by}) "
+            f"{one.name} {finding.misdeed}: {finding.standing} ({finding.found_by}) "
             f"after {finding.seconds:.0f} s."
         )
 
