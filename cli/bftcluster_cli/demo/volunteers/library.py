@@ -8,7 +8,7 @@ from typing import Final
 
 from bftcluster.errors import ClusterError
 from bftcluster_cli.client import Client
-from bftcluster_cli.commands.content import upload
+from bftcluster_cli.content.upload_requests import upload
 from bftcluster_cli.demo.cluster import DemoCluster
 from bftcluster_cli.demo.processes import PeerProcess
 from bftcluster_cli.demo.volunteers.maintainers import Desk

@@ -9,7 +9,7 @@ SHARE_RATIO_ERROR_MAX: Final = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
-class Finding:
+class Conviction:
     """Somebody who was found out."""
 
     name: str
@@ -54,7 +54,7 @@ class VolunteersReport:
     """Who went at once and came back."""
     left: bool = False
     """Who left had handed over, and is no member any more."""
-    liars: list[Finding] = field(default_factory=list)
+    liars: list[Conviction] = field(default_factory=list)
     chapters_s: dict[str, float] = field(default_factory=dict)
     directory: str = ""
     """Where everything was kept; empty if it is deleted."""

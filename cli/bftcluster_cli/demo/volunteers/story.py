@@ -25,7 +25,7 @@ from bftcluster_cli.demo.volunteers.crowd import (
 from bftcluster_cli.demo.volunteers.library import Library
 from bftcluster_cli.demo.volunteers.maintainers import Desk
 from bftcluster_cli.demo.volunteers.misdeeds import Deletion, Flapping
-from bftcluster_cli.demo.volunteers.report import Finding, VolunteersReport
+from bftcluster_cli.demo.volunteers.report import Conviction, VolunteersReport
 from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.output import plural
 
@@ -48,7 +48,7 @@ _FOUND_S: Final = 240.0
 """Of audits, that the first beacon comes takes two minutes; fourteen half days are as long."""
 
 
-class PromiseBrokenError(ClusterError):
+class OverdueError(ClusterError):
     """The cluster did not do in time what it must."""
 
 
@@ -99,7 +99,7 @@ class VolunteersStory:
                 quota_ratio=max(each.quota_bytes for each in crowd)
                 // min(each.quota_bytes for each in crowd),
                 liars=[
-                    Finding(name=each.name, misdeed=misdeeds[each.role])
+                    Conviction(name=each.name, misdeed=misdeeds[each.role])
                     for each in crowd
                     if each.role in misdeeds
                 ],
@@ -360,7 +360,7 @@ class VolunteersStory:
         """Go on with all misdeeds and files until something is so.
 
         Raises:
-            PromiseBrokenError: It takes too long.
+            OverdueError: It takes too long.
         """
         end_s = time.monotonic() + timeout_s
         while True:
@@ -371,7 +371,7 @@ class VolunteersStory:
             except NotReachedError:
                 pass  # it may still be starting
             if time.monotonic() > end_s:
-                raise PromiseBrokenError(f"{what} took more than {timeout_s:.0f} s")
+                raise OverdueError(f"{what} took more than {timeout_s:.0f} s")
             time.sleep(_LOOK_S)  # between two questions; `is_done` or `end_s` ends the wait
 
     def _step(self) -> None:
