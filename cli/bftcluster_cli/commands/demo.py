@@ -18,7 +18,7 @@ from bftcluster_cli.framework import DefaultGroup, GlobalOptions, settings_of, v
 from bftcluster_cli.output import complain, emit, say
 
 if TYPE_CHECKING:
-    from bftcluster_cli.demo.cluster import DemoCluster
+    from bftcluster_cli.demo.processes import PeerProcess
 
 _BYTES_PER_SECOND_MIN: Final = 2_000_000
 """What even a busy machine replicates: waits grow with the content."""
@@ -110,7 +110,7 @@ def _tell_of_volunteers(
     try:
         story.tell()
     except ClusterError as exc:
-        _show_logs(cluster, exc)
+        _show_logs(cluster.peers, exc)
         complain(str(exc), exc.hint)
     finally:
         stop_all(story.everybody)
@@ -119,6 +119,8 @@ def _tell_of_volunteers(
     report.chapters_s = narrator.chapters
     report.directory = str(directory) if keep else ""
     say("")
+    if keep:
+        say(f"everything is kept in {directory}")
     emit(settings, report.record(), report.text())
     return report.is_good
 
@@ -128,7 +130,7 @@ def _tell_of_volunteers(
     _PIN,
     "bftcluster demo",
     "bftcluster demo --path ~/photos --json",
-    "bftcluster demo --keep --workdir /var/tmp",
+    "bftcluster demo pin --keep --workdir /var/tmp",
 )
 def demo(
     ctx: typer.Context,
@@ -185,7 +187,7 @@ def _tell(
     try:
         Story(cluster=cluster, source=source, report=report).tell()
     except ClusterError as exc:
-        _show_logs(cluster, exc)
+        _show_logs(cluster.peers, exc)
         complain(str(exc), exc.hint)
     finally:
         stop_all(cluster.peers)
@@ -219,13 +221,13 @@ def _check_source(path: Path) -> None:
         )
 
 
-def _show_logs(cluster: "DemoCluster", error: ClusterError) -> None:
-    """Show the last words of the peer that failed, or of all if it is not known which."""
+def _show_logs(peers: "Sequence[PeerProcess]", error: ClusterError) -> None:
+    """Show the last words of the peer that failed, or of these if it is not known which."""
     log = getattr(error, "log", None)
     if log is not None:
         say(f"\nthe last lines of its log:\n{log}\n")
         return
-    for peer in cluster.peers:
+    for peer in peers:
         if tail := peer.log_tail():
             say(f"\nthe last lines of {peer.name}'s log:\n{tail}\n")
 

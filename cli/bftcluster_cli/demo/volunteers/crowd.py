@@ -107,12 +107,13 @@ def invite(cluster: DemoCluster, at: PeerProcess, *, uses: int, capacity_bytes: 
     return str(made["invitation"])
 
 
-def lend(volunteer: Volunteer, word: str) -> None:
+def lend(cluster: DemoCluster, volunteer: Volunteer, word: str) -> None:
     """Start ``bftcluster lend`` with an invitation; the same line goes on after a stop."""
-    peer = volunteer.peer
+    peer, quota = volunteer.peer, f"{volunteer.lent_bytes}B"
+    cluster.narrator.show_command(["lend", f"{word[:12]}…", "--quota", quota, "--dir", peer.name])
     peer.directory.mkdir(mode=0o700)
     peer.words = (
-        "lend", word, "--quota", f"{volunteer.lent_bytes}B", "--dir", str(peer.directory),
+        "lend", word, "--quota", quota, "--dir", str(peer.directory),
         "--name", peer.name, "--listen", peer.listen, "--address", peer.listen,
         "--api", f"127.0.0.1:{peer.api_port}",
     )  # fmt: skip
@@ -137,7 +138,7 @@ def come_light(
     peer.start()
 
 
-def members(cluster: DemoCluster, at: PeerProcess) -> dict[str, Record]:
+def members_by_name(cluster: DemoCluster, at: PeerProcess) -> dict[str, Record]:
     """Return what a peer knows of the admitted peers, by name."""
     with cluster.client(at) as client:
         return {str(each["name"]): each for each in client.list("/members")}

@@ -1,45 +1,52 @@
 """What is measured of the running cluster: through a replica's API, and on the disks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from bftcluster.limits import PIN_REPLICATION_MIN_DEFAULT
 from bftcluster_cli.client import Client, Record
 from bftcluster_cli.demo.cluster import DemoCluster
 from bftcluster_cli.demo.processes import PeerProcess
-from bftcluster_cli.demo.volunteers.crowd import Volunteer, members
+from bftcluster_cli.demo.volunteers.crowd import Volunteer, members_by_name
 from bftcluster_cli.display.pin_lines import PINNED
 
-COPIES_MIN: Final = 2
-"""What the genesis says of pins that say nothing."""
 _OUT: Final = ("suspended", "evicted")
 
 
-def under_replicated(client: Client, trusted: Sequence[Record]) -> list[str]:
-    """Return the CIDs of pins of which fewer than two trusted peers reported a copy.
+def under_replicated(pins: Iterable[Record], members: Iterable[Record]) -> list[str]:
+    """Return the CIDs of pins of which too few peers that are trusted reported a copy.
 
     Args:
-        client: Of a peer that keeps the ledger.
-        trusted: The members whose copies count.
+        pins: As of ``/pins``.
+        members: As of ``/members``.
     """
-    ids = {str(each["id"]) for each in trusted}
+    ids = {str(each["id"]) for each in members if not is_out(each)}
     short = []
-    for pin in client.lines("/pins"):
+    for pin in pins:
         held = [peer for peer, at in pin["peer_map"].items() if at["status"] == PINNED]
-        if len(ids.intersection(held)) < COPIES_MIN:
+        if len(ids.intersection(held)) < PIN_REPLICATION_MIN_DEFAULT:
             short.append(str(pin["cid"]))
     return short
 
 
-def share_ratio_error(client: Client, crowd: Sequence[Volunteer]) -> float:
-    """Return how far allocated bytes are from quota, by class: half the sum of differences."""
+def share_ratio_error(
+    pins: Iterable[Record], members: Iterable[Record], crowd: Sequence[Volunteer]
+) -> float:
+    """Return how far allocated bytes are from quota, by class: half the sum of differences.
+
+    Args:
+        pins: As of ``/allocations``; there is one at least.
+        members: As of ``/members``: what was approved counts.
+        crowd: Whoever holds the pins.
+    """
     quota_of = {each.id: each.quota_bytes for each in crowd}
     bytes_of: Counter[int] = Counter()
     room_of: Counter[int] = Counter()
-    for each in client.list("/members"):
+    for each in members:
         if str(each["id"]) in quota_of:
             room_of[quota_of[str(each["id"])]] += int(each["capacity_bytes"])
-    for pin in client.lines("/allocations"):
+    for pin in pins:
         for peer in pin["allocations"]:
             bytes_of[quota_of[str(peer)]] += int(pin["size_bytes"])
     total, room = sum(bytes_of.values()), sum(room_of.values())
@@ -64,7 +71,7 @@ def is_out(record: Record) -> bool:
 
 def honest_out(cluster: DemoCluster, at: PeerProcess, crowd: Sequence[Volunteer]) -> list[str]:
     """Return the names of honest volunteers that are suspended or evicted."""
-    known = members(cluster, at)
+    known = members_by_name(cluster, at)
     honest = [each for each in crowd if not each.role.is_dishonest]
     return [each.name for each in honest if is_out(known.get(each.name, {}))]
 

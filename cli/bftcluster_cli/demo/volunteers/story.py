@@ -19,7 +19,7 @@ from bftcluster_cli.demo.volunteers.crowd import (
     come_light,
     invite,
     lend,
-    members,
+    members_by_name,
     new_crowd,
 )
 from bftcluster_cli.demo.volunteers.library import Library
@@ -30,6 +30,7 @@ from bftcluster_cli.descriptors import parse_descriptor
 from bftcluster_cli.output import plural
 
 RELAYS: Final = 2
+_TRACKS: Final = ("score", "answered", "availability", "windows")
 MISDEEDS: Final = {
     Role.LIES: "reports what it does not hold",
     Role.DELETES: "deletes blocks and goes on reporting them",
@@ -184,12 +185,12 @@ class VolunteersStory:
             capacity_bytes=followers[0].quota_bytes,
         )
         for each in followers:
-            lend(each, word)
+            lend(self.cluster, each, word)
         for each in self.crowd:
             if each.is_light:
                 come_light(self.cluster, self.desk, each, self.relays)
         self._until("coming in", self._all_joined, [each.name for each in self.crowd])
-        known = members(self.cluster, self._first)
+        known = members_by_name(self.cluster, self._first)
         for each in self.crowd:
             each.id = str(known[each.name]["id"])
         self.cluster.narrator.tell(
@@ -199,7 +200,8 @@ class VolunteersStory:
     def _pin(self) -> None:
         self.library.add(_FILES_AT_FIRST, at=self._first)
         with self.cluster.client(self._first) as client:
-            error = measures.share_ratio_error(client, self.crowd)
+            pins, known = client.lines("/allocations"), client.list("/members")
+            error = measures.share_ratio_error(pins, known, self.crowd)
         self.report.share_ratio_error = round(error, 4)
         self._next_file_s = time.monotonic()
 
@@ -236,7 +238,9 @@ class VolunteersStory:
     def _leave(self) -> None:
         leaver = self._one(Role.LEAVES)
         self.cluster.run("lend", "leave", "--dir", str(leaver.peer.directory))
-        self._until("leaving", lambda: leaver.name not in members(self.cluster, self._first))
+        self._until(
+            "leaving", lambda: leaver.name not in members_by_name(self.cluster, self._first)
+        )
         self._until("ending", lambda: self._has_ended(leaver))
         self.report.left = True
         self.cluster.narrator.tell(f"{leaver.name} has handed over, and left.")
@@ -251,7 +255,7 @@ class VolunteersStory:
         self._until("voting", lambda: bool(self._member(one).get("votes")))
         tell(f"{one.name} votes: five replicas tolerate one that lies, as four do.")
         stop_all([one.peer])
-        ids = members(self.cluster, self._first)
+        ids = members_by_name(self.cluster, self._first)
         one.peer.module = "bftcluster_cli.demo.volunteers.equivocator"
         one.peer.words = (
             str(one.peer.directory), self._first.api,
@@ -293,7 +297,7 @@ class VolunteersStory:
         return next(each for each in self.crowd if each.role is role)
 
     def _member(self, volunteer: Volunteer) -> Record:
-        return members(self.cluster, self._first).get(volunteer.name, {})
+        return members_by_name(self.cluster, self._first).get(volunteer.name, {})
 
     def _standing(self, volunteer: Volunteer) -> str:
         return str(measures.standing_of(self.cluster, self._first, volunteer)["standing"])
@@ -302,21 +306,19 @@ class VolunteersStory:
         return self._standing(volunteer) == standing
 
     def _all_joined(self, names: list[str] | None = None) -> bool:
-        known = members(self.cluster, self._first)
+        known = members_by_name(self.cluster, self._first)
         return all(known.get(name, {}).get("joined") for name in names or known)
 
     def _short(self) -> list[str]:
         with self.cluster.client(self._first) as client:
-            known = client.list("/members")
-            trusted = [each for each in known if not measures.is_out(each)]
-            return measures.under_replicated(client, trusted)
+            return measures.under_replicated(client.lines("/pins"), client.list("/members"))
 
     def _has_beacon(self) -> bool:
         beacon = self.cluster.status(self._first).get("beacon") or {}
         return beacon.get("period") is not None
 
     def _heard(self, volunteers: list[Volunteer]) -> dict[str, str]:
-        known = members(self.cluster, self._first)
+        known = members_by_name(self.cluster, self._first)
         return {each.name: str(known[each.name]["last_seen"]) for each in volunteers}
 
     def _are_heard(self, volunteers: list[Volunteer], since: dict[str, str]) -> bool:
@@ -339,7 +341,7 @@ class VolunteersStory:
             evidence["proof"] = record["evidence"]
         with self.cluster.client(self._first) as client:
             evidence |= measures.audit_evidence(client, one)
-        evidence |= {key: record.get(key) for key in ("score", "answered", "availability")}
+        evidence |= {key: record.get(key) for key in _TRACKS}
         finding.standing, finding.found_by = str(record["standing"]), str(record["cause"])
         finding.evidence = evidence
         finding.seconds = round(time.monotonic() - self._began_s[one.name], 1)
