@@ -14,14 +14,13 @@ from bftcluster_cli.demo.ports import free_ports
 from bftcluster_cli.demo.processes import PeerProcess
 from bftcluster_cli.demo.volunteers.maintainers import Desk
 from bftcluster_cli.descriptors import parse_descriptor
+from bftcluster_cli.loans.newcomer import QUOTA_MIN_BYTES, blocks_bytes_of
 
 _SMALLEST_BYTES: Final = 34_000_000
 """A store of blocks has 32 MiB at least."""
 _RATIO: Final = 2_000
-_DISK_PART: Final = 0.9
+_DISK_PART: Final = 0.97
 """Whoever keeps the ledger lends only what the disk has room for, though the story fills little."""
-_LEDGER_PART: Final = 20
-"""Of what is lent by a peer that keeps the ledger, a twentieth is not for blocks."""
 _LIGHT_PARTS: Final = (1, 10, 10, 100, _RATIO, 10, 100, _RATIO)
 """Of the largest quota, what light peers have, in turn."""
 _FOLLOWERS_HONEST: Final = 2
@@ -53,7 +52,9 @@ class Volunteer:
     quota_bytes: int
     """For blocks."""
     lent_bytes: int
-    """All that its directory may take; of a light peer, what its blocks may."""
+    """All that its directory may take; of one that is admitted by name, what its blocks may."""
+    is_invited: bool
+    """Whether it comes by the invitation: `lend` takes a gigabyte at least, and has to have it."""
     peer: PeerProcess
     is_light: bool
     id: str = ""
@@ -63,7 +64,7 @@ class Volunteer:
     def taken_bytes(self) -> int:
         """What of what is lent the disk says is taken."""
         directory = self.peer.directory
-        return taken_in(directory / "blocks" if self.is_light else directory)
+        return taken_in(directory if self.is_invited else directory / "blocks")
 
 
 def new_crowd(directory: Path, count: int) -> list[Volunteer]:
@@ -72,14 +73,18 @@ def new_crowd(directory: Path, count: int) -> list[Volunteer]:
     followers += [Role.HONEST] * (_FOLLOWERS_HONEST if count > 2 * len(followers) else 1)
     lights = [Role.FLAPS] + [Role.HONEST] * (count - len(followers) - 1)
     ports = free_ports(2 * count)
-    largest = _RATIO * _SMALLEST_BYTES
+    largest, reserve = _RATIO * _SMALLEST_BYTES, -blocks_bytes_of(0, is_light=True)
     most = int(shutil.disk_usage(directory).free * _DISK_PART)
-    lent = min(largest * _LEDGER_PART // (_LEDGER_PART - 1), most)
     crowd = []
     for number, role in enumerate((*followers, *lights)):
         name, index = f"v{number + 1:02}", number - len(followers)
-        part = 1 if index < 0 else _LIGHT_PARTS[(index + 1) % len(_LIGHT_PARTS)]
-        quota = largest // part if index >= 0 else lent - lent // _LEDGER_PART
+        is_light = index >= 0
+        part = _LIGHT_PARTS[(index + 1) % len(_LIGHT_PARTS)] if is_light else 1
+        quota = largest // part
+        lent = quota + reserve if is_light else min(largest, most)
+        is_invited = not is_light or QUOTA_MIN_BYTES <= lent <= most
+        if not is_light:
+            quota = blocks_bytes_of(lent, is_light=False)
         place = directory / name
         listen, api = ports[2 * number], ports[2 * number + 1]
         crowd.append(
@@ -87,20 +92,23 @@ def new_crowd(directory: Path, count: int) -> list[Volunteer]:
                 name=name,
                 role=role,
                 quota_bytes=quota,
-                lent_bytes=lent if index < 0 else quota,
+                lent_bytes=lent if is_invited else quota,
                 peer=PeerProcess(name, place, listen, api, noun="light"),
-                is_light=index >= 0,
+                is_light=is_light,
+                is_invited=is_invited,
             )
         )
     return crowd
 
 
-def invite(cluster: DemoCluster, at: PeerProcess, *, uses: int, capacity_bytes: int) -> str:
-    """Have an invitation approved that lets in so many, each with so much; return the word."""
+def invite(cluster: DemoCluster, at: PeerProcess, guests: Sequence[Volunteer]) -> str:
+    """Have an invitation approved that lets in so many, and what they lend; return the word."""
+    largest = max(each.quota_bytes for each in guests)
+    kind = ["--light"] if guests[0].is_light else []
     made = last(
         cluster.run(
-            "invite", "new", "--capacity", f"{capacity_bytes}B", "--uses", str(uses), "--yes",
-            by="alice", at=at,
+            "invite", "new", "--capacity", f"{largest}B", "--uses", str(len(guests)), *kind,
+            "--yes", by="alice", at=at,
         )
     )  # fmt: skip
     cluster.run("pin", "approve", str(made["proposal"])[:16], "--yes", by="bob", at=at)
@@ -110,11 +118,12 @@ def invite(cluster: DemoCluster, at: PeerProcess, *, uses: int, capacity_bytes: 
 def lend(cluster: DemoCluster, volunteer: Volunteer, word: str) -> None:
     """Start ``bftcluster lend`` with an invitation; the same line goes on after a stop."""
     peer, quota = volunteer.peer, f"{volunteer.lent_bytes}B"
+    address = [] if volunteer.is_light else ["--address", peer.listen]
     cluster.narrator.show_command(["lend", f"{word[:12]}…", "--quota", quota, "--dir", peer.name])
     peer.directory.mkdir(mode=0o700)
     peer.words = (
         "lend", word, "--quota", quota, "--dir", str(peer.directory),
-        "--name", peer.name, "--listen", peer.listen, "--address", peer.listen,
+        "--name", peer.name, "--listen", peer.listen, *address,
         "--api", f"127.0.0.1:{peer.api_port}",
     )  # fmt: skip
     peer.start()

@@ -44,7 +44,7 @@ _FILES_AT_FIRST: Final = 80
 _FILE_EVERY_S: Final = 4.0
 _LOOK_S: Final = 0.5
 _AWAY_S: Final = 15.0
-_JOIN_S: Final = 90.0
+_JOIN_S: Final = 180.0
 _FOUND_S: Final = 240.0
 """Of audits, that the first beacon comes takes two minutes; fourteen half days are as long."""
 
@@ -177,24 +177,23 @@ class VolunteersStory:
         tell(f"One second here is {self.report.time_scale:.0f} elsewhere: a day has {DAY}.")
 
     def _come_in(self) -> None:
-        followers = [each for each in self.crowd if not each.is_light]
-        word = invite(
-            self.cluster,
-            self._first,
-            uses=len(followers),
-            capacity_bytes=followers[0].quota_bytes,
-        )
-        for each in followers:
-            lend(self.cluster, each, word)
+        invited = 0
+        for is_light in (False, True):
+            guests = [e for e in self.crowd if e.is_invited and e.is_light == is_light]
+            word = invite(self.cluster, self._first, guests) if guests else ""
+            for each in guests:
+                lend(self.cluster, each, word)
+            invited += len(guests)
         for each in self.crowd:
-            if each.is_light:
+            if not each.is_invited:
                 come_light(self.cluster, self.desk, each, self.relays)
         self._until("coming in", self._all_joined, [each.name for each in self.crowd])
         known = members_by_name(self.cluster, self._first)
         for each in self.crowd:
             each.id = str(known[each.name]["id"])
         self.cluster.narrator.tell(
-            f"{len(followers)} came by one invitation and keep the ledger; the others are light."
+            f"{invited} came by an invitation for each kind, and {len(self.crowd) - invited} that "
+            f"lend less were admitted by name; {self.report.light} are light."
         )
 
     def _pin(self) -> None:
