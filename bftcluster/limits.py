@@ -109,7 +109,8 @@ PERIOD_MAX_MS: Final = 7 * 86_400_000
 MOVES_MAX: Final = 1000
 """Peers whose pins are looked at: they are one row. With so many, nobody is removed."""
 ABSENT_AFTER_MS: Final = 86_400_000
-"""Who was not heard for so long holds nothing that counts."""
+"""Who was not heard for so long holds nothing that counts. Like what else takes days, as long as
+the genesis says a day is: ``reputation/terms``."""
 ABSENT_NOTED_MAX: Final = 16
 """Peers whose absence one batch notes."""
 GONE_AFTER_MS: Final = 30 * 86_400_000
@@ -217,7 +218,7 @@ VERIFIED_LARGE_MEMORY_MAX_BYTES: Final = 12 << 20
 # audits
 AUDIT_DAY_DEFAULT_MS: Final = 86_400_000
 AUDIT_DAY_MIN_MS: Final = 10_000
-"""Demonstrations audit as often in such a time as others in a day."""
+"""Demonstrations audit as often in such a time as others in a day; no day is shorter."""
 AUDITS_PER_DAY: Final = 1
 """How often an active peer is drawn; other holders of the same pin are audited with it."""
 AUDITS_PER_DAY_CANDIDATE: Final = 10

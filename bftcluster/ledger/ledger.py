@@ -244,7 +244,9 @@ def genesis_delta(genesis: Genesis) -> Delta:
         },
     }
     evidence = OrderedEvidence(digest=Digest(genesis.cluster_id), seq=Seq(0))
-    reputation = founder(head.period, terms_of(genesis.period_ms), evidence).to_value()
+    reputation = founder(
+        head.period, terms_of(genesis.period_ms, genesis.day_ms), evidence
+    ).to_value()
     rows[Space.REPUTATION] = {item.peer: reputation for item in genesis.peers}
     tree = StateTree(MemoryStateStore())
     tree.absorb(rows.items())

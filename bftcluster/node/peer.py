@@ -171,6 +171,7 @@ class Peer:
             every_ms=lambda: announced_every_ms(
                 wanted_ms,
                 period_ms=self._parts.genesis.period_ms,
+                day_ms=self._parts.genesis.day_ms,
                 peers=len(self._peer_directory.records),
             )
         )

@@ -6,7 +6,7 @@ from typing import Final
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.rules.peer_reports import next_counter
 from bftcluster.ledger.wire.requests import join, report
-from bftcluster.limits import LIGHT_HEARD_PERIODS, SILENCE_MS
+from bftcluster.limits import AUDIT_DAY_DEFAULT_MS, LIGHT_HEARD_PERIODS
 from bftcluster.pins.events import ReportLine
 from bftcluster.signing.envelope import Signer
 from bftcluster.sync.pin_events import entries_of
@@ -18,7 +18,9 @@ _HURRY_MS: Final = 20
 """Times the number of voters: together they order some forty batches a second."""
 
 
-def announced_every_ms(wanted_ms: int, *, period_ms: int, peers: int) -> int:
+def announced_every_ms(
+    wanted_ms: int, *, period_ms: int, peers: int, day_ms: int = AUDIT_DAY_DEFAULT_MS
+) -> int:
     """Return how often a peer announces itself when nothing happens.
 
     A third of a period at most: it is seen in each period, though one announcement fails. Of more
@@ -29,20 +31,20 @@ def announced_every_ms(wanted_ms: int, *, period_ms: int, peers: int) -> int:
         wanted_ms: Of up to four peers.
         period_ms: The cluster's: what is said within one counts when it ends.
         peers: How many there are.
+        day_ms: The cluster's: who is not heard for one is absent.
     """
-    return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3, SILENCE_MS // 2)
+    return min(wanted_ms * max(1, peers // _FEW_PEERS), period_ms // 3, day_ms // 4)
 
 
-def light_announced_every_ms(period_ms: int) -> int:
+def light_announced_every_ms(period_ms: int, *, day_ms: int = AUDIT_DAY_DEFAULT_MS) -> int:
     """Return how often a light peer announces itself when nothing happens.
 
     What it says counts for ``LIGHT_HEARD_PERIODS`` periods of ``period_ms``: three times in them,
     and twice at least before it could be taken for absent. There are ten times as many of them as
     of others, and each announcement costs every replica a signature and a row.
     """
-    return announced_every_ms(
-        LIGHT_HEARD_PERIODS * period_ms, period_ms=LIGHT_HEARD_PERIODS * period_ms, peers=1
-    )
+    counts_ms = LIGHT_HEARD_PERIODS * period_ms
+    return announced_every_ms(counts_ms, period_ms=counts_ms, peers=1, day_ms=day_ms)
 
 
 def hurry_ms(voters: int, *, votes: bool, is_awaited: bool) -> int | None:

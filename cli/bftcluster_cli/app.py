@@ -46,8 +46,8 @@ member_commands.register(cluster_commands.app, peer_commands.app)
 offline_commands.register(pin_commands.app)
 health_commands.register(cluster_commands.app)
 recovery_commands.register(peer_commands.app, cluster_commands.app)
-demo_command.register(app)
 for group in (
+    demo_command,
     key_commands,
     cluster_commands,
     peer_commands,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from bftcluster.errors import UsageError
 
@@ -61,6 +61,22 @@ _WITH_VALUE: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "--genesis": lambda text: {"genesis": Path(text)},
     "--timeout": lambda text: {"timeout_s": _seconds(text)},
 }
+
+
+class DefaultGroup(TyperGroup):
+    """A group in which one verb is meant where none stands; a subclass names it."""
+
+    default: ClassVar[str]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own type
+        """Parse, with the verb that is meant where none stands."""
+        if self.is_meant(args):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def is_meant(self, args: list[str]) -> bool:
+        """Return whether these words go to the verb that is not named."""
+        return bool(args) and args[0] not in {*self.commands, "--help", "-h"}
 
 
 class Command(TyperCommand):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,14 @@ PROMISES = (
 )
 
 
-def start(workdir: Path, *options: str) -> subprocess.Popen[str]:
+MISDEEDS = b"bftcluster_cli.demo.volunteers."
+"""What processes run that misbehave."""
+
+
+def start(workdir: Path, *options: str, story: Sequence[str] = ()) -> subprocess.Popen[str]:
+    line = ["demo", *story, "--json", "--workdir", str(workdir), *options]
     return subprocess.Popen(
-        [sys.executable, "-m", "bftcluster_cli", "demo", "--json", "--workdir", workdir, *options],
+        [sys.executable, "-m", "bftcluster_cli", *line],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -41,7 +47,8 @@ def peers_in(workdir: Path) -> list[int]:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"run" in words and any(str(workdir).encode() in word for word in words):
+        is_peer = b"run" in words or b"lend" in words or any(MISDEEDS in word for word in words)
+        if is_peer and any(str(workdir).encode() in word for word in words):
             found.append(int(path.parent.name))
     return found
 
@@ -115,3 +122,39 @@ def test_killed_outright_it_still_takes_its_peers_along(tmp_path: Path) -> None:
 
     process.communicate(timeout=60)
     wait_until_gone(tmp_path)
+
+
+def test_volunteers_keep_everything_though_one_votes_twice_some_drop_out_and_one_leaves(
+    tmp_path: Path,
+) -> None:
+    """What audits and standings take minutes for is left to `bftcluster demo volunteers`."""
+    options = ("--volunteers", "8", "--brief", "--timeout", "90")
+    process = start(tmp_path, *options, story=("volunteers",))
+
+    out, err = process.communicate(timeout=400)
+
+    record = json.loads(out)
+    counted = ("honest_suspended", "under_replicated", "bytes_over_quota", "lost")
+    assert [record[name] for name in counted] == [0] * len(counted), err
+    assert (record["replicas"], record["relays"], record["volunteers"]) == (4, 2, 8)
+    assert (record["evicted"], record["dropped_out"], record["left"]) == (1, 2, True)
+    assert record["time_scale"] == 4320
+    [found] = record["liars"]
+    assert (found["standing"], found["found_by"]) == ("evicted", "fraud")
+    assert found["evidence"]["proof"]
+    assert process.returncode == 0, err
+    wait_until_gone(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_volunteers_told_to_stop_leave_nothing_behind(tmp_path: Path) -> None:
+    process = start(tmp_path, "--volunteers", "8", story=("volunteers",))
+    read_until(process, "lend")
+
+    process.send_signal(signal.SIGINT)
+
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    wait_until_gone(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import PeerChanged
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.state.state import State
-from bftcluster.limits import ABSENT_AFTER_MS, ABSENT_NOTED_MAX, SILENCE_MS, TIME_MAX_MS
+from bftcluster.limits import ABSENT_NOTED_MAX, TIME_MAX_MS
 
 
 def note_absent(execution: Execution) -> None:
@@ -18,9 +18,10 @@ def note_absent(execution: Execution) -> None:
     Of a batch that came after a long silence of all nobody is.
     """
     state, now_ms = execution.state, execution.now_ms
-    if now_ms - state.head.timestamp_ms >= SILENCE_MS:
+    terms = state.reputations.terms
+    if now_ms - state.head.timestamp_ms >= terms.silence_ms:
         state.set_silent_until(now_ms)
-    latest_ms = now_ms - ABSENT_AFTER_MS
+    latest_ms = now_ms - terms.absent_ms
     if state.absence.since_ms > latest_ms:
         return
     silent = sorted(state.heard.until(latest_ms))
@@ -44,5 +45,5 @@ def absence_due_ms(state: State) -> int | None:
     first_ms = state.heard.first_ms
     if first_ms is None:
         return None
-    due_ms = max(first_ms, state.absence.since_ms) + ABSENT_AFTER_MS
+    due_ms = max(first_ms, state.absence.since_ms) + state.reputations.terms.absent_ms
     return due_ms if due_ms <= TIME_MAX_MS else None

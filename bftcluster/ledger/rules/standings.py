@@ -13,13 +13,11 @@ from bftcluster.ledger.state.duties import head_of
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.state import State
 from bftcluster.limits import (
-    GONE_AFTER_MS,
     GONE_NOTED_MAX,
     LIGHT_PEERS_MAX,
     MOVES_MAX,
     PEERS_MAX,
     REPUTATIONS_KEPT_MAX,
-    SILENCE_MS,
 )
 from bftcluster.reputation import OrderedEvidence, newcomer
 
@@ -128,9 +126,9 @@ def dismiss_gone(execution: Execution) -> None:
     Who votes stays: no absence takes a vote away. A time in which nothing was ordered for long
     counts for nobody. Their reputations stay, and another admission lets them in again.
     """
-    state = execution.state
-    latest_ms = execution.now_ms - GONE_AFTER_MS
-    is_after_silence = execution.now_ms - state.head.timestamp_ms >= SILENCE_MS
+    state, terms = execution.state, execution.state.reputations.terms
+    latest_ms = execution.now_ms - terms.gone_ms
+    is_after_silence = execution.now_ms - state.head.timestamp_ms >= terms.silence_ms
     if is_after_silence or state.absence.since_ms > latest_ms:
         return
     gone = [p for p in sorted(state.absence.peers) if _is_silent_since(state, p, latest_ms)]

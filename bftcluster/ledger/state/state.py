@@ -111,7 +111,9 @@ class State:
         self._earliest = EarliestDeadline(self._first_deadlines)
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         self.age_rules = read_age_rules(self.get(Space.META, AGE_RULES_KEY))
-        self.reputations = Reputations(self.scan(Space.REPUTATION), terms_of(founding.period_ms))
+        self.reputations = Reputations(
+            self.scan(Space.REPUTATION), terms_of(founding.period_ms, founding.day_ms)
+        )
         self.waiting = read_waiting(self.get(Space.META, WAITING_KEY))
         """Whose eviction waits, the worst first."""
         self.reported_ms = 0

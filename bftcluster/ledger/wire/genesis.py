@@ -37,8 +37,15 @@ _VERSION: Final = 1
 _ID_TAG: Final = b"bftcluster/genesis/v1\x00"
 _SHAPE: Final[list[type]] = [int, str, int, list, list, int, int, int, int, bytes]
 _PEER_SHAPE: Final[list[type]] = [bytes, str, list, list]
-_MORE_SHAPES: Final[tuple[list[type], ...]] = ([int], [list], [int, list])
-"""Of what may come behind: the length of an audit day, and a strategy, if they are not usual."""
+_MORE_SHAPES: Final[tuple[list[type], ...]] = (
+    [int],
+    [list],
+    [int, list],
+    [int, int],
+    [int, int, list],
+)
+"""Of what may come behind, if it is not usual: the length of an audit day, with it or without that
+of a day, and a strategy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,9 @@ class Genesis:
     audit_day_ms: int = AUDIT_DAY_DEFAULT_MS
     """Of consensus time: an active peer is drawn once in it for an audit; demonstrations have a
     shorter one. Encoded only where it is not the default, so that a genesis without it stays."""
+    day_ms: int = AUDIT_DAY_DEFAULT_MS
+    """Of consensus time: what days are counted in for standings, absences and departures. Shorter
+    in demonstrations, and encoded likewise."""
     nonce: bytes
     """32 random bytes."""
     strategy: PinStrategy | None = None
@@ -113,6 +123,8 @@ class Genesis:
             raise MalformedMessageError(
                 f"an audit day of {AUDIT_DAY_MIN_MS} to {AUDIT_DAY_DEFAULT_MS} ms"
             )
+        if not AUDIT_DAY_MIN_MS <= self.day_ms <= AUDIT_DAY_DEFAULT_MS:
+            raise MalformedMessageError(f"a day of {AUDIT_DAY_MIN_MS} to {AUDIT_DAY_DEFAULT_MS} ms")
         check_size(self.nonce, DIGEST_SIZE_BYTES, "a genesis nonce")
         digest = hashlib.sha256(_ID_TAG + self.to_bytes()).digest()
         object.__setattr__(self, "cluster_id", ClusterId(digest))
@@ -123,7 +135,11 @@ class Genesis:
 
     def to_bytes(self) -> bytes:
         """Return the canonical encoding."""
-        more = [] if self.audit_day_ms == AUDIT_DAY_DEFAULT_MS else [self.audit_day_ms]
+        more: list[int] = []
+        if self.day_ms != AUDIT_DAY_DEFAULT_MS:
+            more = [self.audit_day_ms, self.day_ms]
+        elif self.audit_day_ms != AUDIT_DAY_DEFAULT_MS:
+            more = [self.audit_day_ms]
         return codec.encode(
             [
                 self.version,
@@ -158,9 +174,8 @@ class Genesis:
             decoded, shape, "genesis"
         )
         interval, period_ms, nonce, *more = rest
-        has_day, has_strategy = int in kinds, list in kinds
-        audit_day_ms = more[0] if has_day else AUDIT_DAY_DEFAULT_MS
-        if has_day and audit_day_ms == AUDIT_DAY_DEFAULT_MS:
+        days, has_strategy = kinds.count(int), list in kinds
+        if days and more[days - 1] == AUDIT_DAY_DEFAULT_MS:
             raise MalformedMessageError("the default of an audit day is not written")
         founders = [check_array(item, _PEER_SHAPE, "genesis peer") for item in peers]
         return cls(
@@ -181,7 +196,8 @@ class Genesis:
             replication_max=most,
             checkpoint_interval=interval,
             period_ms=period_ms,
-            audit_day_ms=audit_day_ms,
+            audit_day_ms=more[0] if days else AUDIT_DAY_DEFAULT_MS,
+            day_ms=more[1] if days > 1 else AUDIT_DAY_DEFAULT_MS,
             nonce=nonce,
             strategy=strategy_from_wire(more[-1]) if has_strategy else None,
         )

@@ -248,7 +248,8 @@ class LightNode:
         return replace(known, addresses=(), joined_ms=joined_ms)
 
     def _announced_every_ms(self) -> int:
-        return light_announced_every_ms(self._genesis.period_ms)
+        genesis = self._genesis
+        return light_announced_every_ms(genesis.period_ms, day_ms=genesis.day_ms)
 
     def _connected(self) -> list[PeerId]:
         return [peer for peer, link in self._network.links().items() if link.connected]

@@ -10,7 +10,7 @@ from bftcluster.storage.ledger_reader import LedgerReader
 
 def reputation_views(reader: LedgerReader, genesis: Genesis) -> dict[PeerId, ReputationView]:
     """Return what is kept about every peer, also about those that left; blocks for a few reads."""
-    period, terms = queries.head_of(reader).period, terms_of(genesis.period_ms)
+    period, terms = queries.head_of(reader).period, terms_of(genesis.period_ms, genesis.day_ms)
     members, evidence = queries.peers(reader), queries.evidence_by_peer(reader)
     waiting = queries.waiting_for_eviction(reader)
     reputations = queries.reputations(reader)

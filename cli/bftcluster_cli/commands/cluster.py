@@ -93,6 +93,14 @@ def init(
         typer.Option(
             metavar="TIME", help="Each peer is audited about once in it: 10s to 1d, for trials."
         ),
+    ] = "",
+    day: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="What absences, standings and departures count in, and audits unless it is said: "
+            "10s to 1d, for trials.",
+        ),
     ] = "1d",
 ) -> None:
     """Write the genesis: the maintainers, how many must agree, and the peers. All peers need it."""
@@ -118,7 +126,8 @@ def init(
             replication_max=most or PIN_REPLICATION_MAX_DEFAULT,
             checkpoint_interval=checkpoint_interval,
             period_ms=duration_ms(period),
-            audit_day_ms=duration_ms(audit_day),
+            audit_day_ms=duration_ms(audit_day or day),
+            day_ms=duration_ms(day),
             strategy=options.strategy_of(place or ()),
             nonce=os.urandom(DIGEST_SIZE_BYTES),
         )
@@ -211,6 +220,7 @@ def _record(genesis: "Genesis") -> dict[str, Any]:
         "checkpoint_interval": genesis.checkpoint_interval,
         "period_ms": genesis.period_ms,
         "audit_day_ms": genesis.audit_day_ms,
+        "day_ms": genesis.day_ms,
         "place": [f"{word}={text}" for word, text in strategy_words(genesis.strategy)]
         if genesis.strategy
         else [],
@@ -252,5 +262,6 @@ def _text(genesis: "Genesis") -> str:
         *(f"holders      {line}" for line in strategy_lines(genesis.strategy)),
         f"period       {duration_text(genesis.period_ms)}",
         f"audits       of each peer, about one in {duration_text(genesis.audit_day_ms)}",
+        f"days         of {duration_text(genesis.day_ms)}",
     ]
     return "\n".join(lines)

@@ -14,38 +14,131 @@ import typer
 
 from bftcluster.errors import ClusterError, UsageError
 from bftcluster_cli.exits import run
-from bftcluster_cli.framework import GlobalOptions, settings_of, verb
+from bftcluster_cli.framework import DefaultGroup, GlobalOptions, settings_of, verb
 from bftcluster_cli.output import complain, emit, say
 
 if TYPE_CHECKING:
-    from bftcluster_cli.demo.cluster import DemoCluster
+    from bftcluster_cli.demo.processes import PeerProcess
 
 _BYTES_PER_SECOND_MIN: Final = 2_000_000
 """What even a busy machine replicates: waits grow with the content."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the top level."""
-    verb(
-        app,
-        "demo",
-        "bftcluster demo",
-        "bftcluster demo --path ~/photos --json",
-        "bftcluster demo --keep --workdir /var/tmp",
-    )(demo)
+_PIN: Final = "pin"
 
 
+class DemoGroup(DefaultGroup):
+    """Tells the story of a pin where none is named: ``bftcluster demo``."""
+
+    default = _PIN
+
+    def is_meant(self, args: list[str]) -> bool:
+        """Return whether no story is named."""
+        return not args or super().is_meant(args)
+
+
+app = typer.Typer(
+    name="demo",
+    help="Run a whole cluster on this machine, and show what it does.",
+    cls=DemoGroup,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Keep the keys, peers and logs for a look around.")
+]
+Workdir = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where to work; the system's default if not.")
+]
+
+
+@verb(
+    app,
+    "volunteers",
+    "bftcluster demo volunteers",
+    "bftcluster demo volunteers --volunteers 40 --json",
+)
+def volunteers(
+    ctx: typer.Context,
+    *,
+    count: Annotated[
+        int,
+        typer.Option("--volunteers", metavar="N", min=8, max=100, help="How many lend room."),
+    ] = 24,
+    is_brief: Annotated[
+        bool,
+        typer.Option(
+            "--brief", help="Leave out what takes audits, or two weeks of the cluster's time."
+        ),
+    ] = False,
+    keep: Keep = False,
+    workdir: Workdir = None,
+) -> None:
+    """Run replicas, relays and volunteers, some of whom lie, and show how they are found out.
+
+    One deletes blocks, one lies in reports, one comes and goes, one votes twice, one leaves, and a
+    quarter of all drop out at once. Nothing is lost. It takes six minutes on two cores.
+    """
+    with _work_directory(_checked(workdir), keep=keep) as directory, _terminated_as_interrupted():
+        command = partial(run, ctx.find_root().command)
+        is_good = _tell_of_volunteers(
+            settings_of(ctx), directory, command, count=count, is_brief=is_brief, keep=keep
+        )
+    if not is_good:
+        raise typer.Exit(1)
+
+
+def _tell_of_volunteers(
+    settings: GlobalOptions,
+    directory: Path,
+    command: Callable[[Sequence[str]], int],
+    *,
+    count: int,
+    is_brief: bool,
+    keep: bool,
+) -> bool:
+    """Run the story of volunteers, as ``_tell`` the one of a pin."""
+    from bftcluster_cli.demo.cluster import new_cluster
+    from bftcluster_cli.demo.narrator import Narrator
+    from bftcluster_cli.demo.processes import stop_all
+    from bftcluster_cli.demo.volunteers.story import VolunteersStory
+
+    narrator = Narrator()
+    cluster = new_cluster(directory, narrator, settings.timeout_s, command)
+    story = VolunteersStory.new(cluster, count, is_brief=is_brief)
+    try:
+        story.tell()
+    except ClusterError as exc:
+        _show_logs(cluster.peers, exc)
+        complain(str(exc), exc.hint)
+    finally:
+        stop_all(story.everybody)
+    report = story.report
+    report.minutes = round(narrator.elapsed_s / 60, 2)
+    report.chapters_s = narrator.chapters
+    report.directory = str(directory) if keep else ""
+    say("")
+    if keep:
+        say(f"everything is kept in {directory}")
+    emit(settings, report.record(), report.text())
+    return report.is_good
+
+
+@verb(
+    app,
+    _PIN,
+    "bftcluster demo",
+    "bftcluster demo --path ~/photos --json",
+    "bftcluster demo pin --keep --workdir /var/tmp",
+)
 def demo(
     ctx: typer.Context,
     path: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Pin this directory instead of a sample.")
     ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the keys, peers and logs for a look around.")
-    ] = False,
-    workdir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to work; the system's default if not.")
-    ] = None,
+    keep: Keep = False,
+    workdir: Workdir = None,
 ) -> None:
     """Run four peers and three maintainers on this machine, and show what a pin goes through.
 
@@ -54,9 +147,7 @@ def demo(
     settings = settings_of(ctx)
     if path is not None:
         _check_source(path)
-    if workdir is not None and not workdir.is_dir():
-        raise UsageError(f"there is no directory {workdir}", hint=f"mkdir -p {workdir}")
-    with _work_directory(workdir, keep=keep) as directory, _terminated_as_interrupted():
+    with _work_directory(_checked(workdir), keep=keep) as directory, _terminated_as_interrupted():
         command = partial(run, ctx.find_root().command)
         is_good = _tell(settings, directory, path, command, keep=keep)
     if not is_good:
@@ -96,7 +187,7 @@ def _tell(
     try:
         Story(cluster=cluster, source=source, report=report).tell()
     except ClusterError as exc:
-        _show_logs(cluster, exc)
+        _show_logs(cluster.peers, exc)
         complain(str(exc), exc.hint)
     finally:
         stop_all(cluster.peers)
@@ -109,6 +200,12 @@ def _tell(
         say(how_to_go_on(cluster))
     emit(settings, report.record(), report.text())
     return report.is_good
+
+
+def _checked(workdir: Path | None) -> Path | None:
+    if workdir is not None and not workdir.is_dir():
+        raise UsageError(f"there is no directory {workdir}", hint=f"mkdir -p {workdir}")
+    return workdir
 
 
 def _check_source(path: Path) -> None:
@@ -124,13 +221,13 @@ def _check_source(path: Path) -> None:
         )
 
 
-def _show_logs(cluster: "DemoCluster", error: ClusterError) -> None:
-    """Show the last words of the peer that failed, or of all if it is not known which."""
+def _show_logs(peers: "Sequence[PeerProcess]", error: ClusterError) -> None:
+    """Show the last words of the peer that failed, or of these if it is not known which."""
     log = getattr(error, "log", None)
     if log is not None:
         say(f"\nthe last lines of its log:\n{log}\n")
         return
-    for peer in cluster.peers:
+    for peer in peers:
         if tail := peer.log_tail():
             say(f"\nthe last lines of {peer.name}'s log:\n{tail}\n")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from bftcluster.errors import ConfigError, UsageError
 from bftcluster_cli.descriptors import check_place, parse_size
 from bftcluster_cli.files import replace_file, write_new
-from bftcluster_cli.framework import GlobalOptions, settings_of, verb
+from bftcluster_cli.framework import DefaultGroup, GlobalOptions, settings_of, verb
 from bftcluster_cli.keys.key_files import check_name
 from bftcluster_cli.loans.loan_status import status_of
 from bftcluster_cli.loans.newcomer import (
@@ -34,14 +33,10 @@ _START: Final = "start"
 _UNIT_FILE: Final = "bftcluster-lend.service"
 
 
-class LendGroup(TyperGroup):
+class LendGroup(DefaultGroup):
     """Takes an invitation where a verb may stand: ``bftcluster lend bftc1…``."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own type
-        """Parse, with the verb that is meant where none stands."""
-        if args and args[0] not in self.commands and args[0] not in {"--help", "-h"}:
-            args = [_START, *args]
-        return super().parse_args(ctx, args)
+    default = _START
 
 
 app = typer.Typer(

@@ -138,8 +138,14 @@ def new_cluster(
     )
 
 
-def set_up(cluster: DemoCluster) -> None:
-    """Make three keys, four peers and the genesis that names them."""
+def set_up(cluster: DemoCluster, *options: str, capacity: str = "") -> None:
+    """Make three keys, the peers, and the genesis that names them.
+
+    Args:
+        cluster: Of which nothing is there yet.
+        options: More words for ``cluster init``.
+        capacity: What may rest on each peer; empty: its quota.
+    """
     cluster.passphrase.parent.mkdir(mode=0o700)
     cluster.passphrase.write_text("correct horse battery staple\n")
     cluster.passphrase.chmod(0o600)
@@ -153,16 +159,25 @@ def set_up(cluster: DemoCluster) -> None:
             "--api", f"127.0.0.1:{peer.api_port}", "--quota", _QUOTA,
         )  # fmt: skip
     people = [("--maintainer", str(cluster.key(name).with_suffix(".pub"))) for name in MAINTAINERS]
-    machines = [("--peer", str(peer.directory / "peer.txt")) for peer in cluster.peers]
+    machines = [("--peer", descriptor(peer, capacity)) for peer in cluster.peers]
     cluster.run(
         "cluster", "init", "--name", "demo", "--threshold", str(THRESHOLD),
-        *_flat(people), *_flat(machines),
+        *_flat(people), *_flat(machines), *options,
         "--output", str(cluster.genesis),
     )  # fmt: skip
     for peer in cluster.peers:
         cluster.run(
             "peer", "init", str(peer.directory), "--genesis", str(cluster.genesis), shown=False
         )
+
+
+def descriptor(peer: PeerProcess, capacity: str) -> str:
+    """Return the file with the line about a peer, or a line in which it asks for ``capacity``."""
+    path = peer.directory / "peer.txt"
+    if not capacity:
+        return str(path)
+    who, _, _ = path.read_text("utf-8").strip().partition(";")
+    return f"{who};capacity={capacity}"
 
 
 def start(cluster: DemoCluster) -> None:

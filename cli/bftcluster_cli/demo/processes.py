@@ -44,6 +44,10 @@ class PeerProcess:
     process: subprocess.Popen[bytes] | None = None
     noun: str = "peer"
     """Of the command that runs it."""
+    words: tuple[str, ...] = ()
+    """The command that runs it, if it is none of ``NOUN run DIRECTORY``."""
+    module: str = "bftcluster_cli"
+    """What Python runs."""
 
     @property
     def api(self) -> str:
@@ -63,9 +67,10 @@ class PeerProcess:
     def start(self) -> None:
         """Start ``bftcluster peer run``, or its like, on the directory, as a user would."""
         assert self.process is None, "it does not run"
+        words = self.words or (self.noun, "run", str(self.directory))
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "bftcluster_cli", self.noun, "run", str(self.directory)],
+                [sys.executable, "-m", self.module, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -352,6 +352,15 @@ def test_the_terms_of_an_hour_are_the_defaults_and_others_are_as_long() -> None:
     assert (week.window, week.vetting, week.dwell, week.suspended) == (1, 3, 1, 5)
 
 
+def test_where_days_are_shorter_all_terms_are() -> None:
+    terms = terms_of(10_000, 20_000)
+
+    assert (terms.window, terms.vetting, terms.dwell) == (1, 42, 14)
+    assert (terms.suspended, terms.cool_down, terms.full_age) == (60, 60, 360)
+    assert (terms.absent_ms, terms.silence_ms) == (20_000, 10_000)
+    assert (terms.gone_ms, terms.leave_ms) == (600_000, 140_000)
+
+
 def test_a_period_has_the_number_of_its_place_in_time() -> None:
     assert period_of(0, 3_600_000) == 0
     assert period_of(3_599_999, 3_600_000) == 0

@@ -89,6 +89,12 @@ def test_a_light_peer_announces_itself_three_times_in_the_periods_for_which_it_c
     assert 3 * every_s <= LIGHT_HEARD_PERIODS * period_s
 
 
+def test_where_days_are_short_nobody_is_absent_between_two_announcements() -> None:
+    every_ms = announced_every_ms(300_000, period_ms=3_600_000, peers=8, day_ms=20_000)
+
+    assert every_ms == 5_000
+
+
 def test_only_voters_hurry_and_only_while_a_change_waits() -> None:
     assert hurry_ms(4, votes=True, is_awaited=True) == 80
     assert hurry_ms(4, votes=False, is_awaited=True) is None

@@ -20,7 +20,6 @@ from bftcluster.ledger.wire.loan_requests import Leave
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.ledger.wire.verification import ApprovalVerifier, Inspected
 from bftcluster.limits import (
-    LEAVE_GRACE_MS,
     LEAVE_SAID_AHEAD_MAX_MS,
     LEAVE_SAID_MAX_MS,
     MOVES_MAX,
@@ -52,7 +51,7 @@ def leave(
     if request.is_final:
         _let_go(execution, record)
         return Outcome(OutcomeCode.COMMITTED, "left")
-    ends_ms = min(now_ms + LEAVE_GRACE_MS, TIME_MAX_MS)
+    ends_ms = min(now_ms + state.reputations.terms.leave_ms, TIME_MAX_MS)
     state.put_peer(replace(record, goes_ms=ends_ms))
     state.put(Space.DEADLINE, leave_deadline(peer, ends_ms), b"\x80")
     begin_move(state, peer)

@@ -231,7 +231,8 @@ class SimLightPeer:
 
     def _on_heard(self, said: frozenset[Cid]) -> None:
         """Note that an announcement was ordered; at first its turns are spread over the time."""
-        every_ms = light_announced_every_ms(self._founding.genesis.period_ms)
+        genesis = self._founding.genesis
+        every_ms = light_announced_every_ms(genesis.period_ms, day_ms=genesis.day_ms)
         now_ms = self._clock.now_ms
         if not self.has_joined:
             self._again_ms = now_ms + int.from_bytes(self.key[:4], "big") * every_ms // (1 << 32)

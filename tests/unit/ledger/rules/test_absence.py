@@ -28,6 +28,8 @@ from tests.unit.ledger.departures import (
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, peer_id
 from tests.unit.signing.people import DAY_MS
 
+MINUTE_MS = 60_000
+
 
 def test_who_is_not_heard_for_a_day_holds_nothing_that_counts() -> None:
     world = world_of(6)
@@ -230,3 +232,17 @@ def test_those_that_leave_after_a_month_are_a_bounded_number_in_a_period() -> No
         members.append(len(queries.peers(world.store)))
 
     assert sorted(set(members)) == [4, 4 + GONE_NOTED_MAX, 4 + 2 * GONE_NOTED_MAX]
+
+
+def test_where_days_are_shorter_absences_are() -> None:
+    world = World(genesis_of(day_ms=MINUTE_MS, period_ms=10_000))
+    world.run(*(world.join(peer) for peer in PEERS[:4]))
+    heard_ms = world.now_ms
+    assert absence_due_ms(world.ledger._state) == heard_ms + MINUTE_MS
+
+    world.run(*(world.join(peer) for peer in PEERS[:3]), after_ms=MINUTE_MS // 3)
+    world.run(*(world.join(peer) for peer in PEERS[:3]), after_ms=MINUTE_MS // 3)
+    world.run(after_ms=MINUTE_MS // 3)
+
+    live = [peer for peer in PEERS[:4] if world.ledger._state.is_live(peer_id(peer))]
+    assert live == list(PEERS[:3])

@@ -5,9 +5,12 @@ import pytest
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
+from bftcluster.ledger.wire.pin_strategy import PinStrategy
 from tests.unit.ledger.world import PEERS, genesis_of, peer_id
+from tests.unit.signing.people import DAY_MS
 
 GENESIS = genesis_of()
+IN_TWO_DOMAINS = PinStrategy(domains_min=2)
 
 
 def test_a_genesis_survives_its_encoding() -> None:
@@ -54,12 +57,38 @@ def test_the_peers_of_a_genesis_vote_in_its_order() -> None:
         ({"checkpoint_interval": 513}, "1 to 512"),
         ({"period_ms": 9_999}, "10000 to 604800000 ms"),
         ({"period_ms": 604_800_001}, "10000 to 604800000 ms"),
+        ({"audit_day_ms": 9_999}, "an audit day of 10000 to 86400000 ms"),
+        ({"day_ms": 9_999}, "a day of 10000 to 86400000 ms"),
+        ({"day_ms": 86_400_001}, "a day of 10000 to 86400000 ms"),
         ({"nonce": b"short"}, "nonce"),
     ],
 )
 def test_a_genesis_outside_the_limits_is_refused(changes: dict, reason: str) -> None:
     with pytest.raises(MalformedMessageError, match=reason):
         replace(GENESIS, **changes)
+
+
+@pytest.mark.parametrize("strategy", [None, IN_TWO_DOMAINS])
+@pytest.mark.parametrize("audit_day_ms", [20_000, DAY_MS])
+@pytest.mark.parametrize("day_ms", [20_000, DAY_MS])
+def test_days_that_are_not_usual_survive_the_encoding(
+    day_ms: int, audit_day_ms: int, strategy: PinStrategy | None
+) -> None:
+    genesis = replace(GENESIS, day_ms=day_ms, audit_day_ms=audit_day_ms, strategy=strategy)
+
+    assert Genesis.from_bytes(genesis.to_bytes()) == genesis
+
+
+def test_a_genesis_with_usual_days_has_the_bytes_that_it_had_before_there_were_others() -> None:
+    assert len(codec.decode(GENESIS.to_bytes())) == 10
+
+
+@pytest.mark.parametrize("days", [[DAY_MS], [20_000, DAY_MS], [DAY_MS, DAY_MS], [DAY_MS] * 3])
+def test_a_usual_day_is_not_written(days: list[int]) -> None:
+    items = codec.decode(GENESIS.to_bytes())
+
+    with pytest.raises(MalformedMessageError):
+        Genesis.from_bytes(codec.encode([*items, *days]))
 
 
 def test_a_genesis_peer_has_a_key_and_multiaddrs() -> None:

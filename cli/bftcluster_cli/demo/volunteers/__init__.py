@@ -1,0 +1,1 @@
+"""The demonstration with volunteers: some of them lie, and are found out."""
