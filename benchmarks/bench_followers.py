@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.bench_pins import submit
-from benchmarks.processes import PEERS, Processes, command, running, started
+from benchmarks.clusters.processes import PEERS, Processes, command, running, started
 from benchmarks.result import Result
 from benchmarks.workload import blocks, pin_requests
 from bftcluster.blocks.formats.block import Block

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.bench_pins import submit
-from benchmarks.processes import Processes, command, resident_mb, running, started
+from benchmarks.clusters.processes import Processes, command, resident_mb, running, started
 from benchmarks.result import Result
 from benchmarks.workload import blocks, pin_requests
 from bftcluster import cid as cids
