@@ -5,7 +5,8 @@ admitted, and started for the first time; as soon as it has joined, a pin that n
 Its first duty is known when its log says so, and done when another replica knows from its report
 that it holds it. Then it is given 10,000 pins, below a stable checkpoint: memory and disk are those
 of a peer that holds all of them and has nothing more to do; the blocks, its quota, are left out.
-Last it has lost what it knew, and proves all its duties anew.
+Last it has lost what it knew, and proves all its duties anew. The first pin has a block to fetch;
+the content of all others is in their CIDs, so that only what is said of them is measured.
 """
 
 import subprocess
@@ -34,6 +35,8 @@ CLOSING_PINS = 300
 """One in a batch: a checkpoint is among them, so that all before is proven by it."""
 SAMPLES = 20
 """Of its pins that are asked for, spread over all of them."""
+IDENTITY = b"\x01\x55\x00"
+"""What a CID begins with that is raw content itself."""
 IS_RELAY = ("# relay = false", "relay = true")
 KNOWN = "duties changed"
 """What a light peer logs when it learns what it is to hold, or not any more."""
@@ -45,20 +48,19 @@ POLL_S = 0.05
 
 
 def run() -> list[Result]:
-    made = [cid for cid, _ in all_blocks()]
-    filled = [Block(cid, data) for cid, data in all_blocks()]
+    [(first, block)] = blocks(1, label="light")
     with (
-        running(blocks=filled, overrides=[IS_RELAY]) as cluster,
+        running(blocks=[Block(first, block)], overrides=[IS_RELAY]) as cluster,
         tempfile.TemporaryDirectory(prefix="bftcluster-bench-") as directory,
     ):
         holder = cluster.id_of(0)
-        existing, own = made[:PINS], made[PINS : PINS + OWN]
-        pin(cluster, existing, (holder,))
+        pin(cluster, inline("old", PINS), (holder,))
         light = LightPeer(cluster, Path(directory) / "light")
         try:
-            known_s, held_s = light.first_duty(own[0])
-            pin(cluster, own[1:], (light.id, holder))
-            for each in made[PINS + OWN :]:
+            known_s, held_s = light.first_duty(first)
+            own = inline("own", OWN)
+            pin(cluster, own, (light.id, holder))
+            for each in inline("last", CLOSING_PINS):
                 pin(cluster, [each], (holder,))
             light.wait_until(light.holds_all(own))
             memory_mb, disk_mb = light.resident_mb(), light.disk_mb()
@@ -74,9 +76,10 @@ def run() -> list[Result]:
     ]
 
 
-def all_blocks() -> list[tuple[Cid, bytes]]:
-    """Return a tiny block for each pin."""
-    return blocks(PINS + OWN + CLOSING_PINS, label="light")
+def inline(label: str, count: int) -> list[Cid]:
+    """Return CIDs, no two alike, that are their content's identity."""
+    data = [b"%s %d" % (label.encode(), number) for number in range(count)]
+    return [cids.from_bytes(IDENTITY + bytes((len(each),)) + each) for each in data]
 
 
 def pin(cluster: Processes, wanted: Sequence[Cid], holders: Sequence[PeerId]) -> None:
