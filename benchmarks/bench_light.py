@@ -29,7 +29,7 @@ PINS = 100_000
 """Of one founder, before the light peer comes."""
 OWN = 10_000
 RELAYS = 2
-PART = 4000
+PART = 1000
 """Pins that are in flight at once."""
 CLOSING_PINS = 300
 """One in a batch: a checkpoint is among them, so that all before is proven by it."""
