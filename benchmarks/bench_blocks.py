@@ -7,7 +7,7 @@ import time
 from http import HTTPStatus
 from http.client import HTTPConnection
 
-from benchmarks.processes import Processes, running
+from benchmarks.clusters.processes import Processes, running
 from benchmarks.result import Result
 from benchmarks.timing import calls_per_second
 from benchmarks.workload import pin_requests

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.bench_crypto import verifications_per_second
-from benchmarks.memory_cluster import MemoryCluster
+from benchmarks.clusters.memory_cluster import MemoryCluster
 from benchmarks.result import Result
 from benchmarks.workload import APPROVALS, blocks, genesis, pin_requests
 from bftcluster.ledger.wire.genesis import Genesis

@@ -13,7 +13,7 @@ from statistics import median
 import httpx
 
 from benchmarks.bench_pins import submit
-from benchmarks.processes import PEERS, Processes, running
+from benchmarks.clusters.processes import PEERS, Processes, running
 from benchmarks.result import Result
 from benchmarks.workload import blocks, pin_requests
 from bftcluster.blocks.formats.block import Block

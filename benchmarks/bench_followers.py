@@ -6,7 +6,6 @@ the links send while nothing happens is measured, and left out. Bytes are those 
 
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,19 +13,13 @@ from pathlib import Path
 import httpx
 
 from benchmarks.bench_pins import submit
-from benchmarks.processes import PEERS, Processes, running
+from benchmarks.clusters.processes import PEERS, Processes, command, running, started
 from benchmarks.result import Result
-from benchmarks.workload import MAINTAINERS, blocks, key, pin_requests
+from benchmarks.workload import blocks, pin_requests
 from bftcluster.blocks.formats.block import Block
 from bftcluster.ids import PeerId
-from bftcluster.ledger.wire.member_operations import AdmitPeer
-from bftcluster.ledger.wire.requests import Submit
-from bftcluster.limits import INTENT_NONCE_SIZE_BYTES
-from bftcluster.signing.approvals import Intent, approve
 from bftcluster.signing.keys import parse_peer_id
-from bftcluster.signing.schemes import scheme_of
 from bftcluster_cli.demo.ports import free_ports
-from bftcluster_cli.descriptors import parse_descriptor
 
 STEPS = (0, 8, 16, 32)
 """Storage peers, in turn."""
@@ -109,33 +102,11 @@ class Volunteers:
         words += ["--listen", f"/ip4/127.0.0.1/tcp/{port}", "--api", f"127.0.0.1:{api}"]
         for each in bootstrap:
             words += ["--bootstrap", each]
-        command = [sys.executable, "-m", "bftcluster_cli"]
-        subprocess.run([*command, *words], check=True, capture_output=True)
-        self._admit(parse_descriptor(str(path / "peer.txt")).admission(votes=False))
-        with (path / "log.txt").open("ab") as log:
-            self._processes.append(
-                subprocess.Popen([*command, "peer", "run", str(path)], stdout=log, stderr=log)
-            )
+        command(*words)
+        self._cluster.admit(path)
+        self._processes.append(started(path))
         base_url = f"http://127.0.0.1:{api}"
         self._clients.append(httpx.Client(base_url=base_url, timeout=60, trust_env=False))
-
-    def _admit(self, operation: AdmitPeer) -> None:
-        founding, now_ms = self._cluster.genesis, time.time_ns() // 1_000_000
-        intent = Intent(
-            cluster_id=founding.cluster_id,
-            policy_version=founding.policy.version,
-            policy_hash=founding.policy.hash,
-            operation=operation.to_bytes(),
-            nonce=key(operation.name).public_key[:INTENT_NONCE_SIZE_BYTES],
-            not_before_ms=now_ms - 1000,
-            expires_ms=now_ms + 3_600_000,
-        ).to_bytes()
-        approvals = [approve(intent, maintainer) for maintainer in MAINTAINERS[:2]]
-        signatures = {approval.maintainer: approval.signature for approval in approvals}
-        certificate = scheme_of(founding.policy).combine(intent, signatures, founding.policy)
-        request = Submit(certificate=certificate).to_bytes()
-        answer = self._cluster.clients[0].post("/operations", content=request)
-        assert answer.json()["code"] == "committed", answer.text
 
 
 def _bytes_a_pin(cluster: Processes, volunteers: Volunteers, requests: list[bytes]) -> float:

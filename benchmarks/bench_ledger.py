@@ -6,6 +6,7 @@ that leave the machine to the signatures: 40 us for a submitted pin and 25 us fo
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.result import Result
@@ -23,6 +24,7 @@ from bftcluster.ledger.wire.audit_requests import answer_digest
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.ledger.wire.requests import HolderStatus, ReportEntry, join, report
 from bftcluster.ledger.wire.verification import ApprovalVerifier
+from bftcluster.signing.envelope import Verifier
 from bftcluster.sync.audit_duties import AuditDuties
 
 PINS = 4000
@@ -51,32 +53,46 @@ class Executor:
     """One ledger over a store in memory."""
 
     def __init__(self, founding: Genesis) -> None:
+        self.now_ms = NOW_MS + 60_000
+        """The time of all batches to come."""
+        self.signatures: Verifier = Credulous()
+        """Takes effect with the next ``reopen``."""
         self.store = MemoryStateStore()
         self.store.flush(genesis_delta(founding))
         self.reopen(founding)
 
     def reopen(self, founding: Genesis) -> None:
         """Go on from the store, which somebody else wrote to."""
-        verifier = ApprovalVerifier(founding.cluster_id, Credulous())
-        self.ledger = Ledger(founding, self.store, verifier)
+        self.verifier = ApprovalVerifier(founding.cluster_id, self.signatures)
+        self.ledger = Ledger(founding, self.store, self.verifier)
 
     def seconds(self, requests: Sequence[bytes]) -> float:
-        """Execute ``requests`` in full batches; return the CPU seconds it took."""
+        """Execute ``requests``, all of which count, in full batches; return the CPU seconds."""
+        if not requests:
+            return 0.0
         first = self.ledger.head.seq + 1
         batches = [
             OrderedBatch(
                 seq=Seq(first + number),
-                timestamp_ms=NOW_MS + 60_000,
+                timestamp_ms=self.now_ms,
                 view=View(0),
                 requests=tuple(requests[start : start + BATCH_REQUESTS]),
             )
             for number, start in enumerate(range(0, len(requests), BATCH_REQUESTS))
         ]
+        return self._execute(batches)
+
+    def empty_batch_seconds(self) -> float:
+        """Execute a batch without requests, as a tick is; return the CPU seconds it took."""
+        seq, at_ms = Seq(self.ledger.head.seq + 1), self.now_ms
+        return self._execute([OrderedBatch(seq=seq, timestamp_ms=at_ms, view=View(0), requests=())])
+
+    def _execute(self, batches: Sequence[OrderedBatch]) -> float:
         start = time.process_time()
         executed = self.ledger.execute(batches)
         taken = time.process_time() - start
         outcomes = [outcome for applied in executed.applied for outcome in applied.outcomes]
-        assert all(outcome.is_accepted for outcome in outcomes)
+        assert all(outcome.is_accepted for outcome in outcomes), Counter(outcomes)
         self.store.flush(executed.delta)
         return taken
 
@@ -86,7 +102,7 @@ def run() -> list[Result]:
     cids = [cid for cid, _ in blocks(PINS, label="ledger")]
     executor = Executor(founding)
     submitted = executor.seconds(pin_requests(founding, cids, now_ms=NOW_MS + 60_000)) / PINS
-    executor.seconds(joins(founding))
+    executor.seconds(joins(founding, len(founding.peers)))
     lines = reports(founding, cids)
     reported = executor.seconds(lines) / (len(lines) * REPORT_ENTRIES)
     return [
@@ -155,20 +171,20 @@ def words(founding: Genesis, challenges: Sequence[Challenge], number: int) -> li
     return said
 
 
-def joins(founding: Genesis) -> list[bytes]:
-    """Return one join of each peer."""
+def joins(founding: Genesis, peers: int, *, counter: int = 1) -> list[bytes]:
+    """Return one join of each of so many peers, with this counter."""
     return [
         join(
             key(f"peer {number}"),
             cluster_id=founding.cluster_id,
-            counter=1,
+            counter=counter,
             name=f"peer{number}",
             addresses=(),
             capacity_bytes=1 << 40,
             free_bytes=1 << 40,
             tags={},
         ).to_bytes()
-        for number in range(len(founding.peers))
+        for number in range(peers)
     ]
 
 

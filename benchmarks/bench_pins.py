@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median, quantiles
 
 from benchmarks.bench_crypto import verifications_per_second
-from benchmarks.processes import PEERS, Processes, running
+from benchmarks.clusters.processes import PEERS, Processes, running
 from benchmarks.result import Result
 from benchmarks.workload import APPROVALS, blocks, pin_requests
 from bftcluster.api.frames import write_frame

@@ -23,12 +23,14 @@ ORDER = (
     "api",
     "ledger",
     "allocation",
+    "volunteers",
     "install",
     "core",
     "pins",
     "faults",
     "blocks",
     "followers",
+    "light",
     "sim",
 )
 """The modules ``bench_…`` in the order in which they run."""

@@ -7,7 +7,7 @@ from bftcluster import cid
 from bftcluster.cid import Cid
 from bftcluster.ids import MaintainerId, PeerId
 from bftcluster.ledger.wire.genesis import Genesis, GenesisPeer
-from bftcluster.ledger.wire.operations import EVERYWHERE, PinOperation
+from bftcluster.ledger.wire.operations import EVERYWHERE, Operation, PinOperation
 from bftcluster.ledger.wire.peer_terms import PeerTerms
 from bftcluster.ledger.wire.requests import Submit
 from bftcluster.limits import CHECKPOINT_INTERVAL_SEQS, INTENT_NONCE_SIZE_BYTES
@@ -72,27 +72,43 @@ def pin_requests(
     allocations: Sequence[PeerId] = (),
 ) -> list[bytes]:
     """Return one request per CID, each with a complete certificate of two approvals."""
-    policy = founding.policy
-    scheme = scheme_of(policy)
-    requests = []
-    for number, each in enumerate(cids):
-        intent = Intent(
-            cluster_id=founding.cluster_id,
-            policy_version=policy.version,
-            policy_hash=policy.hash,
-            operation=PinOperation(
+    return [
+        approved(
+            founding,
+            PinOperation(
                 cid=each,
                 name=f"pin {number}",
                 replication_min=replication,
                 replication_max=replication,
                 user_allocations=tuple(allocations),
-            ).to_bytes(),
-            nonce=hashlib.sha256(each).digest()[:INTENT_NONCE_SIZE_BYTES],
-            not_before_ms=now_ms - 1000,
-            expires_ms=now_ms + LIFETIME_MS,
-        ).to_bytes()
-        approvals = [approve(intent, maintainer) for maintainer in MAINTAINERS[:APPROVALS]]
-        signatures = {approval.maintainer: approval.signature for approval in approvals}
-        certificate = scheme.combine(intent, signatures, policy)
-        requests.append(Submit(certificate=certificate).to_bytes())
-    return requests
+            ),
+            nonce=hashlib.sha256(each).digest(),
+            now_ms=now_ms,
+        )
+        for number, each in enumerate(cids)
+    ]
+
+
+def approved(founding: Genesis, operation: Operation, *, nonce: bytes, now_ms: int) -> bytes:
+    """Return a request with a complete certificate of two approvals.
+
+    Args:
+        founding: Of the cluster.
+        operation: What the maintainers want.
+        nonce: Another one each time, at least as long as an intent's.
+        now_ms: From a second before then on it is valid, for a day.
+    """
+    policy = founding.policy
+    intent = Intent(
+        cluster_id=founding.cluster_id,
+        policy_version=policy.version,
+        policy_hash=policy.hash,
+        operation=operation.to_bytes(),
+        nonce=nonce[:INTENT_NONCE_SIZE_BYTES],
+        not_before_ms=now_ms - 1000,
+        expires_ms=now_ms + LIFETIME_MS,
+    ).to_bytes()
+    approvals = [approve(intent, maintainer) for maintainer in MAINTAINERS[:APPROVALS]]
+    signatures = {approval.maintainer: approval.signature for approval in approvals}
+    certificate = scheme_of(policy).combine(intent, signatures, policy)
+    return Submit(certificate=certificate).to_bytes()

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from hashlib import sha256
 from random import Random
 
-from benchmarks.memory_cluster import MemoryCluster
+from benchmarks.clusters.memory_cluster import MemoryCluster
 from benchmarks.workload import blocks, genesis, pin_requests
 from bftcluster.signing.keys import Ed25519Verifier
 from bftcluster_sim.cluster.environment.traces import Trace
 from bftcluster_sim.cluster.faults.plans import plan_of
 from bftcluster_sim.cluster.runs.swarm import run as swarm_run
+from tests.unit.ledger.test_one_history import fingerprint
 
 NOW_MS = 1_700_000_000_000
 PINS = 120
@@ -53,6 +54,11 @@ def forks() -> str:
     return _digest(world.trace for _, world in (swarm_run(plan) for plan in plans))
 
 
+def history() -> str:
+    """One ledger in which volunteers are invited, audited, evicted, repaired, and grow old."""
+    return fingerprint()
+
+
 def _digest(traces: Iterable[Trace]) -> str:
     return sha256(" ".join(trace.digest() for trace in traces).encode()).hexdigest()
 
@@ -74,7 +80,7 @@ def _trace(*, peers: int, seed: int | None, loss_percent: int) -> str:
     return cluster.digest()
 
 
-SCENARIOS = (calm, shuffled, lossy, very_lossy, swarm, forks)
+SCENARIOS = (calm, shuffled, lossy, very_lossy, swarm, forks, history)
 
 if __name__ == "__main__":
     for scenario in SCENARIOS:

@@ -1,6 +1,7 @@
 """Rosters of many peers, and what is counted about their picks."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -41,6 +42,16 @@ def chi_square(counts: Counter[str], shares: dict[str, int]) -> float:
     expected = {name: total * share / whole for name, share in shares.items()}
     terms = ((counts[name] - each) ** 2 / each for name, each in expected.items())
     return sum(terms) / (len(shares) - 1)
+
+
+def chi_square_most(names: int) -> float:
+    """Return what `chi_square` of so many names exceeds once in a thousand times.
+
+    Wilson and Hilferty: the cube root of it is nearly normal; 3.09 is that normal's quantile.
+    """
+    freedom = names - 1
+    spread = 2 / (9 * freedom)
+    return (1 - spread + 3.09 * math.sqrt(spread)) ** 3
 
 
 def moved(before: list[list[PeerId]], after: list[list[PeerId]]) -> float:

@@ -1,4 +1,6 @@
 from collections import Counter
+from functools import cache
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -9,7 +11,15 @@ from bftcluster.allocation.tree import Place, StrawTree, place_of
 from bftcluster.ids import PeerId
 from bftcluster.reputation.arithmetic import NEVER, WEIGHT_MAX, cost, mix32
 from bftcluster.reputation.logarithms import log2_table
-from tests.unit.allocation.crowds import chi_square, moved, peer, picks, roster_of, seeds
+from tests.unit.allocation.crowds import (
+    chi_square,
+    chi_square_most,
+    moved,
+    peer,
+    picks,
+    roster_of,
+    seeds,
+)
 
 WORDS = [mix32(number, 1) for number in range(SEED_WORDS)]
 
@@ -194,14 +204,71 @@ def test_a_change_in_one_crowd_moves_no_more_than_its_share() -> None:
     assert rate < 1.1 * 3 * 700 / (700 + weight)
 
 
-def test_a_change_in_a_tree_moves_no_more_than_its_share_on_each_level() -> None:
-    before, after = (_tree_of_levels() for _ in range(2))
-    for number in range(9000, 9010):
-        after.update(peer(number), 1000, domain="d1", operator="d1 o1")
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize(
+    ("domain", "operator", "levels"),
+    [("new", "new", 1), ("d1", "new", 2), ("d1", "d1 o1", 3)],
+)
+def test_drawn_anew_a_tree_moves_a_newcomers_share_once_on_each_level_where_it_has_siblings(
+    domain: str, operator: str, levels: int, copies: int
+) -> None:
+    """Levels draw independently: of the pins of W, `w / (W + w)` come to its domain.
 
-    rate = moved(picks(before, 5000), picks(after, 5000))
+    Of those that the domain had, `W_d / W * w / (W_d + w)` go from other operators to its own, and
+    likewise below. Each is at most `w / (W + w)`; only the first is inherent, and of the first the
+    part that does not end at the newcomer moves to its siblings. Stored allocations do not move.
+    """
+    after = _tree_of_levels()
+    after.update(peer(9000), 100_000, domain=domain, operator=operator)
+    bound = copies * 100_000 / (1000 * 1000 + 100_000)
 
-    assert rate < 1.1 * 3 * 10 / (10 * 10 * 10 + 10)
+    rate = moved(_before(copies), picks(after, 2500, copies))
+
+    assert rate < 1.1 * levels * bound
+
+
+def test_every_level_of_a_tree_is_shared_as_its_weights_are() -> None:
+    """At one in a thousand, on each level."""
+    weights = [500 + 7 * number for number in range(60)]
+    roster = roster_of(
+        60,
+        weight=weights.__getitem__,
+        domain=lambda n: f"d{n % 5}",
+        operator=lambda n: f"d{n % 5} o{n % 15}",
+    )
+    chosen = [INDEX[first] for (first,) in picks(roster, 12_000)]
+
+    for level in (5, 15, 60):
+        shares: Counter[str] = Counter()
+        for number, weight in enumerate(weights):
+            shares[str(number % level)] += weight
+        counts = Counter(str(number % level) for number in chosen)
+        assert chi_square(counts, dict(shares)) < chi_square_most(level)
+
+
+def test_three_copies_are_shared_as_by_three_draws_without_those_that_won_before() -> None:
+    """The heavy have less than three times their share, as nobody wins twice."""
+    weights = [100, 100, 100, 200, 200, 400, 400, 800, 1600, 100]
+    whole = sum(weights)
+    expected = dict.fromkeys(map(str, range(10)), 0.0)
+    for first, second, third in permutations(range(10), 3):
+        left = whole - weights[first]
+        chance = weights[first] * weights[second] * weights[third]
+        chance /= whole * left * (left - weights[second])
+        for number in (first, second, third):
+            expected[str(number)] += chance
+
+    chosen = picks(roster_of(10, weight=weights.__getitem__), 8000, copies=3)
+
+    counts = Counter(str(INDEX[each]) for three in chosen for each in three)
+    shares = {name: round(chance * 1e9) for name, chance in expected.items()}
+    assert chi_square(counts, shares) < chi_square_most(10)
+    assert expected["8"] < 0.75 * 3 * 1600 / whole
+
+
+@cache
+def _before(copies: int) -> list[list[PeerId]]:
+    return picks(_tree_of_levels(), 2500, copies)
 
 
 def _tree_of_levels() -> Roster:

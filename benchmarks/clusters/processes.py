@@ -8,24 +8,27 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.workload import APPROVALS, MAINTAINERS
+from benchmarks.workload import APPROVALS, MAINTAINERS, approved
 from bftcluster import cid as cids
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.cid import Cid
-from bftcluster.ids import MaintainerId
+from bftcluster.ids import MaintainerId, PeerId
 from bftcluster.ledger.wire.genesis import Genesis
 from bftcluster.signing.keys import maintainer_text
 from bftcluster_cli.demo.ports import free_ports
+from bftcluster_cli.descriptors import parse_descriptor
 
 PEERS = 4
 QUOTA_BYTES = 8 << 30
-START_S = 60
+START_S = 240
+"""On a busy machine; it is a bound, and not waited for."""
 STOP_S = 30
 POLL_S = 0.02
 
@@ -43,7 +46,7 @@ class Processes:
         self._down: set[int] = set()
         """Peers that were killed on purpose."""
         for path, url, port in zip(self.directories, self._urls, ports, strict=False):
-            _command(
+            command(
                 *("peer", "init", str(path), "--quota", "8GiB"),
                 *("--listen", f"/ip4/127.0.0.1/tcp/{port}"),
                 *("--api", url.removeprefix("http://")),
@@ -54,7 +57,7 @@ class Processes:
             for default, setting in overrides:
                 _configure(path, default, setting)
         genesis = directory / "genesis.cbor"
-        _command(
+        command(
             *("cluster", "init", "--name", "benchmark", "--threshold", str(APPROVALS)),
             *("--rmin", "-1"),
             *(f"--maintainer=m{n}={_text(key.public_key)}" for n, key in enumerate(MAINTAINERS)),
@@ -62,7 +65,7 @@ class Processes:
             *("--output", str(genesis)),
         )
         for path in self.directories:
-            _command("peer", "init", str(path), "--genesis", str(genesis))
+            command("peer", "init", str(path), "--genesis", str(genesis))
         self.genesis = Genesis.from_bytes(genesis.read_bytes())
         self.clients = [
             httpx.Client(base_url=url, timeout=120, trust_env=False) for url in self._urls
@@ -78,8 +81,23 @@ class Processes:
 
     def start(self) -> None:
         """Start every peer, and return when all are well and linked to one another."""
-        self.processes = [_started(path) for path in self.directories]
+        self.processes = [started(path) for path in self.directories]
         self.wait_until(self._is_linked, seconds=START_S)
+
+    def id_of(self, index: int) -> PeerId:
+        """Return a peer's id."""
+        return self.genesis.peers[index].peer
+
+    def admit(self, directory: Path, *, is_light: bool = False) -> PeerId:
+        """Let the peer of a directory in, without a vote; return its id."""
+        operation = parse_descriptor(str(directory / "peer.txt")).admission(votes=False)
+        if is_light:
+            operation = replace(operation, terms=replace(operation.terms, is_light=True))
+        now_ms = time.time_ns() // 1_000_000
+        request = approved(self.genesis, operation, nonce=operation.peer, now_ms=now_ms)
+        answer = self.clients[0].post("/operations", content=request)
+        assert answer.json()["code"] == "committed", answer.text
+        return operation.peer
 
     def kill(self, index: int) -> None:
         """End one peer as a power cut would."""
@@ -89,7 +107,7 @@ class Processes:
 
     def restart(self, index: int) -> None:
         """Start a peer that was killed."""
-        self.processes[index] = _started(self.directories[index])
+        self.processes[index] = started(self.directories[index])
         self._down.remove(index)
 
     def primary(self) -> int:
@@ -172,12 +190,7 @@ class Processes:
 
     def resident_mb(self) -> list[float]:
         """Return what each process holds in memory now, in units of 10^6 bytes (Linux)."""
-        return [
-            int(line.split()[1]) * 1024 / 1e6
-            for process in self.processes
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            if line.startswith("VmRSS:")
-        ]
+        return [resident_mb(process.pid) for process in self.processes]
 
     def processor_seconds(self) -> list[float]:
         """Return the CPU time that each process has used so far (Linux)."""
@@ -217,17 +230,30 @@ def running(
             cluster.stop()
 
 
-def _started(directory: Path) -> subprocess.Popen[bytes]:
+def resident_mb(pid: int) -> float:
+    """Return what a process holds in memory now, in units of 10^6 bytes (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [resident] = [line for line in lines if line.startswith("VmRSS:")]
+    return int(resident.split()[1]) * 1024 / 1e6
+
+
+def started(directory: Path, *, noun: str = "peer") -> subprocess.Popen[bytes]:
+    """Start the peer of a directory; ``light`` is one without a ledger."""
     with (directory / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "bftcluster_cli", "peer", "run", str(directory)],
+            [sys.executable, "-m", "bftcluster_cli", noun, "run", str(directory)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
 
 
-def _command(*arguments: str) -> None:
+def command(*arguments: str) -> None:
+    """Run the command with these words.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
     subprocess.run(
         [sys.executable, "-m", "bftcluster_cli", *arguments],
         check=True,

@@ -1,0 +1,1 @@
+"""Clusters to measure: in one process, and of real ones."""
