@@ -216,6 +216,7 @@ async def test_it_is_let_go_when_others_hold_what_it_holds(desk: Desk) -> None:
     assert await code_of(1, is_final=False) == OutcomeCode.COMMITTED
     assert await code_of(2, is_final=True) == OutcomeCode.NOT_YET_VALID
     desk.execute([world.report(PEERS[0], cid_of(1), status=HolderStatus.PINNED).to_bytes()])
+    await trio.sleep(HANDED_IN_EVERY_MS / 1000)
     assert await code_of(3, is_final=True) == OutcomeCode.COMMITTED
 
 
