@@ -32,7 +32,7 @@ OWN = 10_000
 RELAYS = 2
 PART = 1000
 """Pins that are in flight at once."""
-CLOSING_PINS = 300
+CLOSING_PINS = 150
 """One in a batch: a checkpoint is among them, so that all before is proven by it."""
 SAMPLES = 20
 """Of its pins that are asked for, spread over all of them."""
