@@ -112,6 +112,6 @@ def approved_cid(
         operation = parse_operation(intent.operation)
     except ClusterError:
         return None
-    if intent.cluster_id != cluster_id or not isinstance(operation, PinOperation):
-        return None
-    return operation.cid
+    if intent.cluster_id == cluster_id and isinstance(operation, PinOperation):
+        return operation.cid
+    return None

@@ -10,7 +10,7 @@ library may change between two replicas.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from bftcluster import codec
 from bftcluster.errors import MalformedMessageError
@@ -64,8 +64,7 @@ def check_peer_texts(name: str, addresses: tuple[object, ...]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SignedPayload:
+class SignedPayload(NamedTuple):
     """What a peer signed, and the signature, which is not checked."""
 
     kind: RequestKind

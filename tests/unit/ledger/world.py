@@ -100,7 +100,7 @@ def genesis_of(
 
 def resigned(request: S, signature: bytes) -> S:
     """Return what a peer signed with another signature."""
-    return replace(request, said=replace(request.said, signature=signature))
+    return replace(request, said=request.said._replace(signature=signature))
 
 
 class World:
