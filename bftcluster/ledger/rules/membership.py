@@ -5,7 +5,6 @@ from dataclasses import replace
 from bftcluster.ids import Digest, PeerId, ReplicaId, Seq, View
 from bftcluster.ledger.rules.context import Approved, Execution
 from bftcluster.ledger.rules.effects import PeerChanged
-from bftcluster.ledger.rules.periods import judge_early
 from bftcluster.ledger.rules.reallocation import begin_move
 from bftcluster.ledger.rules.standings import (
     drop,
@@ -88,9 +87,6 @@ def grant(execution: Execution, operation: AdmitPeer, evidence: Digest) -> None:
         let_in(execution, peer, OrderedEvidence(digest=evidence, seq=execution.seq))
     elif known is not None and known.terms == operation.terms:
         return
-    else:
-        judge_early(execution, peer)
-        known = state.peers[peer]
     if known is None:
         known = PeerRecord(
             peer=peer, name=operation.name, addresses=operation.addresses, is_replica=False

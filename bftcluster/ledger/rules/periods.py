@@ -48,10 +48,13 @@ def judge_on(execution: Execution) -> None:
 
 
 def judge_early(execution: Execution, peer: PeerId) -> None:
-    """Give a peer its turn now if it is to have one: what is ordered next is of the new period."""
+    """Give a member its turn now if it is to have one: what is ordered next is of the new period.
+
+    One that was evicted and waits to go is left until its turn: whoever asks has to do with it yet.
+    """
     state = execution.state
     turn = state.period_turn
-    if turn.phase is PeriodPhase.JUDGING and peer in state.peers:
+    if turn.phase is PeriodPhase.JUDGING and not state.reputations.of(peer).is_evicted:
         state.set_period_turn(_judge(execution, turn, peer))
 
 

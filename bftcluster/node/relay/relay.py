@@ -214,7 +214,8 @@ class Relay:
         is_going = isinstance(said, Leave) and said.is_final
         if is_going and await self._workers.run(self._is_counted_on, peer):
             return OutcomeCode.NOT_YET_VALID
-        await self._wait_for_others()
+        if not isinstance(said, Leave):  # Somebody waits for that.
+            await self._wait_for_others()
         [ordered] = await self._gateway.order([request], timeout_s=ATTEMPT_TIMEOUT_S)
         return None if ordered is None else ordered.outcome.code
 

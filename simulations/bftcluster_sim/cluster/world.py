@@ -127,8 +127,6 @@ class World:
         self.nodes = [Node(i, name, self, PeerClock()) for i, name in enumerate(names)]
         self.instances = {key: [i for i, name in enumerate(names) if name == key] for key in names}
         self._instances_of: dict[tuple[ReplicaId, ...], list[int]] = {}
-        self.sent_bytes = [0] * len(names)
-        """Of frames, by the index of the peer that they left."""
         self.others = [[i for i, name in enumerate(names) if name != key] for key in names]
 
     def instances_of(self, keys: tuple[ReplicaId, ...]) -> list[int]:
@@ -167,7 +165,7 @@ class World:
 
     def send(self, node: Process, target: int, frame: bytes) -> None:
         """Carry a frame that left ``node``."""
-        self.sent_bytes[node.index] += len(frame)
+        self.nodes[node.index].meter.sent_bytes += len(frame)
         self.auditor.note(node.key, frame)
         if node.is_correct:
             self.silence.on_sent(node.index)

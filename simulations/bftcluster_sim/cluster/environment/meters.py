@@ -13,6 +13,8 @@ class WorkMeter:
     """Each look at the clock is a call of the kernel: whoever wants to know switches it on."""
     spent_ns: int = 0
     """So far; it says how long this machine took, and decides nothing."""
+    sent_bytes: int = 0
+    """Of frames to other full peers, so far."""
 
     def run(self, action: Callable[[], None]) -> None:
         """Do something, and count how long it takes."""

@@ -53,8 +53,7 @@ class Node:
         self.key = key
         self.world = world
         self.clock = clock
-        self.signer = SimSigner(key)
-        self.meter = WorkMeter()
+        self.signer, self.meter = SimSigner(key), WorkMeter()
         self.behaviour: Behaviour | None = None
         self.replica: Replica | None = None
         self.halt: Halt | None = None
@@ -73,10 +72,9 @@ class Node:
         """Grows whenever the process starts and ends."""
         self._is_on = False
         """The process has stopped, but not the machine."""
-        self._is_paused = False
+        self._is_paused, self._turn_planned = False, False
         self._held: list[Callable[[], None]] = []
         self._inbox: list[Event] = []
-        self._turn_planned = False
         self._deadline_ms = 0
         self._voters: tuple[ReplicaId, ...] = ()
         """Whom the replica means by all."""

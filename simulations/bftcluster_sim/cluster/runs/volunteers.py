@@ -160,9 +160,11 @@ class VolunteerWorld:
 
     def work(self, peers: slice) -> WorkDone:
         """Return what some of the full peers did so far, on average."""
-        nodes, sent_bytes = self.world.nodes[peers], self.world.sent_bytes[peers]
-        spent_ns = [node.meter.spent_ns for node in nodes]
-        return WorkDone(sent_bytes=int(mean(sent_bytes)), cpu_ms=mean(spent_ns) / 1_000_000)
+        meters = [node.meter for node in self.world.nodes[peers]]
+        return WorkDone(
+            sent_bytes=int(mean(each.sent_bytes for each in meters)),
+            cpu_ms=mean(each.spent_ns for each in meters) / 1_000_000,
+        )
 
     def _admitted(self, count: int) -> list[SimLightPeer]:
         world = self.world

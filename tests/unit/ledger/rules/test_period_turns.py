@@ -16,9 +16,10 @@ from bftcluster.limits import (
 from bftcluster.reputation import AuditOutcome, PeerReputation, Standing
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.departures import admit, crowd_of, world_of
+from tests.unit.ledger.rules.test_evidence import evidence
 from tests.unit.ledger.standing_world import audited, next_period
 from tests.unit.ledger.state.test_reopened import assert_reopens_alike
-from tests.unit.ledger.world import GIB, PEERS, World, peer_id
+from tests.unit.ledger.world import GIB, PEERS, TERMS, World, genesis_of, peer_id
 
 CROWD = 3 * JUDGED_PER_BATCH_MAX
 BATCHES = 4
@@ -150,6 +151,23 @@ def test_new_terms_before_a_turn_are_weighed_and_the_period_counts_once() -> Non
 
     assert record_of(world, LATE).terms == terms
     assert reputation_of(world, peer_id(LATE)).availability.observed == 1
+
+
+def test_who_was_evicted_and_speaks_before_its_turn_goes_when_that_comes() -> None:
+    world = World(genesis_of(peers=PEERS[:5], checkpoint_interval=4))
+    world.join_all()
+    takes_vote = AdmitPeer(peer=peer_id(PEERS[4]), name="", addresses=(), votes=False, terms=TERMS)
+    assert world.do(world.submit(takes_vote)).is_accepted
+    world.do(evidence(world, culprit=PEERS[4]))
+    while world.ledger.head.seq < 20:
+        world.run()
+    crowd_of(world, range(2 * JUDGED_PER_BATCH_MAX))
+
+    next_period(world, PEERS[4])
+
+    assert record_of(world, PEERS[4]).reported_ms == world.now_ms
+    end_turn(world)
+    assert queries.peer_of(world.store, peer_id(PEERS[4])) is None
 
 
 def test_a_period_that_comes_too_early_begins_when_the_last_is_judged() -> None:
