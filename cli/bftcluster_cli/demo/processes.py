@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ LOG_FILE: Final = "peer.log"
 _LOG_LINES_SHOWN: Final = 15
 _STOP_TIMEOUT_S: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class PeerFailedError(ClusterError):
@@ -65,10 +66,13 @@ class PeerProcess:
         return self.directory / LOG_FILE
 
     def start(self) -> None:
-        """Start ``bftcluster peer run``, or its like, on the directory, as a user would."""
+        """Start ``bftcluster peer run``, or its like, on the directory, as a user would.
+
+        Whoever stops us meanwhile is heard when the process is known: otherwise it would live on.
+        """
         assert self.process is None, "it does not run"
         words = self.words or (self.noun, "run", str(self.directory))
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, _undisturbed() as signals:
             self.process = subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, "-m", self.module, *words],
                 stdin=subprocess.DEVNULL,
@@ -76,7 +80,7 @@ class PeerProcess:
                 stderr=log,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is ours; we stop the peers in order
-                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - no threads here
+                preexec_fn=partial(_begin, os.getpid(), signals),  # noqa: PLW1509 - no threads here
             )
 
     def kill(self) -> None:
@@ -130,6 +134,21 @@ def _environment() -> dict[str, str]:
     """Return this process's environment without our variables, and with its import path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BFTCLUSTER_")}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@contextmanager
+def _undisturbed() -> Iterator[set[signal.Signals]]:
+    """Take no signal that ends us; yield those that were blocked before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        yield {signal.Signals(each) for each in before}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: int, blocked: set[signal.Signals]) -> None:
+    die_with_parent(parent)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def die_with_parent(parent: int) -> None:
