@@ -88,9 +88,8 @@ class State:
         genesis = self.get(Space.META, GENESIS_KEY)
         assert genesis is not None, "the genesis is the first row"
         founding = Genesis.from_bytes(genesis)
-        first = EpochStart(Seq(1), founding.membership())
         self._interval = founding.checkpoint_interval
-        self.epochs: list[EpochStart] = [first]
+        self.epochs: list[EpochStart] = [EpochStart(Seq(1), founding.membership())]
         """Who votes from when on, the epochs to come included."""
         for _, value in self.scan(Space.EPOCH):
             self.epochs = with_start(self.epochs, read_epoch(value))
@@ -111,9 +110,8 @@ class State:
         self._earliest = EarliestDeadline(self._first_deadlines)
         self._proposals: Recent[ProposalRecord] = Recent(PROPOSALS_MEMORY_MAX_BYTES)
         self.age_rules = read_age_rules(self.get(Space.META, AGE_RULES_KEY))
-        self.reputations = Reputations(
-            self.scan(Space.REPUTATION), terms_of(founding.period_ms, founding.day_ms)
-        )
+        terms = terms_of(founding.period_ms, founding.day_ms)
+        self.reputations = Reputations(self.scan(Space.REPUTATION), terms)
         self.waiting = read_waiting(self.get(Space.META, WAITING_KEY))
         """Whose eviction waits, the worst first."""
         self.reported_ms = 0
