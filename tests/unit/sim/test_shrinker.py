@@ -9,7 +9,7 @@ from bftcluster_sim.cluster.faults.plans import Fault, Ruin, RunPlan, plan_of
 from bftcluster_sim.cluster.runs.shrinker import search, shrink
 from bftcluster_sim.cluster.runs.swarm import RunVerdict, run
 
-RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP}
+RARE = {Fault.MEMBERS, Fault.CONTENT, Fault.MUTE, Fault.PRUNE, Fault.SLEEP, Fault.AUDIT}
 BIG = RunPlan(
     seed=1,
     n=7,
