@@ -16,6 +16,7 @@ from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.wire.audit_requests import Answer, Pledge
 from bftcluster.ledger.wire.loan_requests import Leave
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Join, ReportPinned
@@ -33,6 +34,7 @@ from bftcluster.node.process.config import Config
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.relay.audit_hints import AuditHints
 from bftcluster.node.relay.duty_hints import DutyHints
 from bftcluster.node.relay.relay_blocks import RELAY_TAG, RelayedBlocks
 from bftcluster.pbft import CheckpointCertificate
@@ -50,9 +52,8 @@ from bftcluster.sync.frames import (
 
 _log = log_for("relay")
 
-_OWN_WORD = (Join, ReportPinned, Leave)
-"""What a light peer may have ordered, if it is about itself. What else a peer is owed an answer to,
-as audits will be, is a kind of request that names its peer, and belongs here."""
+_OWN_WORD = (Join, ReportPinned, Leave, Pledge, Answer)
+"""What a light peer may have ordered, if it is about itself."""
 
 
 _THREADS: Final = 2
@@ -94,6 +95,7 @@ class Relay:
         self._hints = DutyHints(
             reads=reads, reader=reader, guests=guests, stable=stable, send=send, workers=workers
         )
+        self._audits = AuditHints(reader=reader, guests=guests, send=send, workers=workers)
         self._proofs = StateServer(
             reader=reader,
             send=send,
@@ -144,6 +146,7 @@ class Relay:
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what batches led to."""
         self._hints.note(effects)
+        self._audits.note(effects)
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a frame of a light peer."""
@@ -168,6 +171,7 @@ class Relay:
             self._nursery = nursery
             try:
                 nursery.start_soon(self._hints.run)
+                nursery.start_soon(self._audits.run)
                 await self._proofs.run()
             finally:
                 self._nursery = None
@@ -180,6 +184,7 @@ class Relay:
             return
         if isinstance(message, FetchHints):
             self._hints.ask(peer, message.slot)
+            self._audits.ask(peer)
         elif isinstance(message, HandIn) and self._nursery is not None:
             is_over = self._handed.total() >= HANDED_IN_MAX
             if is_over or self._handed[peer] >= HANDED_IN_PER_PEER_MAX:
