@@ -112,7 +112,8 @@ class Peer:
         self._temporary_roots = TemporaryRoots(parts.config.directory)
         self._beacon_loop = BeaconLoop.of(parts, self._gateway, threads.upkeep)
         audits = parts, self._gateway, self._exchange, threads.blocks
-        self._audit_loop = AuditLoop.of(*audits, self._relays_of)
+        relays = partial(relays_of, self._peer_directory, self._network)
+        self._audit_loop = AuditLoop.of(*audits, relays)
         self._stop = trio.Event()
         departure = Departure(parts, self._gateway, self._clock, self._stop, threads.upkeep)
         self._loan = Loan.of(parts.config, departure.go_on, self._clock, threads.upkeep)
@@ -301,9 +302,6 @@ class Peer:
             threads=self._threads,
             connected=self._connected,
         )
-
-    def _relays_of(self, peer: PeerId) -> list[PeerId]:
-        return relays_of(peer, self._peer_directory.records, self._network)
 
     def _make_network(self) -> Network:
         config = self._parts.config.network

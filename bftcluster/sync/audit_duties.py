@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from bftcluster.ids import ClusterId, Digest, PeerId, ReplicaId
+from bftcluster.ledger.rules.audits.windows import answer_window_ms
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, Challenge
 from bftcluster.ledger.wire.audit_requests import (
     SALT_SIZE_BYTES,
@@ -20,7 +21,8 @@ from bftcluster.ledger.wire.audit_requests import (
     make_attest,
     make_pledge,
 )
-from bftcluster.limits import AUDIT_LINES_MAX
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.limits import AUDIT_LINES_MAX, HANDED_IN_EVERY_MS
 from bftcluster.membership import Membership
 from bftcluster.signing.envelope import Signer
 from bftcluster.sync.frames import AuditHint
@@ -134,6 +136,14 @@ def is_asked_now(challenge: Challenge, peer: PeerId) -> bool:
         return not asked.commitment
     is_answered = bool(asked.digest) or not asked.commitment
     return challenge.phase is AuditPhase.ANSWERING and not is_answered
+
+
+def gathered_ms(genesis: Genesis) -> int:
+    """Return how long relays gather what light peers hand in, so that it makes one batch.
+
+    Pledges and answers are among it, and are not to be late for that: an eighth of their time.
+    """
+    return min(HANDED_IN_EVERY_MS, answer_window_ms(genesis) // 8)
 
 
 def hint_of(challenge: Challenge) -> AuditHint:

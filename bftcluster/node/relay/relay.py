@@ -41,6 +41,7 @@ from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pins.pace import Pace
 from bftcluster.shell_limits import HANDED_IN_MAX, HANDED_IN_PER_PEER_MAX
 from bftcluster.storage.ledger_reader import LedgerReader
+from bftcluster.sync.audit_duties import gathered_ms
 from bftcluster.sync.frames import (
     FetchHints,
     HandedIn,
@@ -75,6 +76,7 @@ class Relay:
         send: Callable[[PeerId, bytes], object],
         rate_max_bytes_per_s: int,
         workers: Workers,
+        gathered_ms: int = HANDED_IN_EVERY_MS,
     ) -> None:
         """Prepare.
 
@@ -87,6 +89,7 @@ class Relay:
             send: Sends a frame.
             rate_max_bytes_per_s: Of proofs for all light peers together.
             workers: Read the ledger, and judge signatures.
+            gathered_ms: How long it gathers what is handed in.
         """
         self._gateway = gateway
         self._reader = reader
@@ -107,7 +110,7 @@ class Relay:
         self._handed: Counter[PeerId] = Counter()
         """Requests under way, by who handed them in."""
         self._nursery: trio.Nursery | None = None
-        self._bundles = Pace(HANDED_IN_EVERY_MS)
+        self._bundles = Pace(gathered_ms)
         self._pace = LogPace()
 
     @classmethod
@@ -141,6 +144,7 @@ class Relay:
             send=partial(_send, network),
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
             workers=Workers(_THREADS),
+            gathered_ms=gathered_ms(parts.genesis),
         )
 
     def note(self, effects: Sequence[Effect]) -> None:

@@ -214,17 +214,25 @@ class Connections(Protocol):
         ...
 
 
-def relays_of(
-    peer: PeerId, records: Mapping[PeerId, PeerRecord], here: Connections
-) -> list[PeerId]:
+class Directory(Protocol):
+    """Knows the admitted peers."""
+
+    @property
+    def records(self) -> Mapping[PeerId, PeerRecord]:
+        """All of them."""
+        ...
+
+
+def relays_of(known: Directory, here: Connections, peer: PeerId) -> list[PeerId]:
     """Return whom to ask for the blocks of a light peer that has no link to us.
 
     Args:
+        known: Who is admitted.
+        here: Who is connected.
         peer: Whose blocks are wanted; of a peer that is not light they are asked of itself, and
             nobody is returned.
-        records: The admitted peers.
-        here: Who is connected.
     """
+    records = known.records
     record = records.get(peer)
     if record is None or not record.terms.is_light or peer in here.guests:
         return []

@@ -25,7 +25,7 @@ from bftcluster.pins.events import ReportLine
 from bftcluster.pins.pace import Pace
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.sync.announcements import Announcer, light_announced_every_ms
-from bftcluster.sync.audit_duties import AuditDuties, hint_of, is_asked_now
+from bftcluster.sync.audit_duties import AuditDuties, gathered_ms, hint_of, is_asked_now
 from bftcluster.sync.execution import ExecutedBatch
 from bftcluster.sync.frames import (
     DutyHint,
@@ -69,7 +69,10 @@ class SimRelay:
     sent_bytes: int = 0
     _handed: dict[bytes, tuple[ReplicaId, int]] = field(default_factory=dict)
     _bundle: list[bytes] = field(default_factory=list)
-    _pace: Pace = field(default_factory=lambda: Pace(HANDED_IN_EVERY_MS))
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(gathered_ms(self.node.world.founding.genesis))
 
     def receive(self, guest: ReplicaId, frame: bytes) -> None:
         """Take a frame of a light peer."""

@@ -35,6 +35,10 @@ def want(*cids: Cid, holder: PeerId | None = None) -> Want:
     return Want(request=1, window_bytes=1, leaf_budget_bytes=0, cids=cids, holder=holder)
 
 
+class Known(NamedTuple):
+    records: dict[PeerId, PeerRecord]
+
+
 class Here(NamedTuple):
     guests: tuple[PeerId, ...]
     connected: tuple[PeerId, ...]
@@ -119,7 +123,7 @@ def test_relays_are_asked_for_light_peers_that_are_not_here_and_for_nobody_else(
     }
 
     def asked(peer: PeerId, *guests: PeerId) -> list[PeerId]:
-        return relays_of(peer, records, Here(guests, (VOTER, HOLDER)))
+        return relays_of(Known(records), Here(guests, (VOTER, HOLDER)), peer)
 
     assert asked(LIGHT) == [VOTER]
     assert asked(LIGHT, LIGHT) == asked(HOLDER) == asked(OTHER_LIGHT) == []
