@@ -147,11 +147,11 @@ def test_a_light_peer_is_there_if_it_was_heard_since_it_was_last_to_be(announces
     world.store.flush(state.take_delta())
 
     for _ in range(3):
-        ended(world, heard=HONEST)
-        world.pass_time(rest_ms(world.genesis) // 2, heard=HONEST)
+        for is_asked in (True, False):
+            while (AuditPhase.SIGHTING in {each.phase for each in world.audits}) != is_asked:
+                world.pass_time(500, heard=HONEST)
         if announces:
             world.run(world.report(LIAR), after_ms=1)
-        world.pass_time(rest_ms(world.genesis) // 2, heard=HONEST)
 
     assert unknown(world.verdicts(LIAR))
     is_failed = (AuditOutcome.FAILED, Grounds.ABSENCE) in found(world, LIAR)
