@@ -190,6 +190,8 @@ STATE_ROW_SIZE_MAX_BYTES: Final = 3 << 20
 EARLIER_CHECKPOINTS_MAX: Final = 4
 """Checkpoints before the last one whose state can still be fetched: as many as a window has."""
 HINT_FETCH_SIZE_MAX_BYTES: Final = 32
+AUDIT_HINT_SIZE_MAX_BYTES: Final = 256
+"""A number, a seed and a CID."""
 HINTS_PER_ANSWER_MAX: Final = 64
 """Duties that one question of a light peer is told of."""
 HINTS_MAX: Final = 1_024

@@ -62,6 +62,10 @@ class DutyBook:
         """All of them, sorted."""
         return sorted({*self.proven, *self.hinted})
 
+    def __contains__(self, cid: Cid) -> bool:
+        """Whether a content is one of them."""
+        return cid in self.proven or cid in self.hinted
+
     def add_hint(self, cid: Cid, hint: DutyHint, *, certified: Seq) -> bool:
         """Take a hint whose approvals were verified; return whether it is news.
 

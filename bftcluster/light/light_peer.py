@@ -19,11 +19,13 @@ from bftcluster.ledger.state.duties import DUTIES_PER_ROW, duties_between, duty_
 from bftcluster.ledger.state.peer_records import PeerRecord, peer_record
 from bftcluster.ledger.state.state import POLICY_KEY
 from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.light.audit_questions import AuditQuestion, AuditQuestions
 from bftcluster.light.checkpoints import CertifiedCheckpoints
 from bftcluster.light.duty_book import DutyBook, DutyChanges, approved_cid
 from bftcluster.light.light_memory import LightMemory
+from bftcluster.light.relay_requests import HandedRequests
 from bftcluster.light.row_fetcher import RowFetcher, RowQuestion
-from bftcluster.limits import DUTIES_LIGHT_MAX, HANDED_UNDER_WAY_MAX
+from bftcluster.limits import DUTIES_LIGHT_MAX
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pbft.frames import kind_of, parse_frame
 from bftcluster.pbft.messages import STABLE, StableCheckpoint
@@ -31,6 +33,7 @@ from bftcluster.pbft.verdicts import Verdict
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
 from bftcluster.sync.frames import (
+    AuditHint,
     DutyHint,
     EpochLinks,
     FetchEpochLinks,
@@ -61,6 +64,8 @@ class LightActions:
     changes: DutyChanges
     outcomes: tuple[HandedIn, ...]
     """What became of requests that were handed in, as a relay says."""
+    audits: tuple[AuditQuestion, ...]
+    """What to answer to the relays that say we are asked; then ``end_audit``."""
     is_memory_changed: bool
     """Whether ``memory`` is worth writing."""
     deadline_ms: int
@@ -98,15 +103,14 @@ class LightPeer:
         self._relays: tuple[PeerId, ...] = ()
         self._asked: dict[PeerId, _Asked] = {}
         self._number = 0
-        self._turn = 0
         self._aim: CheckpointCertificate | None = None
         """The one that is being proven; None: nothing is."""
         self._has_heads = False
         self._look_at_ms: dict[PeerId, int] = {}
         """When each relay is asked again what is new."""
-        self._handed: dict[int, PeerId] = {}
+        self._handed = HandedRequests()
+        self._audits = AuditQuestions()
         self._sends: list[tuple[PeerId, bytes]] = []
-        self._outcomes: list[HandedIn] = []
         self._changes: list[DutyChanges] = []
         self._is_memory_changed = False
         if memory is not None and (memory.cluster_id, memory.peer) == (genesis.cluster_id, me):
@@ -138,24 +142,17 @@ class LightPeer:
         self._relays = tuple(relays)
         self._sources.use(self._relays, is_new_aim=False)
 
-    def hand_in(self, request: bytes) -> int | None:
-        """Give a request of ours to the next relay in turn.
-
-        Returns:
-            The number that its outcome will have; None: there is no relay, or too much under way.
-        """
-        if not self._relays or len(self._handed) >= HANDED_UNDER_WAY_MAX:
-            return None
-        self._turn += 1
-        relay = self._relays[self._turn % len(self._relays)]
-        self._number += 1
-        self._handed[self._number] = relay
-        self._sends.append((relay, HandIn(number=self._number, request=request).frame()))
-        return self._number
+    def hand_in(self, request: bytes, *, to: PeerId | None = None) -> int | None:
+        """Give a request of ours to a relay, by default the next; see ``HandedRequests``."""
+        return self._handed.hand_in(request, self._relays, to=to)
 
     def give_up(self, number: int) -> None:
         """Wait for an outcome no longer."""
-        self._handed.pop(number, None)
+        self._handed.give_up(number)
+
+    def end_audit(self, question: AuditQuestion) -> None:
+        """Take the same question again, if it is asked again."""
+        self._audits.end(question)
 
     def on_frame(self, relay: PeerId, frame: bytes, now_ms: int) -> Verdict:
         """Take in what a relay sent; nothing of it is believed that it does not prove."""
@@ -175,12 +172,12 @@ class LightPeer:
                 return self._on_links(relay, frame, now_ms)
             case DutyHint():
                 return self._on_hint(message)
-            case HandedIn(number=number):
-                if self._handed.get(number) != relay:
-                    return Verdict.UNSOLICITED
-                del self._handed[number]
-                self._outcomes.append(message)
-                return Verdict.ACCEPTED
+            case AuditHint():
+                is_ours = message.cid in self.book
+                question = AuditQuestion(relay, message)
+                return self._audits.add(question) if is_ours else Verdict.LATE
+            case HandedIn():
+                return self._handed.on_outcome(relay, message)
             case FetchState() | FetchEpochLinks() | FetchHints() | HandIn():
                 return Verdict.UNSOLICITED
             case _ as unreachable:
@@ -192,8 +189,7 @@ class LightPeer:
         self._begin_proof()
         self._ask_for_rows(now_ms)
         self._look(now_ms)
-        sends, self._sends = tuple(self._sends), []
-        outcomes, self._outcomes = tuple(self._outcomes), []
+        sends, self._sends = (*self._sends, *self._handed.take_sends()), []
         desired = tuple(cid for each in self._changes for cid in each.desired)
         dropped = tuple(cid for each in self._changes for cid in each.dropped)
         self._changes = []
@@ -201,7 +197,8 @@ class LightPeer:
         return LightActions(
             sends=sends,
             changes=DutyChanges(desired=desired, dropped=dropped),
-            outcomes=outcomes,
+            outcomes=self._handed.take_outcomes(),
+            audits=self._audits.take(),
             is_memory_changed=is_changed,
             deadline_ms=self._deadline_ms(now_ms),
         )

@@ -53,6 +53,7 @@ from bftcluster.node.process.temporary_roots import TemporaryRoots
 from bftcluster.node.process.threads import Threads
 from bftcluster.node.reads import LedgerReads
 from bftcluster.node.relay.relay import Relay, tags_of
+from bftcluster.node.relay.relay_blocks import relays_of
 from bftcluster.node.service.service import make_service
 from bftcluster.pbft import (
     Event,
@@ -110,7 +111,9 @@ class Peer:
         self._care = BlockCare(parts, self._exchange, self._connected, self._clock, threads.blocks)
         self._temporary_roots = TemporaryRoots(parts.config.directory)
         self._beacon_loop = BeaconLoop.of(parts, self._gateway, threads.upkeep)
-        self._audit_loop = AuditLoop.of(parts, self._gateway, self._exchange, threads.blocks)
+        audits = parts, self._gateway, self._exchange, threads.blocks
+        relays = partial(relays_of, self._peer_directory, self._network)
+        self._audit_loop = AuditLoop.of(*audits, relays)
         self._stop = trio.Event()
         departure = Departure(parts, self._gateway, self._clock, self._stop, threads.upkeep)
         self._loan = Loan.of(parts.config, departure.go_on, self._clock, threads.upkeep)

@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from bftcluster.ids import ClusterId, PeerId, ReplicaId
+from bftcluster.ids import ClusterId, Digest, PeerId, ReplicaId
+from bftcluster.ledger.rules.audits.windows import answer_window_ms
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, Challenge
 from bftcluster.ledger.wire.audit_requests import (
     SALT_SIZE_BYTES,
@@ -20,9 +21,11 @@ from bftcluster.ledger.wire.audit_requests import (
     make_attest,
     make_pledge,
 )
-from bftcluster.limits import AUDIT_LINES_MAX
+from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.limits import AUDIT_LINES_MAX, HANDED_IN_EVERY_MS
 from bftcluster.membership import Membership
 from bftcluster.signing.envelope import Signer
+from bftcluster.sync.frames import AuditHint
 
 _L = TypeVar("_L", PledgeLine, AnswerLine, SightLine)
 _SALT_TAG: Final = b"bftcluster/audit-salt/v1\x00"
@@ -58,14 +61,7 @@ class AuditDuties:
 
     def is_asked(self, challenge: Challenge) -> bool:
         """Return whether this peer is to read its blocks for an audit now."""
-        place = challenge.place_of(self._me)
-        if place is None or challenge.asked[place].is_settled:
-            return False
-        asked = challenge.asked[place]
-        if challenge.phase is AuditPhase.PLEDGING:
-            return not asked.commitment
-        is_answered = bool(asked.digest) or not asked.commitment
-        return challenge.phase is AuditPhase.ANSWERING and not is_answered
+        return is_asked_now(challenge, self._me)
 
     def sights(self, challenge: Challenge, voters: Membership) -> list[Sight]:
         """Return the suspects of an audit that this peer, if it votes, has seen nothing of yet."""
@@ -128,6 +124,36 @@ class AuditDuties:
     def _salt(self, challenge: Challenge) -> bytes:
         digest = hashlib.sha256(_SALT_TAG + self._seed + challenge.seed).digest()
         return digest[:SALT_SIZE_BYTES]
+
+
+def is_asked_now(challenge: Challenge, peer: PeerId) -> bool:
+    """Return whether an audit waits for a peer's pledge, or for the answer that it pledged."""
+    place = challenge.place_of(peer)
+    if place is None or challenge.asked[place].is_settled:
+        return False
+    asked = challenge.asked[place]
+    if challenge.phase is AuditPhase.PLEDGING:
+        return not asked.commitment
+    is_answered = bool(asked.digest) or not asked.commitment
+    return challenge.phase is AuditPhase.ANSWERING and not is_answered
+
+
+def gathered_ms(genesis: Genesis) -> int:
+    """Return how long relays gather what light peers hand in, so that it makes one batch.
+
+    Pledges and answers are among it, and are not to be late for that: an eighth of their time.
+    """
+    return min(HANDED_IN_EVERY_MS, answer_window_ms(genesis) // 8)
+
+
+def hint_of(challenge: Challenge) -> AuditHint:
+    """Return what a light peer that is asked in an audit is told of it."""
+    return AuditHint(
+        number=challenge.number,
+        seed=Digest(challenge.seed),
+        cid=challenge.cid,
+        is_pledged=challenge.phase is AuditPhase.ANSWERING,
+    )
 
 
 def _parts(lines: Sequence[_L]) -> list[list[_L]]:

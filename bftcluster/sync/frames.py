@@ -11,11 +11,13 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from bftcluster import codec
-from bftcluster.errors import MalformedMessageError
+from bftcluster.cid import Cid, from_bytes
+from bftcluster.errors import InvalidCidError, MalformedMessageError
 from bftcluster.ids import Digest, Epoch, Seq
 from bftcluster.ledger.rows.spaces import STATE_SPACES, Key
 from bftcluster.ledger.rows.tree_nodes import KEY_SIZE_MAX, PATH_NIBBLES
 from bftcluster.limits import (
+    AUDIT_HINT_SIZE_MAX_BYTES,
     EPOCH_FETCH_SIZE_MAX_BYTES,
     EPOCH_LINK_SIZE_MAX_BYTES,
     EPOCH_LINKS_MAX,
@@ -37,6 +39,7 @@ FETCH_HINTS: Final = 23
 HINT: Final = 24
 HAND_IN: Final = 25
 HANDED_IN: Final = 26
+AUDIT_HINT: Final = 27
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -196,6 +199,40 @@ class DutyHint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditHint:
+    """A relay's word that its light peer is asked for blocks."""
+
+    number: int
+    seed: Digest
+    cid: Cid
+    """The root of the pin."""
+    is_pledged: bool
+    """Whether the ledger has its pledge, and waits for the answer."""
+
+    def frame(self) -> bytes:
+        """Return the bytes on the wire."""
+        return codec.encode([AUDIT_HINT, self.number, self.seed, self.cid, self.is_pledged])
+
+    @classmethod
+    def from_frame(cls, frame: bytes) -> "AuditHint":
+        """Return the hint in ``frame``; nothing is verified.
+
+        Raises:
+            MalformedMessageError: There is none.
+        """
+        _, number, seed, cid, is_pledged = _items(frame, AUDIT_HINT, 5)
+        if type(cid) is not bytes or type(is_pledged) is not bool:
+            raise MalformedMessageError("not an audit")
+        try:
+            root = from_bytes(cid)
+        except InvalidCidError as exc:
+            raise MalformedMessageError(str(exc)) from None
+        return cls(
+            number=shapes.counter(number), seed=shapes.digest(seed), cid=root, is_pledged=is_pledged
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandIn:
     """Please have this request of mine ordered: I have no ledger to do it with."""
 
@@ -245,7 +282,7 @@ class HandedIn:
 
 Question: TypeAlias = FetchEpochLinks | FetchState
 """What a state server is asked: each has an answer."""
-LightMessage: TypeAlias = FetchHints | DutyHint | HandIn | HandedIn
+LightMessage: TypeAlias = FetchHints | DutyHint | AuditHint | HandIn | HandedIn
 """What light peers and their relays say to each other, besides."""
 SyncMessage: TypeAlias = Question | EpochLinks | StateParts | LightMessage
 
@@ -349,6 +386,9 @@ SYNC_FRAMES: Final[Mapping[int, SyncEntry]] = {
         "fetch-hints", Receiver.RELAY, HINT_FETCH_SIZE_MAX_BYTES, FetchHints.from_frame
     ),
     HINT: SyncEntry("hint", Receiver.LIGHT_PEER, HANDED_SIZE_MAX_BYTES, DutyHint.from_frame),
+    AUDIT_HINT: SyncEntry(
+        "audit-hint", Receiver.LIGHT_PEER, AUDIT_HINT_SIZE_MAX_BYTES, AuditHint.from_frame
+    ),
     HAND_IN: SyncEntry("hand-in", Receiver.RELAY, HANDED_SIZE_MAX_BYTES, HandIn.from_frame),
     HANDED_IN: SyncEntry(
         "handed-in", Receiver.LIGHT_PEER, HINT_FETCH_SIZE_MAX_BYTES, HandedIn.from_frame

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from bftcluster.ids import PeerId
 from bftcluster.log_pace import LogPace, also
 from bftcluster.shell_limits import (
     BLOCKS_FRAME_SIZE_BYTES,
+    END_ABSENT_MAX,
     SERVED_REQUESTS_PER_PEER_MAX,
     WINDOW_SIZE_MAX_BYTES,
 )
@@ -41,12 +42,12 @@ class Offload(Protocol):
         ...
 
 
-Elsewhere = Callable[[PeerId, Sequence[Cid]], Awaitable[tuple[BlockSource, Offload] | None]]
+Elsewhere = Callable[[PeerId, messages.Want], Awaitable[tuple[BlockSource, Offload] | None]]
 """Returns from where else to serve a peer what it asks for, and where to read that; None: from
 nowhere."""
 
 
-async def nowhere(peer: PeerId, cids: Sequence[Cid]) -> None:
+async def nowhere(peer: PeerId, want: messages.Want) -> None:
     """Serve our own blocks only."""
 
 
@@ -112,7 +113,11 @@ class BlockServer:
             serving.scope.cancel()
 
     async def _stream(self, peer: PeerId, want: messages.Want, serving: _Serving) -> None:
-        source, offload = await self.elsewhere(peer, want.cids) or (self._store, self._offload)
+        found = await self.elsewhere(peer, want)
+        if found is None and want.holder is not None:
+            await self._end(peer, want, messages.EndStatus.SERVED, want.cids[:END_ABSENT_MAX])
+            return
+        source, offload = found or (self._store, self._offload)
         stream = DagStream(source, want.cids, want.leaf_budget_bytes)
         try:
             while not stream.finished:

@@ -150,13 +150,16 @@ class Exchange:
                 return await self._fetch(root, providers, progress)
         return await self._fetch(root, providers, progress)
 
-    async def fetch_block(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
+    async def fetch_block(
+        self, cid: Cid, providers: Sequence[PeerId], *, holder: PeerId | None = None
+    ) -> bytes:
         """Return one block from the first provider that sends it; it is not kept.
 
         Args:
             cid: Which; nothing below it is sent.
             providers: Peers to ask, one after the other, each for a moment alone. Who made us wait
                 for longer the last time is asked last.
+            holder: Whose copy they are to send, if not their own.
 
         Raises:
             BlockNotFoundError: None of them has it.
@@ -166,7 +169,7 @@ class Exchange:
 
             async def ask(peer: PeerId, ended: trio.Event) -> None:
                 asked_s = trio.current_time()
-                data = await self._ask(peer, cid)
+                data = await self._ask(peer, cid, holder)
                 if trio.current_time() < asked_s + _ALONE_S:
                     self._slow.discard(peer)
                 if data is not None:
@@ -189,12 +192,18 @@ class Exchange:
         await self._hand_over(peer, frame)
         self.sent_bytes += len(frame)
 
-    async def _ask(self, peer: PeerId, cid: Cid) -> bytes | None:
+    async def _ask(self, peer: PeerId, cid: Cid, holder: PeerId | None) -> bytes | None:
         data: bytes | None = None
         number, inbox = self._router.open(peer, BLOCK_SIZE_MAX_BYTES)
         # The first block is always sent; with a window of one byte, nothing below it is.
         window_bytes = 1 if may_link(cid) else BLOCK_SIZE_MAX_BYTES
-        want = Want(request=number, window_bytes=window_bytes, leaf_budget_bytes=0, cids=(cid,))
+        want = Want(
+            request=number,
+            window_bytes=window_bytes,
+            leaf_budget_bytes=0,
+            cids=(cid,),
+            holder=holder,
+        )
         try:
             with trio.move_on_after(self._settings.silence_timeout_s):
                 await self._send(peer, to_frame(want))

@@ -15,7 +15,8 @@ from typing import Any, Final, assert_never
 from bftcluster import codec
 from bftcluster.cid import Cid, from_bytes
 from bftcluster.errors import InvalidCidError, MalformedMessageError
-from bftcluster.limits import FRAME_SIZE_MAX_BYTES
+from bftcluster.ids import PeerId
+from bftcluster.limits import FRAME_SIZE_MAX_BYTES, PUBLIC_KEY_SIZE_BYTES
 from bftcluster.shell_limits import (
     BLOCK_SIZE_MAX_BYTES,
     END_ABSENT_MAX,
@@ -53,6 +54,8 @@ class Want:
     request: int
     window_bytes: int
     """How much may be under way before credit comes."""
+    holder: PeerId | None = None
+    """Whose copies are wanted, if not the provider's own: those of a light peer that it relays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ def to_frame(message: Message) -> bytes:
         case Want():
             fields: list[Any] = [message.window_bytes, message.leaf_budget_bytes]
             fields = [_Tag.WANT, message.request, *fields, list(message.cids)]
+            fields += [] if message.holder is None else [message.holder]
         case Blocks():
             bodies = tuple(data for _, data in message.blocks)
             sizes = [[cid, len(data)] for cid, data in message.blocks]
@@ -146,7 +150,7 @@ def from_frame(frame: bytes) -> Message:
 
 def _from_head(head: object) -> Message:
     match head:
-        case [_Tag.WANT, int(request), int(window), int(budget), list(cids)]:
+        case [_Tag.WANT, int(request), int(window), int(budget), list(cids), *holder]:
             if not 1 <= len(cids) <= WANT_CIDS_MAX:
                 raise MalformedMessageError(f"a request for {len(cids)} blocks")
             return Want(
@@ -154,6 +158,7 @@ def _from_head(head: object) -> Message:
                 window_bytes=_natural(window),
                 leaf_budget_bytes=_natural(budget),
                 cids=tuple(_cid(item) for item in cids),
+                holder=_holder(holder),
             )
         case [_Tag.END, int(request), int(status), list(absent)]:
             if len(absent) > END_ABSENT_MAX or status not in tuple(EndStatus):
@@ -189,6 +194,16 @@ def _blocks(rows: list[object], frame: bytes, start: int) -> tuple[tuple[Cid, by
     if start != len(frame):
         raise MalformedMessageError("a body that is not announced")
     return tuple(blocks)
+
+
+def _holder(items: list[object]) -> PeerId | None:
+    match items:
+        case []:
+            return None
+        case [bytes(peer)] if len(peer) == PUBLIC_KEY_SIZE_BYTES:
+            return PeerId(peer)
+        case _:
+            raise MalformedMessageError("not a holder")
 
 
 def _natural(value: int) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 from bftcluster import codec
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.wire.audit_requests import MARK_SIZE_BYTES
+from bftcluster.ledger.wire.audit_requests import mark_of
 from bftcluster.limits import AUDIT_VERDICTS_KEPT_MAX
 from bftcluster.reputation import AuditOutcome
 
@@ -132,7 +132,7 @@ class Challenge:
     @property
     def mark(self) -> bytes:
         """What lines about it name it by, besides its number."""
-        return self.seed[:MARK_SIZE_BYTES]
+        return mark_of(self.seed, self.cid)
 
     def place_of(self, peer: PeerId) -> int | None:
         """Return a peer's place among those that are asked, if it is one of them."""

@@ -1,7 +1,8 @@
 """What peers say about audits: pledges and answers of who is asked, and what voters saw of them.
 
-Each line names its audit by number and by a mark, the beginning of the seed. So nothing that a peer
-signed counts on another branch of a log that was given up.
+Each line names its audit by number and by a mark, the beginning of a hash of the seed and the pin.
+So nothing that a peer signed counts on another branch of a log that was given up, nor for an audit
+that differs from what it was shown: light peers are shown audits by relays, which may make them up.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
 from bftcluster.ids import ClusterId, Digest, PeerId
 from bftcluster.ledger.wire.peer_fields import PeerStatement, SignedPayload, StatementFormat
@@ -28,6 +30,7 @@ _PAYLOAD_SIZE_MAX_BYTES: Final = 128 + AUDIT_LINES_MAX * _LINE_SIZE_MAX_BYTES
 _PLEDGE: Final = StatementFormat(RequestKind.PLEDGE, Domain.PLEDGE, [list], _PAYLOAD_SIZE_MAX_BYTES)
 _ANSWER: Final = StatementFormat(RequestKind.ANSWER, Domain.ANSWER, [list], _PAYLOAD_SIZE_MAX_BYTES)
 _ATTEST: Final = StatementFormat(RequestKind.ATTEST, Domain.ATTEST, [list], _PAYLOAD_SIZE_MAX_BYTES)
+_MARK_TAG: Final = b"bftcluster/audit-mark/v1\x00"
 _COMMITMENT_TAG: Final = b"bftcluster/audit-commitment/v1\x00"
 _DIGEST_TAG: Final = b"bftcluster/audit-digest/v1\x00"
 _LINK_TAG: Final = b"bftcluster/audit-link/v1\x00"
@@ -132,6 +135,11 @@ def link_at(seed: bytes, depth: int, count: int) -> int:
     assert count > 0, "there is a link"
     drawn = hashlib.sha256(_LINK_TAG + seed + depth.to_bytes(8, "big")).digest()
     return int.from_bytes(drawn[:16], "big") % count
+
+
+def mark_of(seed: bytes, cid: Cid) -> bytes:
+    """Return what lines name an audit by besides its number: it stands for seed and pin."""
+    return hashlib.sha256(_MARK_TAG + seed + cid).digest()[:MARK_SIZE_BYTES]
 
 
 def commitment_of(seed: bytes, peer: PeerId, digest: bytes, salt: bytes) -> Digest:

@@ -22,6 +22,7 @@ from bftcluster.net.streams import StreamClass
 from bftcluster.node.ingress.gateway import Ordered
 from bftcluster.node.ingress.peer_reports import PeerReporter
 from bftcluster.node.light.duty_reads import DutyReads
+from bftcluster.node.light.light_audits import LightAudits
 from bftcluster.node.light.light_departure import LightDeparture
 from bftcluster.node.light.light_settings import LightConfig
 from bftcluster.node.light.memory_file import MemoryFile
@@ -39,6 +40,7 @@ from bftcluster.pins.settings import TrackerSettings
 from bftcluster.pins.tracker import Tracker
 from bftcluster.signing.keys import Ed25519Verifier, SigningKey, peer_id_text
 from bftcluster.sync.announcements import Announcer, light_announced_every_ms
+from bftcluster.sync.audit_duties import AuditDuties
 
 SAVE_INTERVAL_S: Final = 5.0
 """At least so far apart are two writings of what is known."""
@@ -80,6 +82,13 @@ class LightNode:
         self._orders = RelayOrders(self._peer, self._wake)
         self._stop = trio.Event()
         self._loan = self._make_loan(key)
+        self._audits = LightAudits(
+            duties=AuditDuties(signer=key, seed=key.seed, cluster_id=genesis.cluster_id),
+            blocks=blocks,
+            orders=self._orders,
+            end=self._peer.end_audit,
+            workers=self._workers,
+        )
         self._network = Network(
             seed=key.seed,
             listen=(),
@@ -158,6 +167,7 @@ class LightNode:
             await nursery.start(self._exchange.run)
             nursery.start_soon(self._tracker.run)
             nursery.start_soon(self._learn)
+            nursery.start_soon(self._audits.run)
             nursery.start_soon(self._watch_links)
             nursery.start_soon(self._loan.run)
             nursery.start_soon(self._tell_status)
@@ -197,6 +207,7 @@ class LightNode:
         for relay, frame in actions.sends:
             self._network.send_nowait(relay, StreamClass.SYNC, frame)
         self._orders.resolve(actions.outcomes)
+        self._audits.tell(actions.audits)
         self._is_unsaved |= actions.is_memory_changed
         changes = actions.changes
         if changes:

@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from bftcluster.ids import Seq
+from bftcluster.ids import PeerId, Seq
 from bftcluster.ledger.wire.outcomes import Outcome, OutcomeCode
 from bftcluster.light.light_peer import LightPeer
 from bftcluster.node.ingress.gateway import Ordered
@@ -31,12 +31,14 @@ class RelayOrders:
         self._waiting: dict[int, trio.Event] = {}
         self._outcomes: dict[int, OutcomeCode] = {}
 
-    async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered | None]:
+    async def order(
+        self, requests: Sequence[bytes], *, timeout_s: float, to: PeerId | None = None
+    ) -> list[Ordered | None]:
         """Hand requests in, one after the other; return what became of each, as relays say.
 
-        ``None`` is said of those that no relay has answered in time.
+        ``None`` is said of those that no relay has answered in time, or ``to``, if it is to be one.
         """
-        return [await self._order(request, timeout_s) for request in requests]
+        return [await self._order(request, timeout_s, to) for request in requests]
 
     def resolve(self, outcomes: Sequence[HandedIn]) -> None:
         """Take the words of relays."""
@@ -46,12 +48,12 @@ class RelayOrders:
                 self._outcomes[each.number] = _CODES.get(each.code, OutcomeCode.MALFORMED)
                 waiting.set()
 
-    async def _order(self, request: bytes, timeout_s: float) -> Ordered | None:
-        number = self._peer.hand_in(request)
+    async def _order(self, request: bytes, timeout_s: float, to: PeerId | None) -> Ordered | None:
+        number = self._peer.hand_in(request, to=to)
         end_s = trio.current_time() + timeout_s
         while number is None and trio.current_time() < end_s:
             await trio.sleep(_POLL_S)
-            number = self._peer.hand_in(request)
+            number = self._peer.hand_in(request, to=to)
         if number is None:
             return None
         self._waiting[number] = trio.Event()

@@ -86,6 +86,7 @@ class AuditLoop:
         blocks: BlockSource,
         exchange: Exchange,
         workers: Workers,
+        relays_of: Callable[[PeerId], Sequence[PeerId]] = lambda _: (),
     ) -> None:
         """Prepare.
 
@@ -98,6 +99,8 @@ class AuditLoop:
             blocks: Our own.
             exchange: Reads those of others.
             workers: Read rows and blocks.
+            relays_of: Returns whom to ask for the blocks of a peer that nobody dials and that has
+                no link to us; nobody for any other, which is asked itself.
         """
         self._duties = duties
         self._patience_s = patience_ms(genesis) / 1000
@@ -107,6 +110,7 @@ class AuditLoop:
         self._blocks = blocks
         self._exchange = exchange
         self._workers = workers
+        self._relays_of = relays_of
         self._to_answer, self._to_see = _Moved(), _Moved()
         self._tries: dict[tuple[int, int, int], _Tries] = {}
         """By audit, how often its suspect was asked, and place."""
@@ -116,7 +120,14 @@ class AuditLoop:
         """Under way."""
 
     @classmethod
-    def of(cls, parts: Parts, gateway: Gateway, exchange: Exchange, workers: Workers) -> Self:
+    def of(
+        cls,
+        parts: Parts,
+        gateway: Gateway,
+        exchange: Exchange,
+        workers: Workers,
+        relays_of: Callable[[PeerId], Sequence[PeerId]],
+    ) -> Self:
         """Return the loop of a peer."""
         return cls(
             duties=AuditDuties(
@@ -129,6 +140,7 @@ class AuditLoop:
             blocks=parts.blocks,
             exchange=exchange,
             workers=workers,
+            relays_of=relays_of,
         )
 
     def note(self, effects: Sequence[Effect]) -> None:
@@ -162,21 +174,13 @@ class AuditLoop:
             challenges = await self._workers.run(self._challenges, moved.begin())
             asked = [each for each in challenges if self._duties.is_asked(each)]
             moved.numbers |= {each.number for each in asked}
-            found = [(each, await self._workers.run(self._digest, each)) for each in asked]
+            found = [
+                (each, await self._workers.run(digest_to_answer, self._blocks, each))
+                for each in asked
+            ]
             answered = [(each, digest) for each, digest in found if digest is not None]
             await self._order(self._duties.answers(answered))
             await moved.wait()
-
-    def _digest(self, challenge: Challenge) -> bytes | None:
-        """Return what there is to answer; empty if it is not here, None if we cannot tell now."""
-        try:
-            return path_digest(self._blocks, challenge.cid, challenge.seed)
-        except (BlockNotFoundError, CidMismatchError) as exc:
-            _log.error("an audit found blocks missing", cid=text(challenge.cid), reason=str(exc))
-            return b""
-        except ClusterError as exc:
-            _log.warning("blocks cannot be read for an audit", reason=str(exc))
-            return None
 
     async def _see(self) -> NoReturn:
         """Begin what may begin whenever something moves or a read has ended: none waits for all."""
@@ -227,13 +231,15 @@ class AuditLoop:
 
     async def _read(self, sight: Sight) -> bytes:
         """Return the digest over the blocks that a suspect sends; empty if it does not."""
-        challenge = sight.challenge
+        challenge, suspect = sight.challenge, sight.suspect.peer
+        relays = self._relays_of(suspect)
+        providers, holder = (relays, suspect) if relays else ([suspect], None)
         answer, depth = AnswerHash(challenge.seed), 0
         cid = first_of_path(challenge.cid, challenge.seed)
         while cid is not None:
             try:
                 raw = raw_cid(key_of(cid))
-                data = await self._exchange.fetch_block(raw, [sight.suspect.peer])
+                data = await self._exchange.fetch_block(raw, providers, holder=holder)
             except BlockNotFoundError:
                 return b""
             answer.update(data)
@@ -245,6 +251,18 @@ class AuditLoop:
         """Have requests ordered; what is not in time is looked at again."""
         if requests:
             await self._gateway.order(requests, timeout_s=ATTEMPT_TIMEOUT_S)
+
+
+def digest_to_answer(blocks: BlockSource, challenge: Challenge) -> bytes | None:
+    """Return what there is to answer; empty if it is not here, None if we cannot tell now."""
+    try:
+        return path_digest(blocks, challenge.cid, challenge.seed)
+    except (BlockNotFoundError, CidMismatchError) as exc:
+        _log.error("an audit found blocks missing", cid=text(challenge.cid), reason=str(exc))
+        return b""
+    except ClusterError as exc:
+        _log.warning("blocks cannot be read for an audit", reason=str(exc))
+        return None
 
 
 def _asked(sight: Sight) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from bftcluster.errors import ClusterError, MalformedMessageError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rules.effects import Effect
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.wire.audit_requests import Answer, Pledge
 from bftcluster.ledger.wire.loan_requests import Leave
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import Join, ReportPinned
@@ -33,12 +34,14 @@ from bftcluster.node.process.config import Config
 from bftcluster.node.process.logs import log_for
 from bftcluster.node.process.threads import Workers
 from bftcluster.node.reads import LedgerReads
+from bftcluster.node.relay.audit_hints import AuditHints
 from bftcluster.node.relay.duty_hints import DutyHints
 from bftcluster.node.relay.relay_blocks import RELAY_TAG, RelayedBlocks
 from bftcluster.pbft import CheckpointCertificate
 from bftcluster.pins.pace import Pace
 from bftcluster.shell_limits import HANDED_IN_MAX, HANDED_IN_PER_PEER_MAX
 from bftcluster.storage.ledger_reader import LedgerReader
+from bftcluster.sync.audit_duties import gathered_ms
 from bftcluster.sync.frames import (
     FetchHints,
     HandedIn,
@@ -50,9 +53,8 @@ from bftcluster.sync.frames import (
 
 _log = log_for("relay")
 
-_OWN_WORD = (Join, ReportPinned, Leave)
-"""What a light peer may have ordered, if it is about itself. What else a peer is owed an answer to,
-as audits will be, is a kind of request that names its peer, and belongs here."""
+_OWN_WORD = (Join, ReportPinned, Leave, Pledge, Answer)
+"""What a light peer may have ordered, if it is about itself."""
 
 
 _THREADS: Final = 2
@@ -74,6 +76,7 @@ class Relay:
         send: Callable[[PeerId, bytes], object],
         rate_max_bytes_per_s: int,
         workers: Workers,
+        gathered_ms: int = HANDED_IN_EVERY_MS,
     ) -> None:
         """Prepare.
 
@@ -86,6 +89,7 @@ class Relay:
             send: Sends a frame.
             rate_max_bytes_per_s: Of proofs for all light peers together.
             workers: Read the ledger, and judge signatures.
+            gathered_ms: How long it gathers what is handed in.
         """
         self._gateway = gateway
         self._reader = reader
@@ -94,6 +98,7 @@ class Relay:
         self._hints = DutyHints(
             reads=reads, reader=reader, guests=guests, stable=stable, send=send, workers=workers
         )
+        self._audits = AuditHints(reader=reader, guests=guests, send=send, workers=workers)
         self._proofs = StateServer(
             reader=reader,
             send=send,
@@ -105,7 +110,7 @@ class Relay:
         self._handed: Counter[PeerId] = Counter()
         """Requests under way, by who handed them in."""
         self._nursery: trio.Nursery | None = None
-        self._bundles = Pace(HANDED_IN_EVERY_MS)
+        self._bundles = Pace(gathered_ms)
         self._pace = LogPace()
 
     @classmethod
@@ -139,11 +144,13 @@ class Relay:
             send=partial(_send, network),
             rate_max_bytes_per_s=parts.config.state_rate_bytes_per_s,
             workers=Workers(_THREADS),
+            gathered_ms=gathered_ms(parts.genesis),
         )
 
     def note(self, effects: Sequence[Effect]) -> None:
         """Take in what batches led to."""
         self._hints.note(effects)
+        self._audits.note(effects)
 
     def on_frame(self, peer: PeerId, frame: bytes) -> None:
         """Take a frame of a light peer."""
@@ -168,6 +175,7 @@ class Relay:
             self._nursery = nursery
             try:
                 nursery.start_soon(self._hints.run)
+                nursery.start_soon(self._audits.run)
                 await self._proofs.run()
             finally:
                 self._nursery = None
@@ -180,6 +188,7 @@ class Relay:
             return
         if isinstance(message, FetchHints):
             self._hints.ask(peer, message.slot)
+            self._audits.ask(peer)
         elif isinstance(message, HandIn) and self._nursery is not None:
             is_over = self._handed.total() >= HANDED_IN_MAX
             if is_over or self._handed[peer] >= HANDED_IN_PER_PEER_MAX:

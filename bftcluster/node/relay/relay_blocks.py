@@ -10,11 +10,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
 
 from bftcluster.blocks.exchange.block_server import Offload
+from bftcluster.blocks.exchange.exchange_messages import Want
 from bftcluster.blocks.port import BlockSource
 from bftcluster.cid import Cid, text
 from bftcluster.errors import BlockNotFoundError, RefusedError
@@ -44,8 +45,8 @@ _T = TypeVar("_T")
 class RelayedSource:
     """A store, and behind it peers that may have what it lacks."""
 
-    def __init__(self, store: BlockSource, fetch: Callable[[Cid], bytes]) -> None:
-        """Read from ``store``, and what it lacks with ``fetch``, which raises as ``get``."""
+    def __init__(self, store: BlockSource | None, fetch: Callable[[Cid], bytes]) -> None:
+        """Read from ``store``, if any, and what it lacks by ``fetch``, which raises as ``get``."""
         self._store = store
         self._fetch = fetch
 
@@ -55,6 +56,8 @@ class RelayedSource:
 
     def get(self, cid: Cid) -> bytes:
         """Return the block, from wherever it is."""
+        if self._store is None:
+            return self._fetch(cid)
         try:
             return self._store.get(cid)
         except BlockNotFoundError:
@@ -99,12 +102,17 @@ class RelayedBlocks:
         default_factory=lambda: trio.Semaphore(RELAYED_DOUBTED_MAX), init=False
     )
 
-    async def source_for(
-        self, peer: PeerId, cids: Sequence[Cid]
-    ) -> tuple[BlockSource, Offload] | None:
-        """Return what to serve ``peer`` from, and where to read it; None: our own blocks do."""
-        await self._note_pin(peer, cids[0])
-        providers = self._providers(peer)
+    async def source_for(self, peer: PeerId, want: Want) -> tuple[BlockSource, Offload] | None:
+        """Return what to serve ``peer`` from, and where to read it; None: our own blocks do.
+
+        Where the copies of one light peer are wanted, nobody else's are sent, and not our own: a
+        voter wants to see that it has them.
+        """
+        if want.holder is not None:
+            store, providers = None, [each for each in self.guests() if each == want.holder]
+        else:
+            await self._note_pin(peer, want.cids[0])
+            store, providers = self.store, self._providers(peer)
         if not providers:
             return None
 
@@ -126,7 +134,7 @@ class RelayedBlocks:
                 finally:
                     self._judge(peer, turn)
 
-        return RelayedSource(self.store, lambda cid: trio.from_thread.run(fetch, cid)), offload
+        return RelayedSource(store, lambda cid: trio.from_thread.run(fetch, cid)), offload
 
     def forget_the_gone(self) -> None:
         """Forget what was asked by peers that are not connected any more."""
@@ -187,9 +195,49 @@ class RelayedBlocks:
         wanted = [each for each in holders if each in guests]
         if peer in guests:
             wanted += [each for each in holders if each in full]
-            wanted += sorted(full, key=lambda each: (not self._is_relay(each), each))
+            records = self.records()
+            wanted += sorted(full, key=lambda each: (not _is_relay(records.get(each)), each))
         return list(dict.fromkeys(wanted))[:PROVIDERS_ASKED_MAX]
 
-    def _is_relay(self, peer: PeerId) -> bool:
-        record = self.records().get(peer)
-        return record is not None and RELAY_TAG in record.tags
+
+class Connections(Protocol):
+    """Who is connected to us."""
+
+    @property
+    def guests(self) -> Collection[PeerId]:
+        """The light peers."""
+        ...
+
+    @property
+    def connected(self) -> Collection[PeerId]:
+        """The others."""
+        ...
+
+
+class Directory(Protocol):
+    """Knows the admitted peers."""
+
+    @property
+    def records(self) -> Mapping[PeerId, PeerRecord]:
+        """All of them."""
+        ...
+
+
+def relays_of(known: Directory, here: Connections, peer: PeerId) -> list[PeerId]:
+    """Return whom to ask for the blocks of a light peer that has no link to us.
+
+    Args:
+        known: Who is admitted.
+        here: Who is connected.
+        peer: Whose blocks are wanted; of a peer that is not light they are asked of itself, and
+            nobody is returned.
+    """
+    records = known.records
+    record = records.get(peer)
+    if record is None or not record.terms.is_light or peer in here.guests:
+        return []
+    return sorted(filter(lambda each: _is_relay(records.get(each)), here.connected))
+
+
+def _is_relay(record: PeerRecord | None) -> bool:
+    return record is not None and RELAY_TAG in record.tags

@@ -258,6 +258,8 @@ class World:
 
     def shows(self, reader: Process, suspect: ReplicaId, challenge: Challenge) -> bool:
         """Return whether a suspect sends the blocks of an audit to one who reads them."""
+        if suspect in self.contents.lights:
+            return self.contents.lights[suspect](challenge) and not self.fetch_problem()
         index = self.instances[suspect][0]
         node, lie = self.nodes[index], self.audit_lies.get(index)
         is_cut = {(reader.index, index), (index, reader.index)} & self.links.cut

@@ -1,6 +1,7 @@
 """The provider's side of the exchange, and stores that change under a fetch."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,20 @@ async def test_a_provider_says_which_blocks_it_does_not_have(autojump_clock) -> 
         await trio.testing.wait_all_tasks_blocked()
 
         assert answers(network) == [End(request=1, status=EndStatus.SERVED, absent=(absent,))]
+
+
+async def test_who_is_no_relay_does_not_send_its_own_copy_as_that_of_another(
+    autojump_clock,
+) -> None:
+    alice = MemoryBlockStore()
+    entry = add_file(alice, pattern(1_000))
+    async with open_network() as network:
+        await network.add(ALICE, alice)
+        await ask(network, replace(request(entry.cid), holder=BOB))
+        await trio.testing.wait_all_tasks_blocked()
+
+        absent = (entry.cid,)
+        assert answers(network) == [End(request=1, status=EndStatus.SERVED, absent=absent)]
 
 
 async def test_a_provider_serves_a_peer_only_so_many_requests_at_once(autojump_clock) -> None:

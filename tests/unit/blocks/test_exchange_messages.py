@@ -15,6 +15,7 @@ from bftcluster.blocks.exchange.exchange_messages import (
 )
 from bftcluster.cid import of_block
 from bftcluster.errors import MalformedMessageError
+from bftcluster.ids import PeerId
 from bftcluster.limits import FRAME_SIZE_MAX_BYTES
 
 CID = of_block(b"x")
@@ -22,6 +23,7 @@ CID = of_block(b"x")
 
 MESSAGES: list[Message] = [
     Want(request=1, window_bytes=2, leaf_budget_bytes=3, cids=(CID, of_block(b"y"))),
+    Want(request=1, window_bytes=2, leaf_budget_bytes=3, cids=(CID,), holder=PeerId(b"p" * 32)),
     Blocks(request=1, blocks=((CID, b"x"), (of_block(b""), b""), (CID, bytes(2 << 20)))),
     Blocks(request=1, blocks=()),
     End(request=1, status=EndStatus.SERVED, absent=(CID,)),
@@ -54,6 +56,8 @@ def framed(head: list[object], body: bytes = b"") -> bytes:
         pytest.param(b"\xff\xff\xff\xff\x80", id="a head longer than the frame"),
         pytest.param(framed([]), id="no fields"),
         pytest.param(framed([9, 1]), id="an unknown kind"),
+        pytest.param(framed([1, 1, 1, 1, [CID], b"short"]), id="a holder that is no peer"),
+        pytest.param(framed([1, 1, 1, 1, [CID], b"p" * 32, 1]), id="two holders"),
         pytest.param(framed([5]), id="too few fields"),
         pytest.param(framed([5, 1, 1]), id="too many fields"),
         pytest.param(framed([5, -1]), id="a negative number"),

@@ -1,14 +1,25 @@
 """A light peer learns its duties from relays, and believes nothing that they do not prove."""
 
+from bftcluster.cid import Cid
 from bftcluster.errors import MalformedMessageError
-from bftcluster.ids import Seq
+from bftcluster.ids import Digest, PeerId, Seq
+from bftcluster.ledger.state.audit_rows import AuditPhase
 from bftcluster.ledger.wire.operations import PinOperation, UnpinOperation
 from bftcluster.light.light_memory import LightMemory
 from bftcluster.light.light_peer import LOOK_INTERVAL_MS
+from bftcluster.limits import AUDITS_PER_PEER_MAX
 from bftcluster.pbft.messages import StableCheckpoint
 from bftcluster.pbft.verdicts import Verdict
 from bftcluster.sync.epoch_sync import ASK_AGAIN_MS
-from bftcluster.sync.frames import DutyHint, FetchState, HandedIn, StateParts, parse_sync_frame
+from bftcluster.sync.frames import (
+    AuditHint,
+    DutyHint,
+    FetchState,
+    HandedIn,
+    HandIn,
+    StateParts,
+    parse_sync_frame,
+)
 from bftcluster.sync.sources import ANSWER_TIMEOUT_MS
 from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of
 from tests.unit.light.relays import RELAYS, LightWorld, certified
@@ -321,3 +332,48 @@ def test_a_memory_of_another_version_is_refused() -> None:
     except MalformedMessageError:
         return
     raise AssertionError("it was read")
+
+
+def audit_hint(cid: Cid, number: int = 1, *, is_pledged: bool = False) -> bytes:
+    seed = Digest(bytes(32))
+    return AuditHint(number=number, seed=seed, cid=cid, is_pledged=is_pledged).frame()
+
+
+def test_what_it_is_asked_by_one_relay_it_answers_once_at_a_time_and_through_that_relay() -> None:
+    world = pinned(1)
+    world.settle()
+    [cid] = world.owed()
+    assert world.say(audit_hint(cid), RELAYS[1]) is Verdict.ACCEPTED
+    assert world.say(audit_hint(cid), RELAYS[1]) is Verdict.DUPLICATE
+    assert world.say(audit_hint(cid, is_pledged=True), RELAYS[1]) is Verdict.ACCEPTED
+
+    pledging, answering = world.peer.step(world.now_ms).audits
+
+    assert (pledging.challenge.phase, pledging.challenge.cid) == (AuditPhase.PLEDGING, cid)
+    assert answering.challenge.phase is AuditPhase.ANSWERING
+    assert world.peer.step(world.now_ms).audits == ()
+    assert world.peer.hand_in(b"pledge", to=RELAYS[1]) is not None
+    assert world.peer.hand_in(b"pledge", to=RELAYS[1]) is not None
+    assert world.peer.hand_in(b"pledge", to=PeerId(b"x" * 32)) is None
+    frames = world.peer.step(world.now_ms).sends
+    assert [r for r, f in frames if isinstance(world.read(f), HandIn)] == [RELAYS[1]] * 2
+    world.peer.end_audit(pledging)
+    assert world.say(audit_hint(cid), RELAYS[1]) is Verdict.ACCEPTED
+
+
+def test_an_audit_of_what_is_not_its_duty_is_not_looked_at() -> None:
+    world = pinned(1)
+    world.settle()
+
+    assert world.say(audit_hint(cid_of("another"))) is Verdict.LATE
+    assert world.peer.step(world.now_ms).audits == ()
+
+
+def test_a_relay_that_makes_audits_up_takes_no_place_of_the_other() -> None:
+    world = pinned(1)
+    world.settle()
+    [cid] = world.owed()
+    said = [world.say(audit_hint(cid, n), RELAYS[0]) for n in range(2 * AUDITS_PER_PEER_MAX)]
+
+    assert said.count(Verdict.POOL_FULL) == AUDITS_PER_PEER_MAX
+    assert world.say(audit_hint(cid), RELAYS[1]) is Verdict.ACCEPTED

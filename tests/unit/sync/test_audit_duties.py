@@ -6,10 +6,15 @@ from bftcluster.ids import Epoch, ReplicaId, Seq
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, Challenge
 from bftcluster.ledger.wire.audit_requests import Answer, Attest, Pledge, commitment_of
 from bftcluster.ledger.wire.requests import parse_request
-from bftcluster.limits import AUDIT_LINES_MAX
+from bftcluster.limits import (
+    AUDIT_LINES_MAX,
+    AUDIT_WINDOW_MIN_MS,
+    HANDED_IN_EVERY_MS,
+    PERIOD_MIN_MS,
+)
 from bftcluster.membership import Membership
 from bftcluster.signing.keys import SigningKey
-from bftcluster.sync.audit_duties import AuditDuties, Sight
+from bftcluster.sync.audit_duties import AuditDuties, Sight, gathered_ms
 from tests.unit.ledger.world import PEERS, cid_of, genesis_of, peer_id
 
 CLUSTER_ID = genesis_of().cluster_id
@@ -34,6 +39,11 @@ def audit(phase: AuditPhase, *asked: Asked, number: int = 1) -> Challenge:
         asked=asked or (Asked(peer=ME), Asked(peer=peer_id(PEERS[1]))),
         asked_times=1,
     )
+
+
+def test_what_relays_gather_is_not_late_for_an_audit() -> None:
+    assert gathered_ms(genesis_of()) == HANDED_IN_EVERY_MS
+    assert gathered_ms(genesis_of(period_ms=PERIOD_MIN_MS)) == AUDIT_WINDOW_MIN_MS // 8
 
 
 def test_who_restarts_answers_what_it_had_pledged() -> None:

@@ -10,7 +10,9 @@ from bftcluster.ids import Digest, Epoch, Seq
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.pbft.frames import PBFT_FRAMES, kind_of
 from bftcluster.sync.frames import (
+    AUDIT_HINT,
     SYNC_FRAMES,
+    AuditHint,
     DutyHint,
     EpochLinks,
     FetchEpochLinks,
@@ -26,6 +28,7 @@ from bftcluster.sync.frames import (
     read_question,
     receiver_of,
 )
+from tests.unit.ledger.world import cid_of
 from tests.unit.pbft.test_frames import SAID as SAID_BY_REPLICAS
 
 ROOT = Digest(bytes(32))
@@ -38,6 +41,7 @@ SAID: dict[SyncMessage, Receiver] = {
     StateParts(number=1, root=ROOT, nodes=(b"node",), rows=(b"row",)): Receiver.STATE_TRANSFER,
     FetchHints(64): Receiver.RELAY,
     DutyHint(seq=Seq(7), approval=b"approved"): Receiver.LIGHT_PEER,
+    AuditHint(number=3, seed=ROOT, cid=cid_of(1), is_pledged=True): Receiver.LIGHT_PEER,
     HandIn(number=3, request=b"a report"): Receiver.RELAY,
     HandedIn(number=3, code=4): Receiver.LIGHT_PEER,
 }
@@ -101,4 +105,14 @@ def test_a_frame_over_its_bound_is_refused_before_it_is_decoded(kind: int) -> No
     frame = codec.encode([kind, b""]).ljust(entry.size_max_bytes + 1, b"\xff")
 
     with pytest.raises(MalformedMessageError, match=f"at most {entry.size_max_bytes}"):
+        parse_sync_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("cid", "is_pledged"), [(b"\x01", False), (1, False), (cid_of(1), 0)], ids=repr
+)
+def test_a_hint_of_no_audit_is_refused(cid: object, is_pledged: object) -> None:
+    frame = codec.encode([AUDIT_HINT, 3, ROOT, cid, is_pledged])
+
+    with pytest.raises(MalformedMessageError):
         parse_sync_frame(frame)

@@ -6,7 +6,8 @@ themselves. Nobody could know which when it answered.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +20,7 @@ from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.state.audit_changes import put_turn, remove_challenge
 from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, AuditTurn, Challenge
 from bftcluster.ledger.state.duties import duties_between, head_of
-from bftcluster.ledger.state.holder_reports import is_full
+from bftcluster.ledger.state.holder_reports import full_peers, is_full
 from bftcluster.ledger.state.records import PinRecord, pin_record
 from bftcluster.ledger.state.state import State
 from bftcluster.ledger.wire.genesis import Genesis
@@ -97,10 +98,11 @@ def _look_on(execution: Execution, turn: AuditTurn, beacon: bytes) -> AuditTurn:
 
 
 def _draw(execution: Execution, turn: AuditTurn, beacon: bytes) -> AuditTurn:
-    """Draw lots for the next peers, in the order of their ids; light peers have none."""
+    """Draw lots for the next peers, in the order of their ids."""
     state = execution.state
-    everybody = sorted(_full_of(state, state.peers))
-    peers = [peer for peer in everybody if peer > turn.after][:AUDITS_DRAWN_PEERS_MAX]
+    everybody = sorted(full_peers(state))
+    waiting = filter(lambda peer: peer > turn.after, state.peers)
+    peers = heapq.nsmallest(AUDITS_DRAWN_PEERS_MAX, waiting)
     ever = turn.ever
     for peer in peers:
         for index in range(_times(state, execution.genesis, peer, beacon)):
@@ -127,18 +129,11 @@ def _times(state: State, genesis: Genesis, peer: PeerId, beacon: bytes) -> int:
 
 
 def _may_be_asked(state: State, peer: PeerId) -> bool:
-    """Return whether a peer is there, and has not too much to answer already.
-
-    Light peers are not asked yet: they are not shown what they would have to answer.
-    """
-    if not is_full(state, peer) or not state.peers[peer].joined_ms or not state.is_live(peer):
+    """Return whether a peer is there, and has not too much to answer already."""
+    record = state.peers.get(peer)
+    if record is None or not record.joined_ms or not state.is_live(peer):
         return False
     return state.audits.count_of(peer) < AUDITS_PER_PEER_MAX
-
-
-def _full_of(state: State, peers: Iterable[PeerId]) -> list[PeerId]:
-    """Return those that may be asked one day, in that order: a lot of another would be a blank."""
-    return [peer for peer in peers if is_full(state, peer)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +170,8 @@ def _pin_of(state: State, target: _Target) -> PinRecord | None:
     """Return a pin that the peer said it holds: one of its duties, or one that everybody keeps."""
     own = _own_pin(state, target)
     if own is not None and target.seed[0] & 1:
+        return own
+    if not is_full(state, target.peer):
         return own
     return _everybodys_pin(state, target) or own
 
@@ -220,7 +217,7 @@ def _everybodys_pin(state: State, target: _Target) -> PinRecord | None:
 def _others(state: State, target: _Target, record: PinRecord) -> list[PeerId]:
     """Return other holders to be asked for the same blocks, as drawn."""
     everybody = target.everybody
-    holders = everybody if record.is_everywhere else _full_of(state, record.allocations)
+    holders = everybody if record.is_everywhere else record.allocations
     if len(holders) <= _HOLDERS_DRAWN:
         drawn = sorted(holders, key=lambda peer: _hash(target.seed, b"other", peer))
     else:

@@ -9,7 +9,12 @@ from dataclasses import replace
 
 from bftcluster.ids import PeerId, ReplicaId
 from bftcluster.ledger.rules.audits.verdicts import is_to_hold, judge
-from bftcluster.ledger.rules.audits.windows import answer_window_ms, rest_ms, sight_window_ms
+from bftcluster.ledger.rules.audits.windows import (
+    answer_window_ms,
+    heard_before_ms,
+    rest_ms,
+    sight_window_ms,
+)
 from bftcluster.ledger.rules.context import Execution
 from bftcluster.ledger.rules.effects import AuditMoved
 from bftcluster.ledger.state.audit_changes import put_challenge, remove_challenge
@@ -199,7 +204,9 @@ def _unseen(execution: Execution, challenge: Challenge, suspect: Asked) -> Asked
     if not is_judged or not is_to_hold(state, challenge, suspect.peer):
         return replace(suspect, is_settled=True)
     judge(execution, challenge, suspect, AuditOutcome.UNKNOWN, Grounds.SILENCE)
-    was_heard = state.peers[suspect.peer].reported_ms >= challenge.asked_ms
+    record = state.peers[suspect.peer]
+    before_ms = heard_before_ms(execution.genesis) if record.terms.is_light else 0
+    was_heard = record.reported_ms + before_ms >= challenge.asked_ms
     heard_times = suspect.heard_times + int(was_heard)
     if challenge.asked_times < AUDITS_ASKED_MAX:
         return replace(suspect, heard_times=heard_times)

@@ -56,13 +56,15 @@ def is_to_hold(state: State, challenge: Challenge, peer: PeerId) -> bool:
     """Return whether a peer is to hold what an audit is about, and has said something about it.
 
     Where a pin is taken away or goes to others, and comes back, nothing is said of it at first. Who
-    became light meanwhile does not hear of audits any more, and is held to nothing.
+    became light meanwhile does not keep any more what everybody keeps.
     """
     value = state.get(Space.PIN, challenge.cid)
-    if value is None or not state.may_hold(peer) or not holder_reports.is_full(state, peer):
+    if value is None or not state.may_hold(peer):
         return False
     record = pin_record(value)
     if record.number != challenge.pin_number or not record.is_owed_by(peer):
+        return False
+    if record.is_everywhere and not holder_reports.is_full(state, peer):
         return False
     return report_on(state, record, peer) is not None
 

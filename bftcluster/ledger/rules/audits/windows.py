@@ -7,6 +7,7 @@ from bftcluster.limits import (
     AUDIT_WINDOW_MAX_MS,
     AUDIT_WINDOW_MIN_MS,
     AUDITS_ASKED_MAX,
+    LIGHT_HEARD_PERIODS,
 )
 
 
@@ -31,3 +32,12 @@ def rest_ms(genesis: Genesis) -> int:
     From the first time to the last takes at least an audit day.
     """
     return genesis.audit_day_ms // (AUDITS_ASKED_MAX - 1)
+
+
+def heard_before_ms(genesis: Genesis) -> int:
+    """Return how long before it is asked a light peer may have announced itself to be there.
+
+    It does so a few times a day only. Less than from one time that it is asked to the next, so that
+    one announcement counts for one of them.
+    """
+    return min(LIGHT_HEARD_PERIODS * genesis.period_ms // 3, rest_ms(genesis))

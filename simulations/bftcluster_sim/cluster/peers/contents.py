@@ -1,10 +1,12 @@
 """Contents, and how a store keeps them: each CID is one block, and a set of them is a store."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from bftcluster.cid import Cid
+from bftcluster.ids import ReplicaId
+from bftcluster.ledger.state.audit_rows import Challenge
 
 
 @dataclass(slots=True, kw_only=True)
@@ -13,6 +15,8 @@ class ContentFaults:
 
     delay_ms_max: int = 5
     failure_percent: int = 0
+    lights: dict[ReplicaId, Callable[[Challenge], bool]] = field(default_factory=dict)
+    """Of light peers, by key: whether one shows the blocks of an audit through a relay."""
 
 
 class SimBlocks:

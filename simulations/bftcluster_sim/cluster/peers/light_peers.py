@@ -3,15 +3,19 @@
 Contents are names here: what a light peer keeps it has a while after it learnt that it is to.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from bftcluster.cid import Cid
 from bftcluster.ids import PeerId, ReplicaId
-from bftcluster.ledger.rules.effects import KeepPin
+from bftcluster.ledger.rules.effects import AuditMoved, KeepPin
 from bftcluster.ledger.state import queries
+from bftcluster.ledger.state.audit_rows import Challenge
+from bftcluster.ledger.wire.audit_requests import answer_digest
 from bftcluster.ledger.wire.outcomes import OutcomeCode
+from bftcluster.light.audit_questions import AuditQuestion
 from bftcluster.light.light_memory import LightMemory
 from bftcluster.light.light_peer import LightPeer
 from bftcluster.limits import HANDED_IN_EVERY_MS, HINTS_PER_ANSWER_MAX
@@ -21,6 +25,7 @@ from bftcluster.pins.events import ReportLine
 from bftcluster.pins.pace import Pace
 from bftcluster.pins.status import TrackerStatus
 from bftcluster.sync.announcements import Announcer, light_announced_every_ms
+from bftcluster.sync.audit_duties import AuditDuties, gathered_ms, hint_of, is_asked_now
 from bftcluster.sync.execution import ExecutedBatch
 from bftcluster.sync.frames import (
     DutyHint,
@@ -36,6 +41,8 @@ from bftcluster.sync.server import reply
 from bftcluster_sim.cluster.environment.clocks import VirtualClock
 from bftcluster_sim.cluster.environment.links import Links
 from bftcluster_sim.cluster.environment.signatures import SimSigner, SimVerifier, sim_key
+from bftcluster_sim.cluster.peers.audit_speech import AuditLie
+from bftcluster_sim.cluster.peers.audits import data_of
 from bftcluster_sim.cluster.peers.nodes import Node
 from bftcluster_sim.cluster.peers.states import CAPACITY_BYTES, WALL_EPOCH_MS, Founding
 
@@ -57,10 +64,15 @@ class SimRelay:
     """The approved request of each pin, which a node finds in its log."""
     guests: dict[ReplicaId, "SimLightPeer"] = field(default_factory=dict)
     lie: Lie | None = None
+    sends_blocks: bool = True
+    """Whether voters get through it what light peers hold."""
     sent_bytes: int = 0
     _handed: dict[bytes, tuple[ReplicaId, int]] = field(default_factory=dict)
     _bundle: list[bytes] = field(default_factory=list)
-    _pace: Pace = field(default_factory=lambda: Pace(HANDED_IN_EVERY_MS))
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(gathered_ms(self.node.world.founding.genesis))
 
     def receive(self, guest: ReplicaId, frame: bytes) -> None:
         """Take a frame of a light peer."""
@@ -81,6 +93,7 @@ class SimRelay:
             duties = queries.duties_from(database, peer, message.slot, HINTS_PER_ANSWER_MAX)
             for duty in duties:
                 self._hint(guest, duty.cid)
+            self._tell(queries.open_audits(database), [guest])
         elif isinstance(message, HandIn):
             self._handed[message.request] = (guest, message.number)
             self.node.world.integrity.asked.add(message.request)
@@ -105,6 +118,9 @@ class SimRelay:
             if isinstance(effect, KeepPin):
                 for peer in effect.record.allocations:
                     self._hint(ReplicaId(peer), effect.cid)
+            elif isinstance(effect, AuditMoved):
+                moved = queries.challenge_of(self.node.state.database, effect.number)
+                self._tell([] if moved is None else [moved], list(self.guests))
 
     def say(self, guest: ReplicaId, frame: bytes) -> None:
         """Send a frame to a light peer, if it is here."""
@@ -114,6 +130,13 @@ class SimRelay:
         for each in [frame] if self.lie is None else self.lie(light, frame):
             self.sent_bytes += len(each)
             self._deliver(light, each)
+
+    def _tell(self, challenges: Iterable[Challenge], guests: Iterable[ReplicaId]) -> None:
+        """Tell light peers of the audits in which something is expected of them."""
+        for challenge in challenges:
+            for guest in guests:
+                if is_asked_now(challenge, PeerId(guest)):
+                    self.say(guest, hint_of(challenge).frame())
 
     def _deliver(self, light: "SimLightPeer", frame: bytes) -> None:
         relay, source = PeerId(self.node.key), self.node.index
@@ -153,6 +176,13 @@ class SimLightPeer:
         """Whether a relay has said so."""
         self._again_ms = 0
         """When it is to announce itself again, once it has joined."""
+        self.lie: AuditLie | None = None
+        """What it makes of audits, if it is faulty."""
+        self._answering: dict[int, AuditQuestion] = {}
+        salts = hashlib.sha256(b"salts of " + self.key).digest()
+        self._duties = AuditDuties(
+            signer=SimSigner(self.key), seed=salts, cluster_id=founding.cluster_id
+        )
         self._announcer = Announcer(SimSigner(self.key), founding.cluster_id, f"light{index}")
         self.core = self._new_core()
 
@@ -164,6 +194,7 @@ class SimLightPeer:
         for relay in self._relays.values():
             relay.guests[self.key] = self
         self._awaited.clear()
+        self._answering.clear()
         self._speak()
         self._step()
 
@@ -193,6 +224,13 @@ class SimLightPeer:
             self.faults.append((relay, verdict))
         self._step()
 
+    def shows(self, challenge: Challenge) -> bool:
+        """Return whether a voter gets the blocks of an audit from it, through a relay."""
+        relays = [each for each in self._relays.values() if self.key in each.guests]
+        if not any(each.node.is_up and each.sends_blocks for each in relays):
+            return False
+        return challenge.cid in self.kept if self.lie is None else self.lie.shows(challenge)
+
     def _new_core(self) -> LightPeer:
         genesis, disk = self._founding.genesis, self._disk
         me, verifier = PeerId(self.key), SimVerifier()
@@ -213,9 +251,14 @@ class SimLightPeer:
             said = self._awaited.pop(outcome.number, None)
             if said is not None and outcome.code < int(OutcomeCode.MALFORMED):
                 self._on_heard(said)
+            if outcome.number in self._answering:
+                self.core.end_audit(self._answering.pop(outcome.number))
         for relay, frame in actions.sends:
             self._send(relay, frame)
-        self._plan(max(actions.deadline_ms, self._clock.now_ms + 1))
+        for question in actions.audits:
+            self._answer(question)
+        due_ms = 0 if actions.audits else actions.deadline_ms
+        self._plan(max(due_ms, self._clock.now_ms + 1))
 
     def _plan(self, due_ms: int) -> None:
         """Have it step when something is due: what was planned before does not count any more."""
@@ -241,6 +284,21 @@ class SimLightPeer:
             self._again_ms = now_ms + every_ms
         self._reported |= said
 
+    def _answer(self, question: AuditQuestion) -> None:
+        """Answer a relay that says it is asked."""
+        challenge = question.challenge
+        right = answer_digest(challenge.seed, [data_of(challenge.cid)])
+        digest: bytes | None = right if challenge.cid in self.kept else b""
+        if self.lie is not None:
+            digest = self.lie.answer(PeerId(self.key), challenge, right)
+        found = [] if digest is None else [(challenge, digest)]
+        for request in self._duties.answers(found):
+            number = self.core.hand_in(request, to=question.relay)
+            if number is not None:
+                self._answering[number] = question
+        if question not in self._answering.values():
+            self.core.end_audit(question)
+
     def _send(self, relay: PeerId, frame: bytes) -> None:
         to = self._relays[relay]
         key = self.key
@@ -259,6 +317,10 @@ class SimLightPeer:
         for given_up in self._awaited:
             self.core.give_up(given_up)
         self._awaited.clear()
+        for given_up, question in self._answering.items():
+            self.core.give_up(given_up)
+            self.core.end_audit(question)
+        self._answering.clear()
         if not self.has_joined or self._clock.now_ms >= self._again_ms:
             request = self._announcer.join(
                 (),

@@ -63,9 +63,9 @@ class Founding:
         """Return the pin number ``number``, approved by enough maintainers."""
         return _pin_request(self, pinned(number))
 
-    def placed_request(self, number: int) -> bytes:
-        """Return the pin number ``number``, of which some peers are to hold a copy."""
-        return _pin_request(self, pinned(number), copies=2)
+    def placed_request(self, number: int, holders: tuple[PeerId, ...] = ()) -> bytes:
+        """Return the pin number ``number``, of which these, or else any two, hold copies."""
+        return _pin_request(self, pinned(number), len(holders) or 2, holders)
 
     def unpin_request(self, number: int) -> bytes:
         """Return the end of the pin number ``number``."""
@@ -116,9 +116,15 @@ def pinned(number: int) -> Cid:
     return cid.of_block(b"block %d" % number)
 
 
-def _pin_request(founding: Founding, what: Cid, copies: int = EVERYWHERE) -> bytes:
+def _pin_request(
+    founding: Founding, what: Cid, copies: int = EVERYWHERE, holders: tuple[PeerId, ...] = ()
+) -> bytes:
     operation = PinOperation(
-        cid=what, name="pin", replication_min=min(copies, 1), replication_max=copies
+        cid=what,
+        name="pin",
+        replication_min=min(copies, 1),
+        replication_max=copies,
+        user_allocations=holders,
     )
     return _approved(founding, operation.to_bytes(), what)
 

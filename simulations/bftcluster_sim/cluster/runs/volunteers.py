@@ -81,13 +81,28 @@ class VolunteerWorld:
     """Four replicas, two relays that follow, and light peers, which alone have room for pins."""
 
     def __init__(
-        self, volunteers: int, *, seed: int = 0, settings: ReplicaSettings = SETTINGS
+        self,
+        volunteers: int,
+        *,
+        seed: int = 0,
+        settings: ReplicaSettings = SETTINGS,
+        world: World | None = None,
     ) -> None:
-        self.world = World(seed=seed, keys=range(VOTERS + RELAYS), n=VOTERS, settings=settings)
-        self.world.start()
+        """Let light peers in.
+
+        Args:
+            volunteers: How many.
+            seed: Of the world, where there is none yet.
+            settings: Of its replicas, likewise.
+            world: One that runs; the last of its peers become relays.
+        """
+        if world is None:
+            world = World(seed=seed, keys=range(VOTERS + RELAYS), n=VOTERS, settings=settings)
+            world.start()
+        self.world = world
         self.approvals: dict[Cid, bytes] = {}
         self.asked_ms: dict[Cid, int] = {}
-        nodes = self.world.nodes[VOTERS:]
+        nodes = self.world.nodes[-RELAYS:]
         self.relays = [SimRelay(node, self.world.links, self.approvals) for node in nodes]
         for relay in self.relays:
             relay.node.on_executed = relay.executed
@@ -104,7 +119,8 @@ class VolunteerWorld:
         """Have so many contents pinned, at a steady pace."""
         first = len(self.approvals) + 1
         for number in range(first, first + count):
-            request, cid = self.world.founding.placed_request(number), pinned(number)
+            holders, cid = self.holders_of(number), pinned(number)
+            request = self.world.founding.placed_request(number, holders)
             self.approvals[cid] = request
             self.asked_ms[cid] = self.world.clock.now_ms
             self.world.hand_in(request, f"pin {number}", to=number % VOTERS)
@@ -118,6 +134,10 @@ class VolunteerWorld:
         while state.executed // interval == checkpoint:
             self.pin(1)
         self.wait_ms(_SETTLED_MS)
+
+    def holders_of(self, number: int) -> tuple[PeerId, ...]:
+        """Return who is to hold a pin; nobody: whom the ledger chooses."""
+        return ()
 
     def owed(self, light: SimLightPeer) -> set[Cid]:
         """Return what the first replica's ledger says that a light peer is to hold."""

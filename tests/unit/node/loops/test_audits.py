@@ -41,6 +41,7 @@ from tests.unit.sync.test_audit_duties import VOTERS, audit
 T = TypeVar("T")
 CONTENT = pattern(300_000)
 LOSER = PEERS[0]
+LIGHT, RELAYS = PEERS[5], [peer_id(PEERS[1]), peer_id(PEERS[2])]
 
 
 class Inline:
@@ -203,6 +204,8 @@ class Reading:
         """How many blocks were asked for at the same time, at most."""
         self.asked: Counter[PeerId] = Counter()
         self.seen: set[int] = set()
+        self.holders: set[PeerId | None] = set()
+        """Whose copies were asked of relays; None: some were asked of who has them."""
         self.store = MemoryStateStore()
         genesis, me = genesis_of(), PEERS[0]
         self.loop = AuditLoop(
@@ -214,6 +217,7 @@ class Reading:
             blocks=MemoryBlockStore(),
             exchange=self,  # type: ignore[arg-type]
             workers=Inline(),  # type: ignore[arg-type]
+            relays_of=lambda peer: RELAYS if peer == peer_id(LIGHT) else [],
         )
 
     def begin(self, number: int, suspect: SigningKey) -> None:
@@ -222,8 +226,12 @@ class Reading:
         self.store.flush({(Space.AUDIT, challenge_key(number)): challenge.to_value()})
         self.loop.note([AuditMoved(number)])
 
-    async def fetch_block(self, cid: Cid, providers: Sequence[PeerId]) -> bytes:
-        [suspect] = providers
+    async def fetch_block(
+        self, cid: Cid, providers: Sequence[PeerId], *, holder: PeerId | None = None
+    ) -> bytes:
+        assert list(providers) == (RELAYS if holder else providers)
+        suspect = holder or providers[0]
+        self.holders.add(holder)
         self.asked[suspect] += 1
         self._under_way[suspect] += 1
         self.at_once |= self._under_way
@@ -262,6 +270,19 @@ async def test_suspects_that_send_nothing_keep_no_other_waiting(mock_clock: Mock
 
     assert reading.at_once[peer_id(PEERS[1])] == 1
     assert reading.asked[peer_id(PEERS[1])] >= 3, "and gives up in time"
+
+
+async def test_the_copy_of_a_light_peer_is_asked_of_relays(mock_clock: MockClock) -> None:
+    reading = Reading(silent=[])
+    reading.begin(1, LIGHT)
+    reading.begin(2, PEERS[3])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reading.loop.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+
+    assert reading.seen == {1, 2}
+    assert reading.holders == {peer_id(LIGHT), None}
 
 
 async def test_all_of_many_audits_are_looked_at(mock_clock: MockClock) -> None:

@@ -9,7 +9,10 @@ import trio
 from trio.testing import MockClock
 
 from bftcluster.ids import PeerId, Seq
-from bftcluster.ledger.rules.effects import Effect
+from bftcluster.ledger.rows.spaces import Space
+from bftcluster.ledger.rules.effects import AuditMoved, Effect
+from bftcluster.ledger.state.audit_rows import Asked, AuditPhase, Challenge, challenge_key
+from bftcluster.ledger.wire.audit_requests import PledgeLine, make_pledge
 from bftcluster.ledger.wire.member_operations import AdmitPeer
 from bftcluster.ledger.wire.operations import PinOperation
 from bftcluster.ledger.wire.outcomes import OutcomeCode
@@ -25,7 +28,9 @@ from bftcluster.pbft import Batch, Event, LogEntry, RequestSubmitted
 from bftcluster.shell_limits import HANDED_IN_PER_PEER_MAX
 from bftcluster.storage.engine import sqlite_url
 from bftcluster.storage.ledger_store import LedgerStore
+from bftcluster.sync.audit_duties import hint_of
 from bftcluster.sync.frames import (
+    AuditHint,
     DutyHint,
     FetchHints,
     FetchState,
@@ -36,6 +41,7 @@ from bftcluster.sync.frames import (
 )
 from tests.unit.ledger.invitees import departure
 from tests.unit.ledger.world import GIB, PEERS, World, cid_of, genesis_of, key, peer_id
+from tests.unit.sync.test_audit_duties import audit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -268,3 +274,53 @@ async def test_it_is_shown_proofs_and_nothing_is_made_of_what_light_peers_do_not
     assert await desk.said(parts.frame()) == []
     assert await desk.said(b"\x82\x19\x00") == []
     assert await desk.said(HandedIn(number=1, code=4).frame()) == []
+
+
+def audit_of(desk: Desk, asked: Asked, phase: AuditPhase = AuditPhase.PLEDGING) -> Challenge:
+    """Put an audit in the ledger, and return it."""
+    challenge = audit(phase, asked, Asked(peer=peer_id(OTHER)))
+    row = {(Space.AUDIT, challenge_key(challenge.number)): challenge.to_value()}
+    desk.store.flush(row, [], desk.world.ledger.head.seq)
+    return challenge
+
+
+async def test_it_is_told_what_an_audit_expects_of_it_as_that_moves_and_when_it_asks(
+    desk: Desk,
+) -> None:
+    challenge = audit_of(desk, Asked(peer=ME))
+    desk.relay.note([AuditMoved(challenge.number)])
+    await trio.sleep(0.5)
+    assert desk.sent == [(ME, hint_of(challenge))]
+
+    assert await desk.said(FetchHints(0).frame()) == [hint_of(challenge)]
+    assert await desk.said(FetchHints(0).frame()) == [hint_of(challenge)]
+
+    audit_of(desk, Asked(peer=ME, commitment=bytes(32)))
+    assert await desk.said(FetchHints(0).frame()) == []
+
+    answering = audit_of(desk, Asked(peer=ME, commitment=bytes(32)), AuditPhase.ANSWERING)
+    [hint] = await desk.said(FetchHints(0).frame())
+    assert hint == hint_of(answering)
+    assert isinstance(hint, AuditHint)
+    assert hint.is_pledged
+
+
+async def test_a_guest_is_not_told_of_the_audits_of_others(desk: Desk) -> None:
+    challenge = audit_of(desk, Asked(peer=peer_id(PEERS[1])))
+    desk.relay.note([AuditMoved(challenge.number)])
+
+    assert await desk.said(FetchHints(0).frame()) == []
+    assert desk.sent == []
+
+
+async def test_what_it_says_of_an_audit_is_handed_in_if_it_is_its_own(desk: Desk) -> None:
+    challenge = audit_of(desk, Asked(peer=ME))
+    line = PledgeLine(challenge.number, challenge.mark, bytes(32))
+    cluster_id = desk.world.genesis.cluster_id
+    own, others = (make_pledge(each, cluster_id, [line]).to_bytes() for each in (LIGHT, OTHER))
+
+    [heard] = await desk.said(HandIn(number=1, request=own).frame())
+    [refused] = await desk.said(HandIn(number=2, request=others).frame())
+
+    assert heard == HandedIn(number=1, code=int(OutcomeCode.REPLAYED)), "it came to the ledger"
+    assert refused == HandedIn(number=2, code=int(OutcomeCode.MALFORMED))

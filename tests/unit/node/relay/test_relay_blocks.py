@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import pytest
 import trio
 import trio.testing
 
+from bftcluster.blocks.exchange.exchange_messages import Want
 from bftcluster.blocks.formats.block import Block
 from bftcluster.blocks.store.memory import MemoryBlockStore
 from bftcluster.cid import Cid
 from bftcluster.errors import BlockNotFoundError, RefusedError
 from bftcluster.ids import PeerId
+from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.state.records import PinRecord
-from bftcluster.node.relay.relay_blocks import RelayedBlocks
+from bftcluster.ledger.wire.peer_terms import PeerTerms
+from bftcluster.node.relay.relay_blocks import RELAY_TAG, RelayedBlocks, relays_of
 from bftcluster.shell_limits import (
     RELAYED_PER_PEER_MAX,
     RELAYED_READ_TIME_MAX_S,
@@ -24,6 +29,19 @@ from tests.unit.ledger.world import PEERS, World, cid_of, genesis_of, peer_id
 
 LIGHT, OTHER_LIGHT = PeerId(b"l" * 32), PeerId(b"m" * 32)
 VOTER, HOLDER = peer_id(PEERS[0]), peer_id(PEERS[1])
+
+
+def want(*cids: Cid, holder: PeerId | None = None) -> Want:
+    return Want(request=1, window_bytes=1, leaf_budget_bytes=0, cids=cids, holder=holder)
+
+
+class Known(NamedTuple):
+    records: dict[PeerId, PeerRecord]
+
+
+class Here(NamedTuple):
+    guests: tuple[PeerId, ...]
+    connected: tuple[PeerId, ...]
 
 
 class Relaying:
@@ -41,8 +59,9 @@ class Relaying:
         world.join_all()
         assert world.pin(cid_of(1)).is_accepted
         self.record = world.record(cid_of(1))
+        self.store = MemoryBlockStore()
         self.blocks = RelayedBlocks(
-            store=MemoryBlockStore(),
+            store=self.store,
             fetch_block=self.fetch,
             pin=self.pin,
             guests=lambda: self.guests,
@@ -64,9 +83,9 @@ class Relaying:
             return None
         return replace(self.record, allocations=self.holders, slots=(0,) * len(self.holders))
 
-    async def ask(self, peer: PeerId, *cids: Cid) -> list[PeerId]:
+    async def ask(self, peer: PeerId, *cids: Cid, holder: PeerId | None = None) -> list[PeerId]:
         """Return whom the relay asks for a block that ``peer`` wants."""
-        found = await self.blocks.source_for(peer, cids)
+        found = await self.blocks.source_for(peer, want(*cids, holder=holder))
         if found is None:
             return []
         source, offload = found
@@ -82,6 +101,34 @@ async def test_for_a_full_peer_only_light_peers_that_hold_the_pin_are_asked() ->
     assert await Relaying([LIGHT]).ask(VOTER, cid_of(2)) == []
 
 
+async def test_the_copy_of_one_light_peer_is_asked_of_it_alone_though_it_is_here() -> None:
+    """A voter that looks for deleted blocks is not shown those of the relay, or of others."""
+    relaying = Relaying([LIGHT, OTHER_LIGHT, HOLDER])
+    relaying.store.put_many([Block.check(cid_of(1), b"block 1")])
+
+    assert await relaying.ask(VOTER, cid_of(1), holder=LIGHT) == [LIGHT]
+    relaying.elsewhere[cid_of(1)] = b"block 1"
+    assert await relaying.ask(VOTER, cid_of(1), holder=LIGHT) == [LIGHT]
+    assert await relaying.blocks.source_for(VOTER, want(cid_of(1), holder=HOLDER)) is None
+    relaying.guests.remove(LIGHT)
+    assert await relaying.blocks.source_for(VOTER, want(cid_of(1), holder=LIGHT)) is None
+
+
+def test_relays_are_asked_for_light_peers_that_are_not_here_and_for_nobody_else() -> None:
+    record = partial(PeerRecord, name="", addresses=(), is_replica=False)
+    records = {
+        LIGHT: record(peer=LIGHT, terms=PeerTerms(is_light=True)),
+        VOTER: record(peer=VOTER, tags=(RELAY_TAG,)),
+        HOLDER: record(peer=HOLDER),
+    }
+
+    def asked(peer: PeerId, *guests: PeerId) -> list[PeerId]:
+        return relays_of(Known(records), Here(guests, (VOTER, HOLDER)), peer)
+
+    assert asked(LIGHT) == [VOTER]
+    assert asked(LIGHT, LIGHT) == asked(HOLDER) == asked(OTHER_LIGHT) == []
+
+
 async def test_for_a_light_peer_holders_are_asked_first_and_then_others() -> None:
     relaying = Relaying([LIGHT, OTHER_LIGHT, HOLDER])
 
@@ -93,7 +140,7 @@ async def test_what_is_found_elsewhere_is_served_and_not_kept() -> None:
     relaying = Relaying([OTHER_LIGHT])
     block = Block.check(cid_of(1), b"block 1")
     relaying.elsewhere[block.cid] = block.data
-    found = await relaying.blocks.source_for(LIGHT, [block.cid])
+    found = await relaying.blocks.source_for(LIGHT, want(block.cid))
     assert found is not None
     source, offload = found
 
@@ -109,7 +156,7 @@ async def test_a_block_that_does_not_come_is_waited_for_only_so_long(
 ) -> None:
     relaying = Relaying([OTHER_LIGHT])
     relaying.silent = {cid_of(1), cid_of(2)}
-    found = await relaying.blocks.source_for(LIGHT, [cid_of(1)])
+    found = await relaying.blocks.source_for(LIGHT, want(cid_of(1)))
     assert found is not None
     source, offload = found
 

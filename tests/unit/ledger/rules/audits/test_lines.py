@@ -17,7 +17,7 @@ from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.limits import PEER_REQUESTS_PER_HOUR_MAX
 from bftcluster.signing.keys import SigningKey
 from tests.unit.ledger.audits import AuditWorld, silent
-from tests.unit.ledger.world import PEERS, World, peer_id
+from tests.unit.ledger.world import PEERS, World, cid_of, peer_id
 from tests.unit.signing.people import key
 
 DIGEST = bytes(range(32))
@@ -112,6 +112,20 @@ def test_a_wrong_signature_and_another_cluster_have_no_place_in_the_order(
     for request in (forged, elsewhere):
         assert not world.verifier.admissible(request)
         assert not world.do(request).is_accepted
+
+
+def test_what_a_peer_says_of_another_pin_under_a_true_number_and_seed_is_nothing(
+    world: AuditWorld,
+) -> None:
+    """A relay that shows a light peer another pin would have it sign what convicts it."""
+    audit = world.audits[0]
+    shown = replace(audit, cid=cid_of("another"))
+
+    for request in (lacks(world, PEERS[0], shown), pledge(world, PEERS[0], shown)):
+        assert refused(world, request) is OutcomeCode.REPLAYED
+    other_seed = replace(audit, seed=audit.seed[:31] + bytes([audit.seed[31] ^ 1]))
+    assert refused(world, pledge(world, PEERS[0], other_seed)) is OutcomeCode.REPLAYED
+    assert world.verdicts(PEERS[0]) == []
 
 
 def test_what_is_refused_is_charged_to_whoever_signed_it(world: AuditWorld) -> None:

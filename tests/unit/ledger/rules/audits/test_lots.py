@@ -1,11 +1,12 @@
 """Whom a beacon has audited, how often, on which pin, and where voters look a second time."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from bftcluster.ids import Digest, Seq
+from bftcluster.ids import Digest, PeerId, Seq
 from bftcluster.ledger.rules.audits import lots
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.audit_rows import AuditPhase, Grounds
@@ -55,15 +56,23 @@ def test_a_beacon_is_drawn_from_once() -> None:
     assert not world.ledger.wants_batches
 
 
-def test_light_peers_are_not_asked_yet() -> None:
-    world = AuditWorld()
-    state, peer = world.ledger._state, peer_id(PEERS[0])
-    assert lots._may_be_asked(state, peer)
+def test_light_peers_are_asked_for_their_own_pins_with_their_other_holders() -> None:
+    world = AuditWorld(pins=3, copies=4)
+    world.keep(3, -1)
+    make_light(world, [peer_id(PEERS[0])])
 
-    record = state.peers[peer]
-    state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
+    everybodys, own = Counter[bool](), Counter[bool]()
+    for _ in range(4):
+        world.draw()
+        for each in world.audits:
+            counts = everybodys if each.cid == cid_of(3) else own
+            counts[each.place_of(peer_id(PEERS[0])) is not None] += 1
+        world.settle(4)
 
-    assert not lots._may_be_asked(state, peer)
+    assert everybodys[False] > 0
+    assert everybodys[True] == 0
+    assert own[True] > 0
+    assert world.verdicts(PEERS[0])
 
 
 def test_no_audit_is_drawn_without_a_beacon() -> None:
@@ -214,17 +223,21 @@ def test_lots_of_many_peers_are_drawn_over_several_batches() -> None:
     assert not world.ledger.wants_batches
 
 
-def test_light_peers_take_no_places_in_the_lots_and_cost_no_batches_more() -> None:
-    world = AuditWorld(pins=0)
-    world.keep(0, -1)
-    world.begin_period()
+def make_light(world: AuditWorld, peers: Sequence[PeerId]) -> None:
     state = world.ledger._state
-    for peer in crowd_of(world, range(1, 3 * AUDITS_DRAWN_PEERS_MAX)):
+    for peer in peers:
         record = state.peers[peer]
         state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
     world.store.flush(state.take_delta())
 
-    assert counted_batches(world) == 1
+
+def test_light_peers_take_no_places_in_audits_of_what_everybody_keeps() -> None:
+    world = AuditWorld(pins=0)
+    world.keep(0, -1)
+    world.begin_period()
+    make_light(world, crowd_of(world, range(1, 3 * AUDITS_DRAWN_PEERS_MAX)))
+
+    assert counted_batches(world) == 4
 
     assert world.audits
     assert {len(each.asked) for each in world.audits} == {4}

@@ -137,6 +137,27 @@ def test_who_says_nothing_is_asked_three_times_over_an_audit_day_before_it_fails
     assert world.audits == [] or {each.phase for each in world.audits} == {AuditPhase.AGREED}
 
 
+@pytest.mark.parametrize("announces", [True, False])
+def test_a_light_peer_is_there_if_it_was_heard_since_it_was_last_to_be(announces: bool) -> None:
+    """It announces itself every four periods: a window in which it is looked at may have none."""
+    world = world_of(silent)
+    state, light = world.ledger._state, peer_id(LIAR)
+    record = state.peers[light]
+    state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
+    world.store.flush(state.take_delta())
+
+    for _ in range(3):
+        for is_asked in (True, False):
+            while (AuditPhase.SIGHTING in {each.phase for each in world.audits}) != is_asked:
+                world.pass_time(500, heard=HONEST)
+        if announces:
+            world.run(world.report(LIAR), after_ms=1)
+
+    assert unknown(world.verdicts(LIAR))
+    is_failed = (AuditOutcome.FAILED, Grounds.ABSENCE) in found(world, LIAR)
+    assert is_failed == announces
+
+
 def unknown(verdicts: list[AuditVerdict]) -> int:
     return sum(each.outcome is AuditOutcome.UNKNOWN for each in verdicts)
 
@@ -248,8 +269,8 @@ def test_what_was_unpinned_meanwhile_is_held_against_nobody(lie: Lie) -> None:
     assert (AuditOutcome.FAILED, Grounds.ADMISSION) not in found(world, LIAR)
 
 
-def test_who_is_made_light_during_an_audit_is_not_failed_for_what_it_does_not_hear() -> None:
-    world = world_of(silent)
+def test_who_is_made_light_during_an_audit_is_not_failed_for_what_everybody_keeps() -> None:
+    world = world_of(silent, copies=-1)
     state, liar = world.ledger._state, peer_id(LIAR)
     record = state.peers[liar]
     state.put_peer(replace(record, terms=replace(record.terms, is_light=True)))
