@@ -185,7 +185,8 @@ def batches_until_pinned(reports: int) -> int:
     before = node.state.executed
     request = cluster.world.founding.placed_request(1)
     cluster.world.hand_in(request, "pin", to=0)
-    assert cluster.run_until(lambda: cluster.world.has_effect(node, request))
+    while not cluster.world.has_effect(node, request):
+        cluster.wait_ms(1)
     return node.state.executed - before
 
 

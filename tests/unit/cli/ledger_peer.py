@@ -44,7 +44,7 @@ from bftcluster.ledger.rules.batch import OrderedBatch
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.records import ClosedProposal, PinRecord, ProposalRecord
 from bftcluster.ledger.wire.genesis import Genesis
-from bftcluster.ledger.wire.operations import PinOperation, parse_operation
+from bftcluster.ledger.wire.operations import PinOperation, content_of, parse_operation
 from bftcluster.ledger.wire.requests import join
 from bftcluster.ledger.wire.verification import ApprovalVerifier
 from bftcluster.node.service.proposal_views import closed_view
@@ -237,7 +237,7 @@ class LedgerPeer(MemoryService):
             digest=record.intent.digest,
             intent=record.intent.encoded,
             kind="pin" if is_pin else "unpin",
-            cid=self.cid_shown or operation.cid,
+            cid=self.cid_shown or content_of(operation),
             name=operation.name if is_pin else "",
             state="pending",
             threshold=self.genesis_of.policy.threshold,
