@@ -14,7 +14,7 @@ from bftcluster.errors import ClusterError
 from bftcluster.ids import ClusterId, Seq
 from bftcluster.ledger.state.duties import Duty
 from bftcluster.ledger.wire.operations import PinOperation, parse_operation
-from bftcluster.ledger.wire.requests import Submit, parse_request
+from bftcluster.ledger.wire.requests import HolderStatus, Submit, parse_request
 from bftcluster.limits import HINTS_MAX, WINDOW_SIZE_SEQS
 from bftcluster.signing.envelope import Verifier
 from bftcluster.signing.policies import Policy
@@ -65,6 +65,11 @@ class DutyBook:
     def __contains__(self, cid: Cid) -> bool:
         """Whether a content is one of them."""
         return cid in self.proven or cid in self.hinted
+
+    def has_reported(self, cid: Cid) -> bool:
+        """Return whether it is proven that this peer reported to hold a content."""
+        duty = self.proven.get(cid)
+        return duty is not None and duty.status is HolderStatus.PINNED
 
     def add_hint(self, cid: Cid, hint: DutyHint, *, certified: Seq) -> bool:
         """Take a hint whose approvals were verified; return whether it is news.

@@ -19,8 +19,17 @@ _UNKNOWN: Final = Digest(bytes(DIGEST_SIZE_BYTES))
 class DutyReads:
     """Pins of which only that they are ours is known."""
 
-    def __init__(self, peer: LightPeer) -> None:
+    def __init__(self, peer: LightPeer, *, counter_min: int) -> None:
+        """Prepare.
+
+        Args:
+            peer: Knows what was proven.
+            counter_min: Of the first announcement of this life, where no memory of an earlier one
+                is left: what is proven before the cluster heard that one may be older than what is
+                here.
+        """
         self._peer = peer
+        self._counter_min = counter_min
 
     async def pin(self, cid: Cid) -> PinRecord | None:
         """Return one pin, if it is ours."""
@@ -38,8 +47,10 @@ class DutyReads:
         return list((await self.pins_of(cids[start : start + limit])).values())
 
     def knows_all(self) -> bool:
-        """Return whether our duties were proven once: a memory that was lost proves no removal."""
-        return self._peer.book.seq > 0
+        """Return whether what is not proven to be a duty is none: old proofs show no removal."""
+        record = self._peer.record
+        counter = 0 if record is None else record.counter
+        return self._peer.book.seq > 0 and counter >= self._counter_min
 
     async def peers(self) -> Mapping[PeerId, PeerRecord]:
         """Return nobody: a light peer knows of no other."""

@@ -6,6 +6,7 @@ from typing import Final, NoReturn
 import trio
 
 from bftcluster.blocks.port import BlockSource
+from bftcluster.cid import Cid
 from bftcluster.ids import PeerId
 from bftcluster.light.audit_questions import AuditQuestion
 from bftcluster.node.ingress.peer_reports import ATTEMPT_TIMEOUT_S
@@ -28,6 +29,7 @@ class LightAudits:
         duties: AuditDuties,
         blocks: BlockSource,
         orders: RelayOrders,
+        has_reported: Callable[[Cid], bool],
         end: Callable[[AuditQuestion], None],
         workers: Workers,
     ) -> None:
@@ -37,12 +39,14 @@ class LightAudits:
             duties: Makes what is said.
             blocks: Our own.
             orders: Hands it in.
+            has_reported: Returns whether it is proven that we said we hold a pin.
             end: Told of a question that was answered, as far as it could be.
             workers: Read blocks.
         """
         self._duties = duties
         self._blocks = blocks
         self._orders = orders
+        self._has_reported = has_reported
         self._end = end
         self._workers = workers
         self._turns: dict[PeerId, trio.Lock] = {}
@@ -70,7 +74,9 @@ class LightAudits:
         async with self._turns.setdefault(question.relay, trio.Lock()):
             challenge = question.challenge
             digest = await self._workers.run(digest_to_answer, self._blocks, challenge)
-            if digest is not None:
+            # A relay may make a question up in advance, of what it has not let us fetch yet: that
+            # something is missing we say of what we are proven to have reported alone.
+            if digest or (digest is not None and self._has_reported(challenge.cid)):
                 requests = self._duties.answers([(challenge, digest)])
                 await self._orders.order(requests, timeout_s=ATTEMPT_TIMEOUT_S, to=question.relay)
             await trio.sleep(_PAUSE_S)

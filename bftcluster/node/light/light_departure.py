@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 
+from bftcluster.errors import StorageError
 from bftcluster.ids import ClusterId
 from bftcluster.ledger.wire.loan_requests import leave
 from bftcluster.ledger.wire.outcomes import OutcomeCode
@@ -106,5 +107,11 @@ class LightDeparture:
 
     def _write(self, choice: LoanChoice) -> None:
         new = self._directory / f"{LOAN_FILE}.new"
-        new.write_bytes(choice.to_bytes())
-        new.replace(self._directory / LOAN_FILE)
+        try:
+            new.write_bytes(choice.to_bytes())
+            new.replace(self._directory / LOAN_FILE)
+        except OSError as exc:
+            raise StorageError(
+                f"that this peer has left cannot be noted in {new}: {exc.strerror}",
+                hint="free some disk space; started again, it finds that it is no member any more",
+            ) from exc

@@ -15,6 +15,7 @@ from bftcluster.blocks.store.embedded_store import EmbeddedStore
 from bftcluster.ids import PeerId
 from bftcluster.ledger.state.peer_records import PeerRecord
 from bftcluster.ledger.wire.genesis import Genesis
+from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.light.light_peer import LightActions, LightPeer
 from bftcluster.net.network import Network
 from bftcluster.net.settings import NetworkSettings
@@ -86,6 +87,7 @@ class LightNode:
             duties=AuditDuties(signer=key, seed=key.seed, cluster_id=genesis.cluster_id),
             blocks=blocks,
             orders=self._orders,
+            has_reported=self._peer.book.has_reported,
             end=self._peer.end_audit,
             workers=self._workers,
         )
@@ -112,7 +114,8 @@ class LightNode:
             space=self._loan.space(store.stat),
             recorded=lambda: 0 if self._peer.record is None else self._peer.record.counter,
         )
-        self._reads = DutyReads(self._peer)
+        begun_ms = 0 if self._peer.book.seq else self._clock.wall_ms()
+        self._reads = DutyReads(self._peer, counter_min=begun_ms)
         self._tracker = self._make_tracker(store)
 
     def _make_loan(self, key: SigningKey) -> Loan:
@@ -183,7 +186,11 @@ class LightNode:
     async def order(self, requests: Sequence[bytes], *, timeout_s: float) -> list[Ordered | None]:
         """Have requests ordered by a relay; see ``RelayOrders``."""
         ordered = await self._orders.order(requests, timeout_s=timeout_s)
-        self._has_joined |= any(each is not None and each.outcome.is_accepted for each in ordered)
+        for each in ordered:
+            if each is not None and each.outcome.code is OutcomeCode.NOT_ADMITTED:
+                self._has_joined = False
+            elif each is not None and each.outcome.is_accepted:
+                self._has_joined = True
         return ordered
 
     async def _learn(self) -> NoReturn:

@@ -50,10 +50,12 @@ class Loan:
         """
         self._directory = directory
         self._blocks = blocks
-        self._blocks_quota_bytes = blocks_quota_bytes
         self._leave = leave
         self._workers = workers
         self._choice = LoanChoice.load(directory)
+        quota_bytes = self._choice.quota_bytes if self._choice else blocks_quota_bytes
+        self._room_bytes = quota_bytes - blocks_quota_bytes
+        """What is lent for all but blocks: as of the start, as the quota of blocks is."""
         self.traffic = Traffic(clock)
         """What the exchange of blocks may send and receive."""
         if self._choice is not None:
@@ -98,7 +100,7 @@ class Loan:
             StoreFullError: The directory takes more than its quota.
         """
         while self._choice is not None:
-            await self._workers.run(self._check_quota, self._choice)
+            await self._workers.run(self._check_quota)
             if self._choice.leaves:
                 await self._leave(self._choice)
             await trio.sleep(LOOK_INTERVAL_S)
@@ -109,8 +111,11 @@ class Loan:
 
     def _keep_traffic(self, data: bytes) -> None:
         new = self._directory / f"{TRAFFIC_FILE}.new"
-        new.write_bytes(data)
-        new.replace(self._directory / TRAFFIC_FILE)
+        try:
+            new.write_bytes(data)
+            new.replace(self._directory / TRAFFIC_FILE)
+        except OSError as exc:  # A full disk ends no peer that could go on.
+            _log.warning("what was sent and received cannot be noted", reason=str(exc))
 
     def _read_again(self, before: LoanChoice) -> LoanChoice:
         try:
@@ -122,14 +127,13 @@ class Loan:
             _log.info("paused" if choice.is_paused else "resumed")
         return choice
 
-    def _check_quota(self, choice: LoanChoice) -> None:
+    def _check_quota(self) -> None:
         """See that what is not in the store of blocks, which has its own quota, has its room."""
-        room = choice.quota_bytes - self._blocks_quota_bytes
         taken = bytes_beside(self._directory, self._blocks)
-        if taken > room:
+        if taken > self._room_bytes:
             raise StoreFullError(
                 f"what is no block in {self._directory} takes {taken:,} bytes; of what is lent "
-                f"{room:,} are left for it",
+                f"{self._room_bytes:,} are left for it",
                 hint="lend more: `bftcluster lend limits --quota SIZE`, and start again",
             )
 

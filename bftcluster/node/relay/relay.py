@@ -95,6 +95,8 @@ class Relay:
         self._reader = reader
         self._send = send
         self._workers = workers
+        self._leaving = Workers(1)
+        """Looks what guests that leave hold: nobody else waits for that."""
         self._hints = DutyHints(
             reads=reads, reader=reader, guests=guests, stable=stable, send=send, workers=workers
         )
@@ -221,7 +223,7 @@ class Relay:
             self._tell(peer, problem)
             return OutcomeCode.BAD_SIGNATURE
         is_going = isinstance(said, Leave) and said.is_final
-        if is_going and await self._workers.run(self._is_counted_on, peer):
+        if is_going and await self._leaving.run(self._is_counted_on, peer):
             return OutcomeCode.NOT_YET_VALID
         if not isinstance(said, Leave):  # Somebody waits for that.
             await self._wait_for_others()

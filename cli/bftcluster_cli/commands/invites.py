@@ -116,7 +116,9 @@ def new(
             is_light=light,
         )
         record = propose_operation(client, settings, operation, valid_for=valid_for, yes=yes)
-        if wait and record["code"] == "pending":
+        is_to_wait = wait and record["code"] == "pending"
+        if is_to_wait:
+            say(f"the word, which is good once it is approved: {invitation.to_text()}")
             _wait_until_open(client, settings, operation)
             record["code"] = "committed"
     _show(settings, operation, invitation, record)

@@ -123,7 +123,7 @@ def _make_directory(invitation: "Invitation", offer: Offer, tell: Tell) -> "Sign
     """Make what is missing of the peer's directory; return its key."""
     from bftcluster.node.process.identity import create_identity, load_identity
     from bftcluster.node.process.loan_file import LOAN_FILE, LoanChoice
-    from bftcluster_cli.files import make_private_directory, replace_file, write_new
+    from bftcluster_cli.files import make_private_directory, replace_file
 
     make_private_directory(offer.directory)
     identity = offer.directory / IDENTITY_FILE
@@ -131,8 +131,8 @@ def _make_directory(invitation: "Invitation", offer: Offer, tell: Tell) -> "Sign
         create_identity(identity)
         tell("identity", f"made an identity in {offer.directory}")
     config = offer.directory / CONFIG_FILE
-    if not config.exists():
-        write_new(config, _config_text(invitation, offer).encode())
+    # Without a genesis nobody was let in yet: what an earlier try said does not count any more.
+    replace_file(config, _config_text(invitation, offer).encode())
     choice = LoanChoice(quota_bytes=offer.quota_bytes, is_light=offer.is_light)
     replace_file(offer.directory / LOAN_FILE, choice.to_bytes())
     return load_identity(identity)

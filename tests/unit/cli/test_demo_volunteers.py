@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bftcluster.blocks.block_pin_store import BlockPinStore
+from bftcluster.node.loops import audits
+from bftcluster_cli.demo.volunteers import liar
 from bftcluster_cli.demo.volunteers.crowd import Role, Volunteer, new_crowd, taken_in
 from bftcluster_cli.demo.volunteers.measures import share_ratio_error, under_replicated
 from bftcluster_cli.demo.volunteers.misdeeds import Deletion
@@ -123,3 +126,17 @@ def test_a_story_that_there_is_not_is_a_wrong_use(shell: Shell) -> None:
     assert shell("demo", "volunteers", "--volunteers", "3").code == 2
     assert shell("demo", "volunteers", "--workdir", "nowhere").code == 2
     assert shell("demo", "elsewhere").code == 2
+
+
+def test_what_the_liar_puts_lies_in_place_of_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("present", "pin_present", "pin"):
+        monkeypatch.setattr(BlockPinStore, name, getattr(BlockPinStore, name))
+    monkeypatch.setattr(audits, "digest_to_answer", audits.digest_to_answer)
+    ran: list[Path] = []
+    monkeypatch.setattr(liar, "run_peer", ran.append)
+    monkeypatch.setattr("sys.argv", ["liar", "lent"])
+
+    liar.main()
+
+    assert ran == [Path("lent")]
+    assert audits.digest_to_answer is liar._digest

@@ -113,6 +113,16 @@ def test_how_much_is_asked_before_anything_is_done(shell: Shell, tmp_path: Path)
     assert not place.exists()
 
 
+def test_a_second_try_goes_by_what_it_says(shell: Shell, tmp_path: Path) -> None:
+    place = tmp_path / "lent"
+    for quota in ("4GB", "2GB"):
+        answer = shell("lend", WORD.to_text(), "--quota", quota, "--dir", place)
+        assert "no peer of the invitation answers" in answer.err
+
+    assert choice(place).quota_bytes == 2 * GB
+    assert Config.load(place).quota_bytes == blocks_bytes_of(2 * GB, is_light=False)
+
+
 def test_the_unit_runs_what_a_person_would_type(
     shell: Shell, lent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from bftcluster.ids import Digest, PeerId
 from bftcluster.ledger.wire.audit_requests import Answer, Pledge, commitment_of
 from bftcluster.ledger.wire.outcomes import OutcomeCode
 from bftcluster.ledger.wire.requests import parse_request
+from bftcluster.light.light_peer import LOOK_INTERVAL_MS
 from bftcluster.node.light.light_audits import LightAudits
 from bftcluster.node.light.relay_orders import RelayOrders
 from bftcluster.pbft.verdicts import Verdict
@@ -49,9 +50,16 @@ class Lent:
             ),
             blocks=self.blocks,
             orders=self.orders,
+            has_reported=self.world.peer.book.has_reported,
             end=self.world.peer.end_audit,
             workers=Inline(),  # type: ignore[arg-type]
         )
+
+    def report(self) -> None:
+        """Report the content as held, and have that proven."""
+        self.world.world.do(self.world.world.report(LIGHT, self.entry.cid))
+        self.world.checkpoint()
+        self.world.settle(LOOK_INTERVAL_MS)
 
     def ask(self, relay: PeerId, number: int, *, is_pledged: bool = False) -> Verdict:
         hint = AuditHint(number=number, seed=SEED, cid=self.entry.cid, is_pledged=is_pledged)
@@ -114,6 +122,7 @@ async def test_a_relay_that_says_nothing_more_keeps_no_other_waiting(lent: Lent)
 
 
 async def test_blocks_that_are_gone_are_said_to_be(lent: Lent) -> None:
+    lent.report()
     lent.blocks.delete([lent.entry.cid])
     lent.ask(RELAYS[0], 1)
 
@@ -122,6 +131,13 @@ async def test_blocks_that_are_gone_are_said_to_be(lent: Lent) -> None:
     answer = parse_request(handed.request)
     assert isinstance(answer, Answer)
     assert answer.lines[0].is_missing
+
+
+async def test_blocks_that_it_never_reported_are_not_said_to_be_missing(lent: Lent) -> None:
+    lent.blocks.delete([lent.entry.cid])
+    lent.ask(RELAYS[0], 1)
+
+    assert await lent.handed() == []
 
 
 async def test_what_was_answered_is_answered_again_if_the_relay_asks_again(lent: Lent) -> None:

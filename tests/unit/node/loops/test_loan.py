@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from bftcluster.errors import ConfigError
+from bftcluster.errors import ConfigError, StoreFullError
 from bftcluster.ids import PeerId
 from bftcluster.ledger.rows.spaces import Space
 from bftcluster.ledger.state import queries
 from bftcluster.ledger.state.repairs import ABSENT_ROW, absence_key
 from bftcluster.ledger.wire.requests import HolderStatus
 from bftcluster.node.loops.departure import is_held_by_others
-from bftcluster.node.loops.loan import bytes_beside
+from bftcluster.node.loops.loan import Loan, bytes_beside
+from bftcluster.node.process.clock import SystemClock
 from bftcluster.node.process.loan_file import LOAN_FILE, LoanChoice
+from bftcluster.node.process.threads import Workers
 from bftcluster.reputation import Standing
 from tests.unit.ledger.departures import duties, holders, pin, settle, world_of
 from tests.unit.ledger.invitees import departure
@@ -97,6 +99,30 @@ def test_blocks_have_their_own_quota_and_the_rest_is_counted(tmp_path: Path) -> 
 
     assert bytes_beside(tmp_path, tmp_path / "blocks") - before == 1 << 16
     assert before < 1 << 16
+
+
+async def _stays(_: LoanChoice) -> None:
+    return
+
+
+def test_a_smaller_quota_holds_from_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / LOAN_FILE).write_bytes(LoanChoice(quota_bytes=4 << 20).to_bytes())
+    loan = Loan(
+        directory=tmp_path,
+        blocks=tmp_path / "blocks",
+        blocks_quota_bytes=3 << 20,
+        leave=_stays,
+        clock=SystemClock(),
+        workers=Workers(1),
+    )
+    smaller = LoanChoice(quota_bytes=2 << 20)
+    (tmp_path / LOAN_FILE).write_bytes(smaller.to_bytes())
+
+    assert loan._read_again(smaller) == smaller
+    loan._check_quota()
+    (tmp_path / "log").write_bytes(bytes(2 << 20))
+    with pytest.raises(StoreFullError, match="1,048,576 are left"):
+        loan._check_quota()
 
 
 def test_a_choice_survives_its_file(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ async def test_who_lost_its_duties_keeps_what_it_has_until_they_are_proven(parts
     for data in (b"content", b"something else"):
         parts.blocks.put(cids.of_block(data), data)
         parts.blocks.pin_present([cids.of_block(data)])
-    tracker = tracker_of(parts, reads=DutyReads(world.peer), me=world.peer.me)
+    tracker = tracker_of(parts, reads=DutyReads(world.peer, counter_min=0), me=world.peer.me)
     scan = Scan(of=ScanOf.KEPT, after=b"", limit=10)
 
     before = await tracker._scan_kept(scan)
@@ -204,3 +204,21 @@ async def test_who_lost_its_duties_keeps_what_it_has_until_they_are_proven(parts
 
     assert before.observations == ()
     assert {each.cid: each.is_desired for each in after.observations} == {CID: True, other: False}
+
+
+async def test_who_lost_its_duties_believes_no_proof_that_is_older_than_its_start(
+    parts: Parts,
+) -> None:
+    world = LightWorld()
+    world.checkpoint()
+    parts.blocks.put(CID, b"content")
+    parts.blocks.pin_present([CID])
+    world.settle()
+    record = world.peer.record
+    assert record is not None
+    scan = Scan(of=ScanOf.KEPT, after=b"", limit=10)
+
+    for begun, known in ((record.counter + 1, 0), (record.counter, 1)):
+        reads = DutyReads(world.peer, counter_min=begun)
+        tracker = tracker_of(parts, reads=reads, me=world.peer.me)
+        assert len((await tracker._scan_kept(scan)).observations) == known
