@@ -126,10 +126,11 @@ def test_a_full_disk_stops_a_peer_and_space_brings_it_back(tmp_path: Path) -> No
     with made(tmp_path) as cluster:
         blocks = tiny_blocks(BLOCKS)
         cluster.fill(blocks)
-        full = cluster.peers[3]
-        for peer in cluster.peers:
-            peer.start(file_size_max_bytes=FULL_AT_BYTES if peer is full else 0)
+        *others, full = cluster.peers
+        for peer in others:
+            peer.start()
         cluster.wait_linked()
+        full.start(file_size_max_bytes=FULL_AT_BYTES)
         with Load(cluster, [block.cid for block in blocks], at=[0, 1, 2]) as load:
             code = full.wait(120)
             load.wait_for(100)
