@@ -353,7 +353,7 @@ class VolunteersStory:
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             self._step()
-            time.sleep(_LOOK_S)  # nothing is waited for but time
+            time.sleep(_LOOK_S)  # peers stay dead so long; files and misdeeds go on between
 
     def _until(
         self, what: str, is_done: Callable[..., bool], *args: object, timeout_s: float = _JOIN_S
